@@ -1,0 +1,43 @@
+/**
+ * The codes of every error that a request can meet. `docs/errors.md` lists them; the edges hold total tables from code
+ * to their protocol's status.
+ */
+export const errorCodes = [
+  'invalid',
+  'unauthenticated',
+  'forbidden',
+  'not_found',
+  'conflict',
+  'fenced',
+  'range_mismatch',
+  'too_large',
+  'unsupported_media_type',
+  'rate_limited',
+  'unavailable',
+  'internal',
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
+
+/**
+ * What a request is refused with. `message` is safe to show to whoever sent the request; the cause is only logged.
+ * A failing job is not an error: its failure reason is data.
+ */
+export class SignalboxError extends Error {
+  override readonly name = 'SignalboxError'
+  readonly code: ErrorCode
+  /** Facts that an edge may need for its answer, such as the stored length of a trace. */
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.details = options.details ?? {}
+  }
+
+  /** Whatever was thrown, as a SignalboxError; what is not one becomes `internal` with a fixed sentence. */
+  static from(thrown: unknown): SignalboxError {
+    if (thrown instanceof SignalboxError) return thrown
+    return new SignalboxError('internal', 'internal error', { cause: thrown })
+  }
+}

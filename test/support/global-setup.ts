@@ -1,0 +1,2 @@
+/** Runs once before the suites; what they share outside their own process is started here. */
+export default function setup(): void {}
