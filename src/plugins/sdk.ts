@@ -1,0 +1,264 @@
+/**
+ * The one module that plugin authors import (`import { definePlugin } from 'signalbox/plugin'`).
+ *
+ * A plugin's default export is what `definePlugin` returns. When the coordinator or the runner starts, the host checks
+ * `apiVersion` and `requires`, validates the configuration, calls `setup` once, and `close` once at the end. In `setup`
+ * the plugin attaches hooks to its host:
+ *
+ * - an **executor** provides: which features its jobs can use (read by the matcher), and how a job is run;
+ * - a **classifier** decides: from an exit code and other evidence to a failure reason and a sentence;
+ * - an **exporter** observes: it is handed every committed event, in order, at least once.
+ *
+ * Everything that crosses this surface is plain data (what structured clone can carry), every call has a deadline, and
+ * nothing handed over is shared afterwards, so a plugin may run in our process or in one of its own.
+ */
+
+/** Version of this surface. A plugin that names another one is not loaded. */
+export const apiVersion = 1
+
+/** A JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+/** What a plugin is. `C` is its configuration after validation. */
+export interface PluginDefinition<C = Record<string, Json>> {
+  /** `kind.name`, such as `classifier.log-patterns`: lower-case letters, digits and dashes around one dot. */
+  id: string
+  apiVersion: typeof apiVersion
+  /** Ids of plugins that must be set up before this one. */
+  requires?: readonly string[]
+  /**
+   * Checks the table given in `signalbox.toml` and returns the configuration. Throws a `PluginConfigError` that names
+   * the key at fault; unknown keys must be errors. Absent: the plugin takes no configuration.
+   */
+  config?: (given: Record<string, Json>) => C
+  setup(host: PluginHost, config: C): PluginInstance | undefined | Promise<PluginInstance | undefined>
+}
+
+/** What `setup` may return. */
+export interface PluginInstance {
+  /** Called once when the host stops, also after a failed start. Deadline 2 s. */
+  close?(): void | Promise<void>
+}
+
+/** Thrown by `config` for a configuration that is not right. `key` is the path of the key at fault, such as `patterns.0.match`. */
+export class PluginConfigError extends Error {
+  override readonly name = 'PluginConfigError'
+  constructor(
+    readonly key: string,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/** What a plugin can reach. Anything that is not here is private to Signalbox. */
+export interface PluginHost {
+  readonly logger: PluginLogger
+  readonly metrics: PluginMetrics
+  /** Milliseconds since 1970 by the node's clock. */
+  now(): number
+  /** Aborted when the plugin is about to be closed. */
+  readonly signal: AbortSignal
+  /** Offers an executor under `name`: what a runner is started with (`--executor name`). */
+  executor(name: string, executor: Executor): void
+  /** Adds a classifier. Classifiers are asked in the order of the configuration; the first verdict counts. */
+  classify(name: string, classify: Classifier): void
+  /** Adds an exporter. */
+  export(name: string, exporter: Exporter): void
+}
+
+export interface PluginLogger {
+  debug(fields: Record<string, Json>, message: string): void
+  info(fields: Record<string, Json>, message: string): void
+  warn(fields: Record<string, Json>, message: string): void
+  error(fields: Record<string, Json>, message: string): void
+}
+
+/**
+ * Metrics of this plugin, shown on `/metrics` under `signalbox_plugin_<id>_<name>`. Labels must come from small closed
+ * sets: never a job, pipeline or user id.
+ */
+export interface PluginMetrics {
+  /** Adds `by` (default 1, never negative) to a counter. */
+  count(name: string, labels?: Record<string, string>, by?: number): void
+  /** Sets a gauge. */
+  gauge(name: string, value: number, labels?: Record<string, string>): void
+}
+
+// ---------------------------------------------------------------------------------------------------------- executors
+
+/** What is known of a runner manager when its capabilities are asked for. */
+export interface ExecutorFacts {
+  executor: string
+  platform: string
+  architecture: string
+  /** Features that the runner itself reports, under GitLab's names. */
+  features: string[]
+}
+
+/** An executor: the coordinator reads `capabilities`, the runner calls the rest. */
+export interface Executor {
+  /**
+   * Features that jobs of this executor can use, under GitLab's names (`image`, `services`, `artifacts`…) or the
+   * plugin's own. Pure and quick; the matcher hands a job only to a manager that has all features the job needs.
+   */
+  capabilities(facts: ExecutorFacts): string[]
+  /** How to run a job; absent when this half lives elsewhere. */
+  runner?: ExecutorRunner
+}
+
+/**
+ * Runs jobs. Calls of one session come in order: `prepare`, `run` for each stage, `cleanUp`; `cancel` may come at any
+ * time between. `cleanUp` always comes, also after a failure.
+ */
+export interface ExecutorRunner {
+  /** Makes the environment ready. Deadline: what is left of the job's timeout. */
+  prepare(input: PrepareInput): Promise<PrepareResult>
+  /**
+   * Runs one script to its end. `output` receives the combined output as it comes; wait for the promise it returns
+   * before handing over more, so that a full spool slows the job down instead of filling memory.
+   * Resolves for every exit; rejects only when the script could not be run (a system failure, not the script's).
+   */
+  run(input: RunInput, output: (chunk: Uint8Array) => Promise<void>): Promise<RunResult>
+  /**
+   * Stops the script that runs: politely, then after `graceMs` by force, with every process it has started. Resolves
+   * when nothing of it is left.
+   */
+  cancel(input: CancelInput): Promise<void>
+  /** Removes what `prepare` and `run` made outside the job's folders. */
+  cleanUp(input: { session: string }): Promise<void>
+}
+
+export interface PrepareInput {
+  /** Names the job's run for all later calls. */
+  session: string
+  job: {
+    id: number
+    name: string
+    projectPath: string
+    image?: { name: string; entrypoint?: string[]; pullPolicy?: string[] }
+    services: { name: string; alias?: string; command?: string[]; entrypoint?: string[] }[]
+  }
+  /** Where the sources are, and where temporary files of the job may go. Both exist. */
+  folders: { build: string; temp: string }
+}
+
+export interface PrepareResult {
+  /** Shown at the top of the log and in the job's facts: shell, host, container… */
+  facts: Record<string, string>
+  /** The shell that `script` must be written for. */
+  shell: 'bash' | 'sh'
+}
+
+export interface RunInput {
+  session: string
+  /** `get_sources`, `step_script`, `after_script`, `upload_artifacts_on_success`… */
+  stage: string
+  /** The whole script, written for the shell named by `prepare`. */
+  script: string
+  env: Record<string, string>
+  /** Folder in which the script starts. */
+  cwd: string
+}
+
+export interface RunResult {
+  /** Null if a signal ended it. */
+  exitCode: number | null
+  signal: string | null
+}
+
+export interface CancelInput {
+  session: string
+  /** 0: at once by force. */
+  graceMs: number
+}
+
+// -------------------------------------------------------------------------------------------------------- classifiers
+
+/** What is known about a job that has failed. */
+export interface Evidence {
+  job: { id: number; name: string; stage: string; projectPath: string }
+  /** The reason that the runner gave, under GitLab's names; empty if none. */
+  runnerReason: string
+  /** What the runner said in words. */
+  message: string
+  exitCode: number | null
+  signal: string | null
+  /** The end of the trace, at most 8 KiB of text; empty where it is not at hand. */
+  traceTail: string
+  executor: string
+}
+
+/** Whose fault it was, in broad terms. */
+export type FailureClass =
+  | 'script'
+  | 'config'
+  | 'image'
+  | 'dependency'
+  | 'capacity'
+  | 'interrupted'
+  | 'runner_lost'
+  | 'timeout_job'
+  | 'timeout_idle'
+  | 'policy'
+  | 'canceled'
+  | 'internal'
+  | 'unknown'
+
+export interface Verdict {
+  /** A failure reason of the product's list, such as `script_failure`. */
+  reason: string
+  class: FailureClass
+  /** Whether trying again is likely to help. */
+  retryable: boolean
+  /** One sentence for people: what happened, and what to look at. */
+  explanation: string
+}
+
+/** Gives a verdict, or nothing when the evidence says nothing to it. Built-ins must be pure and take at most 5 ms. */
+export type Classifier = (evidence: Evidence) => Verdict | undefined | Promise<Verdict | undefined>
+
+// ---------------------------------------------------------------------------------------------------------- exporters
+
+/** A committed fact. `id` grows; `kind` is `noun.past`, such as `job.finished`. */
+export interface ExportedEvent {
+  id: number
+  /** Milliseconds since 1970. */
+  at: number
+  kind: string
+  projectId: number | null
+  pipelineId: number | null
+  jobId: number | null
+  runnerId: number | null
+  data: Record<string, Json>
+}
+
+/** A figure that is read when somebody asks: queue depth, open leases… */
+export interface Gauge {
+  name: string
+  help: string
+  values: { labels: Record<string, string>; value: number }[]
+}
+
+export interface Exporter {
+  /**
+   * Receives committed events in order, at least once; the next batch comes after the promise resolves. Deadline 2 s; a
+   * batch that fails or is late is sent again.
+   */
+  onEvents?(events: ExportedEvent[]): void | Promise<void>
+  /**
+   * Serves `GET /metrics` if the exporter is the one for it. `gauges` are the node's figures at this moment.
+   * Returns the body and its content type.
+   */
+  scrape?(gauges: Gauge[]): Scrape | Promise<Scrape>
+}
+
+export interface Scrape {
+  contentType: string
+  body: string
+}
+
+/** Gives a plugin definition its type. Returns its argument. */
+export function definePlugin<C = Record<string, Json>>(definition: PluginDefinition<C>): PluginDefinition<C> {
+  return definition
+}
