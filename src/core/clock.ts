@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto'
+
+/** Time as the core sees it. All of it is injected, so that tests and the simulator can turn it by hand. */
+export interface Clock {
+  /** Milliseconds since 1970. Never goes back. */
+  now(): number
+  /** Calls `fn` once, `ms` from now, unless the returned function is called before. Does not keep a process alive. */
+  after(ms: number, fn: () => void): () => void
+  /** Calls `fn` every `ms` until the returned function is called. Does not keep a process alive. */
+  every(ms: number, fn: () => void): () => void
+}
+
+/** Source of random bytes for tokens, ids and keys. */
+export interface Random {
+  bytes(count: number): Buffer
+}
+
+export const systemRandom: Random = { bytes: randomBytes }
+
+/**
+ * The node's clock: the wall time at start plus monotonic time since, so that a jump of the wall clock neither expires
+ * nor prolongs a lease. `notBefore` (ms) is the latest time that the store has recorded: the clock does not start behind it.
+ */
+export function systemClock(notBefore = 0): Clock & { raise(notBefore: number): void } {
+  const startedMono = performance.now()
+  let offset = Math.max(Date.now(), notBefore)
+  return {
+    now: () => Math.floor(offset + (performance.now() - startedMono)),
+    raise(floor) {
+      const behind = floor - this.now()
+      if (behind > 0) offset += behind
+    },
+    after(ms, fn) {
+      const timer = setTimeout(fn, ms)
+      timer.unref()
+      return () => clearTimeout(timer)
+    },
+    every(ms, fn) {
+      const timer = setInterval(fn, ms)
+      timer.unref()
+      return () => clearInterval(timer)
+    },
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Brings a database to the newest schema. Migrations run in name order, each once, all in one transaction; a database
+ * that knows a migration this program does not know is newer than the program and is refused.
+ */
+import {
+  Kysely,
+  type Migration,
+  type MigrationResult,
+  Migrator,
+  PostgresDialect,
+  SqliteAdapter,
+  SqliteDialect,
+} from 'kysely'
+import type pg from 'pg'
+import { SignalboxError } from '../errors.js'
+import * as createTables from './migrations/2026_11_22_0100_create_tables.js'
+import type { SqliteConnection } from './sqlite-connection.js'
+
+const migrations: Record<string, Migration> = {
+  '2026_11_22_0100_create_tables': createTables,
+}
+
+/** Kysely takes SQLite's schema changes for untransactional, which they are not. */
+class TransactionalSqliteDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new (class extends SqliteAdapter {
+      override get supportsTransactionalDdl(): boolean {
+        return true
+      }
+    })()
+  }
+}
+
+/**
+ * Migrates a SQLite database through its writing connection. Gives the names of the migrations applied now.
+ * Throws `unavailable` when the schema is newer than the program, or a migration fails (then nothing has changed).
+ */
+export function migrateSqlite(connection: SqliteConnection): Promise<string[]> {
+  // The connection stays ours: Kysely must not close it.
+  const borrowed = Object.create(connection.raw, { close: { value: () => undefined } })
+  return migrate(new Kysely({ dialect: new TransactionalSqliteDialect({ database: borrowed }) }))
+}
+
+/** Migrates a PostgreSQL database; several nodes may call it at once, and one does the work. As `migrateSqlite` otherwise. */
+export function migratePostgres(pool: pg.Pool): Promise<string[]> {
+  return migrate(
+    new Kysely({
+      dialect: new PostgresDialect({ pool: { connect: () => pool.connect(), end: async () => undefined } }),
+    }),
+  )
+}
+
+async function migrate(db: Kysely<unknown>): Promise<string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const { error, results } = await migrator.migrateToLatest()
+  if (error !== undefined) {
+    const failed = results?.find((result: MigrationResult) => result.status === 'Error')
+    const newer = /corrupted migrations/.test(String(error))
+    const message = newer
+      ? 'the database was migrated by a newer signalbox than this one; use that version or a backup'
+      : `migration ${failed?.migrationName ?? ''} failed: ${String((error as Error).message ?? error)}`
+    throw new SignalboxError('unavailable', message, { cause: error })
+  }
+  return (results ?? []).map((result) => result.migrationName)
+}

@@ -1,0 +1,84 @@
+/** Opens the store that a setting names, migrated and ready. */
+import { type Clock, type Random, systemRandom } from '../clock.js'
+import { SignalboxError } from '../errors.js'
+import { migrateSqlite } from './migrate.js'
+import { SqliteStore } from './sqlite-store.js'
+import type { Store } from './write.js'
+
+export interface OpenOptions {
+  /** `sqlite:PATH`, `sqlite::memory:` or `postgres://…`. */
+  url: string
+  clock: Clock & { raise?(notBefore: number): void }
+  random?: Random
+  report: (error: unknown, what: string) => void
+  /** Storage can no longer be trusted: the process must end. */
+  fatal: (error: unknown) => void
+  /** SQLite only: checkpoints in a worker thread (default true). */
+  checkpoints?: boolean
+}
+
+/**
+ * Opens and migrates. Raises the clock to the latest time that the store has recorded, on PostgreSQL also to that
+ * server's time. Throws `invalid` for a URL of another kind, `unavailable` when the database cannot be used.
+ */
+export async function openStore(options: OpenOptions): Promise<Store> {
+  const store = await openEngine({ random: systemRandom, ...options })
+  try {
+    options.clock.raise?.(await latestTime(store))
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  return store
+}
+
+async function openEngine(options: OpenOptions & { random: Random }): Promise<Store> {
+  if (options.url.startsWith('sqlite:')) {
+    const store = new SqliteStore({ ...options, file: options.url.slice('sqlite:'.length) })
+    return migrated(store, () => migrateSqlite(store.connection))
+  }
+  if (/^postgres(ql)?:\/\//.test(options.url)) {
+    // Loaded only here: most installations have one file.
+    const { PostgresStore } = await import('./postgres-store.js')
+    const { migratePostgres } = await import('./migrate.js')
+    const store = new PostgresStore(options)
+    return migrated(store, () => migratePostgres(store.pool))
+  }
+  throw new SignalboxError('invalid', `database URL ${redacted(options.url)} is neither sqlite:PATH nor postgres://…`)
+}
+
+async function migrated<S extends Store>(store: S, migrate: () => Promise<unknown>): Promise<S> {
+  try {
+    await migrate()
+    return store
+  } catch (error) {
+    await store.close()
+    if (error instanceof SignalboxError) throw error
+    throw new SignalboxError('unavailable', `the database cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+async function latestTime(store: Store): Promise<number> {
+  const { db } = store.read
+  const event = await db.selectFrom('events').select('at').orderBy('id', 'desc').limit(1).executeTakeFirst()
+  const node = await db
+    .selectFrom('nodes')
+    .select((e) => e.fn.max('seen_at').as('at'))
+    .executeTakeFirst()
+  const server = store.engine === 'postgres' ? await serverTime(store) : 0
+  return Math.max(event?.at ?? 0, Number(node?.at ?? 0), server)
+}
+
+async function serverTime(store: Store): Promise<number> {
+  const { sql } = await import('kysely')
+  const result = await sql<{ ms: number }>`select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms`.execute(
+    store.read.db,
+  )
+  return Number(result.rows[0]?.ms ?? 0)
+}
+
+function redacted(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//…@')
+}

@@ -1,0 +1,272 @@
+/**
+ * The tables, as Kysely sees them. Times are milliseconds since 1970, flags are 0 or 1, JSON is text: the same values on
+ * SQLite and on PostgreSQL. Row types never leave `store/`. The schema itself is `test/core/schema.sql`.
+ */
+import type { Generated, Selectable } from 'kysely'
+import type { JobStatus } from '../lifecycle/job-machine.js'
+import type { LeaseStatus } from '../lifecycle/lease-machine.js'
+
+/** 0 or 1. */
+export type Flag = number
+
+export interface Database {
+  meta: { key: string; value: string }
+  nodes: { id: string; started_at: number; seen_at: number; http_url: string }
+
+  groups: {
+    id: Generated<number>
+    parent_id: number | null
+    path: string
+    full_path: string
+    name: string
+    kind: 'group' | 'user'
+    owner_id: number | null
+    created_at: number
+  }
+  users: {
+    id: Generated<number>
+    username: string
+    name: string
+    email: string
+    is_admin: Flag
+    state: 'active' | 'blocked'
+    created_at: number
+  }
+  access_tokens: {
+    id: Generated<number>
+    user_id: number
+    name: string
+    token_hash: string
+    token_hint: string
+    scopes: string
+    expires_at: number | null
+    revoked_at: number | null
+    created_at: number
+  }
+  projects: {
+    id: Generated<number>
+    group_id: number
+    path: string
+    full_path: string
+    name: string
+    description: string
+    visibility: 'private' | 'internal' | 'public'
+    default_branch: string
+    config_path: string
+    timeout_s: number
+    builds_enabled: Flag
+    instance_runners_enabled: Flag
+    group_runners_enabled: Flag
+    cache_index: number
+    last_pipeline_iid: number
+    instance_jobs: number
+    created_at: number
+    updated_at: number
+  }
+
+  pipelines: {
+    id: Generated<number>
+    project_id: number
+    iid: number
+    ref: string
+    tag: Flag
+    protected: Flag
+    sha: string
+    before_sha: string
+    source: string
+    status: JobStatus
+    user_id: number | null
+    name: string | null
+    yaml_errors: string | null
+    variables: Uint8Array | null
+    on_new_commit: string
+    on_job_failure: string
+    auto_canceled_by: number | null
+    created_at: number
+    updated_at: number
+    started_at: number | null
+    finished_at: number | null
+    duration_ms: number | null
+  }
+  stages: {
+    id: Generated<number>
+    pipeline_id: number
+    name: string
+    position: number
+    status: JobStatus
+  }
+  jobs: {
+    id: Generated<number>
+    pipeline_id: number
+    project_id: number
+    stage_id: number
+    stage_position: number
+    definition_id: number
+    name: string
+    kind: 'build' | 'bridge' | 'external'
+    status: JobStatus
+    run_when: string
+    scheduling: 'stage' | 'dag'
+    allow_failure: Flag
+    processed: Flag
+    retried: Flag
+    retry_of: number | null
+    enqueue_at_once: Flag
+    lane_id: number | null
+    in_queue: Flag
+    priority: number
+    fence: number
+    void_offers: number
+    runner_id: number | null
+    manager_id: number | null
+    user_id: number | null
+    timeout_s: number | null
+    timeout_source: string | null
+    exit_code: number | null
+    failure_reason: string | null
+    failure_class: string | null
+    failure_message: string | null
+    token_issued_at: number | null
+    token_expires_at: number | null
+    created_at: number
+    updated_at: number
+    queued_at: number | null
+    scheduled_at: number | null
+    started_at: number | null
+    finished_at: number | null
+    erased_at: number | null
+  }
+  job_definitions: { id: Generated<number>; body: string }
+  job_needs: { job_id: number; position: number; name: string; artifacts: Flag; optional: Flag }
+  payloads: { job_id: number; body: Uint8Array }
+
+  demands: { id: Generated<number>; key: string; tags: string; protected: Flag; features: string }
+  lanes: {
+    id: Generated<number>
+    project_id: number
+    demand_id: number
+    instance_share: number | null
+    head_priority: number | null
+    head_job_id: number | null
+    touched_at: number
+  }
+
+  runners: {
+    id: Generated<number>
+    type: 'instance' | 'group' | 'project'
+    token_hash: string
+    token_hint: string
+    token_expires_at: number | null
+    registered: Flag
+    description: string
+    maintenance_note: string | null
+    active: Flag
+    locked: Flag
+    run_untagged: Flag
+    protected_only: Flag
+    tags: string
+    maximum_timeout_s: number | null
+    created_at: number
+    contacted_at: number | null
+  }
+  runner_projects: { runner_id: number; project_id: number }
+  runner_groups: { runner_id: number; group_id: number }
+  runner_managers: {
+    id: Generated<number>
+    runner_id: number
+    system_id: string
+    name: string
+    version: string
+    revision: string
+    platform: string
+    architecture: string
+    executor: string
+    features: string
+    ip_address: string | null
+    created_at: number
+    contacted_at: number
+  }
+  registration_tokens: {
+    id: Generated<number>
+    token_hash: string
+    token_hint: string
+    project_id: number | null
+    group_id: number | null
+    created_at: number
+  }
+
+  leases: {
+    id: Generated<number>
+    job_id: number
+    fence: number
+    project_id: number
+    runner_id: number
+    manager_id: number
+    instance_runner: Flag
+    node: string
+    door: string
+    request_id: string | null
+    status: LeaseStatus
+    term_ms: number
+    written: Flag
+    offered_at: number
+    accept_by: number | null
+    accepted_at: number | null
+    expires_at: number | null
+    ended_at: number | null
+    end_reason: string | null
+    excluded_until: number | null
+    cancel_revision: number
+    cancel_mode: string | null
+    cancel_acked: number
+    report: string | null
+    report_at: number | null
+  }
+
+  traces: {
+    job_id: number
+    length: number
+    crc32: number
+    node: string
+    incomplete: Flag
+    mismatch: Flag
+    updated_at: number
+  }
+  artifacts: {
+    id: Generated<number>
+    job_id: number
+    project_id: number
+    type: string
+    format: string
+    filename: string
+    size_bytes: number
+    sha256: string
+    location: string
+    expires_at: number | null
+    created_at: number
+  }
+
+  events: {
+    id: Generated<number>
+    at: number
+    kind: string
+    project_id: number | null
+    pipeline_id: number | null
+    job_id: number | null
+    runner_id: number | null
+    data: string
+  }
+  exporter_cursors: { name: string; event_id: number }
+  background_tasks: {
+    name: string
+    paused: Flag
+    interval_ms: number
+    last_run_at: number | null
+    next_run_at: number | null
+    last_duration_ms: number | null
+    last_result: string | null
+  }
+}
+
+/** A row as a query returns it. */
+export type Row<Table extends keyof Database> = Selectable<Database[Table]>

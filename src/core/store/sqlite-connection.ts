@@ -1,0 +1,143 @@
+/** One better-sqlite3 connection as Kysely sees it, with every statement prepared once and kept by its text. */
+import Sqlite from 'better-sqlite3'
+import {
+  type CompiledQuery,
+  type ConnectionProvider,
+  type DatabaseConnection,
+  DefaultQueryExecutor,
+  DummyDriver,
+  Kysely,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
+import { bind, type HotQuery, type Params } from './hot-query.js'
+import type { Database } from './schema.js'
+
+/** Oldest SQLite without the WAL-reset corruption race (https://sqlite.org/wal.html#walresetbug). */
+const minimumVersion = [3, 51, 3]
+
+/** Statements kept prepared; the product has fewer, so nothing is evicted but the one-off. */
+const cacheLimit = 500
+
+export class SqliteConnection implements DatabaseConnection {
+  readonly raw: Sqlite.Database
+  readonly #statements = new Map<string, Sqlite.Statement>()
+
+  /**
+   * Opens `file` (or `:memory:`). Sets and reads back the pragmas that durability rests on; throws when one does not hold.
+   */
+  constructor(file: string, options: { readonly?: boolean; busyTimeoutMs?: number } = {}) {
+    this.raw = new Sqlite(file, { readonly: options.readonly ?? false, timeout: options.busyTimeoutMs ?? 5000 })
+    try {
+      this.#configure(file, options.readonly ?? false)
+    } catch (error) {
+      this.raw.close()
+      throw error
+    }
+  }
+
+  executeQuery<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {
+    try {
+      return Promise.resolve(this.#run(query))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  // biome-ignore lint/correctness/useYield: part of Kysely's interface, and not offered
+  async *streamQuery<Result>(): AsyncIterableIterator<QueryResult<Result>> {
+    throw new Error('this connection does not stream')
+  }
+
+  all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Result[] {
+    const compiled = query.compiledFor('sqlite')
+    const statement = this.#statement(compiled.sql)
+    const values = bind(compiled, params)
+    if (statement.reader) return statement.all(values) as Result[]
+    statement.run(values)
+    return []
+  }
+
+  /** Runs a statement without parameters or rows, such as BEGIN. */
+  exec(sql: string): void {
+    this.#statement(sql).run()
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.raw.close()
+  }
+
+  #run<Result>({ sql, parameters }: CompiledQuery): QueryResult<Result> {
+    const statement = this.#statement(sql)
+    if (statement.reader) return { rows: statement.all(parameters as unknown[]) as Result[] }
+    const { changes, lastInsertRowid } = statement.run(parameters as unknown[])
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+
+  #statement(sql: string): Sqlite.Statement {
+    const known = this.#statements.get(sql)
+    if (known) return known
+    const statement = this.raw.prepare(sql)
+    if (this.#statements.size >= cacheLimit) {
+      const oldest = this.#statements.keys().next().value
+      if (oldest !== undefined) this.#statements.delete(oldest)
+    }
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  #configure(file: string, readonly: boolean): void {
+    const version = this.raw.prepare('select sqlite_version()').pluck().get() as string
+    if (compareVersions(version, minimumVersion) < 0) {
+      throw new Error(`SQLite ${version} is too old: ${minimumVersion.join('.')} or newer is needed`)
+    }
+    const inMemory = file === ':memory:'
+    if (!readonly && !inMemory) this.#expect('journal_mode', 'WAL', 'wal')
+    // better-sqlite3 is compiled with a weaker default for WAL: an acknowledged commit could be lost with the power.
+    this.#expect('synchronous', 'FULL', 2)
+    this.#expect('foreign_keys', 'ON', 1)
+    if (!inMemory) this.#expect('mmap_size', '0', 0)
+    // A worker moves the log into the file, or each thousandth page would stop the committing thread.
+    if (!readonly && !inMemory) this.#expect('wal_autocheckpoint', '0', 0)
+    this.raw.pragma('cache_size = -65536')
+    this.raw.pragma('temp_store = MEMORY')
+  }
+
+  #expect(pragma: string, wanted: string, readBack: string | number): void {
+    this.raw.pragma(`${pragma} = ${wanted}`)
+    const value = this.raw.pragma(pragma, { simple: true })
+    if (value !== readBack) throw new Error(`SQLite keeps ${pragma} at ${String(value)}; ${wanted} is needed`)
+  }
+}
+
+/** A Kysely instance whose every query goes where `provider` says. Cheap: made for each body. */
+export function kyselyOn(provider: ConnectionProvider): Kysely<Database> {
+  return new Kysely<Database>({
+    config: { dialect },
+    dialect,
+    driver,
+    executor: new DefaultQueryExecutor(compiler, adapter, provider),
+  })
+}
+
+const adapter = new SqliteAdapter()
+const compiler = new SqliteQueryCompiler()
+const driver = new DummyDriver()
+const dialect = {
+  createAdapter: () => adapter,
+  createDriver: () => driver,
+  createIntrospector: (db: Kysely<Database>) => new SqliteIntrospector(db),
+  createQueryCompiler: () => compiler,
+}
+
+function compareVersions(version: string, than: readonly number[]): number {
+  const parts = version.split('.').map(Number)
+  for (let i = 0; i < than.length; i++) {
+    const difference = (parts[i] ?? 0) - than[i]!
+    if (difference !== 0) return difference
+  }
+  return 0
+}

@@ -1,0 +1,261 @@
+/**
+ * The store on SQLite: one connection that writes, on the main thread, and one that only reads.
+ *
+ * Bodies run strictly one after another and share commits: BEGIN, then for each body a savepoint that is released or
+ * rolled back, then one COMMIT when no body waits (or after 256). Two bodies must never interleave on the connection:
+ * rolling one back would take rows of the other with it.
+ *
+ * Nothing is said before the commit: values, errors and effects of all bodies of a batch leave after it. When the COMMIT
+ * fails, or SQLite rolled the transaction back by itself, every body of the batch is rejected.
+ *
+ * A body must settle within microtasks, since its queries do; one that is still open at the next macrotask has awaited
+ * something foreign. It is rolled back, and what it does later is refused.
+ */
+import type { DatabaseConnection } from 'kysely'
+import type { Clock, Random } from '../clock.js'
+import { SignalboxError } from '../errors.js'
+import type { HotQuery, Params } from './hot-query.js'
+import { Checkpointer } from './sqlite-checkpoint.js'
+import { kyselyOn, SqliteConnection } from './sqlite-connection.js'
+import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
+
+export interface SqliteStoreOptions {
+  /** Path of the database file, or `:memory:`. */
+  file: string
+  clock: Clock
+  random: Random
+  /** A bug or a failed effect, for the log. */
+  report: (error: unknown, what: string) => void
+  /** Storage can no longer be trusted (a failed sync or write): the process must end and start again. */
+  fatal: (error: unknown) => void
+  /** Checkpoints in a worker thread; off for stores that live for one command. */
+  checkpoints?: boolean
+  /** For tests: the writing connection. */
+  connection?: SqliteConnection
+}
+
+const batchLimit = 256
+const storageFaults = /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|NOTADB|BUSY|LOCKED)/
+
+interface Pending {
+  body: Body<unknown>
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+}
+
+interface Settled {
+  pending: Pending
+  effects: Effects
+  outcome: { ok: true; value: unknown } | { ok: false; error: unknown }
+}
+
+export class SqliteStore implements Store {
+  readonly engine = 'sqlite' as const
+  readonly read: Reader
+  readonly stats: StoreStats = { commits: 0, bodies: 0 }
+  readonly #options: SqliteStoreOptions
+  readonly #connection: SqliteConnection
+  readonly #reading: SqliteConnection | undefined
+  readonly #checkpointer: Checkpointer | undefined
+  #queue: Pending[] = []
+  #state: 'idle' | 'armed' | 'running' | 'closed' = 'idle'
+  #drained: (() => void)[] = []
+
+  constructor(options: SqliteStoreOptions) {
+    this.#options = options
+    this.#connection = options.connection ?? new SqliteConnection(options.file)
+    if (options.file === ':memory:') {
+      this.read = this.#readThroughQueue()
+    } else {
+      const reading = new SqliteConnection(options.file, { readonly: true })
+      this.#reading = reading
+      this.read = readerOn(reading)
+      if (options.checkpoints !== false) {
+        this.#checkpointer = new Checkpointer(options.file, (error) => options.report(error, 'checkpoint'))
+      }
+    }
+  }
+
+  /** The writing connection, for migrations before the first write. */
+  get connection(): SqliteConnection {
+    return this.#connection
+  }
+
+  write<T>(body: Body<T>): Promise<T> {
+    if (this.#state === 'closed') return Promise.reject(new SignalboxError('unavailable', 'the store is closed'))
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ body, resolve: resolve as (value: unknown) => void, reject })
+      if (this.#state !== 'idle') return
+      this.#state = 'armed'
+      // Not at once: whatever else this turn of the event loop wants to write shares the commit.
+      setImmediate(() => void this.#pump())
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    if (this.#state !== 'idle') await new Promise<void>((resolve) => this.#drained.push(resolve))
+    this.#state = 'closed'
+    await this.#checkpointer?.close()
+    this.#reading?.close()
+    this.#connection.close()
+  }
+
+  async #pump(): Promise<void> {
+    this.#state = 'running'
+    while (this.#queue.length > 0) await this.#runBatch()
+    this.#state = 'idle'
+    for (const resolve of this.#drained.splice(0)) resolve()
+  }
+
+  async #runBatch(): Promise<void> {
+    const batch: Settled[] = []
+    const failed = (error: unknown) => this.#rejectBatch(batch, error)
+    try {
+      this.#connection.exec('begin immediate')
+    } catch (error) {
+      // Nobody's body has run. A store that stays locked would spin here, so everything that waits is told.
+      const waiting = this.#queue.splice(0)
+      for (const pending of waiting) pending.reject(this.#storageError(error))
+      return
+    }
+    while (this.#queue.length > 0 && batch.length < batchLimit) {
+      const settled = await this.#runBody(this.#queue.shift()!)
+      batch.push(settled)
+      if (!this.#connection.raw.inTransaction) {
+        failed(settled.outcome.ok ? new Error('SQLite rolled the transaction back') : settled.outcome.error)
+        return
+      }
+    }
+    try {
+      this.#connection.exec('commit')
+    } catch (error) {
+      if (this.#connection.raw.inTransaction) this.#connection.exec('rollback')
+      failed(error)
+      return
+    }
+    this.stats.commits++
+    this.stats.bodies += batch.length
+    this.#checkpointer?.committed(this.#connection)
+    const report = (error: unknown) => this.#options.report(error, 'effect')
+    for (const { pending, effects, outcome } of batch) {
+      if (outcome.ok) {
+        effects.committed(report)
+        pending.resolve(outcome.value)
+      } else {
+        pending.reject(this.#translate(outcome.error))
+      }
+    }
+  }
+
+  async #runBody(pending: Pending): Promise<Settled> {
+    const effects = new Effects()
+    const scope = new BodyScope(this.#connection, this.#options, effects)
+    this.#connection.exec('savepoint body')
+    let outcome: Settled['outcome'] | undefined
+    const ended = (async () => pending.body(scope.tx))().then(
+      (value) => {
+        outcome = { ok: true, value }
+      },
+      (error) => {
+        outcome = { ok: false, error }
+      },
+    )
+    const patience = nextMacrotask()
+    await Promise.race([ended, patience.reached])
+    patience.cancel()
+    scope.close()
+    if (outcome === undefined) {
+      const bug = new Error('a transaction body awaited something other than its own queries')
+      this.#options.report(bug, 'write')
+      outcome = { ok: false, error: new SignalboxError('internal', 'internal error', { cause: bug }) }
+    }
+    if (this.#connection.raw.inTransaction) {
+      if (!outcome.ok) this.#connection.exec('rollback to body')
+      this.#connection.exec('release body')
+    }
+    if (!outcome.ok) effects.rolledBack((error) => this.#options.report(error, 'undo'))
+    return { pending, effects, outcome }
+  }
+
+  #rejectBatch(batch: Settled[], error: unknown): void {
+    const refusal = this.#storageError(error)
+    for (const { pending, effects, outcome } of batch) {
+      if (outcome.ok) effects.rolledBack((fault) => this.#options.report(fault, 'undo'))
+      pending.reject(outcome.ok || outcome.error === error ? refusal : this.#translate(outcome.error))
+    }
+  }
+
+  /** What a body threw, as its caller sees it: faults of the storage are ours to explain, the rest is the body's own. */
+  #translate(error: unknown): unknown {
+    return storageFaults.test(String((error as { code?: unknown })?.code)) ? this.#storageError(error) : error
+  }
+
+  #storageError(error: unknown): SignalboxError {
+    const code = String((error as { code?: unknown }).code)
+    if (/^SQLITE_(IOERR|CORRUPT|NOTADB)/.test(code)) this.#options.fatal(error)
+    const message = code === 'SQLITE_FULL' ? 'the disk is full' : 'the store is not available'
+    return new SignalboxError('unavailable', message, { cause: error })
+  }
+
+  /** `:memory:` has one connection, so reads take their turn between bodies and never see an open batch half done. */
+  #readThroughQueue(): Reader {
+    const inTurn = <T>(read: (tx: Tx) => Promise<T>) => this.write(read)
+    return {
+      db: kyselyOn({
+        provideConnection: (consumer) => inTurn(() => consumer(this.#connection)),
+      }),
+      all: (query, params) => inTurn((tx) => tx.all(query, params)),
+      first: (query, params) => inTurn((tx) => tx.first(query, params)),
+    }
+  }
+}
+
+/** What one body may touch, and only until it has ended. */
+class BodyScope {
+  readonly tx: Tx
+  #open = true
+
+  constructor(connection: SqliteConnection, options: SqliteStoreOptions, effects: Effects) {
+    const use = (): SqliteConnection => {
+      if (!this.#open) throw new Error('this transaction body has ended')
+      return connection
+    }
+    const guarded: DatabaseConnection = {
+      executeQuery: (query) => use().executeQuery(query),
+      streamQuery: () => use().streamQuery(),
+    }
+    const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
+      use().all(query, params)
+    this.tx = {
+      engine: 'sqlite',
+      db: kyselyOn({ provideConnection: (consumer) => consumer(guarded) }),
+      now: options.clock.now(),
+      random: options.random,
+      all,
+      first: async (query, params) => (await all(query, params))[0],
+      afterCommit: (effect) => effects.afterCommit(effect),
+      onRollback: (undo) => effects.onRollback(undo),
+    }
+  }
+
+  close(): void {
+    this.#open = false
+  }
+}
+
+function readerOn(connection: SqliteConnection): Reader {
+  return {
+    db: kyselyOn({ provideConnection: (consumer) => consumer(connection) }),
+    all: async (query, params) => connection.all(query, params),
+    first: async (query, params) => connection.all(query, params)[0],
+  }
+}
+
+function nextMacrotask(): { reached: Promise<void>; cancel: () => void } {
+  let handle: NodeJS.Immediate | undefined
+  const reached = new Promise<void>((resolve) => {
+    handle = setImmediate(resolve)
+  })
+  return { reached, cancel: () => handle && clearImmediate(handle) }
+}

@@ -1,0 +1,104 @@
+/**
+ * How everything is changed. `write(body)` runs a body inside a transaction; what the body wants to be seen outside
+ * (replies, pushes, wake-ups) it registers with `afterCommit`, which happens when the commit is durable and not before.
+ *
+ * A body awaits nothing but its own queries: no network, no file, no timer, no other write. It takes time and randomness
+ * from its argument and has no effect outside the transaction, since it may be run a second time.
+ */
+import type { Kysely } from 'kysely'
+import type { Random } from '../clock.js'
+import type { HotQuery, Params } from './hot-query.js'
+import type { Database } from './schema.js'
+
+export type Engine = 'sqlite' | 'postgres'
+
+/** What a body works with. Useless once the body has ended. */
+export interface Tx {
+  readonly engine: Engine
+  readonly db: Kysely<Database>
+  /** The time of the body, in milliseconds since 1970; the same for all that it does. */
+  readonly now: number
+  readonly random: Random
+  /** Runs a query that was compiled once, and gives its rows. */
+  all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
+  /** The same for a query that gives one row or none. */
+  first<Result, Names extends string>(
+    query: HotQuery<Result, Names>,
+    params: Params<Names>,
+  ): Promise<Result | undefined>
+  /** Registers an effect for when the commit is durable. Effects run in the order of the commits; one that throws is logged. */
+  afterCommit(effect: () => void): void
+  /** Registers what gives back memory that the body reserved; runs if the body or its commit fails. */
+  onRollback(undo: () => void): void
+}
+
+export type Body<T> = (tx: Tx) => Promise<T>
+
+/** Reads outside a transaction: they see committed facts only. */
+export interface Reader {
+  readonly db: Kysely<Database>
+  all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
+  first<Result, Names extends string>(
+    query: HotQuery<Result, Names>,
+    params: Params<Names>,
+  ): Promise<Result | undefined>
+}
+
+export interface Store {
+  readonly engine: Engine
+  readonly read: Reader
+  /**
+   * Runs `body` in a transaction and resolves with its value when the commit is durable.
+   * Rejects with what the body threw (nothing of it is kept); with `unavailable` when the disk is full or the database
+   * is busy or out of reach (nothing of it is kept, try again); with `internal` when the body awaited something foreign.
+   */
+  write<T>(body: Body<T>): Promise<T>
+  readonly stats: StoreStats
+  /** Waits for the bodies under way, then closes every connection. Safe to repeat. */
+  close(): Promise<void>
+}
+
+export interface StoreStats {
+  commits: number
+  bodies: number
+}
+
+/** A body's registered effects, and what happens to them. Shared by both engines. */
+export class Effects {
+  #commit: (() => void)[] = []
+  #rollback: (() => void)[] = []
+
+  afterCommit(effect: () => void): void {
+    this.#commit.push(effect)
+  }
+
+  onRollback(undo: () => void): void {
+    this.#rollback.push(undo)
+  }
+
+  committed(report: (error: unknown) => void): void {
+    runAll(this.#commit, report)
+    this.#clear()
+  }
+
+  /** Undone in reverse, since a later reservation may build on an earlier one. */
+  rolledBack(report: (error: unknown) => void): void {
+    runAll(this.#rollback.reverse(), report)
+    this.#clear()
+  }
+
+  #clear(): void {
+    this.#commit = []
+    this.#rollback = []
+  }
+}
+
+function runAll(list: (() => void)[], report: (error: unknown) => void): void {
+  for (const one of list) {
+    try {
+      one()
+    } catch (error) {
+      report(error)
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import type { Clock } from '../../src/core/clock.js'
+
+interface Timer {
+  at: number
+  fn: () => void
+  everyMs?: number
+}
+
+/** A clock that stands still until it is moved. Timers that fall due run in order while it moves. */
+export class ManualClock implements Clock {
+  #now: number
+  readonly #timers = new Set<Timer>()
+
+  constructor(start = Date.UTC(2026, 0, 1)) {
+    this.#now = start
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  raise(notBefore: number): void {
+    this.#now = Math.max(this.#now, notBefore)
+  }
+
+  after(ms: number, fn: () => void): () => void {
+    return this.#add({ at: this.#now + ms, fn })
+  }
+
+  every(ms: number, fn: () => void): () => void {
+    return this.#add({ at: this.#now + ms, fn, everyMs: ms })
+  }
+
+  /** Moves the clock `ms` on. */
+  advance(ms: number): void {
+    const end = this.#now + ms
+    for (let next = this.#next(end); next; next = this.#next(end)) {
+      this.#now = next.at
+      if (next.everyMs === undefined) this.#timers.delete(next)
+      else next.at += next.everyMs
+      next.fn()
+    }
+    this.#now = end
+  }
+
+  get timers(): number {
+    return this.#timers.size
+  }
+
+  #next(end: number): Timer | undefined {
+    let best: Timer | undefined
+    for (const timer of this.#timers) if (timer.at <= end && (!best || timer.at < best.at)) best = timer
+    return best
+  }
+
+  #add(timer: Timer): () => void {
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+}

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import pg from 'pg'
+import { describe, inject } from 'vitest'
+import { openStore } from '../../src/core/store/open.js'
+import type { Engine, Store } from '../../src/core/store/write.js'
+import { ManualClock } from './manual-clock.js'
+
+export interface TestStore extends AsyncDisposable {
+  store: Store
+  clock: ManualClock
+  /** What the store reported as bugs; a test that expects none asserts so. */
+  reports: { error: unknown; what: string }[]
+}
+
+/** Runs the same suite on both engines. */
+export function onBothEngines(suite: (engine: Engine) => void): void {
+  for (const engine of ['sqlite', 'postgres'] as const) describe(`on ${engine}`, () => suite(engine))
+}
+
+/** Opens an empty, migrated store that is gone at the end of the test. `KEEP_DB=1` keeps a SQLite file and prints its path. */
+export async function openTestStore(engine: Engine): Promise<TestStore> {
+  const clock = new ManualClock()
+  const reports: TestStore['reports'] = []
+  const place = engine === 'sqlite' ? sqlitePlace() : await postgresPlace()
+  const store = await openStore({
+    url: place.url,
+    clock,
+    report: (error, what) => reports.push({ error, what }),
+    fatal: (error) => reports.push({ error, what: 'fatal' }),
+  })
+  return {
+    store,
+    clock,
+    reports,
+    async [Symbol.asyncDispose]() {
+      await store.close()
+      await place.remove()
+    },
+  }
+}
+
+export function sqlitePlace(): { url: string; file: string; remove: () => Promise<void> } {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-db-'))
+  const file = path.join(folder, 'signalbox.db')
+  return {
+    url: `sqlite:${file}`,
+    file,
+    async remove() {
+      if (process.env.KEEP_DB) console.log(`kept ${file}`)
+      else rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export async function postgresPlace(): Promise<{ url: string; remove: () => Promise<void> }> {
+  const server = inject('postgresUrl')
+  const name = `test_${randomBytes(6).toString('hex')}`
+  await administer(server, `create database ${name}`)
+  return {
+    url: `${server}/${name}`,
+    remove: () => administer(server, `drop database ${name} with (force)`),
+  }
+}
+
+async function administer(server: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: `${server}/postgres` })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
