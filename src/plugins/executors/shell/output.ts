@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process'
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+/**
+ * The one pipe through which a script's stdout and stderr come, in the order in which they were written. It is a named
+ * pipe because the pipes that Node gives a child are sockets, and on those `> /dev/stderr` and `tee /dev/stderr` fail.
+ */
+export async function makeOutputPipe(folder: string): Promise<string> {
+  const file = path.join(folder, '.output')
+  fs.rmSync(file, { force: true })
+  await promisify(execFile)('mkfifo', ['-m', '600', file])
+  return file
+}
+
+/** Both ends of the pipe, opened for one script. */
+export interface OpenPipe {
+  /** For the child. */
+  readonly writeEnd: number
+  /** The child has its copy of the write end: ours is closed, or the end of the output would never be seen. */
+  handedOver(): void
+  /** Hands everything to `output`, one chunk after the other, until all writers are gone or `finish` ends it. */
+  pump(output: (chunk: Uint8Array) => Promise<void>): Promise<void>
+  /** The script has ended. What it wrote is still read; what its leftovers hold open is not waited for. */
+  finish(): void
+  /** Ends the reading at once. */
+  destroy(): void
+}
+
+export function openOutputPipe(file: string): OpenPipe {
+  const { O_RDONLY, O_NONBLOCK, O_WRONLY } = fs.constants
+  const readEnd = fs.openSync(file, O_RDONLY | O_NONBLOCK)
+  const writeEnd = fs.openSync(file, O_WRONLY)
+  const socket = new net.Socket({ fd: readEnd, readable: true, writable: false })
+  let busy = false
+  let open = true
+  const handedOver = () => {
+    if (open) fs.closeSync(writeEnd)
+    open = false
+  }
+  return {
+    writeEnd,
+    handedOver,
+    async pump(output) {
+      try {
+        for await (const chunk of socket) {
+          busy = true
+          await output(chunk as Buffer)
+          busy = false
+        }
+      } catch (error) {
+        // Our own doing, see finish.
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+      }
+    },
+    finish() {
+      void drain(socket, () => busy)
+    },
+    destroy() {
+      handedOver()
+      socket.destroy()
+    },
+  }
+}
+
+/** Ends the reading once the pipe is empty, although somebody who has outlived the script may still hold it open. */
+async function drain(socket: net.Socket, busy: () => boolean): Promise<void> {
+  const atExit = socket.bytesRead
+  for (let seen = -1; !socket.destroyed; ) {
+    const quiet = !busy() && socket.readableLength === 0 && socket.bytesRead === seen
+    // More than a pipe holds: this is no longer the script's output.
+    if (quiet || socket.bytesRead - atExit > maxPipeBytes) break
+    seen = socket.bytesRead
+    await sleep(idleMs)
+  }
+  socket.destroy()
+}
+
+const idleMs = 100
+// pipe(7): /proc/sys/fs/pipe-max-size.
+const maxPipeBytes = 1024 * 1024

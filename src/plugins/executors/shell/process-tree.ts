@@ -1,0 +1,113 @@
+import fs from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sessionMarker } from './environment.js'
+
+/**
+ * The processes of a job. A process group alone does not hold them: a daemon starts a session of its own. On Linux they
+ * are found in /proc by four marks: process group, session, descent, and a variable in their environment that survives
+ * a double fork. Elsewhere only the process group can be told.
+ */
+export interface ProcessTree {
+  session: string
+  /** Process ids of the shells that were started for the job, each leader of its own group and session. */
+  leaders: readonly number[]
+}
+
+/** Process ids that are alive and belong to the tree. */
+export function findProcesses(tree: ProcessTree): number[] {
+  const processes = listProcesses()
+  if (processes === undefined) return tree.leaders.filter((leader) => groupAlive(leader))
+  const leaders = new Set(tree.leaders)
+  const marker = `${sessionMarker}=${tree.session}`
+  const found = new Set<number>()
+  for (const each of processes) {
+    if (leaders.has(each.group) || leaders.has(each.session) || hasMarker(each.pid, marker)) found.add(each.pid)
+  }
+  for (let grown = true; grown; ) {
+    grown = false
+    for (const each of processes) {
+      if (!found.has(each.pid) && found.has(each.parent)) {
+        found.add(each.pid)
+        grown = true
+      }
+    }
+  }
+  found.delete(process.pid)
+  return processes.filter((each) => found.has(each.pid) && !each.dead).map((each) => each.pid)
+}
+
+/**
+ * Ends the tree: politely, then by force for whatever is left after `graceMs`; 0 is force at once. The polite signal is
+ * sent once, to those alive at the first look: what a script starts in its own trap may do its work until the force.
+ * @returns when nothing of the tree is alive.
+ */
+export async function endProcesses(tree: ProcessTree, graceMs: number): Promise<void> {
+  const forceAt = performance.now() + graceMs
+  let asked = false
+  for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 1.5, 250)) {
+    const alive = findProcesses(tree)
+    if (alive.length === 0) return
+    const force = performance.now() >= forceAt
+    if (force || !asked) for (const pid of alive) signal(pid, force ? 'SIGKILL' : 'SIGTERM')
+    asked = true
+    await sleep(force ? 5 : Math.min(pauseMs, Math.max(1, forceAt - performance.now())))
+  }
+}
+
+/**
+ * Whether any process is left in the group that `leader` made. While one is, the system does not give the number to
+ * another process; afterwards it may, so a leader without a group must be forgotten.
+ */
+export function groupAlive(leader: number): boolean {
+  try {
+    process.kill(-leader, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+interface ProcessFacts {
+  pid: number
+  parent: number
+  group: number
+  session: number
+  /** A zombie: it only waits for its parent. */
+  dead: boolean
+}
+
+/** Nothing where there is no /proc. */
+function listProcesses(): ProcessFacts[] | undefined {
+  if (process.platform !== 'linux') return undefined
+  return fs
+    .readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        // proc(5): the name in brackets may hold anything, so the fields are read after the last bracket.
+        const stat = fs.readFileSync(`/proc/${name}/stat`, 'latin1')
+        const [state, parent, group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        const dead = state === 'Z' || state === 'X'
+        return [{ pid: Number(name), parent: Number(parent), group: Number(group), session: Number(session), dead }]
+      } catch {
+        return []
+      }
+    })
+}
+
+function hasMarker(pid: number, marker: string): boolean {
+  try {
+    const environment = fs.readFileSync(`/proc/${pid}/environ`, 'latin1')
+    return environment.startsWith(`${marker}\0`) || environment.includes(`\0${marker}\0`)
+  } catch {
+    return false
+  }
+}
+
+function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    process.kill(process.platform === 'linux' ? pid : -pid, name)
+  } catch {
+    // Gone between the look and the signal.
+  }
+}

@@ -1,0 +1,25 @@
+import type { JobReport } from './job/report.js'
+
+/** What a runner tells its owner: the CLI prints some of it, tests wait for it. */
+export type RunnerEvent =
+  | { type: 'connected'; node: string }
+  | { type: 'disconnected'; reason: string; retryInMs: number }
+  | { type: 'job.accepted'; jobId: number; fence: number; name: string }
+  | { type: 'job.rejected'; jobId: number; fence: number; reason: string }
+  | { type: 'job.started'; jobId: number; fence: number; facts: Record<string, string> }
+  | { type: 'job.canceling'; jobId: number; fence: number; mode: 'graceful' | 'force' }
+  | { type: 'job.finished'; jobId: number; fence: number; report: JobReport }
+  /** The coordinator has the final report; `status` is the job's status there, if it said so. */
+  | { type: 'job.reported'; jobId: number; fence: number; outcome: 'applied' | 'duplicate' | 'fenced'; status: string }
+  /** The lease is not ours (any more): the job is stopped and forgotten. */
+  | { type: 'job.abandoned'; jobId: number; fence: number; reason: string }
+  | { type: 'draining' }
+  | { type: 'closed' }
+
+/** The part of pino's interface that the runner writes its own log through. */
+export interface RunnerLog {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}

@@ -1,0 +1,47 @@
+import path from 'node:path'
+import type { JobPayload } from './payload.js'
+
+/** Where one job works. */
+export interface JobFolders {
+  /** All jobs of this runner. */
+  builds: string
+  /** The sources. */
+  build: string
+  /** Files of this job beside its sources. */
+  temp: string
+}
+
+/**
+ * The folder for a job's sources: `<builds>/<short token>/<slot>/<project path>`, so that a later job of the project
+ * finds them again and two at once do not meet. Source: GitLab Runner, `common/build.go` (ProjectUniqueDir).
+ */
+export function projectFolder(builds: string, shortToken: string, slot: number, payload: JobPayload): string {
+  return path.join(builds, shortToken, String(slot), slugOf(payload))
+}
+
+/**
+ * Where `GIT_CLONE_PATH` asks to work.
+ * @returns nothing if that is outside of the builds folder.
+ */
+export function customFolder(builds: string, wanted: string): string | undefined {
+  const folder = path.resolve(builds, wanted)
+  const relative = path.relative(builds, folder)
+  return relative === '' || relative === '..' || relative.startsWith('../') ? undefined : folder
+}
+
+function slugOf(payload: JobPayload): string {
+  for (const candidate of [urlPath(payload.git.repoUrl), payload.job.projectPath]) {
+    const slug = path.posix.normalize(candidate.replace(/\.git\/?$/, '')).replace(/^\/+|\/+$/g, '')
+    if (slug !== '' && slug !== '.' && !slug.split('/').includes('..') && !slug.includes('\0')) return slug
+  }
+  return `project-${payload.job.projectId}`
+}
+
+function urlPath(text: string): string {
+  try {
+    const url = new URL(text)
+    return url.host === '' ? '' : decodeURIComponent(url.pathname)
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,245 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { program } from '../identity.js'
+import type { JobFolders } from './folders.js'
+import type { JobPayload } from './payload.js'
+import { command, notice, quote, userLines, warning } from './script.js'
+import type { JobSettings } from './settings.js'
+
+/*
+ * Getting the sources. The order of commands and the words in the log are GitLab Runner's (`shells/abstract.go`). The
+ * token is where no process list and no log shows it: in files of the job's temporary folder, which git reads.
+ *
+ *   .git-fetch.conf    sends the token with the first request of our own fetch, which saves the round trip of a challenge
+ *   .git.conf          included by the repository for the job's own git commands: answers a challenge, and is not used
+ *                      where a command names credentials itself
+ *   .git-credentials-N the answer, read by a helper
+ */
+
+/** The environment of the stage, beside the job's. */
+export const sourcesEnvironment = { GIT_TERMINAL_PROMPT: '0', GCM_INTERACTIVE: 'Never', GIT_LFS_SKIP_SMUDGE: '1' }
+
+/** Writes the files that the script of `sourcesScript` reads. */
+export function writeGitFiles(payload: JobPayload, folders: JobFolders, coordinatorUrl: string): void {
+  const template = path.join(folders.temp, 'git-template')
+  fs.mkdirSync(template, { recursive: true })
+  const included = path.join(folders.temp, '.git.conf')
+  const lines = [
+    '[init]\n\tdefaultBranch = none',
+    '[fetch]\n\trecurseSubmodules = false',
+    '[credential]\n\tinteractive = never',
+    '[gc]\n\tautoDetach = false',
+    `[include]\n\tpath = ${configValue(included)}`,
+  ]
+  fs.writeFileSync(path.join(template, 'config'), `${lines.join('\n')}\n`)
+  const helpers: string[] = []
+  const headers: string[] = []
+  for (const [index, { base, user, password, proactive }] of credentials(payload, coordinatorUrl).entries()) {
+    const file = path.join(folders.temp, `.git-credentials-${index}`)
+    fs.writeFileSync(file, `username=${user}\npassword=${password}\n`, { mode: 0o600 })
+    const helper = `!f() { test "$1" = get && cat ${quote(file)}; }; f`
+    helpers.push(`[credential ${configValue(base)}]\n\thelper =\n\thelper = ${configValue(helper)}\n`)
+    if (!proactive) continue
+    const basic = Buffer.from(`${user}:${password}`).toString('base64')
+    headers.push(`[http ${configValue(`${base}/`)}]\n\textraHeader = ${configValue(`Authorization: Basic ${basic}`)}\n`)
+  }
+  fs.writeFileSync(included, helpers.join(''), { mode: 0o600 })
+  fs.writeFileSync(path.join(folders.temp, '.git-fetch.conf'), headers.join(''), { mode: 0o600 })
+}
+
+/** What our own fetch needed and the job must not find in its hands. */
+export function removeFetchFiles(folders: JobFolders): void {
+  fs.rmSync(path.join(folders.temp, '.git-fetch.conf'), { force: true })
+}
+
+/** The commands of the stage `get_sources`. */
+export function sourcesScript(payload: JobPayload, settings: JobSettings, folders: JobFolders): string[] {
+  const { build, temp } = folders
+  switch (settings.strategy) {
+    case 'none':
+      return [notice('Skipping Git repository setup'), command('mkdir', '-p', build), ...noSources]
+    case 'empty':
+      return [
+        notice('Skipping Git repository setup and creating an empty build directory'),
+        command('rm', '-rf', build),
+        command('mkdir', '-p', build),
+        ...noSources,
+      ]
+    default: {
+      const included = quote(path.join(temp, '.git.conf'))
+      return [
+        ...userLines(payload.hooks.preGetSources),
+        ...(settings.strategy === 'clone' ? [command('rm', '-rf', build)] : removeLocks(build)),
+        notice(
+          payload.git.depth > 0
+            ? `Fetching changes with git depth set to ${payload.git.depth}...`
+            : 'Fetching changes...',
+        ),
+        `${command(
+          'git',
+          ...['-c', 'init.defaultBranch=none', 'init', `--template=${path.join(temp, 'git-template')}`],
+          ...(payload.git.objectFormat === 'sha1' ? [] : [`--object-format=${payload.git.objectFormat}`]),
+          build,
+        )}`,
+        command('cd', build),
+        `if ${command('git', 'remote', 'add', 'origin', bareUrl(payload.git.repoUrl))} >/dev/null 2>&1; then`,
+        notice('Created fresh repository.'),
+        'else',
+        command('git', 'remote', 'set-url', 'origin', bareUrl(payload.git.repoUrl)),
+        `git config --replace-all include.path ${included} '[.]git[.]conf$'`,
+        'fi',
+        ...fetch(payload, settings, folders),
+        ...(settings.checkout ? checkout(payload, settings) : [notice('Skipping Git checkout')]),
+        ...(settings.submodules === 'none'
+          ? [notice('Skipping Git submodules setup')]
+          : updateSubmodules(settings, folders)),
+        ...userLines(payload.hooks.postGetSources),
+      ]
+    }
+  }
+}
+
+/** The commands that make a repository fit for a second attempt. */
+export function clearWorktreeScript(folders: JobFolders): string[] {
+  return [
+    notice('Deleting tracked and untracked files...'),
+    `if [ -d ${quote(path.join(folders.build, '.git'))} ]; then`,
+    command('cd', folders.build),
+    'git rm -rf --ignore-unmatch --quiet .',
+    'git clean -ffdx -q',
+    'fi',
+  ]
+}
+
+/** The repository's address without user and password. */
+export function bareUrl(repoUrl: string): string {
+  const url = parseHttp(repoUrl)
+  if (url === undefined) return repoUrl
+  url.username = ''
+  url.password = ''
+  return url.href
+}
+
+/** What git may be told to whom, and whether before it is asked. */
+function credentials(
+  payload: JobPayload,
+  coordinatorUrl: string,
+): { base: string; user: string; password: string; proactive: boolean }[] {
+  const repository = parseHttp(payload.git.repoUrl)
+  const coordinator = parseHttp(coordinatorUrl)
+  const given = repository !== undefined && repository.password !== ''
+  const list = []
+  if (repository !== undefined && given) {
+    const [user, password] = [decodeURIComponent(repository.username), decodeURIComponent(repository.password)]
+    list.push({ base: repository.origin, user, password, proactive: true })
+  }
+  for (const url of [coordinator, repository]) {
+    if (url === undefined || list.some((each) => each.base === url.origin)) continue
+    // A host that is not the coordinator's gets the token only if it asks for one: a public server refuses it.
+    list.push({
+      base: url.origin,
+      user: 'gitlab-ci-token',
+      password: payload.token,
+      proactive: url.origin === coordinator?.origin,
+    })
+  }
+  return list
+}
+
+/** A killed git leaves locks behind that would fail the next one. */
+function removeLocks(build: string): string[] {
+  const git = path.join(build, '.git')
+  const files = ['index.lock', 'shallow.lock', 'HEAD.lock', 'config.lock', 'hooks/post-checkout']
+  return [
+    `if [ -d ${quote(git)} ]; then`,
+    command('rm', '-f', ...files.map((file) => path.join(git, file))),
+    `${command('find', path.join(git, 'refs'), '-name', '*.lock', '-type', 'f', '-exec', 'rm', '-f')} {} +`,
+    'fi',
+  ]
+}
+
+function fetch(payload: JobPayload, settings: JobSettings, folders: JobFolders): string[] {
+  const { depth, refspecs } = payload.git
+  const words = [
+    ...git(folders),
+    ...['-c', `http.userAgent=${program.name} ${program.version} ${program.platform}/${program.architecture}`],
+    ...['fetch', 'origin', '--no-recurse-submodules', ...refspecs],
+    ...(depth > 0 ? ['--depth', String(depth)] : []),
+    ...settings.fetchFlags,
+  ]
+  if (depth > 0) return [command(...words)]
+  return ['if [ -e .git/shallow ]; then', command(...words, '--unshallow'), 'else', command(...words), 'fi']
+}
+
+function checkout(payload: JobPayload, settings: JobSettings): string[] {
+  const { sha, ref } = payload.git
+  return [
+    notice(`Checking out ${sha.slice(0, 8)} as detached HEAD (ref is ${ref})...`),
+    command('git', '-c', 'submodule.recurse=false', 'checkout', '-f', '-q', sha),
+    ...(settings.cleanFlags.length > 0 ? [command('git', 'clean', ...settings.cleanFlags)] : []),
+    ...(settings.skipLfs ? [] : ['if command -v git-lfs >/dev/null 2>&1; then', 'git lfs pull', 'fi']),
+  ]
+}
+
+const noSources = [notice('Skipping Git checkout'), notice('Skipping Git submodules setup')]
+
+function updateSubmodules(settings: JobSettings, folders: JobFolders): string[] {
+  const recursive = settings.submodules === 'recursive'
+  const how = recursive ? ' recursively' : ''
+  const depth = settings.submoduleDepth > 0 ? ` with git depth set to ${settings.submoduleDepth}` : ''
+  const paths = settings.submodulePaths.length > 0 ? ['--', ...settings.submodulePaths] : []
+  const deep = recursive ? ['--recursive'] : []
+  const sync = command('git', 'submodule', 'sync', ...deep, ...paths)
+  const update = command(
+    ...git(folders),
+    ...['submodule', 'update', '--init', ...deep],
+    ...(settings.submoduleDepth > 0 ? ['--depth', String(settings.submoduleDepth)] : []),
+    ...settings.submoduleFlags,
+    ...paths,
+  )
+  const each = (...words: string[]) => command('git', 'submodule', 'foreach', ...deep, ...words)
+  const clean = settings.cleanFlags.length > 0 ? settings.cleanFlags : ['-ffdx']
+  return [
+    notice(`Updating/initializing submodules${how}${depth}...`),
+    'git submodule init',
+    sync,
+    each('git', 'clean', ...clean),
+    each('git', 'reset', '--hard'),
+    `if ${update}; then`,
+    notice('Updated submodules'),
+    sync,
+    'else',
+    warning('Updating submodules failed. Retrying...'),
+    sync,
+    update,
+    each('git', 'reset', '--hard'),
+    'fi',
+    each('git', 'clean', ...clean),
+    command(
+      ...['git', 'submodule', 'foreach', '--recursive'],
+      ...['git', 'config', '--replace-all', 'include.path', path.join(folders.temp, '.git.conf')],
+    ),
+    ...(settings.skipLfs
+      ? []
+      : ['if command -v git-lfs >/dev/null 2>&1; then', each(...git(folders), 'lfs', 'pull'), 'fi']),
+  ]
+}
+
+/** git with the token at hand. What comes with `-c` reaches the commands that git runs in submodules too. */
+function git(folders: JobFolders): string[] {
+  return ['git', '-c', `include.path=${path.join(folders.temp, '.git-fetch.conf')}`]
+}
+
+function parseHttp(text: string): URL | undefined {
+  try {
+    const url = new URL(text)
+    return url.protocol === 'http:' || url.protocol === 'https:' ? url : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A value in git's configuration syntax, whatever is in it. */
+function configValue(text: string): string {
+  return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`
+}

@@ -1,0 +1,80 @@
+import type { Executor } from '../plugins/sdk.js'
+import type { RunnerEvent, RunnerLog } from './events.js'
+import { RunnerError } from './runner-error.js'
+import type { TransportName } from './transports/transport.js'
+
+export interface RunnerOptions {
+  /** `http(s)://` or `ws(s)://` for WebSocket and polling, `grpc(s)://host:port` for gRPC. */
+  url: string
+  /** The runner's authentication token (`glrt-…`). */
+  token: string
+  transport: TransportName
+  executor: { name: string; executor: Executor }
+  /** How many jobs may run at once; at least 1. */
+  concurrency: number
+  /** Builds, spool and identity live here. One runner process a folder. */
+  workDir: string
+  /** Shown at the top of each log; the host's name if it is missing. */
+  name?: string
+  /** Names this manager; by default it is drawn once and kept in the work folder. */
+  systemId?: string
+  /** Facts about the host: at most 32. */
+  labels?: Record<string, string>
+  log: RunnerLog
+  onEvent?: (event: RunnerEvent) => void
+  /** Take one job, see it through, and end. */
+  once?: boolean
+  /** WebSocket only: text frames, for people who look at the wire. */
+  json?: boolean
+  /** How much of a job's log may wait on disk before its output is held back; 64 MiB if it is missing. */
+  spoolCapBytes?: number
+  /** Between polls that brought nothing, for the polling transport; 3,000 if it is missing. */
+  pollIntervalMs?: number
+  /** Between attempts of a stage; 5 s and 5 min if it is missing. */
+  retryWaitMs?: { first: number; longest: number }
+}
+
+const schemes: Record<TransportName, readonly string[]> = {
+  websocket: ['http:', 'https:', 'ws:', 'wss:'],
+  grpc: ['grpc:', 'grpcs:'],
+  poll: ['http:', 'https:'],
+}
+
+/**
+ * Checks what the compiler cannot.
+ * @returns the coordinator's address.
+ * @throws RunnerError with code `usage`.
+ */
+export function checkOptions(options: RunnerOptions): URL {
+  const url = parseUrl(options.url)
+  const allowed = schemes[options.transport]
+  if (allowed === undefined) throw new RunnerError('usage', `unknown transport ${JSON.stringify(options.transport)}`)
+  if (!allowed.includes(url.protocol)) {
+    const forms = allowed.map((scheme) => `${scheme}//`).join(', ')
+    throw new RunnerError(
+      'usage',
+      `the transport ${options.transport} needs an address with ${forms}, not ${options.url}`,
+    )
+  }
+  if (url.hostname === '') throw new RunnerError('usage', `the address ${options.url} names no host`)
+  if (options.token === '' || /[^\x21-\x7e]/.test(options.token)) throw new RunnerError('usage', 'the token is not one')
+  if (!Number.isInteger(options.concurrency) || options.concurrency < 1) {
+    throw new RunnerError('usage', `concurrency must be a whole number from 1 on, not ${options.concurrency}`)
+  }
+  if (options.executor.executor.runner === undefined) {
+    throw new RunnerError('usage', `the executor ${options.executor.name} cannot run jobs here`)
+  }
+  if (options.systemId !== undefined && !/^[\x21-\x7e]{1,64}$/.test(options.systemId)) {
+    throw new RunnerError('usage', 'a system id has 1 to 64 printable characters')
+  }
+  if (Object.keys(options.labels ?? {}).length > 32) throw new RunnerError('usage', 'at most 32 labels are possible')
+  return url
+}
+
+function parseUrl(text: string): URL {
+  try {
+    return new URL(text)
+  } catch (error) {
+    throw new RunnerError('usage', `${JSON.stringify(text)} is not an address`, { cause: error })
+  }
+}

@@ -1,0 +1,71 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { RunnerError } from './runner-error.js'
+
+/** The folder in which one runner process works. */
+export interface WorkFolder {
+  root: string
+  builds: string
+  spool: string
+  release(): void
+}
+
+/**
+ * Makes the folder and takes it for this process: a second one would take the running jobs of the first for what a
+ * crash has left, and end them.
+ * @throws RunnerError with code `usage` if another process that is alive has it.
+ */
+export function takeWorkFolder(workDir: string): WorkFolder {
+  const root = path.resolve(workDir)
+  const folders = { root, builds: path.join(root, 'builds'), spool: path.join(root, 'spool') }
+  fs.mkdirSync(folders.builds, { recursive: true })
+  fs.mkdirSync(folders.spool, { recursive: true, mode: 0o700 })
+  // Node resolves links in paths that it gives to children; the two must agree.
+  const real = fs.realpathSync(root)
+  const lock = path.join(real, '.runner.lock')
+  const own = `${process.pid} ${startOf(process.pid)}`
+  const holder = fs.existsSync(lock) ? fs.readFileSync(lock, 'utf8').trim() : ''
+  if (inUse.has(real) || (holder !== own && isAlive(holder))) {
+    throw new RunnerError(
+      'usage',
+      `the work folder ${root} is in use by another runner (process ${holder.split(' ')[0]})`,
+    )
+  }
+  fs.writeFileSync(lock, own)
+  inUse.add(real)
+  let held = true
+  return {
+    root: real,
+    builds: path.join(real, 'builds'),
+    spool: path.join(real, 'spool'),
+    release() {
+      if (!held) return
+      held = false
+      inUse.delete(real)
+      fs.rmSync(lock, { force: true })
+    },
+  }
+}
+
+const inUse = new Set<string>()
+
+function isAlive(holder: string): boolean {
+  const [pid, start] = holder.split(' ')
+  if (pid === undefined || !/^\d+$/.test(pid)) return false
+  try {
+    process.kill(Number(pid), 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  // A process number comes again; together with the time of its start it does not.
+  return startOf(Number(pid)) === start
+}
+
+function startOf(pid: number): string {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}

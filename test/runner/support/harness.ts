@@ -1,0 +1,93 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import shell from '../../../src/plugins/executors/shell/index.js'
+import type { Executor, PluginHost } from '../../../src/plugins/sdk.js'
+import type { RunnerEvent } from '../../../src/runner/events.js'
+import type { RunnerOptions } from '../../../src/runner/options.js'
+import { type RunnerHandle, startRunner } from '../../../src/runner/start-runner.js'
+import type { TransportName } from '../../../src/runner/transports/transport.js'
+import { FakeCoordinator, runnerToken } from './fake-coordinator.js'
+import { Changing } from './until.js'
+
+/** A runner under test: the real one, with its events to wait for. */
+export class TestRunner extends Changing {
+  readonly events: RunnerEvent[] = []
+  handle!: RunnerHandle
+
+  event<T extends RunnerEvent['type']>(
+    type: T,
+    which: (event: Extract<RunnerEvent, { type: T }>) => boolean = () => true,
+  ): Promise<Extract<RunnerEvent, { type: T }>> {
+    const is = (event: RunnerEvent): event is Extract<RunnerEvent, { type: T }> => event.type === type
+    return this.until(() => this.events.filter(is).find(which), `the event ${type}`)
+  }
+
+  count(type: RunnerEvent['type']): number {
+    return this.events.filter((event) => event.type === type).length
+  }
+}
+
+/** Everything that one test needs, taken down at its end. */
+export class Harness {
+  readonly root = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-runner-'))
+  readonly workDir = path.join(this.root, 'work')
+  readonly #runners: TestRunner[] = []
+  readonly #close: (() => void | Promise<void>)[] = []
+
+  private constructor(
+    readonly transport: TransportName,
+    readonly box: FakeCoordinator,
+  ) {}
+
+  static async start(transport: TransportName): Promise<Harness> {
+    return new Harness(transport, await FakeCoordinator.start())
+  }
+
+  async runner(options: Partial<RunnerOptions> = {}): Promise<TestRunner> {
+    const runner = new TestRunner()
+    runner.handle = await startRunner({
+      url: this.box.http,
+      token: runnerToken,
+      transport: this.transport,
+      executor: { name: 'shell', executor: this.shell() },
+      concurrency: 2,
+      workDir: this.workDir,
+      log: process.env.RUNNER_LOG === '1' ? loud : silent,
+      retryWaitMs: { first: 10, longest: 50 },
+      pollIntervalMs: 50,
+      onEvent: (event) => {
+        runner.events.push(event)
+        runner.changed()
+      },
+      ...options,
+    })
+    this.#runners.push(runner)
+    return runner
+  }
+
+  /** The shell executor, through the surface that any plugin has. */
+  shell(config: Record<string, string> = {}): Executor {
+    let executor: Executor | undefined
+    const host = { executor: (_name: string, given: Executor) => (executor = given) } as unknown as PluginHost
+    const instance = shell.setup(host, shell.config?.(config) ?? {})
+    if (instance !== undefined && 'close' in instance) this.#close.push(() => instance.close?.())
+    if (executor === undefined) throw new Error('the plugin has offered no executor')
+    return executor
+  }
+
+  onClose(close: () => void | Promise<void>): void {
+    this.#close.push(close)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#runners.map((runner) => runner.handle.close()))
+    for (const close of this.#close.reverse()) await close()
+    await this.box[Symbol.asyncDispose]()
+    fs.rmSync(this.root, { recursive: true, force: true })
+  }
+}
+
+const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+const say = (fields: object, message: string) => console.error(message, JSON.stringify(fields))
+const loud = { debug: say, info: say, warn: say, error: say }
