@@ -1,0 +1,128 @@
+import type { CompiledConfig, CompiledWorkflow, Prefill } from './config.js'
+import { resolveExtends } from './extends.js'
+import { Findings } from './findings.js'
+import { type Defaults, readJobs } from './jobs.js'
+import { globalDefaults, rootKeys, workflow as workflowShape } from './keywords/root.js'
+import { loadFile } from './load.js'
+import { MergeBudget } from './merge.js'
+import { encodeDocument } from './merged-yaml.js'
+import { checkNeeds } from './needs.js'
+import { type Entry, isNull, type MapNode } from './node.js'
+import type { CompileOptions, CompileResult } from './plan.js'
+import { resolveReferences } from './references.js'
+import type { Shape, ValueOf } from './shape.js'
+import { Sources } from './sources.js'
+import { validate } from './validate.js'
+import { toPlanVariables } from './variables.js'
+
+/**
+ * Compiles the text of a `.gitlab-ci.yml`. The order is fixed, since each step sees only what those before it made:
+ * YAML, header and inputs, includes, `extends`, `!reference`, keywords, jobs, needs (lib/gitlab/ci/config.rb,
+ * lib/gitlab/ci/yaml_processor.rb).
+ *
+ * The same text, options and included files always give the same result, which is plain data and may be cached.
+ *
+ * @returns the configuration, or everything that was found wrong, each with file, line, column and path
+ */
+export async function compileConfig(source: string, options: CompileOptions): Promise<CompileResult> {
+  const sources = new Sources()
+  const findings = new Findings(sources)
+  try {
+    const root = await mergedDocument(source, options, findings)
+    const config = compileDocument(root, findings)
+    if (config !== undefined) return { ok: true, config, warnings: findings.warnings }
+  } catch (thrown) {
+    findings.errors.push(sources.describeThrown(thrown))
+  }
+  return { ok: false, errors: findings.errors, warnings: findings.warnings }
+}
+
+async function mergedDocument(source: string, options: CompileOptions, findings: Findings): Promise<MapNode> {
+  const name = options.file ?? '.gitlab-ci.yml'
+  const budget = new MergeBudget()
+  const { content } = loadFile(findings.sources, name, source, (key, at) => {
+    findings.warn(`the key ${JSON.stringify(key)} is given twice; the last one counts`, at, '')
+  })
+  return resolveReferences(resolveExtends(content, budget))
+}
+
+function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {
+  const stages = readStages(root, findings)
+  const defaults = readDefaults(root, findings)
+  const variables = readKey(root, 'variables', rootKeys.variables.shape, findings)
+  const workflow = readWorkflow(root, findings)
+  const hasWorkflowRules = workflow.rules !== undefined
+  const drafts = readJobs(root, { defaults, stages, hasWorkflowRules, findings })
+  checkNeeds(drafts, findings)
+  if (findings.failed) return undefined
+  return {
+    version: 1,
+    stages,
+    workflow,
+    variables: toPlanVariables(variables),
+    prefill: toPrefill(variables),
+    jobs: drafts.map(({ job }) => job),
+    document: encodeDocument(root),
+  }
+}
+
+function readKey<T>(root: MapNode, key: string, shape: Shape<T>, findings: Findings): T | undefined {
+  const entry = root.entries.get(key)
+  return entry === undefined || isNull(entry.value) ? undefined : validate(shape, entry.value, key, findings)
+}
+
+/** `.pre` is always first and `.post` last, wherever a list names them; an empty list stays empty. */
+function readStages(root: MapNode, findings: Findings): string[] {
+  const given = readKey(root, 'stages', rootKeys.stages.shape, findings)
+  if (given?.length === 0) return []
+  const inner = (given ?? ['build', 'test', 'deploy']).filter((stage) => stage !== '.pre' && stage !== '.post')
+  return ['.pre', ...new Set(inner), '.post']
+}
+
+/** `default`, and its keywords in their old place at the top. */
+function readDefaults(root: MapNode, findings: Findings): Defaults {
+  const defaults: Defaults = { ...readKey(root, 'default', rootKeys.default.shape, findings) }
+  for (const key of globalDefaults) {
+    const value = readKey<unknown>(root, key, rootKeys[key].shape, findings)
+    if (value === undefined) continue
+    if (defaults[key] !== undefined) {
+      findings.error(`${key} is defined both here and in default`, (root.entries.get(key) as Entry).at, key)
+    }
+    Object.assign(defaults, { [key]: value })
+  }
+  return defaults
+}
+
+function readWorkflow(root: MapNode, findings: Findings): CompiledWorkflow {
+  const value: ValueOf<typeof workflowShape> = readKey(root, 'workflow', workflowShape, findings) ?? {}
+  return {
+    autoCancel: {
+      onNewCommit: value.auto_cancel?.on_new_commit ?? 'conservative',
+      onJobFailure: value.auto_cancel?.on_job_failure ?? 'none',
+    },
+    ...(value.name === undefined ? {} : { name: value.name }),
+    ...(value.rules === undefined ? {} : { rules: value.rules.map(toWorkflowRule) }),
+  }
+}
+
+function toWorkflowRule(
+  rule: NonNullable<ValueOf<typeof workflowShape>['rules']>[number],
+): NonNullable<CompiledWorkflow['rules']>[number] {
+  const { on_new_commit: onNewCommit, on_job_failure: onJobFailure } = rule.auto_cancel ?? {}
+  const autoCancel = {
+    ...(onNewCommit === undefined ? {} : { onNewCommit }),
+    ...(onJobFailure === undefined ? {} : { onJobFailure }),
+  }
+  return {
+    ...(rule.if === undefined ? {} : { if: rule.if }),
+    ...(rule.changes === undefined ? {} : { changes: rule.changes }),
+    ...(rule.exists === undefined ? {} : { exists: rule.exists }),
+    when: rule.when ?? 'always',
+    ...(rule.variables === undefined ? {} : { variables: toPlanVariables(rule.variables) }),
+    ...(rule.auto_cancel === undefined ? {} : { autoCancel }),
+  }
+}
+
+function toPrefill(variables: ValueOf<typeof rootKeys.variables.shape> | undefined): Prefill[] {
+  return Array.from(variables ?? [], ([key, value]) => ({ key, ...value }))
+}

@@ -1,0 +1,100 @@
+import type { Condition } from './keywords/parts.js'
+import type { Changes, Exists } from './keywords/rules.js'
+import type { CiConfig, ConfigError, JobPlan, JobWhen, PipelinePlan, PlanVariable } from './plan.js'
+
+/**
+ * What compilation leaves behind, seen from inside: the part of `CiConfig` that belongs to this module. Plain data.
+ * Whatever users name stands in lists, never as keys of objects.
+ */
+export interface CompiledConfig extends CiConfig {
+  readonly workflow: CompiledWorkflow
+  readonly variables: readonly PlanVariable[]
+  /** Global variables as a form for a manual run shows them. */
+  readonly prefill: readonly Prefill[]
+  readonly jobs: readonly CompiledJob[]
+}
+
+export interface Prefill extends PlanVariable {
+  description?: string
+  options?: string[]
+}
+
+export interface CompiledWorkflow {
+  rules?: CompiledWorkflowRule[]
+  name?: string
+  autoCancel: PipelinePlan['autoCancel']
+}
+
+interface Clauses {
+  if?: Condition
+  changes?: Changes
+  exists?: Exists
+}
+
+export interface CompiledWorkflowRule extends Clauses {
+  when: 'always' | 'never'
+  variables?: PlanVariable[]
+  autoCancel?: Partial<PipelinePlan['autoCancel']>
+}
+
+export interface CompiledRule extends Clauses {
+  when?: JobWhen
+  startInSeconds?: number
+  allowFailure?: boolean
+  variables?: PlanVariable[]
+  needs?: CompiledNeed[]
+  interruptible?: boolean
+}
+
+export interface CompiledPolicy {
+  refs?: string[]
+  variables?: Condition[]
+  changes?: string[]
+  kubernetes?: boolean
+}
+
+/** A need as written: all instances of the job, unless `instances` names some. */
+export interface CompiledNeed {
+  job: string
+  artifacts: boolean
+  optional: boolean
+  instances?: string[]
+}
+
+/** One job, or each of the jobs that `parallel` makes of it. */
+export interface CompiledInstance {
+  name: string
+  parallel?: { index: number; total: number }
+  /** Values of the matrix. */
+  variables?: PlanVariable[]
+  /** Needs that hold matrix expressions, resolved for this instance. */
+  needs?: CompiledNeed[]
+}
+
+/** The part of a `JobPlan` that no event changes. */
+export type StaticPlan = Omit<
+  JobPlan,
+  'name' | 'when' | 'startInSeconds' | 'allowFailure' | 'allowFailureExitCodes' | 'needs' | 'variables' | 'parallel'
+>
+
+export interface CompiledJob {
+  name: string
+  /** Where the job stands, for errors that only a pipeline brings to light. */
+  place: Pick<ConfigError, 'file' | 'line' | 'column'>
+  plan: StaticPlan
+  instances: CompiledInstance[]
+  when: JobWhen
+  startInSeconds?: number
+  /** As written; absent: it follows from `when`. */
+  allowFailure?: boolean
+  allowFailureExitCodes?: number[]
+  /** Absent: decided by `only` and `except`. Null was written as such and lets the job into every pipeline. */
+  rules?: CompiledRule[] | null
+  only?: CompiledPolicy
+  except?: CompiledPolicy
+  /** The job's own variables. */
+  variables: PlanVariable[]
+  /** Which global variables it takes; absent: all. */
+  inheritVariables?: false | string[]
+  needs?: CompiledNeed[]
+}

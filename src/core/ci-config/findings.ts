@@ -1,0 +1,26 @@
+import { limits } from './limits.js'
+import type { ConfigError } from './plan.js'
+import type { Sources } from './sources.js'
+
+/** Everything found wrong or doubtful about a document, in the order in which it was met. */
+export class Findings {
+  readonly errors: ConfigError[] = []
+  readonly warnings: ConfigError[] = []
+  readonly sources: Sources
+
+  constructor(sources: Sources) {
+    this.sources = sources
+  }
+
+  get failed(): boolean {
+    return this.errors.length > 0
+  }
+
+  error(message: string, at: number, path: string): void {
+    if (this.errors.length < limits.errors) this.errors.push(this.sources.describe(message, at, path))
+  }
+
+  warn(message: string, at: number, path: string): void {
+    if (this.warnings.length < limits.errors) this.warnings.push(this.sources.describe(message, at, path))
+  }
+}

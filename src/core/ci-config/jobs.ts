@@ -1,0 +1,314 @@
+import type { CompiledJob, CompiledPolicy, CompiledRule } from './config.js'
+import type { Findings } from './findings.js'
+import { staticBridgePlan, staticPlan, wholeSeconds } from './job-plan.js'
+import { type Bridge, bridgeShape, deprecatedReasons, inheritable, type Job, jobShape } from './keywords/job.js'
+import type { Need } from './keywords/needs.js'
+import { type defaults as defaultsShape, reservedNames, rootKeys } from './keywords/root.js'
+import type { Policy, Rule } from './keywords/rules.js'
+import { limits } from './limits.js'
+import { compiledNeeds } from './needs.js'
+import { type Entry, isBlank, isNull, type MapNode, type Scalar } from './node.js'
+import { hasMatrixExpression, instancesOf, matrixTooLarge, replaceMatrixExpressions } from './parallel.js'
+import type { ValueOf } from './shape.js'
+import { nearest } from './suggest.js'
+import { join, validate } from './validate.js'
+import { toPlanVariables } from './variables.js'
+
+export type Defaults = ValueOf<typeof defaultsShape>
+
+/** What all jobs of a file have around them. */
+export interface Surroundings {
+  defaults: Defaults
+  stages: readonly string[]
+  hasWorkflowRules: boolean
+  findings: Findings
+}
+
+/** A compiled job and what the checks between jobs still have to know. */
+export interface JobDraft {
+  job: CompiledJob
+  node: MapNode
+  /** Place of its name. */
+  at: number
+  path: string
+  dependencies?: string[]
+  onStop?: string
+}
+
+/**
+ * Compiles every job of the merged document.
+ *
+ * What kind of job a map is follows from its keys, first match: hidden by its name, then `script` or `run`, then
+ * `trigger` or `needs` (lib/gitlab/ci/config/entry/jobs.rb).
+ */
+export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
+  const drafts: JobDraft[] = []
+  const { findings } = around
+  let visible = 0
+  let instances = 0
+  for (const [name, entry] of root.entries) {
+    if (typeof name === 'string' && Object.hasOwn(rootKeys, name)) continue
+    if (!isVisibleJob(name, entry, findings)) continue
+    visible++
+    const draft = readJob(name, entry, around)
+    if (draft === undefined) continue
+    instances += draft.job.instances.length
+    if (instances > limits.jobsPerFile) {
+      findings.error(`more than ${limits.jobsPerFile} jobs`, entry.at, draft.path)
+      return drafts
+    }
+    drafts.push(draft)
+  }
+  if (visible === 0 && !findings.failed)
+    findings.error('jobs config should contain at least one visible job', root.at, 'jobs')
+  return drafts
+}
+
+function isVisibleJob(name: Scalar, entry: Entry, findings: Findings): name is string {
+  const path = `jobs:${name}`
+  if (typeof name !== 'string') {
+    findings.error(`the job name ${name} must be a string; put it in quotes`, entry.at, path)
+  } else if (name.trim() === '') {
+    findings.error("job name can't be blank", entry.at, path)
+  } else if (name.startsWith('.')) {
+    if (isBlank(entry.value)) findings.error("a hidden job can't be blank", entry.at, path)
+  } else if (reservedNames.has(name)) {
+    findings.error(`${JSON.stringify(name)} is reserved and can't name a job`, entry.at, path)
+  } else if (name.length > limits.nameCharacters) {
+    findings.error(`the job name is too long: ${limits.nameCharacters} characters at most`, entry.at, path)
+  } else {
+    return true
+  }
+  return false
+}
+
+function readJob(name: string, entry: Entry, around: Surroundings): JobDraft | undefined {
+  const { findings } = around
+  const { value: node } = entry
+  const path = `jobs:${name}`
+  const has = (key: string): boolean => node.kind === 'map' && !isNull(node.entries.get(key)?.value)
+  const runs = has('script') || has('run')
+  if (node.kind !== 'map' || !(runs || has('trigger') || has('needs'))) {
+    const near = nearest(name, Object.keys(rootKeys))
+    const hint = near === undefined ? '' : ` (did you mean the keyword ${JSON.stringify(near)}?)`
+    findings.error(`${name} config should implement the script:, run:, or trigger: keyword${hint}`, entry.at, path)
+    return undefined
+  }
+  if (runs && has('trigger')) {
+    const key = has('script') ? 'script' : 'run'
+    findings.error(`the keys ${key} and trigger can't be used together`, entry.at, path)
+    return undefined
+  }
+  const draft = runs ? readBuild(name, entry, node, path, around) : readBridge(name, entry, node, path, around)
+  if (draft !== undefined) warnAboutPipelines(draft, around)
+  return draft
+}
+
+function readBuild(
+  name: string,
+  entry: Entry,
+  node: MapNode,
+  path: string,
+  around: Surroundings,
+): JobDraft | undefined {
+  const own = validate(jobShape, node, path, around.findings)
+  if (own === undefined) return undefined
+  const job = withDefaults(own, around.defaults)
+  const stage = job.stage ?? 'test'
+  if (job.publish !== undefined && name !== 'pages' && (job.pages === undefined || job.pages === false)) {
+    around.findings.error(
+      'publish can only be used within a pages job',
+      placeOf(node, 'publish'),
+      join(path, 'publish'),
+    )
+  }
+  if (job.publish !== undefined && typeof job.pages === 'object' && job.pages.publish !== undefined) {
+    around.findings.error("publish and pages:publish can't be used together", placeOf(node, 'publish'), path)
+  }
+  for (const reason of retryReasons(job.retry)) {
+    if (!deprecatedReasons.has(reason)) continue
+    around.findings.warn(`retry:when uses the deprecated value ${reason}`, placeOf(node, 'retry'), join(path, 'retry'))
+  }
+  const plan = staticPlan(name, job, stage, around.stages.indexOf(stage))
+  const draft = common(name, entry, node, path, job, plan, around)
+  if (draft === undefined) return undefined
+  const { allow_failure: allowFailure, start_in: startIn } = job
+  if (typeof allowFailure === 'boolean') draft.job.allowFailure = allowFailure
+  else if (allowFailure !== undefined) draft.job.allowFailureExitCodes = allowFailure.exit_codes
+  if (startIn !== undefined) draft.job.startInSeconds = wholeSeconds(startIn)
+  if (job.dependencies !== undefined) draft.dependencies = job.dependencies
+  return draft
+}
+
+function retryReasons(retry: Job['retry']): readonly string[] {
+  return retry !== undefined && 'when' in retry ? (retry.when ?? []) : []
+}
+
+function readBridge(
+  name: string,
+  entry: Entry,
+  node: MapNode,
+  path: string,
+  around: Surroundings,
+): JobDraft | undefined {
+  const own = validate(bridgeShape, node, path, around.findings)
+  if (own === undefined) return undefined
+  const inherits = inheritsDefault(own.inherit, 'interruptible') && own.interruptible === undefined
+  const { interruptible } = around.defaults
+  const bridge: Bridge = inherits && interruptible !== undefined ? { ...own, interruptible } : own
+  const stage = bridge.stage ?? 'test'
+  const plan = staticBridgePlan(bridge, stage, around.stages.indexOf(stage))
+  const draft = common(name, entry, node, path, bridge, plan, around)
+  if (draft !== undefined && bridge.allow_failure !== undefined) draft.job.allowFailure = bridge.allow_failure
+  return draft
+}
+
+function common(
+  name: string,
+  entry: Entry,
+  node: MapNode,
+  path: string,
+  job: Job | Bridge,
+  plan: CompiledJob['plan'],
+  around: Surroundings,
+): JobDraft | undefined {
+  const { findings, stages } = around
+  if (plan.stageIndex === -1) {
+    const available = stages.join(', ')
+    const at = placeOf(node, 'stage', entry.at)
+    findings.error(
+      `chosen stage ${plan.stage} does not exist; available stages are ${available}`,
+      at,
+      join(path, 'stage'),
+    )
+  }
+  if (job.parallel !== undefined && 'matrix' in job.parallel) {
+    const problem = matrixTooLarge(job.parallel.matrix)
+    if (problem !== undefined) {
+      findings.error(problem, placeOf(node, 'parallel'), join(path, 'parallel:matrix'))
+      return undefined
+    }
+  }
+  const compiled: CompiledJob = {
+    name,
+    place: findings.sources.locate(entry.at) ?? {},
+    plan,
+    instances: instancesOf(name, job.parallel),
+    when: job.when ?? 'on_success',
+    variables: toPlanVariables(job.variables),
+  }
+  const draft: JobDraft = { job: compiled, node, at: entry.at, path }
+  addWhenIncluded(compiled, job, around)
+  const inherited = job.inherit?.variables
+  if (inherited !== undefined && inherited !== true) compiled.inheritVariables = inherited
+  if (job.needs?.every((need) => need.kind !== 'bridge') === true) {
+    addNeeds(draft, job.needs, findings)
+  }
+  if (job.environment?.on_stop !== undefined) draft.onStop = job.environment.on_stop
+  return draft
+}
+
+/** `only` and `except`, or `rules`. Without either, only branches and tags are meant. */
+function addWhenIncluded(compiled: CompiledJob, job: Job | Bridge, around: Surroundings): void {
+  if (job.rules !== undefined) compiled.rules = job.rules?.map(toRule) ?? null
+  const only = job.only ?? undefined
+  const except = job.except ?? undefined
+  const byDefault = job.rules === undefined && !around.hasWorkflowRules
+  if (only !== undefined) compiled.only = toPolicy(only, ['branches', 'tags'])
+  else if (byDefault) compiled.only = { refs: ['branches', 'tags'] }
+  if (except !== undefined) compiled.except = toPolicy(except)
+}
+
+function toPolicy(policy: Policy, defaultRefs?: string[]): CompiledPolicy {
+  const { refs, variables, changes, kubernetes } = policy as Extract<Policy, { kubernetes?: unknown }>
+  const matched = refs ?? defaultRefs
+  return {
+    ...(matched === undefined ? {} : { refs: matched }),
+    ...(variables === undefined ? {} : { variables }),
+    ...(changes === undefined ? {} : { changes }),
+    ...(kubernetes === undefined ? {} : { kubernetes: true }),
+  }
+}
+
+function toRule(rule: Rule): CompiledRule {
+  return {
+    ...(rule.if === undefined ? {} : { if: rule.if }),
+    ...(rule.changes === undefined ? {} : { changes: rule.changes }),
+    ...(rule.exists === undefined ? {} : { exists: rule.exists }),
+    ...(rule.when === undefined ? {} : { when: rule.when }),
+    ...(rule.start_in === undefined ? {} : { startInSeconds: wholeSeconds(rule.start_in) }),
+    ...(rule.allow_failure === undefined ? {} : { allowFailure: rule.allow_failure }),
+    ...(rule.variables === undefined ? {} : { variables: toPlanVariables(rule.variables) }),
+    ...(rule.needs === undefined ? {} : { needs: compiledNeeds(rule.needs) }),
+    ...(rule.interruptible === undefined ? {} : { interruptible: rule.interruptible }),
+  }
+}
+
+/** Needs with matrix expressions differ between the instances of the job. */
+function addNeeds(draft: JobDraft, needs: Need[], findings: Findings): void {
+  const { job } = draft
+  job.needs = compiledNeeds(needs)
+  if (!needs.some((need) => need.kind === 'job' && needTexts(need).some(hasMatrixExpression))) return
+  for (const instance of job.instances) {
+    const values = new Map([...job.variables, ...(instance.variables ?? [])].map(({ key, value }) => [key, value]))
+    let missing: string | undefined
+    const fill = (text: string): string =>
+      replaceMatrixExpressions(text, (name) => {
+        const value = values.get(name)
+        if (value === undefined) missing ??= name
+        return value ?? ''
+      })
+    instance.needs = compiledNeeds(needs.map((need) => fillNeed(need, fill)))
+    if (missing !== undefined) {
+      const at = placeOf(draft.node, 'needs')
+      findings.error(
+        `${job.name} job: '${missing}' does not exist in matrix configuration`,
+        at,
+        join(draft.path, 'needs'),
+      )
+      return
+    }
+  }
+}
+
+function needTexts(need: Extract<Need, { kind: 'job' }>): string[] {
+  return [need.job, ...(need.matrix ?? []).flatMap((map) => [...map.values()].flat())]
+}
+
+function fillNeed(need: Need, fill: (text: string) => string): Need {
+  if (need.kind !== 'job') return need
+  const matrix = need.matrix?.map((map) => new Map(Array.from(map, ([key, values]) => [key, values.map(fill)])))
+  return { ...need, job: fill(need.job), ...(matrix === undefined ? {} : { matrix }) }
+}
+
+/** A keyword that the job gives, even as an empty list, hides the default altogether. */
+function withDefaults(job: Job, defaults: Defaults): Job {
+  const result: Record<string, unknown> = { ...job }
+  for (const key of Object.keys(inheritable) as (keyof Defaults)[]) {
+    if (result[key] !== undefined || defaults[key] === undefined) continue
+    if (job.run !== undefined && (key === 'before_script' || key === 'after_script')) continue
+    if (inheritsDefault(job.inherit, key)) result[key] = defaults[key]
+  }
+  return result as Job
+}
+
+function inheritsDefault(inherit: Job['inherit'], key: keyof Defaults): boolean {
+  const inherited = inherit?.default
+  return inherited === undefined || inherited === true || (Array.isArray(inherited) && inherited.includes(key))
+}
+
+/** A last rule that admits every event makes one pipeline for the branch and one for its merge request. */
+function warnAboutPipelines({ job, node, path }: JobDraft, around: Surroundings): void {
+  const last = job.rules?.at(-1)
+  if (around.hasWorkflowRules || last === undefined || last.when === undefined || last.when === 'never') return
+  if (Object.keys(last).length > 1) return
+  around.findings.warn(
+    'rules may allow multiple pipelines to run for a single action: the last one admits every event',
+    placeOf(node, 'rules'),
+    join(path, 'rules'),
+  )
+}
+
+function placeOf(node: MapNode, key: string, otherwise = node.at): number {
+  return node.entries.get(key)?.at ?? otherwise
+}

@@ -1,0 +1,83 @@
+import { limits } from '../limits.js'
+import { boolean, checked, choice, either, keyword, mapped, type Report, record, required, text } from '../shape.js'
+import { duration } from './parts.js'
+
+const allowed = /^[\w\-/${}. ]+$/
+
+function checkName(name: string, report: Report, key?: string): void {
+  if (name.trim() === '') report("name can't be blank", key)
+  else if (!allowed.test(name) || name.startsWith('/') || name.endsWith('/')) {
+    report(
+      'name may hold letters, digits, blanks and - _ / $ { } . and may not begin or end with a slash, ' +
+        `unlike ${JSON.stringify(name)}`,
+      key,
+    )
+  } else if (name.length > limits.nameCharacters) {
+    report(`name is too long: ${limits.nameCharacters} characters at most`, key)
+  }
+}
+
+const kubernetes = checked(
+  record({
+    agent: keyword(text(), 'The agent, as path:name.'),
+    namespace: keyword(text(), 'The namespace.'),
+    flux_resource_path: keyword(text(), 'The resource of Flux.'),
+    managed_resources: keyword(record({ enabled: keyword(boolean()) }, { mayBeEmpty: true }), 'Managed resources.'),
+    dashboard: keyword(
+      record({ namespace: keyword(text()), flux_resource_path: keyword(text()) }, { mayBeEmpty: true }),
+      'What the dashboard shows.',
+    ),
+  }),
+  (value, report) => {
+    if (value.flux_resource_path !== undefined && value.namespace === undefined) {
+      report('flux_resource_path requires namespace', 'flux_resource_path')
+    }
+    const needsAgent = value.flux_resource_path ?? value.dashboard ?? value.managed_resources
+    if (needsAgent !== undefined && value.agent === undefined) report('agent is required', 'kubernetes')
+  },
+)
+
+/** `environment`, a name alone or a map (lib/gitlab/ci/config/entry/environment.rb). */
+export const environment = either(
+  mapped(text(), (name, report): Environment => {
+    checkName(name, report)
+    return { name }
+  }),
+  checked(
+    record({
+      name: required(text(), 'Name of the environment.'),
+      url: keyword(text({ max: 255 }), 'Where the environment is found.'),
+      on_stop: keyword(text(), 'The job that stops it.'),
+      action: keyword(choice('start', 'prepare', 'stop', 'verify', 'access'), 'What the job does with it.'),
+      auto_stop_in: keyword(autoStop(), 'When it is stopped by itself.'),
+      deployment_tier: keyword(
+        choice('production', 'staging', 'testing', 'development', 'other'),
+        'What kind of environment it is.',
+      ),
+      kubernetes: keyword(kubernetes, 'The cluster it runs in.'),
+    }),
+    (value, report) => {
+      checkName(value.name, report, 'name')
+      if (value.auto_stop_in !== undefined && (value.action === 'stop' || value.action === 'verify')) {
+        report('auto_stop_in goes only with the actions start, prepare and access', 'auto_stop_in')
+      }
+    },
+  ),
+)
+
+export interface Environment {
+  name: string
+  url?: string | undefined
+  on_stop?: string | undefined
+  action?: 'start' | 'prepare' | 'stop' | 'verify' | 'access' | undefined
+  auto_stop_in?: string | undefined
+  deployment_tier?: string | undefined
+  kubernetes?: unknown
+}
+
+/** A duration, or a text with variables that will be one. */
+function autoStop() {
+  const plain = duration()
+  const check = plain.into as unknown as (value: string, report: Report) => string
+  return { ...plain, into: (value: string, report: Report) => (value.includes('$') ? value : check(value, report)) }
+}

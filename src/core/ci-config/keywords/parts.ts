@@ -1,0 +1,172 @@
+import { isNever, parseDuration, seconds } from '../duration.js'
+import { type Expression, ExpressionError, parseExpression } from '../expression.js'
+import { limits } from '../limits.js'
+import {
+  anything,
+  boolean,
+  checked,
+  choice,
+  either,
+  entries,
+  integer,
+  keyword,
+  list,
+  mapped,
+  record,
+  required,
+  type Shape,
+  text,
+} from '../shape.js'
+
+/** What several keywords are made of. */
+
+/** A text, or texts in lists inside lists (lib/gitlab/ci/config/entry/commands.rb). */
+export const script = either(
+  mapped(text(), (line) => [line]),
+  list(text(), { nested: limits.nestedLists, says: 'a list of strings' }),
+)
+
+export const texts = list(text())
+
+/** One text or a list of them. */
+export const textOrTexts = either(
+  mapped(text(), (one) => [one]),
+  texts,
+)
+
+export const oneWeek = { seconds: seconds.week, text: 'one week' }
+export const oneMonth = { seconds: seconds.month, text: 'one month' }
+
+/** The text of a duration, no longer than a limit. */
+export function duration(limit?: { seconds: number; text: string }, options: { never?: boolean } = {}): Shape<string> {
+  const shape = checked(text(), (value, report) => {
+    if (options.never === true && isNever(value)) return
+    const length = parseDuration(value)
+    if (length === undefined) report(`must be a duration such as "1h 30m", not ${JSON.stringify(value.slice(0, 80))}`)
+    else if (limit !== undefined && length > limit.seconds) report(`must not exceed the limit of ${limit.text}`)
+  })
+  return { ...shape, expects: 'a duration in a string, such as "1h 30m"' }
+}
+
+export interface Condition {
+  source: string
+  tree: Expression
+}
+
+export function expression(options: { inputs?: boolean } = {}): Shape<Condition> {
+  const shape = mapped(text(), (source, report): Condition => {
+    try {
+      return { source, tree: parseExpression(source, options) }
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error
+      report(`invalid expression syntax: ${error.message}`)
+      return { source, tree: { kind: 'constant', value: false } }
+    }
+  })
+  return { ...shape, expects: 'a string of expression syntax' }
+}
+
+/** The value of a variable as a file gives it. */
+export interface VariableValue {
+  value: string
+  raw?: boolean
+  description?: string
+  options?: string[]
+}
+
+const scalar = text({ scalar: 'any' })
+const plainValue = mapped(scalar, (value): VariableValue => ({ value }))
+const definition = 'variable definition must be either a string or a map'
+
+function variableRecord<T extends { value?: string; expand?: boolean }>(shape: Shape<T>): Shape<VariableValue> {
+  return mapped(shape, ({ value, expand, ...rest }): VariableValue => {
+    return { value: value ?? '', ...(expand === undefined ? {} : { raw: !expand }), ...rest }
+  })
+}
+
+/** Global variables may also say how a form for a manual run shows them (lib/gitlab/ci/config/entry/variable.rb). */
+export const globalVariables = entries(
+  either(
+    plainValue,
+    variableRecord(
+      checked(
+        record({
+          value: keyword(scalar, 'The value.'),
+          description: keyword(text(), 'What the form for a manual run shows.'),
+          options: keyword(texts, 'The values to choose from.'),
+          expand: keyword(boolean(), 'Whether references in the value are expanded.'),
+        }),
+        ({ value, options }, report) => {
+          if (options !== undefined && !options.includes(value ?? '')) report('value must be one of options', 'value')
+        },
+      ),
+    ),
+  ),
+  { says: definition },
+)
+
+export const jobVariables = entries(
+  either(
+    plainValue,
+    variableRecord(
+      record({
+        value: keyword(scalar, 'The value.'),
+        expand: keyword(boolean(), 'Whether references in the value are expanded.'),
+      }),
+    ),
+  ),
+  { says: definition },
+)
+
+/** Where only plain values are taken: rules and services. */
+export const plainVariables = entries(plainValue, { says: 'must be a string' })
+
+const pullPolicy = choice('always', 'never', 'if-not-present')
+
+const imageKeys = {
+  name: required(text({ filled: true }), 'Name of the image.'),
+  entrypoint: keyword(texts, 'Command that replaces the entrypoint of the image.'),
+  pull_policy: keyword(
+    either(
+      mapped(pullPolicy, (one) => [one]),
+      list(pullPolicy, { min: 1 }),
+    ),
+    'When the runner fetches the image.',
+  ),
+  docker: keyword(
+    record({
+      platform: keyword(text(), 'Architecture to fetch.'),
+      user: keyword(text({ max: 255 }), 'User inside the container.'),
+    }),
+    'Options of the docker executor.',
+  ),
+  kubernetes: keyword(
+    record({ user: keyword(text({ scalar: 'integer' }), 'User inside the container.') }),
+    'Options of the kubernetes executor.',
+  ),
+  ports: keyword(list(anything()), 'Ports to expose.'),
+}
+
+export const image = either(
+  mapped(text({ filled: true }), (name) => ({ name })),
+  record(imageKeys),
+)
+
+export const services = list(
+  either(
+    mapped(text({ filled: true }), (name) => ({ name })),
+    record({
+      ...imageKeys,
+      alias: keyword(text(), 'Host names of the service, separated by blanks or commas.'),
+      command: keyword(textOrTexts, 'Command that the service runs.'),
+      variables: keyword(plainVariables, 'Variables that only the service gets.'),
+    }),
+  ),
+)
+
+export const exitCodes = either(
+  mapped(integer(), (code) => [code]),
+  list(integer(), { min: 1 }),
+)
+
+export const inputValues = { ...entries(anything(), { nullable: true }), about: 'Values of inputs.' }

@@ -1,0 +1,167 @@
+import { limits } from '../limits.js'
+import { compileRegex, parseRegexText } from '../regex.js'
+import {
+  boolean,
+  checked,
+  choice,
+  either,
+  keyword,
+  list,
+  mapped,
+  type Report,
+  record,
+  text,
+  type ValueOf,
+} from '../shape.js'
+import { sameNeeds } from './needs.js'
+import { duration, expression, oneWeek, plainVariables, texts } from './parts.js'
+
+/** `rules` of jobs, workflow and include, and their older relatives `only` and `except`. */
+
+const patterns = list(text(), { max: limits.patterns })
+
+const regexp = checked(text({ max: 255 }), (pattern, report) => {
+  const compiled = compileRegex(pattern)
+  if (compiled instanceof Error) report(`is not an RE2 expression: ${compiled.message}`)
+})
+
+export interface Changes {
+  paths?: string[]
+  regexp?: string
+  compareTo?: string
+}
+
+const changes = either(
+  mapped(patterns, (paths): Changes => ({ paths })),
+  mapped(
+    record({
+      paths: keyword(patterns, 'Globs of files.'),
+      regexp: keyword(regexp, 'A regular expression that paths match.'),
+      compare_to: keyword(text(), 'The ref to compare with.'),
+    }),
+    ({ paths, regexp: pattern, compare_to: compareTo }, report): Changes => {
+      exactlyOne(paths, pattern, report)
+      return {
+        ...(paths === undefined ? {} : { paths }),
+        ...(pattern === undefined ? {} : { regexp: pattern }),
+        ...(compareTo === undefined ? {} : { compareTo }),
+      }
+    },
+  ),
+)
+
+export interface Exists {
+  paths?: string[]
+  regexp?: string
+  project?: string
+  ref?: string
+}
+
+const exists = either(
+  mapped(text(), (path): Exists => ({ paths: [path] })),
+  mapped(patterns, (paths): Exists => ({ paths })),
+  mapped(
+    record({
+      paths: keyword(patterns, 'Globs of files.'),
+      regexp: keyword(regexp, 'A regular expression that paths match.'),
+      project: keyword(text(), 'The project to look in.'),
+      ref: keyword(text(), 'The ref of that project.'),
+    }),
+    (value, report): Exists => {
+      if (value.regexp !== undefined) exactlyOne(value.paths, value.regexp, report)
+      if (value.ref !== undefined && value.project === undefined) report('ref requires project', 'ref')
+      return { ...value, ...(value.regexp === undefined ? { paths: value.paths ?? [] } : {}) }
+    },
+  ),
+)
+
+function exactlyOne(paths: unknown, pattern: unknown, report: Report): void {
+  if ((paths === undefined) === (pattern === undefined)) report('must have exactly one of paths, regexp')
+}
+
+export const ruleWhen = ['on_success', 'on_failure', 'always', 'never', 'manual', 'delayed'] as const
+
+const clauses = {
+  if: keyword(expression(), 'An expression that must hold.'),
+  changes: keyword(changes, 'Files of which one must have changed.'),
+  exists: keyword(exists, 'Files of which one must exist.'),
+}
+
+const rule = checked(
+  record({
+    ...clauses,
+    when: keyword(choice(...ruleWhen), 'When the job starts.'),
+    start_in: keyword(duration(oneWeek), 'How long a delayed job waits.'),
+    allow_failure: keyword(boolean(), 'Whether the job may fail.'),
+    variables: keyword(plainVariables, 'Variables of the job if the rule matches.'),
+    needs: keyword(sameNeeds, 'Needs of the job if the rule matches.'),
+    interruptible: keyword(boolean(), 'Whether the job may be canceled.'),
+  }),
+  (value, report) => {
+    if (value.when === 'delayed' && value.start_in === undefined)
+      report("start_in can't be blank with when: delayed", 'when')
+    if (value.when !== 'delayed' && value.start_in !== undefined) {
+      report('start_in is only allowed with when: delayed', 'start_in')
+    }
+  },
+)
+
+export type Rule = ValueOf<typeof rule>
+
+const nested = { nested: limits.nestedLists, min: 1, max: limits.rules, says: 'a list of maps' }
+
+export const rules = list(rule, nested)
+
+export const autoCancel = record(
+  {
+    on_new_commit: keyword(
+      choice('conservative', 'interruptible', 'none'),
+      'What a newer pipeline of the ref cancels in this one.',
+    ),
+    on_job_failure: keyword(choice('none', 'all'), 'What the first failed job cancels.'),
+  },
+  { mayBeEmpty: true },
+)
+
+const workflowRule = record({
+  ...clauses,
+  when: keyword(choice('always', 'never'), 'Whether there is a pipeline.'),
+  variables: keyword(plainVariables, 'Variables of all jobs if the rule matches.'),
+  auto_cancel: keyword(autoCancel, 'Changes to workflow:auto_cancel if the rule matches.'),
+  // Taken and without effect, as in the original.
+  start_in: keyword(duration(oneWeek)),
+  allow_failure: keyword(boolean()),
+  needs: keyword(sameNeeds),
+  interruptible: keyword(boolean()),
+})
+
+export type WorkflowRule = ValueOf<typeof workflowRule>
+
+export const workflowRules = list(workflowRule, nested)
+
+const includeRule = record({ ...clauses, when: keyword(choice('always', 'never'), 'Whether the file is included.') })
+
+export type IncludeRule = ValueOf<typeof includeRule>
+
+export const includeRules = list(includeRule, nested)
+
+const refs = checked(texts, (names, report) => {
+  for (const name of names) {
+    const regex = parseRegexText(name.split('@', 1)[0] ?? '')
+    if (regex === undefined) continue
+    const compiled = compileRegex(regex.pattern, regex.flags)
+    if (compiled instanceof Error) report(`${JSON.stringify(name)} is not an RE2 expression: ${compiled.message}`)
+  }
+})
+
+export const policy = either(
+  mapped(refs, (names) => ({ refs: names })),
+  record({
+    refs: keyword(refs, 'Branches, tags, kinds of pipelines or regular expressions in slashes.'),
+    variables: keyword(list(expression()), 'Expressions of which one must hold.'),
+    changes: keyword(patterns, 'Files of which one must have changed.'),
+    kubernetes: keyword(choice('active'), 'Needs a cluster.'),
+  }),
+)
+
+export type Policy = ValueOf<typeof policy>

@@ -1,0 +1,68 @@
+import type { CompiledInstance } from './config.js'
+import type { Matrix } from './keywords/needs.js'
+import { limits } from './limits.js'
+
+/** How one job becomes several (lib/gitlab/ci/config/normalizer). */
+
+/** @returns a sentence, when the matrix makes too many jobs */
+export function matrixTooLarge(matrix: Matrix): string | undefined {
+  let total = 0
+  for (const map of matrix) {
+    let product = 1
+    for (const values of map.values()) product = Math.min(product * values.length, limits.parallel + 1)
+    total += product
+  }
+  return total > limits.parallel ? `generates more than ${limits.parallel} jobs` : undefined
+}
+
+export function instancesOf(
+  name: string,
+  parallel: { count: number } | { matrix: Matrix } | undefined,
+): CompiledInstance[] {
+  if (parallel === undefined) return [{ name }]
+  if ('count' in parallel) {
+    const total = parallel.count
+    return Array.from({ length: total }, (_, index) => ({
+      name: `${name} ${index + 1}/${total}`,
+      parallel: { index: index + 1, total },
+    }))
+  }
+  // Equal values in two maps make equal names; the later job replaces the earlier.
+  const byName = new Map(combinations(parallel.matrix).map((values) => [matrixName(name, values), values]))
+  return Array.from(byName, ([instance, values], index) => ({
+    name: instance,
+    parallel: { index: index + 1, total: byName.size },
+    variables: values.map(([key, value]) => ({ key, value })),
+  }))
+}
+
+/** Names of the instances that a `needs:parallel:matrix` picks. */
+export function matrixNames(name: string, matrix: Matrix): string[] {
+  return combinations(matrix).map((values) => matrixName(name, values))
+}
+
+type Combination = [key: string, value: string][]
+
+/** Each map is a product in the order of its keys, the last varying fastest; the maps follow each other. */
+function combinations(matrix: Matrix): Combination[] {
+  return matrix.flatMap((map) => {
+    let product: Combination[] = [[]]
+    for (const [key, values] of map) {
+      product = product.flatMap((before) => values.map((value): Combination => [...before, [key, value]]))
+    }
+    return product
+  })
+}
+
+function matrixName(name: string, values: Combination): string {
+  return `${name}: [${values.map(([, value]) => value).join(', ')}]`
+}
+
+/** `$[[ matrix.NAME ]]` in a text, replaced by what `find` gives for the name. */
+export function replaceMatrixExpressions(text: string, find: (name: string) => string): string {
+  return text.replace(/\$\[\[\s*matrix\.([\w-]+)\s*\]\]/g, (_, name: string) => find(name))
+}
+
+export function hasMatrixExpression(text: string): boolean {
+  return /\$\[\[\s*matrix\./.test(text)
+}

@@ -1,0 +1,363 @@
+import { allHold, anyHolds, ClauseError, Files, type RefFacts, ruleHolds } from './clauses.js'
+import type {
+  CompiledConfig,
+  CompiledInstance,
+  CompiledJob,
+  CompiledNeed,
+  CompiledRule,
+  CompiledWorkflowRule,
+} from './config.js'
+import { expandText, mayRefer } from './expand.js'
+import { limits } from './limits.js'
+import { JobNames } from './needs.js'
+import type {
+  CiConfig,
+  ConfigError,
+  JobDecision,
+  JobPlan,
+  PipelinePlan,
+  PlanContext,
+  PlanNeed,
+  PlanResult,
+  PlanVariable,
+} from './plan.js'
+import { contextLayers, filtered, jobLayer, layerOf, Scope } from './scope.js'
+import { mergeVariables } from './variables.js'
+
+/**
+ * The pipeline that one event makes of a compiled file: workflow rules, then the rules of every job, then needs between
+ * the jobs that are left (lib/gitlab/ci/pipeline/chain, lib/gitlab/ci/pipeline/seed/build.rb). Pure and quick: it runs
+ * for every event, on a configuration that is compiled once.
+ *
+ * The plan shares parts with the configuration; neither may be changed.
+ *
+ * @returns not ok with `filtered` when rules leave nothing to run; not ok with errors when a rule cannot be decided, a
+ *   needed job is left out, variables refer to each other in a circle, or a limit is exceeded
+ */
+export function planPipeline(config: CiConfig, context: PlanContext): PlanResult {
+  return new Planner(config as CompiledConfig, context).plan()
+}
+
+interface Decision {
+  included: boolean
+  by: string
+  detail: string
+  rule?: CompiledRule
+}
+
+class Planner {
+  readonly #config: CompiledConfig
+  readonly #context: PlanContext
+  readonly #layers: ReturnType<typeof contextLayers>
+  readonly #files: Files
+  readonly #event: RefFacts
+  readonly #names: JobNames
+  readonly #errors: ConfigError[] = []
+  readonly #decisions: JobDecision[] = []
+  #globals: readonly PlanVariable[]
+
+  constructor(config: CompiledConfig, context: PlanContext) {
+    this.#config = config
+    this.#context = context
+    this.#layers = contextLayers(context)
+    this.#files = new Files(context)
+    this.#names = namesOf(config)
+    this.#globals = config.variables
+    const { strong, weak } = this.#layers
+    const projectPath = (strong('CI_PROJECT_PATH') ?? weak('CI_PROJECT_PATH'))?.value
+    this.#event = {
+      source: context.source,
+      ref: context.ref,
+      tag: context.tag,
+      mergeRequest: context.source === 'merge_request_event' || weak('CI_MERGE_REQUEST_IID') !== undefined,
+      ...(projectPath === undefined ? {} : { projectPath }),
+    }
+  }
+
+  plan(): PlanResult {
+    const { workflow, stages } = this.#config
+    let rule: CompiledWorkflowRule | undefined
+    if (workflow.rules !== undefined) {
+      rule = this.#decideWorkflow(workflow.rules)
+      if (this.#errors.length > 0) return this.#failure()
+      if (rule === undefined || rule.when === 'never') return filteredBy('workflow rules', 'workflow')
+      if (rule.variables !== undefined) this.#globals = mergeVariables(this.#globals, rule.variables)
+    }
+    const scope = this.#globalScope()
+    const circle = scope.circleThrough(this.#globals)
+    if (circle !== undefined) this.#fail(circle, 'variables')
+    const included = this.#decideJobs()
+    const jobs = this.#resolveNeeds(this.#chosen(included))
+    if (this.#errors.length > 0) return this.#failure()
+    if (jobs.length > limits.jobsPerPipeline) {
+      this.#fail(`the pipeline has ${jobs.length} jobs; ${limits.jobsPerPipeline} at most are allowed`, 'jobs')
+      return this.#failure()
+    }
+    if (jobs.every(({ stage }) => stage === '.pre' || stage === '.post'))
+      return filteredBy('the rules of its jobs', 'jobs')
+    const plan: PipelinePlan = {
+      stages: [...stages],
+      jobs,
+      variables: [...this.#globals],
+      autoCancel: { ...workflow.autoCancel, ...rule?.autoCancel },
+      decisions: this.#decisions,
+      warnings: [],
+    }
+    const name = workflow.name === undefined ? '' : expandText(workflow.name, scope.expanded, 'blank').trim()
+    if (name !== '') plan.name = name.slice(0, limits.nameCharacters)
+    return { ok: true, plan }
+  }
+
+  #globalScope(): Scope {
+    const { strong, weak } = this.#layers
+    return new Scope([strong, layerOf(this.#globals), weak], this.#context.variables)
+  }
+
+  #decideWorkflow(rules: readonly CompiledWorkflowRule[]): CompiledWorkflowRule | undefined {
+    const scope = this.#globalScope()
+    try {
+      return rules.find((rule) => ruleHolds(rule, scope, this.#files))
+    } catch (error) {
+      this.#failClause(error, 'workflow', 'workflow')
+      return undefined
+    }
+  }
+
+  #decideJobs(): Included[] {
+    const included: Included[] = []
+    for (const job of this.#config.jobs) {
+      for (const instance of job.instances) {
+        const found = this.#decideInstance(job, instance)
+        if (found !== undefined) included.push(found)
+      }
+    }
+    return included
+  }
+
+  #decideInstance(job: CompiledJob, instance: CompiledInstance): Included | undefined {
+    const own = instance.variables === undefined ? job.variables : ownVariables(job, instance)
+    const scope = this.#jobScope(job, instance, own)
+    try {
+      const decision = this.#decide(job, scope)
+      this.#decisions.push({
+        job: instance.name,
+        included: decision.included,
+        by: decision.by,
+        detail: decision.detail,
+      })
+      return decision.included ? { job, instance, own, scope, rule: decision.rule } : undefined
+    } catch (error) {
+      this.#failClause(error, instance.name, `jobs:${job.name}:rules`, job)
+      return undefined
+    }
+  }
+
+  #jobScope(job: CompiledJob, instance: CompiledInstance, own: readonly PlanVariable[]): Scope {
+    const { strong, weak } = this.#layers
+    const yaml = [layerOf(own), filtered(layerOf(this.#globals), job.inheritVariables)]
+    const scope: Scope = new Scope(
+      [strong, ...yaml, jobLayer(job, instance, () => environmentName(job, scope)), weak],
+      this.#context.variables,
+    )
+    return scope
+  }
+
+  #decide(job: CompiledJob, scope: Scope): Decision {
+    const { rules, only, except } = job
+    if (rules !== undefined && rules !== null) return this.#decideByRules(rules, job, scope)
+    if (only !== undefined && !allHold(only, this.#event, scope, this.#files)) {
+      return { included: false, by: 'only', detail: 'only does not hold' }
+    }
+    if (except !== undefined && anyHolds(except, this.#event, scope, this.#files)) {
+      return { included: false, by: 'except', detail: 'except holds' }
+    }
+    return { included: true, by: only === undefined ? 'when' : 'only', detail: `when: ${job.when}` }
+  }
+
+  #decideByRules(rules: readonly CompiledRule[], job: CompiledJob, scope: Scope): Decision {
+    for (const [index, rule] of rules.entries()) {
+      if (!ruleHolds(rule, scope, this.#files)) continue
+      const when = rule.when ?? job.when
+      const detail = rule.if === undefined ? `when: ${when}` : `if: ${rule.if.source}, when: ${when}`
+      return { included: when !== 'never', by: `rules[${index}]`, detail, rule }
+    }
+    return { included: false, by: 'rules', detail: 'no rule matches' }
+  }
+
+  /** With `onlyJobs`, those jobs and what they need; a job asked for that rules leave out is an error. */
+  #chosen(included: Included[]): Included[] {
+    const { onlyJobs } = this.#context
+    if (onlyJobs === undefined) return included
+    const byName = new Map(included.map((one) => [one.instance.name, one]))
+    const chosen = new Set<Included>()
+    const open: string[] = []
+    for (const name of onlyJobs) {
+      const found = this.#names.find(name)
+      const names = found?.all === true ? found.job.instances.map((instance) => instance.name) : [name]
+      if (names.some((one) => byName.has(one))) open.push(...names)
+      else if (found === undefined) this.#fail(`there is no job ${JSON.stringify(name)}`, `jobs:${name}`)
+      else
+        this.#fail(`job ${JSON.stringify(name)} is not in this pipeline: ${this.#why(name)}`, `jobs:${name}`, found.job)
+    }
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
+      const one = byName.get(name)
+      if (one === undefined || chosen.has(one)) continue
+      chosen.add(one)
+      for (const need of needsOf(one) ?? []) open.push(...this.#names.instances(need))
+    }
+    return included.filter((one) => chosen.has(one))
+  }
+
+  #why(name: string): string {
+    return this.#decisions.find((decision) => decision.job === name)?.detail ?? 'its rules leave it out'
+  }
+
+  #resolveNeeds(included: readonly Included[]): JobPlan[] {
+    const present = new Set(included.map(({ instance }) => instance.name))
+    return included.map((one) => {
+      const needs = needsOf(one)
+      return this.#jobPlan(one, needs === undefined ? undefined : this.#planNeeds(one, needs, present), present)
+    })
+  }
+
+  #planNeeds({ job, instance }: Included, needs: readonly CompiledNeed[], present: ReadonlySet<string>): PlanNeed[] {
+    const planned: PlanNeed[] = []
+    for (const need of needs) {
+      for (const name of this.#names.instances(need)) {
+        if (present.has(name)) planned.push({ job: name, artifacts: need.artifacts, optional: need.optional })
+        else if (!need.optional) {
+          this.#fail(
+            `'${instance.name}' job needs '${name}' job, but '${name}' does not exist in the pipeline; rules, only or ` +
+              'except may have left it out. To need a job that is sometimes absent, use needs:optional.',
+            `jobs:${job.name}:needs`,
+            job,
+          )
+        }
+        if (planned.length > limits.needs) {
+          this.#fail(
+            `${instance.name} job can only need ${limits.needs} others, but needs more`,
+            `jobs:${job.name}:needs`,
+            job,
+          )
+          return planned
+        }
+      }
+    }
+    return planned
+  }
+
+  #jobPlan(one: Included, needs: PlanNeed[] | undefined, present: ReadonlySet<string>): JobPlan {
+    const { job, instance, own, rule, scope } = one
+    const { plan: fixed } = job
+    const when = rule?.when ?? job.when
+    const startIn = rule?.when === undefined ? job.startInSeconds : rule.startInSeconds
+    const plan: JobPlan = {
+      ...fixed,
+      name: instance.name,
+      when,
+      allowFailure:
+        rule?.allowFailure ??
+        (job.allowFailureExitCodes !== undefined ? false : (job.allowFailure ?? job.when === 'manual')),
+      variables: this.#variables(job, own, rule),
+    }
+    if (startIn !== undefined && when === 'delayed') plan.startInSeconds = startIn
+    if (job.allowFailureExitCodes !== undefined && rule?.allowFailure === undefined) {
+      plan.allowFailureExitCodes = job.allowFailureExitCodes
+    }
+    if (needs !== undefined) plan.needs = needs
+    if (rule?.interruptible !== undefined) plan.interruptible = rule.interruptible
+    if (instance.parallel !== undefined) plan.parallel = instance.parallel
+    if (fixed.dependencies !== undefined) plan.dependencies = fixed.dependencies.filter((name) => present.has(name))
+    if (fixed.tags.some(mayRefer)) plan.tags = fixed.tags.map((tag) => expandText(tag, scope.lookup, 'existing'))
+    if (fixed.environment !== undefined) {
+      plan.environment = { ...fixed.environment, name: environmentName(job, scope) ?? fixed.environment.name }
+    }
+    if (fixed.resourceGroup !== undefined) plan.resourceGroup = resourceGroup(fixed.resourceGroup, scope)
+    const changed = rule?.variables === undefined ? own : [...own, ...rule.variables]
+    const circle = changed.some(({ value }) => mayRefer(value)) ? scope.circleThrough(changed) : undefined
+    if (circle !== undefined) this.#fail(`${instance.name}: ${circle}`, `jobs:${job.name}:variables`, job)
+    return plan
+  }
+
+  #variables(job: CompiledJob, own: readonly PlanVariable[], rule: CompiledRule | undefined): PlanVariable[] {
+    const { inheritVariables: inherited } = job
+    const globals =
+      inherited === undefined
+        ? this.#globals
+        : inherited === false
+          ? []
+          : this.#globals.filter(({ key }) => inherited.includes(key))
+    if (own.length === 0 && rule?.variables === undefined) return globals as PlanVariable[]
+    return mergeVariables(globals, own, rule?.variables ?? [])
+  }
+
+  #fail(message: string, path: string, job?: CompiledJob): void {
+    if (this.#errors.length < limits.errors) this.#errors.push({ message, path, ...job?.place })
+  }
+
+  #failClause(error: unknown, name: string, path: string, job?: CompiledJob): void {
+    if (!(error instanceof ClauseError)) throw error
+    this.#fail(`Failed to parse rule for ${name}: ${error.message}`, path, job)
+  }
+
+  #failure(): PlanResult {
+    return { ok: false, filtered: false, errors: this.#errors }
+  }
+}
+
+/** An instance that is in the pipeline, and by which rule. */
+interface Included {
+  job: CompiledJob
+  instance: CompiledInstance
+  own: readonly PlanVariable[]
+  scope: Scope
+  rule: CompiledRule | undefined
+}
+
+/** Needs of the rule that matched replace all others, also when they are an empty list. */
+function needsOf({ job, instance, rule }: Included): readonly CompiledNeed[] | undefined {
+  return rule?.needs ?? instance.needs ?? job.needs
+}
+
+const merged = new WeakMap<CompiledInstance, PlanVariable[]>()
+
+/** The job's variables with the values of its matrix over them. */
+function ownVariables(job: CompiledJob, instance: CompiledInstance): PlanVariable[] {
+  let own = merged.get(instance)
+  if (own === undefined) {
+    own = mergeVariables(job.variables, instance.variables ?? [])
+    merged.set(instance, own)
+  }
+  return own
+}
+
+const names = new WeakMap<CompiledConfig, JobNames>()
+
+function namesOf(config: CompiledConfig): JobNames {
+  let found = names.get(config)
+  if (found === undefined) {
+    found = new JobNames(config.jobs)
+    names.set(config, found)
+  }
+  return found
+}
+
+/** Expanded without what the environment itself would bring. */
+function environmentName(job: CompiledJob, scope: Scope): string | undefined {
+  const name = job.plan.environment?.name
+  if (name === undefined || !mayRefer(name)) return name
+  return expandText(name, (one) => (one.startsWith('CI_ENVIRONMENT_') ? undefined : scope.expanded(one)), 'blank')
+}
+
+/** The slug of an environment is made when the environment is, so a reference to it stays for then. */
+function resourceGroup(written: string, scope: Scope): string {
+  return expandText(
+    written,
+    (name) => (name === 'CI_ENVIRONMENT_SLUG' ? '$CI_ENVIRONMENT_SLUG' : scope.expanded(name)),
+    'blank',
+  )
+}
+
+function filteredBy(what: string, path: string): PlanResult {
+  return { ok: false, filtered: true, errors: [{ message: `the pipeline was filtered out by ${what}`, path }] }
+}

@@ -1,0 +1,290 @@
+import type { Findings } from './findings.js'
+import {
+  describeNode,
+  isNull,
+  type ListNode,
+  type MapNode,
+  type Node,
+  quote,
+  type Scalar,
+  type ScalarNode,
+  textOf,
+} from './node.js'
+import { toPlain } from './plain.js'
+import type { AnyShape, EntriesShape, ListShape, RecordShape, Report, Shape, TextShape } from './shape.js'
+import { didYouMean } from './suggest.js'
+
+/**
+ * Reads a node as a shape describes it. Everything wrong goes to the findings, with the place of the key or value and
+ * what was expected.
+ *
+ * @param path of the node, such as `jobs:build:script`
+ * @returns the typed value, or undefined if anything in it was wrong
+ */
+export function validate<T>(shape: Shape<T>, node: Node, path: string, findings: Findings): T | undefined {
+  const value = read(shape, node, path, findings)
+  return value === invalid ? undefined : (value as T)
+}
+
+const invalid = Symbol('invalid')
+
+function read(shape: AnyShape, node: Node, path: string, findings: Findings): unknown {
+  const before = findings.errors.length
+  const value = readKind(shape, node, path, findings)
+  if (value === invalid || findings.errors.length !== before) return invalid
+  if (shape.into === undefined) return value
+  const report: Report = (message, key) => {
+    findings.error(message, placeOf(node, key), key === undefined ? path : join(path, key))
+  }
+  const made = shape.into(value as never, report)
+  return findings.errors.length === before ? made : invalid
+}
+
+function readKind(shape: AnyShape, node: Node, path: string, findings: Findings): unknown {
+  switch (shape.kind) {
+    case 'anything':
+      return shape.asNode === true ? node : toPlain(node)
+    case 'either': {
+      const option = shape.options.find((one) => accepts(one, node))
+      return option === undefined ? mismatch(shape, node, path, findings) : read(option, node, path, findings)
+    }
+    case 'list':
+      return node.kind === 'list' || (shape.lone === true && accepts(shape.of, node))
+        ? readList(shape, node, path, findings)
+        : mismatch(shape, node, path, findings)
+    case 'record':
+      return node.kind === 'map' ? readRecord(shape, node, path, findings) : mismatch(shape, node, path, findings)
+    case 'entries':
+      return node.kind === 'map' ? readEntries(shape, node, path, findings) : mismatch(shape, node, path, findings)
+    default:
+      if (!accepts(shape, node) || node.kind !== 'scalar') return mismatch(shape, node, path, findings)
+      return shape.kind === 'text'
+        ? readText(shape, textOf(node), node, path, findings)
+        : readScalar(shape, node.value, node, path, findings)
+  }
+}
+
+function readText(shape: TextShape, value: string, node: Node, path: string, findings: Findings): unknown {
+  if (shape.filled === true && value.trim() === '') findings.error("can't be blank", node.at, path)
+  else if (shape.max !== undefined && value.length > shape.max) {
+    findings.error(`is too long: ${shape.max} characters at most`, node.at, path)
+  } else if (shape.pattern !== undefined && !shape.pattern.test(value)) {
+    findings.error(`must be ${shape.says ?? 'of another form'}, not ${quote(value)}`, node.at, path)
+  }
+  return value
+}
+
+function readScalar(shape: AnyShape, value: Scalar, node: Node, path: string, findings: Findings): unknown {
+  if (shape.kind === 'number' && typeof value === 'number') {
+    const low = shape.min !== undefined && value < shape.min
+    const high = shape.max !== undefined && value > shape.max
+    if (low || high) findings.error(`must be ${expected(shape)}, not ${value}`, node.at, path)
+  }
+  if (shape.kind === 'choice' && typeof value === 'string' && !shape.values.includes(value)) {
+    const hint = didYouMean(value, shape.values)
+    findings.error(`must be one of ${shape.values.join(', ')}; unknown value ${quote(value)}${hint}`, node.at, path)
+  }
+  return value
+}
+
+function readList(shape: ListShape, node: Node, path: string, findings: Findings): unknown {
+  const items: unknown[] = []
+  const add = (item: Node, itemPath: string): void => {
+    items.push(read(shape.of, item, itemPath, findings))
+  }
+  const { kind } = node
+  if (kind !== 'list') {
+    add(node, path)
+    return items
+  }
+  if (shape.nested === undefined) {
+    if (!node.items.every((item) => accepts(shape.of, item))) return mismatch(shape, node, path, findings)
+    node.items.forEach((item, index) => {
+      add(item, `${path}[${index}]`)
+    })
+  } else if (!flatten(node, shape.of, shape.nested, (item) => add(item, `${path}[${items.length}]`))) {
+    return mismatch(shape, node, path, findings)
+  }
+  if (shape.min !== undefined && items.length < shape.min) {
+    findings.error(`must have at least ${shape.min} ${shape.min === 1 ? 'item' : 'items'}`, node.at, path)
+  } else if (shape.max !== undefined && items.length > shape.max) {
+    findings.error(`has ${items.length} items; ${shape.max} at most are allowed`, node.at, path)
+  }
+  return items
+}
+
+function flatten(node: ListNode, of: AnyShape, levels: number, add: (item: Node) => void): boolean {
+  return node.items.every((item) => {
+    if (accepts(of, item)) add(item)
+    else return item.kind === 'list' && levels > 0 && flatten(item, of, levels - 1, add)
+    return true
+  })
+}
+
+function readRecord(shape: RecordShape, node: MapNode, path: string, findings: Findings): unknown {
+  const value: Record<string, unknown> = Object.create(null)
+  if (node.entries.size === 0 && shape.mayBeEmpty !== true) {
+    findings.error(`can't be blank: ${expected(shape)}`, node.at, path)
+    return invalid
+  }
+  const unknown: [Scalar, number][] = []
+  for (const [key, entry] of node.entries) {
+    const known = typeof key === 'string' && Object.hasOwn(shape.keys, key) ? shape.keys[key] : undefined
+    if (known === undefined) unknown.push([key, entry.at])
+    else if (known.nullable === true && isNull(entry.value)) value[String(key)] = null
+    else if (!isNull(entry.value))
+      value[String(key)] = read(known.shape, entry.value, join(path, String(key)), findings)
+  }
+  const first = unknown[0]
+  if (first !== undefined) {
+    const names = unknown.map(([key]) => String(key)).join(', ')
+    const hint = didYouMean(String(first[0]), Object.keys(shape.keys))
+    findings.error(`unknown keys: ${names}${hint}`, first[1], path)
+  }
+  for (const [key, keyword] of Object.entries(shape.keys)) {
+    if (keyword.required === true && value[key] === undefined) {
+      findings.error(`the key ${key} is required and can't be blank`, placeOf(node, key), join(path, key))
+    }
+  }
+  for (const group of shape.exclusive ?? []) {
+    const given = group.filter((key) => value[key] !== undefined)
+    if (given.length > 1) {
+      findings.error(`the keys ${given.join(' and ')} can't be used together`, placeOf(node, given[1]), path)
+    }
+  }
+  return value
+}
+
+function readEntries(shape: EntriesShape, node: MapNode, path: string, findings: Findings): unknown {
+  const value = new Map<string, unknown>()
+  for (const [key, entry] of node.entries) {
+    const name = String(key)
+    const entryPath = join(path, name)
+    if (typeof key !== 'string' && typeof key !== 'number') {
+      findings.error(`the key ${name} must be a string`, entry.at, path)
+    } else if (shape.says !== undefined && !accepts(shape.of, entry.value)) {
+      findings.error(`${shape.says}, not ${describeNode(entry.value)}`, entry.value.at, entryPath)
+    } else if (isNull(entry.value) && shape.nullable === true) {
+      value.set(name, null)
+    } else {
+      value.set(name, read(shape.of, entry.value, entryPath, findings))
+    }
+  }
+  if (shape.max !== undefined && value.size > shape.max) {
+    findings.error(`has ${value.size} entries; ${shape.max} at most are allowed`, node.at, path)
+  }
+  return value
+}
+
+function mismatch(shape: AnyShape, node: Node, path: string, findings: Findings): typeof invalid {
+  const odd = node.kind === 'list' && shape.kind === 'list' ? firstMisfit(shape, node) : undefined
+  const given = odd === undefined ? describeNode(node) : `a list with ${describeNode(odd)} in it`
+  findings.error(`must be ${expected(shape)}, not ${given}`, odd?.at ?? node.at, path)
+  return invalid
+}
+
+function firstMisfit(shape: ListShape, node: ListNode): Node | undefined {
+  for (const item of node.items) {
+    if (accepts(shape.of, item)) continue
+    const inner = item.kind === 'list' && shape.nested !== undefined ? firstMisfit(shape, item) : item
+    if (inner !== undefined) return inner
+  }
+  return undefined
+}
+
+/** Does a value of this type fit at all? What it holds is another question. */
+export function accepts(shape: AnyShape, node: Node): boolean {
+  switch (shape.kind) {
+    case 'anything':
+      return true
+    case 'either':
+      return shape.options.some((option) => accepts(option, node))
+    case 'list':
+      return node.kind === 'list' || (shape.lone === true && accepts(shape.of, node))
+    case 'record':
+    case 'entries':
+      return node.kind === 'map'
+    case 'boolean':
+      return node.kind === 'scalar' && typeof node.value === 'boolean'
+    case 'number':
+      return node.kind === 'scalar' && typeof node.value === 'number' && (!shape.integer || isInteger(node))
+    case 'choice':
+      return node.kind === 'scalar' && typeof node.value === 'string'
+    case 'text': {
+      if (node.kind !== 'scalar') return false
+      const type = typeof node.value
+      if (type === 'string') return true
+      if (shape.scalar === 'any') return type !== 'object'
+      return shape.scalar === 'integer' && isInteger(node)
+    }
+  }
+}
+
+/** `1.0` is no integer: Ruby tells the two apart by how they are written, which their text keeps. */
+function isInteger(node: ScalarNode): boolean {
+  return typeof node.value === 'number' && (node.text === undefined || /^-?\d+$/.test(node.text))
+}
+
+/** A shape in words: `a string or a list of strings`. */
+export function expected(shape: AnyShape): string {
+  if (shape.expects !== undefined) return shape.expects
+  switch (shape.kind) {
+    case 'anything':
+      return 'any value'
+    case 'text':
+      if (shape.scalar === 'integer') return 'a string or an integer'
+      return shape.scalar === undefined ? 'a string' : 'a string or a number'
+    case 'boolean':
+      return 'a boolean'
+    case 'number': {
+      const what = shape.integer ? 'an integer' : 'a number'
+      if (shape.min !== undefined && shape.max !== undefined) return `${what} from ${shape.min} to ${shape.max}`
+      return shape.min === undefined ? what : `${what} of at least ${shape.min}`
+    }
+    case 'choice':
+      return `a string, one of ${shape.values.join(', ')}`
+    case 'list': {
+      const items = shape.says ?? `a list of ${plural(shape.of)}`
+      const nested = shape.nested === undefined ? items : `${items}, nested at most ${shape.nested} levels`
+      return shape.lone === true ? `${expected(shape.of)} or ${nested}` : nested
+    }
+    case 'record': {
+      const names = Object.keys(shape.keys)
+      return names.length > 8 ? 'a map' : `a map with the keys ${names.join(', ')}`
+    }
+    case 'entries':
+      return 'a map'
+    case 'either':
+      return shape.options.map(expected).join(' or ')
+  }
+}
+
+function plural(shape: AnyShape): string {
+  switch (shape.kind) {
+    case 'text':
+    case 'choice':
+      return 'strings'
+    case 'number':
+      return shape.integer ? 'integers' : 'numbers'
+    case 'boolean':
+      return 'booleans'
+    case 'record':
+    case 'entries':
+      return 'maps'
+    case 'list':
+      return 'lists'
+    case 'anything':
+      return 'values'
+    case 'either':
+      return shape.options.map(plural).join(' or ')
+  }
+}
+
+/** Where a key of a node stands, or the node itself. */
+export function placeOf(node: Node, key: string | undefined): number {
+  return key !== undefined && node.kind === 'map' ? (node.entries.get(key)?.at ?? node.at) : node.at
+}
+
+export function join(path: string, key: string): string {
+  return path === '' ? key : `${path}:${key}`
+}

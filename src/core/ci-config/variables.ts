@@ -1,0 +1,15 @@
+import type { VariableValue } from './keywords/parts.js'
+import type { PlanVariable } from './plan.js'
+
+/** Variables of a file as the list that the rest of the product knows. */
+export function toPlanVariables(values: ReadonlyMap<string, VariableValue> | undefined): PlanVariable[] {
+  if (values === undefined) return []
+  return Array.from(values, ([key, { value, raw }]) => (raw === true ? { key, value, raw } : { key, value }))
+}
+
+/** Weaker variables first; one of the same name is replaced where it stands. */
+export function mergeVariables(...lists: readonly (readonly PlanVariable[])[]): PlanVariable[] {
+  const merged = new Map<string, PlanVariable>()
+  for (const list of lists) for (const variable of list) merged.set(variable.key, variable)
+  return [...merged.values()]
+}

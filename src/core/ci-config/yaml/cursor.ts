@@ -1,0 +1,109 @@
+import { ConfigFault } from '../fault.js'
+
+const tab = 0x09
+const newline = 0x0a
+const space = 0x20
+
+/**
+ * A position in YAML text that knows where its line began. Line ends are `\n` only: load.ts has made them so. Reading
+ * past the end gives NaN, which equals no character.
+ */
+export class Cursor {
+  readonly text: string
+  /** What to add to an offset to make it a place. */
+  readonly base: number
+  pos = 0
+  lineStart = 0
+  /** Where the content of the current line begins, once `skip` has crossed to it. */
+  lineContent = 0
+  readonly #hasTabs: boolean
+
+  constructor(text: string, base: number) {
+    this.text = text
+    this.base = base
+    this.#hasTabs = text.includes('\t')
+  }
+
+  get char(): number {
+    return this.text.charCodeAt(this.pos)
+  }
+
+  get column(): number {
+    return this.pos - this.lineStart
+  }
+
+  get atEnd(): boolean {
+    return this.pos >= this.text.length
+  }
+
+  /** The end of text or of the document: `---` and `...` end it at the start of a line. */
+  get ended(): boolean {
+    if (this.pos >= this.text.length) return true
+    if (this.pos !== this.lineStart) return false
+    const c = this.char
+    return (c === 0x2d || c === 0x2e) && this.#atMarker(c)
+  }
+
+  #atMarker(c: number): boolean {
+    const { text, pos } = this
+    return text.charCodeAt(pos + 1) === c && text.charCodeAt(pos + 2) === c && isBlankOrEnd(text.charCodeAt(pos + 3))
+  }
+
+  /** Goes over blanks, comments and line ends to the next content; tells whether that begins a line. */
+  skip(): boolean {
+    const { text } = this
+    let pos = this.pos
+    let crossed = pos === this.lineStart
+    for (;;) {
+      const c = text.charCodeAt(pos)
+      if (c === space || c === tab) {
+        pos++
+      } else if (c === newline) {
+        pos++
+        this.lineStart = pos
+        crossed = true
+      } else if (c === 0x23 && (pos === 0 || isBlankOrEnd(text.charCodeAt(pos - 1)))) {
+        const end = text.indexOf('\n', pos)
+        pos = end === -1 ? text.length : end
+      } else {
+        break
+      }
+    }
+    this.pos = pos
+    if (crossed) this.lineContent = pos
+    return crossed
+  }
+
+  /** Goes over blanks of this line. */
+  skipSpaces(): void {
+    let c = this.char
+    while (c === space || c === tab) c = this.text.charCodeAt(++this.pos)
+  }
+
+  /** Steps over a line end that the cursor stands on. */
+  nextLine(): void {
+    this.pos++
+    this.lineStart = this.pos
+  }
+
+  /** YAML indents with spaces only; called where the column of fresh content counts. */
+  refuseTabs(): void {
+    if (!this.#hasTabs) return
+    for (let at = this.lineStart; at < this.pos; at++) {
+      if (this.text.charCodeAt(at) === tab) this.fail('a tab is used for indentation; use spaces', at)
+    }
+  }
+
+  fail(message: string, pos = this.pos): never {
+    throw new ConfigFault(message, this.base + Math.min(pos, this.text.length))
+  }
+}
+
+export function isBlankOrEnd(c: number): boolean {
+  return c === space || c === newline || c === tab || Number.isNaN(c)
+}
+
+/** `,` `[` `]` `{` `}`. */
+export function isFlowIndicator(c: number): boolean {
+  return c === 0x2c || c === 0x5b || c === 0x5d || c === 0x7b || c === 0x7d
+}
