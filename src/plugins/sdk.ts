@@ -13,6 +13,10 @@
  * nothing handed over is shared afterwards, so a plugin may run in our process or in one of its own.
  */
 
+import type { Evidence, Verdict } from '../core/failure.js'
+
+export type { Evidence, FailureClass, Verdict } from '../core/failure.js'
+
 /** Version of this surface. A plugin that names another one is not loaded. */
 export const apiVersion = 1
 
@@ -174,46 +178,6 @@ export interface CancelInput {
 }
 
 // -------------------------------------------------------------------------------------------------------- classifiers
-
-/** What is known about a job that has failed. */
-export interface Evidence {
-  job: { id: number; name: string; stage: string; projectPath: string }
-  /** The reason that the runner gave, under GitLab's names; empty if none. */
-  runnerReason: string
-  /** What the runner said in words. */
-  message: string
-  exitCode: number | null
-  signal: string | null
-  /** The end of the trace, at most 8 KiB of text; empty where it is not at hand. */
-  traceTail: string
-  executor: string
-}
-
-/** Whose fault it was, in broad terms. */
-export type FailureClass =
-  | 'script'
-  | 'config'
-  | 'image'
-  | 'dependency'
-  | 'capacity'
-  | 'interrupted'
-  | 'runner_lost'
-  | 'timeout_job'
-  | 'timeout_idle'
-  | 'policy'
-  | 'canceled'
-  | 'internal'
-  | 'unknown'
-
-export interface Verdict {
-  /** A failure reason of the product's list, such as `script_failure`. */
-  reason: string
-  class: FailureClass
-  /** Whether trying again is likely to help. */
-  retryable: boolean
-  /** One sentence for people: what happened, and what to look at. */
-  explanation: string
-}
 
 /** Gives a verdict, or nothing when the evidence says nothing to it. Built-ins must be pure and take at most 5 ms. */
 export type Classifier = (evidence: Evidence) => Verdict | undefined | Promise<Verdict | undefined>

@@ -108,7 +108,6 @@ export interface Database {
     run_when: string
     scheduling: 'stage' | 'dag'
     allow_failure: Flag
-    processed: Flag
     retried: Flag
     retry_of: number | null
     enqueue_at_once: Flag

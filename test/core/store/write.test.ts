@@ -19,7 +19,11 @@ const failure = async (work: Promise<unknown>): Promise<unknown> =>
 onBothEngines((engine) => {
   it('keeps what a body wrote and gives its value', async () => {
     await using box = await openTestStore(engine)
-    expect(await box.store.write(async (tx) => (await put(tx, 'a'), 42))).toBe(42)
+    const value = await box.store.write(async (tx) => {
+      await put(tx, 'a')
+      return 42
+    })
+    expect(value).toBe(42)
     expect(await box.store.read.db.selectFrom('meta').select('key').execute()).toEqual([{ key: 'a' }])
   })
 

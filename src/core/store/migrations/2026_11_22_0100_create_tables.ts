@@ -161,6 +161,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     'head_job_id is not null and instance_share is not null',
   )
 
+  await index('lanes_waiting', 'lanes', 'head_job_id', 'head_job_id is not null')
+
   await table('runners')
     .addColumn('type', 'text', (c) => c.notNull().check(oneOf('type', ['instance', 'group', 'project'])))
     .addColumn('token_hash', 'text', (c) => c.notNull().unique())
@@ -225,7 +227,6 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('run_when', 'text', (c) => c.notNull())
     .addColumn('scheduling', 'text', (c) => c.notNull().check(oneOf('scheduling', ['stage', 'dag'])))
     .$call(flag('allow_failure'))
-    .$call(flag('processed'))
     .$call(flag('retried'))
     .addColumn('retry_of', int)
     .$call(flag('enqueue_at_once'))

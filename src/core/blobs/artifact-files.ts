@@ -1,0 +1,92 @@
+/**
+ * The bytes of artifacts on the local disk. An upload goes to a temporary file, is synced, renamed to a name of its own,
+ * and only then named by a row: a broken upload leaves nothing behind that counts.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import { SignalboxError } from '../errors.js'
+
+export interface StoredBlob {
+  /** What `open` and `remove` take. */
+  location: string
+  sizeBytes: number
+  /** Hex. */
+  sha256: string
+}
+
+export class ArtifactFiles {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /**
+   * Takes in a stream. Throws `too_large` past `limitBytes`, and what the stream fails with; nothing is left then.
+   */
+  async store(source: Readable, limitBytes: number): Promise<StoredBlob> {
+    const uploads = path.join(this.#folder, 'uploads')
+    await mkdir(uploads, { recursive: true })
+    const name = randomBytes(16).toString('hex')
+    const temporary = path.join(uploads, name)
+    const file = await open(temporary, 'wx', 0o600)
+    const hash = createHash('sha256')
+    let size = 0
+    try {
+      for await (const chunk of source as AsyncIterable<Buffer>) {
+        size += chunk.length
+        if (size > limitBytes) throw new SignalboxError('too_large', `an artifact may have ${limitBytes} bytes`)
+        hash.update(chunk)
+        await file.write(chunk)
+      }
+      await file.sync()
+    } catch (error) {
+      await file.close()
+      await rm(temporary, { force: true })
+      source.destroy()
+      throw error
+    }
+    await file.close()
+    const location = path.join(name.slice(0, 2), name)
+    const folder = path.dirname(path.join(this.#folder, location))
+    await mkdir(folder, { recursive: true })
+    await rename(temporary, path.join(this.#folder, location))
+    await syncFolder(folder)
+    await syncFolder(this.#folder)
+    return { location, sizeBytes: size, sha256: hash.digest('hex') }
+  }
+
+  /** The bytes, or the range `start`–`end` (inclusive) of them. */
+  open(location: string, range?: { start: number; end: number }): Readable {
+    return createReadStream(path.join(this.#folder, location), range)
+  }
+
+  async exists(location: string): Promise<boolean> {
+    return stat(path.join(this.#folder, location)).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async remove(location: string): Promise<void> {
+    await rm(path.join(this.#folder, location), { force: true })
+  }
+
+  /** Removes uploads that a stop of the process has cut off. Called before the doors open. */
+  async removeUnfinished(): Promise<void> {
+    const uploads = path.join(this.#folder, 'uploads')
+    for (const name of await readdir(uploads).catch(() => [])) await rm(path.join(uploads, name), { force: true })
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * The bytes of traces: one file a job, appended. How many of them count is a row of `traces`; a byte is acknowledged when
+ * it is on disk and its length is committed, in this order:
+ *
+ *   accept (memory) → one joined write and fdatasync, one outstanding a job, eight a node
+ *                   → one transaction for all jobs that got so far in this turn, conditional on each lease → acknowledge
+ *
+ * A session is the writer of one lease. It starts from the committed length and cuts off what lies beyond in the file:
+ * nobody was told of that. Offsets and the CRC-32 count received bytes; masking keeps the length, and since it looks
+ * again at the end of what was written before, a secret that came in two parts is covered in place.
+ */
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import path from 'node:path'
+import { crc32 } from 'node:zlib'
+import { SignalboxError } from '../errors.js'
+
+export interface TraceProgress {
+  jobId: number
+  fence: number
+  /** Committed length in bytes. */
+  length: number
+  crc32: number
+}
+
+export interface TraceFilesOptions {
+  folder: string
+  /**
+   * Commits new lengths in one transaction, each on condition that its lease is open. Gives for each whether it was.
+   * Rejects if the transaction failed; then nothing was committed.
+   */
+  commit: (progress: TraceProgress[]) => Promise<boolean[]>
+  /** A failed write or sync: the disk can no longer be trusted, and the process must end. */
+  fatal: (error: unknown) => void
+}
+
+const atOnce = 8
+
+export class TraceFiles {
+  readonly #options: TraceFilesOptions
+  readonly #sessions = new Map<string, TraceSession>()
+  readonly #watchers = new Map<number, Set<(length: number) => void>>()
+  #active = 0
+  #waiting: (() => void)[] = []
+  #synced: TraceSession[] = []
+
+  constructor(options: TraceFilesOptions) {
+    this.#options = options
+  }
+
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  /** The open session of a lease, if there is one. */
+  session(jobId: number, fence: number): TraceSession | undefined {
+    return this.#sessions.get(`${jobId}.${fence}`)
+  }
+
+  /** Opens the session of a lease, which the caller has checked. `secrets` are masked. */
+  openSession(start: TraceProgress, secrets: readonly Buffer[]): TraceSession {
+    const key = `${start.jobId}.${start.fence}`
+    const known = this.#sessions.get(key)
+    if (known) return known
+    const session = new TraceSession(this.fileOf(start.jobId), start, secrets, {
+      enter: () => this.#enter(),
+      leave: () => this.#leave(),
+      synced: (one) => this.#commitSoon(one),
+      fatal: this.#options.fatal,
+    })
+    this.#sessions.set(key, session)
+    return session
+  }
+
+  /** Ends the session of a lease: waits for what is under way and closes the file. */
+  async closeSession(jobId: number, fence: number): Promise<void> {
+    const key = `${jobId}.${fence}`
+    const session = this.#sessions.get(key)
+    if (!session) return
+    this.#sessions.delete(key)
+    await session.close()
+  }
+
+  /** Bytes `from` to `to` of a job's log; the caller knows the committed length. */
+  async read(jobId: number, from: number, to: number): Promise<Buffer> {
+    if (to <= from) return Buffer.alloc(0)
+    const file = await open(this.fileOf(jobId), 'r')
+    try {
+      const buffer = Buffer.allocUnsafe(to - from)
+      let filled = 0
+      while (filled < buffer.length) {
+        const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, from + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return buffer.subarray(0, filled)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Calls `fn` with the new length whenever more of the job's log is committed, until the returned function is called. */
+  watch(jobId: number, fn: (length: number) => void): () => void {
+    const watchers = this.#watchers.get(jobId) ?? new Set()
+    this.#watchers.set(jobId, watchers.add(fn))
+    return () => {
+      watchers.delete(fn)
+      if (watchers.size === 0) this.#watchers.delete(jobId)
+    }
+  }
+
+  isWatched(jobId: number): boolean {
+    return this.#watchers.has(jobId)
+  }
+
+  /** A folder for each thousand jobs. */
+  fileOf(jobId: number): string {
+    return path.join(this.#options.folder, String(Math.floor(jobId / 1000)), `${jobId}.log`)
+  }
+
+  async close(): Promise<void> {
+    const sessions = [...this.#sessions.values()]
+    this.#sessions.clear()
+    await Promise.all(sessions.map((session) => session.close()))
+  }
+
+  #enter(): Promise<void> {
+    if (this.#active < atOnce) {
+      this.#active++
+      return Promise.resolve()
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift()
+    if (next) next()
+    else this.#active--
+  }
+
+  /** Sessions whose bytes reached the disk in the same turn share a transaction. */
+  #commitSoon(session: TraceSession): void {
+    this.#synced.push(session)
+    if (this.#synced.length === 1) setImmediate(() => void this.#commit())
+  }
+
+  async #commit(): Promise<void> {
+    const sessions = this.#synced
+    this.#synced = []
+    try {
+      const open = await this.#options.commit(sessions.map((session) => session.written))
+      for (const [i, session] of sessions.entries()) {
+        session.settle(open[i] ? undefined : new SignalboxError('fenced', 'the lease is over'))
+        if (open[i]) for (const fn of this.#watchers.get(session.committed.jobId) ?? []) fn(session.committed.length)
+      }
+    } catch (error) {
+      for (const session of sessions) session.settle(error)
+    }
+  }
+}
+
+interface SessionHost {
+  enter(): Promise<void>
+  leave(): void
+  synced(session: TraceSession): void
+  fatal(error: unknown): void
+}
+
+interface Chunk {
+  data: Buffer
+  resolve: (length: number) => void
+  reject: (error: unknown) => void
+}
+
+/** The one writer of a job's log under one lease. */
+export class TraceSession {
+  /** What has been committed and acknowledged. */
+  committed: TraceProgress
+  /** What is on disk and about to be committed. */
+  written: TraceProgress
+  readonly #path: string
+  readonly #host: SessionHost
+  readonly #secrets: readonly Buffer[]
+  readonly #tailLength: number
+  /** The last bytes written and the last bytes committed, as received: where a secret may have begun. */
+  #tail: Buffer = Buffer.alloc(0)
+  #committedTail: Buffer = Buffer.alloc(0)
+  #accepted: number
+  #queue: Chunk[] = []
+  #flying: Chunk[] = []
+  #file: FileHandle | undefined
+  #idle: (() => void)[] = []
+  #closed = false
+
+  constructor(file: string, start: TraceProgress, secrets: readonly Buffer[], host: SessionHost) {
+    this.#path = file
+    this.#host = host
+    this.#secrets = secrets.filter((secret) => secret.length > 0)
+    this.#tailLength = Math.max(0, ...this.#secrets.map((secret) => secret.length - 1))
+    this.committed = start
+    this.written = start
+    this.#accepted = start.length
+  }
+
+  /** Where the next byte goes: the committed length and what is under way. */
+  get accepted(): number {
+    return this.#accepted
+  }
+
+  /**
+   * How much of the committed log may be shown now: not its end where that could be the beginning of a secret, whose
+   * rest would cover it.
+   */
+  get visible(): number {
+    let hidden = 0
+    for (const secret of this.#secrets) {
+      const most = Math.min(secret.length - 1, this.#committedTail.length)
+      for (let length = most; length > hidden; length--) {
+        const end = this.#committedTail.subarray(this.#committedTail.length - length)
+        if (secret.subarray(0, length).equals(end)) hidden = length
+      }
+    }
+    return this.committed.length - hidden
+  }
+
+  /** Appends bytes at `accepted`. Resolves with the committed length when they are durable; rejects if they are not. */
+  append(data: Buffer): Promise<number> {
+    if (this.#closed) return Promise.reject(new SignalboxError('fenced', 'the lease is over'))
+    this.#accepted += data.length
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ data, resolve, reject })
+      if (this.#flying.length === 0) void this.#flush()
+    })
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async drained(): Promise<void> {
+    if (this.#queue.length + this.#flying.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Ends a flight: the host has committed what was written, or could not. */
+  settle(error: unknown): void {
+    const chunks = this.#flying
+    this.#flying = []
+    if (error === undefined) {
+      this.committed = this.written
+      this.#committedTail = this.#tail
+      for (const chunk of chunks) chunk.resolve(this.committed.length)
+    } else {
+      // What follows was accepted on top of bytes that do not count.
+      const lost = [...chunks, ...this.#queue.splice(0)]
+      this.written = this.committed
+      this.#accepted = this.committed.length
+      this.#tail = this.#committedTail
+      for (const chunk of lost) chunk.reject(error)
+    }
+    if (this.#queue.length > 0) void this.#flush()
+    else for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.drained()
+    await this.#file?.close()
+    this.#file = undefined
+  }
+
+  async #flush(): Promise<void> {
+    this.#flying = this.#queue
+    this.#queue = []
+    await this.#host.enter()
+    try {
+      const data = this.#flying.length === 1 ? this.#flying[0]!.data : Buffer.concat(this.#flying.map((c) => c.data))
+      this.#file ??= await openCut(this.#path, this.committed.length)
+      const { bytes, at } = this.#masked(data)
+      await writeAll(this.#file, bytes, at)
+      await this.#file.datasync()
+      this.written = {
+        ...this.committed,
+        length: this.committed.length + data.length,
+        crc32: crc32(data, this.committed.crc32),
+      }
+      this.#host.leave()
+    } catch (error) {
+      this.#host.leave()
+      const code = (error as NodeJS.ErrnoException).code
+      if (code !== 'ENOSPC' && code !== 'EDQUOT') this.#host.fatal(error)
+      await this.#file?.close().catch(() => undefined)
+      this.#file = undefined
+      this.settle(new SignalboxError('unavailable', 'the trace could not be written', { cause: error }))
+      return
+    }
+    this.#host.synced(this)
+  }
+
+  /** What to write, and where: with the end of what was written before if a secret reaches into it. */
+  #masked(data: Buffer): { bytes: Buffer; at: number } {
+    const start = this.committed.length
+    if (this.#secrets.length === 0) return { bytes: data, at: start }
+    const joined = Buffer.concat([this.#tail, data])
+    const masked = cover(joined, this.#secrets)
+    const fromTail = this.#tail.length
+    this.#tail = Buffer.from(joined.subarray(Math.max(0, joined.length - this.#tailLength)))
+    const reachesBack = masked.from < fromTail
+    return reachesBack
+      ? { bytes: masked.bytes.subarray(masked.from), at: start - fromTail + masked.from }
+      : { bytes: masked.bytes.subarray(fromTail), at: start }
+  }
+}
+
+/** Every secret replaced by asterisks of the same length, and where the first one began (or the end). */
+function cover(bytes: Buffer, secrets: readonly Buffer[]): { bytes: Buffer; from: number } {
+  let out = bytes
+  let from = bytes.length
+  for (const secret of secrets) {
+    for (let at = bytes.indexOf(secret); at !== -1; at = bytes.indexOf(secret, at + secret.length)) {
+      if (out === bytes) out = Buffer.from(bytes)
+      out.fill('*', at, at + secret.length)
+      from = Math.min(from, at)
+    }
+  }
+  return { bytes: out, from }
+}
+
+/** Opens a job's file, makes it if it is new (and durable in its folder), and cuts it to the length that counts. */
+async function openCut(file: string, length: number): Promise<FileHandle> {
+  try {
+    const handle = await open(file, 'r+')
+    const { size } = await handle.stat()
+    if (size > length) {
+      await handle.truncate(length)
+      await handle.datasync()
+    }
+    return handle
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const folder = path.dirname(file)
+  const made = await mkdir(folder, { recursive: true })
+  const handle = await open(file, 'wx+', 0o600)
+  await syncFolder(folder)
+  if (made !== undefined) await syncFolder(path.dirname(folder))
+  return handle
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
+  let done = 0
+  while (done < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done)
+    done += bytesWritten
+  }
+}

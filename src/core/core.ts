@@ -1,0 +1,78 @@
+/** What every operation works with: the parts of one node, put together by `server.ts`, and nothing global. */
+import type { ArtifactFiles } from './blobs/artifact-files.js'
+import type { TraceFiles } from './blobs/trace-files.js'
+import type { Clock, Random } from './clock.js'
+import type { ConfigCache } from './config-cache.js'
+import type { EventHub } from './events.js'
+import type { Evidence, Verdict } from './failure.js'
+import type { JobTokenClaims } from './job-token.js'
+import type { Keys } from './keys.js'
+import type { LeaseSettings } from './lease.js'
+import type { LeaseSignals } from './lease-signals.js'
+import type { Repositories } from './project.js'
+import type { Dispatcher } from './scheduler/dispatcher.js'
+import type { DemandCache } from './store/queue.js'
+import type { Store } from './store/write.js'
+
+/** The logger's face: fields first, then a sentence. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface CoreSettings {
+  leases: LeaseSettings
+  /** Largest log of a job, in bytes; one more ends the job. */
+  traceLimitBytes: number
+  /** Largest artifact, in bytes. */
+  artifactLimitBytes: number
+  /** Depth of a job's git fetch when `GIT_DEPTH` says nothing. */
+  gitDepth: number
+  /** Jobs in one pipeline. */
+  pipelineJobLimit: number
+  /** Artifacts without `expire_in` live so long; null: for ever. */
+  artifactExpiryMs: number | null
+}
+
+export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
+  traceLimitBytes: 100 * 1024 * 1024,
+  artifactLimitBytes: 100 * 1024 * 1024,
+  gitDepth: 20,
+  pipelineJobLimit: 2000,
+  artifactExpiryMs: 30 * 24 * 3_600_000,
+}
+
+export interface Core {
+  /** Name of this process among the nodes. */
+  readonly node: string
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly keys: Keys
+  readonly readJobToken: (token: string, now: number) => JobTokenClaims | undefined
+  readonly settings: CoreSettings
+  readonly demands: DemandCache
+  readonly dispatcher: Dispatcher
+  readonly traces: TraceFiles
+  readonly artifacts: ArtifactFiles
+  readonly repositories: Repositories
+  readonly configs: ConfigCache
+  readonly events: EventHub
+  readonly leaseSignals: LeaseSignals
+  readonly log: Log
+  /** The base of every URL that leaves the node, without a slash at the end. */
+  readonly externalUrl: () => string
+  /** Built-in classifiers, in order: pure and quick. */
+  readonly classify: (evidence: Evidence) => Verdict | undefined
+  /** Features that an executor adds to those that its manager reports. */
+  readonly capabilitiesOf: (facts: {
+    executor: string
+    platform: string
+    architecture: string
+    features: string[]
+  }) => string[]
+  /** Whether an inline step of the product is paused by `task pause`. */
+  readonly isPaused: (task: string) => boolean
+}

@@ -1,0 +1,54 @@
+/**
+ * Committed facts. They are rows of `events`, written in the transaction that made them true; exporters, the page and
+ * `inspect` read them there. The hub tells whoever waits in this process, after the commit.
+ */
+export const eventKinds = [
+  'pipeline.created',
+  'pipeline.changed',
+  'job.changed',
+  'job.leased',
+  'job.offer_void',
+  'job.finished',
+  'job.retried',
+  'lease.ended',
+  'runner.created',
+  'runner.changed',
+  'runner.deleted',
+  'project.created',
+  'trace.mismatch',
+  'token.read',
+] as const
+
+export type EventKind = (typeof eventKinds)[number]
+
+export interface NewEvent {
+  kind: EventKind
+  projectId?: number | null
+  pipelineId?: number | null
+  jobId?: number | null
+  runnerId?: number | null
+  /** Small plain data; never a secret. */
+  data?: Record<string, string | number | boolean | null>
+}
+
+export interface CommittedEvent extends NewEvent {
+  /** Milliseconds since 1970. */
+  at: number
+}
+
+type Listener = (event: CommittedEvent) => void
+
+/** Tells listeners in this process of committed events, in order. A listener must be quick and must not throw. */
+export class EventHub {
+  readonly #listeners = new Set<Listener>()
+
+  /** Calls `listener` for each event from now on, until the returned function is called. */
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  publish(event: CommittedEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+}

@@ -1,0 +1,84 @@
+/** Jobs: one unit of work of a pipeline, and the pure rules about their fields. */
+import type { JobStatus } from './lifecycle/job-machine.js'
+
+export type JobKind = 'build' | 'bridge' | 'external'
+
+/** The hot half of a job: what changes while it lives. What it does is its definition (a `JobPlan`). */
+export interface Job {
+  id: number
+  pipelineId: number
+  projectId: number
+  stageId: number
+  stagePosition: number
+  definitionId: number
+  name: string
+  kind: JobKind
+  status: JobStatus
+  /** The keyword `when` after rules. */
+  runWhen: string
+  scheduling: 'stage' | 'dag'
+  allowFailure: number
+  retried: number
+  retryOf: number | null
+  /** A retried manual job goes to the queue at once instead of waiting for a person again. */
+  enqueueAtOnce: number
+  laneId: number | null
+  /** Pending, and no lease is open: the job can be claimed. */
+  inQueue: number
+  priority: number
+  /** Number of the last hand-out; 0 before the first. */
+  fence: number
+  /** Offers in a row that came to nothing. */
+  voidOffers: number
+  runnerId: number | null
+  managerId: number | null
+  userId: number | null
+  timeoutS: number | null
+  timeoutSource: string | null
+  exitCode: number | null
+  failureReason: string | null
+  failureClass: string | null
+  failureMessage: string | null
+  tokenIssuedAt: number | null
+  tokenExpiresAt: number | null
+  createdAt: number
+  updatedAt: number
+  queuedAt: number | null
+  scheduledAt: number | null
+  startedAt: number | null
+  finishedAt: number | null
+  erasedAt: number | null
+}
+
+/** The columns that a change of status writes of itself, for a job that goes from `from` to `to` at `now`. */
+export function stampsOf(from: JobStatus, to: JobStatus, now: number): Partial<Job> {
+  const stamps: Partial<Job> = { status: to, updatedAt: now }
+  if (to === 'pending') stamps.queuedAt = now
+  if (to === 'running') stamps.startedAt = now
+  if (to === 'success' || to === 'failed' || to === 'canceled') stamps.finishedAt = now
+  if (from === 'scheduled') stamps.scheduledAt = null
+  return stamps
+}
+
+export type TimeoutSource = 'job_timeout_source' | 'project_timeout_source' | 'runner_timeout_source'
+
+/**
+ * How long a job may run, in seconds, and whose setting decided: the job's keyword or else the project's, unless the
+ * runner's maximum is smaller. Rule: gitlab app/models/concerns/ci/metadatable.rb.
+ */
+export function resolveTimeout(settings: { job: number | null; project: number; runner: number | null }): {
+  seconds: number
+  source: TimeoutSource
+} {
+  const own =
+    settings.job === null
+      ? { seconds: settings.project, source: 'project_timeout_source' as const }
+      : { seconds: settings.job, source: 'job_timeout_source' as const }
+  if (settings.runner === null || settings.runner >= own.seconds) return own
+  return { seconds: settings.runner, source: 'runner_timeout_source' }
+}
+
+/** Seconds between two times, or null while either is missing. */
+export function secondsBetween(from: number | null, to: number | null): number | null {
+  return from === null || to === null ? null : Math.max(0, to - from) / 1000
+}

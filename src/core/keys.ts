@@ -1,0 +1,62 @@
+/**
+ * What the node's key file gives: one secret of 32 bytes, from which come the key that seals what must not be readable at
+ * rest, and the key pair that signs job tokens. Losing the file loses sealed variables and ends open job tokens.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto'
+
+export interface Keys {
+  /** Encrypts and authenticates (AES-256-GCM). */
+  seal(plain: Uint8Array): Buffer
+  /** The reverse of `seal`. Throws if the bytes were not sealed with this key, or were altered. */
+  open(sealed: Uint8Array): Buffer
+  /** Signs with Ed25519; deterministic. */
+  sign(message: Uint8Array): Buffer
+  verify(message: Uint8Array, signature: Uint8Array): boolean
+}
+
+const nonceBytes = 12
+const tagBytes = 16
+
+/** Makes the keys from the secret of a key file (32 bytes or more). */
+export function keysFrom(secret: Uint8Array): Keys {
+  const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, 'signalbox', purpose, 32))
+  const sealing = derive('seal v1')
+  const signing = ed25519PrivateKey(derive('sign v1'))
+  const verifying = createPublicKey(signing)
+  return {
+    seal(plain) {
+      const nonce = randomBytes(nonceBytes)
+      const cipher = createCipheriv('aes-256-gcm', sealing, nonce)
+      return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+    },
+    open(sealed) {
+      const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+      const decipher = createDecipheriv('aes-256-gcm', sealing, bytes.subarray(0, nonceBytes), {
+        authTagLength: tagBytes,
+      })
+      decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes))
+      return Buffer.concat([
+        decipher.update(bytes.subarray(nonceBytes, bytes.length - tagBytes)),
+        decipher.final(),
+      ])
+    },
+    sign: (message) => sign(null, message, signing),
+    verify: (message, signature) => verify(null, message, verifying, signature),
+  }
+}
+
+/** RFC 8410: the seed of an Ed25519 key in the frame that Node's importer wants. */
+function ed25519PrivateKey(seed: Buffer): KeyObject {
+  const frame = Buffer.from('302e020100300506032b657004220420', 'hex')
+  return createPrivateKey({ key: Buffer.concat([frame, seed]), format: 'der', type: 'pkcs8' })
+}

@@ -1,0 +1,88 @@
+/** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
+import { ArtifactFiles } from './blobs/artifact-files.js'
+import { TraceFiles } from './blobs/trace-files.js'
+import { type Clock, type Random, systemRandom } from './clock.js'
+import { type Compile, ConfigCache } from './config-cache.js'
+import { type Core, type CoreSettings, defaultCoreSettings, type Log } from './core.js'
+import { EventHub } from './events.js'
+import { jobTokenReader } from './job-token.js'
+import type { Keys } from './keys.js'
+import { defaultLeaseSettings } from './lease.js'
+import { LeaseSignals } from './lease-signals.js'
+import { commitTraces } from './operations/append-trace.js'
+import { leaseToWaiter } from './operations/lease-job.js'
+import { voidOffer } from './operations/void-offer.js'
+import type { Repositories } from './project.js'
+import { Dispatcher } from './scheduler/dispatcher.js'
+import { Tasks } from './scheduler/tasks.js'
+import { findProjectByPath } from './store/projects.js'
+import { DemandCache } from './store/queue.js'
+import type { Store } from './store/write.js'
+
+export interface CoreParts {
+  node: string
+  store: Store
+  clock: Clock
+  random?: Random
+  keys: Keys
+  /** Folders of trace files and artifacts. */
+  folders: { traces: string; artifacts: string }
+  repositories: Repositories
+  compile: Compile
+  log: Log
+  externalUrl: () => string
+  classify?: Core['classify']
+  capabilitiesOf?: Core['capabilitiesOf']
+  settings?: Partial<CoreSettings>
+  /** Storage can no longer be trusted: the process must end. */
+  fatal: (error: unknown) => void
+}
+
+/** The core and its background tasks, not started. */
+export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
+  const { store, clock, log } = parts
+  const demands = new DemandCache()
+  const dispatcher: Dispatcher = new Dispatcher({
+    store,
+    clock,
+    demands,
+    log,
+    claim: (waiter) => leaseToWaiter(core, waiter),
+    takeBack: async (offer) => {
+      await voidOffer(core, offer, 'undeliverable')
+    },
+  })
+  const traces: TraceFiles = new TraceFiles({
+    folder: parts.folders.traces,
+    commit: (progress) => commitTraces(core, progress),
+    fatal: parts.fatal,
+  })
+  const core: Core = {
+    node: parts.node,
+    store,
+    clock,
+    random: parts.random ?? systemRandom,
+    keys: parts.keys,
+    readJobToken: jobTokenReader(parts.keys),
+    settings: { ...defaultCoreSettings, leases: defaultLeaseSettings, ...parts.settings },
+    demands,
+    dispatcher,
+    traces,
+    artifacts: new ArtifactFiles(parts.folders.artifacts),
+    repositories: parts.repositories,
+    configs: new ConfigCache({
+      repositories: parts.repositories,
+      compile: parts.compile,
+      findProject: (path) => findProjectByPath(store.read, path),
+    }),
+    events: new EventHub(),
+    leaseSignals: new LeaseSignals(),
+    log,
+    externalUrl: parts.externalUrl,
+    classify: parts.classify ?? (() => undefined),
+    capabilitiesOf: parts.capabilitiesOf ?? (() => []),
+    isPaused: (task) => tasks.isPaused(task),
+  }
+  const tasks: Tasks = new Tasks(core)
+  return { core, tasks }
+}

@@ -1,0 +1,124 @@
+/**
+ * A runner appends to its job's log. The bytes are on disk and their length is committed before this resolves; on doors
+ * with a second phase, writing is accepting.
+ */
+import type { TraceProgress, TraceSession } from '../blobs/trace-files.js'
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { isStream, type Lease } from '../lease.js'
+import { is } from '../lifecycle/job-machine.js'
+import { getJob } from '../store/jobs.js'
+import { findLease, touchLeaseOf } from '../store/leases.js'
+import { findTrace, growTrace } from '../store/traces.js'
+import type { Tx } from '../store/write.js'
+import { acceptLease, fenced } from './accept-lease.js'
+import { dropJob } from './drop-job.js'
+import { finishReported } from './finish-job.js'
+import { jobTokenOf } from './offer-job.js'
+
+export interface AppendInput {
+  jobId: number
+  fence: number
+  /** Position of the first byte in the log. */
+  offset: number
+  data: Buffer
+  /** What to do with bytes that are there already: `skip` stores only the new tail, `refuse` stores nothing. */
+  overlap: 'skip' | 'refuse'
+}
+
+export interface AppendResult {
+  /** Committed length of the log in bytes. */
+  length: number
+}
+
+/**
+ * Throws `fenced` when the lease is not open; `range_mismatch` with `details.length` (the committed length) for a gap, or
+ * an overlap that is refused; `too_large` when the log would exceed its limit (the job is failed then); `unavailable` when
+ * the bytes could not be made durable. Nothing of `data` counts in these cases.
+ */
+export async function appendTrace(core: Core, input: AppendInput): Promise<AppendResult> {
+  const session = core.traces.session(input.jobId, input.fence) ?? (await openSession(core, input))
+  const { offset, overlap } = input
+  let { data } = input
+  const overlapping = offset < session.accepted
+  if (offset > session.accepted || (overlapping && overlap === 'refuse' && data.length > 0)) {
+    await session.drained()
+    if (offset !== session.accepted) throw mismatch(session)
+  } else if (overlapping) {
+    data = data.subarray(Math.min(data.length, session.accepted - offset))
+  }
+  if (session.accepted + data.length > core.settings.traceLimitBytes) {
+    await dropJob(core, input.jobId, { reason: 'trace_size_exceeded', class: 'policy' })
+    throw new SignalboxError('too_large', `a log may have ${core.settings.traceLimitBytes} bytes`, {
+      details: { jobStatus: 'failed' },
+    })
+  }
+  if (data.length === 0) {
+    await session.drained()
+    return { length: session.committed.length }
+  }
+  return { length: await session.append(data) }
+}
+
+function mismatch(session: TraceSession): SignalboxError {
+  const { length } = session.committed
+  return new SignalboxError('range_mismatch', `the log has ${length} bytes`, { details: { length } })
+}
+
+async function openSession(core: Core, input: AppendInput): Promise<TraceSession> {
+  const lease = await openLease(core, input)
+  const trace = await findTrace(core.store.read, input.jobId)
+  const job = await getJob(core.store.read, input.jobId)
+  return core.traces.openSession(
+    { jobId: input.jobId, fence: lease.fence, length: trace?.length ?? 0, crc32: trace?.crc32 ?? 0 },
+    [Buffer.from(jobTokenOf(core, job))],
+  )
+}
+
+async function openLease(core: Core, input: AppendInput): Promise<Lease> {
+  const lease = await findLease(core.store.read, input.jobId, input.fence)
+  if (lease?.status === 'held') return lease
+  if (lease?.status === 'offered' && !isStream(lease.door)) return acceptLease(core, lease)
+  throw fenced(await getJob(core.store.read, input.jobId).catch(() => undefined))
+}
+
+/**
+ * What the trace files call when bytes are on disk: commits the new lengths, each only if its lease is still held, in one
+ * transaction. Gives for each whether it was. Reports that waited for these bytes are applied afterwards.
+ */
+export async function commitTraces(core: Core, progress: TraceProgress[]): Promise<boolean[]> {
+  const complete: TraceProgress[] = []
+  const open = await core.store.write(async (tx) => {
+    complete.length = 0
+    const results: boolean[] = []
+    for (const one of progress) results.push(await commitOne(tx, one, complete))
+    return results
+  })
+  for (const one of complete) {
+    void finishReported(core, one).catch((error) =>
+      core.log.error({ err: error, job: one.jobId }, 'a report that had waited for its log could not be applied'),
+    )
+  }
+  return open
+}
+
+async function commitOne(tx: Tx, one: TraceProgress, complete: TraceProgress[]): Promise<boolean> {
+  const lease = await growTrace(tx, one)
+  if (!lease) return false
+  // On a polling door every write is a contact.
+  if (!isStream(lease.door)) await touchLeaseOf(tx, lease.id, tx.now + lease.termMs)
+  if (lease.report !== null) complete.push(one)
+  return true
+}
+
+/** Closes the log of a lease that has ended. Called after the commit that ended it. */
+export function closeTrace(core: Core, lease: { jobId: number; fence: number }): void {
+  void core.traces
+    .closeSession(lease.jobId, lease.fence)
+    .catch((error) => core.log.error({ err: error, job: lease.jobId }, 'closing a log failed'))
+}
+
+/** Whether the job's runner may still write. */
+export function mayWrite(status: Parameters<typeof is>[1]): boolean {
+  return is('executing', status)
+}

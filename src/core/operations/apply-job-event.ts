@@ -1,0 +1,84 @@
+/**
+ * Step: one event of the job machine, applied to one job whose pipeline is locked. It decides by the table, writes the
+ * row with all that a status change writes of itself, keeps the queue and the payload in step, and records the fact. What
+ * follows for the pipeline is the caller's to do (`process-pipeline.ts`).
+ */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import type { FailureReason } from '../failure.js'
+import { type Job, stampsOf } from '../job.js'
+import { is, type JobEvent, type JobFacts, nextStatus } from '../lifecycle/job-machine.js'
+import { saveJob } from '../store/jobs.js'
+import { deletePayload } from '../store/payloads.js'
+import { lowerHead } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
+import { enqueueJob } from './enqueue-job.js'
+import { record } from './record.js'
+
+export interface JobEventOptions {
+  /** What the machine's guards look at. */
+  facts?: Partial<JobFacts>
+  /** Why, for `drop`. Stored only if the job really ends failed. */
+  failure?: { reason: FailureReason; class?: string; message?: string | null; exitCode?: number | null }
+  /** Further fields written with the change. */
+  set?: Partial<Job>
+}
+
+/**
+ * Applies the event and changes `job` in place. Gives false, and changes nothing, if the job's status refuses the event.
+ */
+export async function applyJobEvent(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  event: JobEvent,
+  options: JobEventOptions = {},
+): Promise<boolean> {
+  const from = job.status
+  const to = nextStatus(event, from, options.facts)
+  if (to === undefined) return false
+  const leavesQueue = job.inQueue === 1
+  Object.assign(job, stampsOf(from, to, tx.now), options.set)
+  job.inQueue = 0
+  if (to === 'failed' && options.failure) {
+    job.failureReason = options.failure.reason
+    job.failureClass = options.failure.class ?? null
+    job.failureMessage = options.failure.message ?? null
+  }
+  if (options.failure?.exitCode !== undefined && is('completed', to)) job.exitCode = options.failure.exitCode
+  if (to === 'pending') {
+    await enqueueJob(core, tx, job)
+  } else {
+    await saveJob(tx, job)
+    if (leavesQueue) await lowerHead(tx, { id: job.id, laneId: job.laneId! })
+  }
+  if (is('completed', to)) await deletePayload(tx, job.id)
+  await record(core, tx, {
+    kind: is('finished', to) ? 'job.finished' : 'job.changed',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    runnerId: job.runnerId,
+    data: {
+      event,
+      from,
+      to,
+      ...(job.failureReason === null ? {} : { reason: job.failureReason }),
+      ...(job.failureClass === null ? {} : { class: job.failureClass }),
+    },
+  })
+  return true
+}
+
+/** The same for an event that the caller knows to be possible. Throws `conflict` if it is not. */
+export async function mustApplyJobEvent(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  event: JobEvent,
+  options: JobEventOptions = {},
+): Promise<void> {
+  if (!(await applyJobEvent(core, tx, job, event, options))) {
+    throw new SignalboxError('conflict', `job ${job.id} is ${job.status}: ${event} is not possible`)
+  }
+}

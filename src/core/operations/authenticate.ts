@@ -1,0 +1,48 @@
+/** Who sends a request: the owner of an access token, or a job by its own token. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
+import type { Lease } from '../lease.js'
+import { findJob } from '../store/jobs.js'
+import { findLease } from '../store/leases.js'
+import { findAccessToken, type User } from '../store/users.js'
+import { hashToken } from '../token.js'
+
+export interface Actor {
+  user: User
+  scopes: ReadonlySet<string>
+}
+
+/** The user of an access token. Throws `unauthenticated` for one that is unknown, revoked, expired, or a blocked user's. */
+export async function authenticateUser(core: Core, token: string): Promise<Actor> {
+  const found = token === '' ? undefined : await findAccessToken(core.store.read, hashToken(token))
+  const now = core.clock.now()
+  const alive = found && found.revokedAt === null && (found.expiresAt === null || found.expiresAt > now)
+  if (!alive || found.user.state !== 'active') throw new SignalboxError('unauthenticated', '401 Unauthorized')
+  return { user: found.user, scopes: new Set(JSON.parse(found.scopes)) }
+}
+
+export interface JobActor {
+  job: Job
+  lease: Lease
+}
+
+/**
+ * The job of a job token, as long as its lease is open. Throws `unauthenticated` for a token that is not one of ours or
+ * another job's than `jobId`; `fenced` with `details.jobStatus` when its lease is not open any more.
+ */
+export async function authenticateJob(core: Core, token: string, jobId?: number): Promise<JobActor> {
+  const claims = core.readJobToken(token, core.clock.now())
+  if (!claims || (jobId !== undefined && claims.jobId !== jobId)) {
+    throw new SignalboxError('unauthenticated', '403 Forbidden')
+  }
+  const [job, lease] = await Promise.all([
+    findJob(core.store.read, claims.jobId),
+    findLease(core.store.read, claims.jobId, claims.fence),
+  ])
+  const open = lease?.status === 'held' || lease?.status === 'offered'
+  if (!job || !lease || !open || job.erasedAt !== null) {
+    throw new SignalboxError('fenced', 'this lease is not open', { details: { jobStatus: job?.status ?? null, lease } })
+  }
+  return { job, lease }
+}

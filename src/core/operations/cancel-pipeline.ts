@@ -1,0 +1,36 @@
+/** A person, or a failed job, cancels what is left of a pipeline. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { is } from '../lifecycle/job-machine.js'
+import type { Pipeline } from '../pipeline.js'
+import { findJob, listCurrentJobs } from '../store/jobs.js'
+import { findPipeline, getPipeline, lockPipeline } from '../store/pipelines.js'
+import type { Tx } from '../store/write.js'
+import { cancelLocked } from './cancel-job.js'
+import { processPipeline } from './process-pipeline.js'
+
+/** Cancels every cancelable job. Throws `not_found`; `invalid` when there is nothing to cancel. */
+export function cancelPipeline(core: Core, input: { pipelineId: number }): Promise<Pipeline> {
+  return core.store.write(async (tx) => {
+    if (!(await findPipeline(tx, input.pipelineId))) {
+      throw new SignalboxError('not_found', `no pipeline ${input.pipelineId}`)
+    }
+    await lockPipeline(tx, input.pipelineId)
+    if ((await cancelLivingJobs(core, tx, input.pipelineId)) === 0) {
+      throw new SignalboxError('invalid', `pipeline ${input.pipelineId} has no job that can be canceled`)
+    }
+    await processPipeline(core, tx, input.pipelineId)
+    return getPipeline(tx, input.pipelineId)
+  })
+}
+
+/** Step: cancels the jobs of a locked pipeline that can be. Gives their number. */
+export async function cancelLivingJobs(core: Core, tx: Tx, pipelineId: number): Promise<number> {
+  let canceled = 0
+  for (const { id, status } of await listCurrentJobs(tx, pipelineId)) {
+    if (!is('cancelable', status)) continue
+    const job = await findJob(tx, id)
+    if (job && (await cancelLocked(core, tx, job))) canceled++
+  }
+  return canceled
+}

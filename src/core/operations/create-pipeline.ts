@@ -1,0 +1,266 @@
+/**
+ * An event makes a pipeline: the configuration at the commit is read and planned outside the transaction; rows of the
+ * pipeline, its stages and jobs are written in one; and in the same one the first jobs are queued, or leased on the spot
+ * to runners that wait.
+ */
+import type { JobPlan, PipelinePlan, PlanVariable } from '../ci-config/plan.js'
+import { planPipeline } from '../ci-config/plan-pipeline.js'
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
+import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
+import { pipelineVariables, userVariables } from '../predefined-variables.js'
+import type { Project, ResolvedRef } from '../project.js'
+import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
+import { getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
+import { getProject, takePipelineIid } from '../store/projects.js'
+import type { User } from '../store/users.js'
+import type { Tx } from '../store/write.js'
+import { processPipeline } from './process-pipeline.js'
+import { record } from './record.js'
+
+export interface CreatePipelineInput {
+  projectId: number
+  /** A branch or tag by its short name. */
+  ref: string
+  source: PipelineSource
+  user: User | null
+  /** Variables given with the event: they beat the file's. */
+  variables?: readonly PlanVariable[]
+  /** The commit, if not the one the ref points to now. */
+  sha?: string
+  /** Where the branch was before a push. */
+  beforeSha?: string
+  /** Only these jobs and what they need. */
+  onlyJobs?: readonly string[]
+  /**
+   * What to do about a file that is wrong: refuse (a person or script asks and gets the answer), or keep a failed pipeline
+   * that shows the error (a push has nobody to answer).
+   */
+  onInvalid: 'refuse' | 'keep'
+}
+
+/** Asked to leave a commit out: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline */
+const skipMark = /\[(ci[ _-]skip|skip[ _-]ci)\]/i
+
+/**
+ * Gives the pipeline, or undefined when the rules leave nothing to run and `onInvalid` is `keep`.
+ * Throws `not_found` for the project; `invalid` with `details.errors` (one sentence each) for a ref that does not exist, a
+ * missing or wrong file, or rules that leave no job.
+ */
+export async function createPipeline(core: Core, input: CreatePipelineInput): Promise<Pipeline | undefined> {
+  const project = await getProject(core.store.read, input.projectId)
+  if (project.buildsEnabled === 0) throw refusal('CI/CD is switched off in this project')
+  const resolved = await resolve(core, project, input)
+  const { predefined, strong, loaded } = await load(core, project, resolved, input)
+  const frame: Frame = { input, project, resolved, predefined, strong }
+  if (!loaded.result) {
+    if (input.onInvalid === 'keep') return undefined
+    throw refusal('Missing CI config file')
+  }
+  if (!loaded.result.ok) return invalid(core, frame, loaded.result.errors.map(sentence))
+  if (input.source === 'push' && skipMark.test(loaded.commit.message)) return undefined
+  const planned = planPipeline(loaded.result.config, {
+    source: input.source,
+    ref: resolved.name,
+    tag: resolved.tag,
+    protected: isProtected(project, resolved),
+    defaultBranch: project.defaultBranch,
+    variables: [...predefined, ...strong],
+    strongFrom: predefined.length,
+    ...(await changesOf(core, project, resolved, input)),
+    ...(input.onlyJobs ? { onlyJobs: [...input.onlyJobs] } : {}),
+  })
+  if (!planned.ok) {
+    if (planned.filtered && input.onInvalid === 'keep') return undefined
+    return invalid(core, frame, planned.errors.map(sentence))
+  }
+  if (planned.plan.jobs.length > core.settings.pipelineJobLimit) {
+    return invalid(core, frame, [`the pipeline has more than ${core.settings.pipelineJobLimit} jobs`])
+  }
+  return core.store.write((tx) => insertPlan(core, tx, frame, planned.plan))
+}
+
+interface Frame {
+  input: CreatePipelineInput
+  project: Project
+  resolved: ResolvedRef
+  predefined: PlanVariable[]
+  strong: PlanVariable[]
+}
+
+async function insertPlan(core: Core, tx: Tx, frame: Frame, plan: PipelinePlan): Promise<Pipeline> {
+  const pipeline = await insertFrame(core, tx, frame, plan)
+  const stageIds = await insertStages(tx, pipeline.id, plan)
+  for (const job of plan.jobs) await insertPlanned(tx, pipeline, job, stageIds.get(job.stage)!)
+  await record(core, tx, {
+    kind: 'pipeline.created',
+    projectId: pipeline.projectId,
+    pipelineId: pipeline.id,
+    data: { iid: pipeline.iid, ref: pipeline.ref, source: pipeline.source, jobs: plan.jobs.length },
+  })
+  tx.afterCommit(() => core.repositories.pin(frame.project, pipeline.id, pipeline.sha))
+  if (!core.isPaused('initial_pipeline_process')) await processPipeline(core, tx, pipeline.id)
+  return getPipeline(tx, pipeline.id)
+}
+
+async function insertFrame(
+  core: Core,
+  tx: Tx,
+  { input, project, resolved, predefined, strong }: Frame,
+  plan: Pick<PipelinePlan, 'name' | 'autoCancel'>,
+): Promise<Pipeline> {
+  const iid = await takePipelineIid(tx, project.id)
+  return insertPipeline(tx, {
+    projectId: project.id,
+    iid,
+    ref: resolved.name,
+    tag: resolved.tag ? 1 : 0,
+    protected: isProtected(project, resolved) ? 1 : 0,
+    sha: resolved.sha,
+    beforeSha: input.beforeSha ?? noSha,
+    source: input.source,
+    status: 'created',
+    userId: input.user?.id ?? null,
+    name: plan.name ?? null,
+    yamlErrors: null,
+    onNewCommit: plan.autoCancel.onNewCommit,
+    onJobFailure: plan.autoCancel.onJobFailure,
+    variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
+  })
+}
+
+async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Promise<Map<string, number>> {
+  const used = new Map(plan.jobs.map((job) => [job.stage, job.stageIndex]))
+  const ids = new Map<string, number>()
+  for (const [name, position] of [...used].sort((a, b) => a[1] - b[1])) {
+    ids.set(name, await insertStage(tx, { pipelineId, name, position }))
+  }
+  return ids
+}
+
+async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId: number): Promise<void> {
+  const job: Omit<Job, 'id'> = {
+    pipelineId: pipeline.id,
+    projectId: pipeline.projectId,
+    stageId,
+    stagePosition: plan.stageIndex,
+    definitionId: await insertDefinition(tx, plan),
+    name: plan.name,
+    kind: plan.kind,
+    status: 'created',
+    runWhen: plan.when,
+    scheduling: plan.needs === undefined ? 'stage' : 'dag',
+    allowFailure: plan.allowFailure ? 1 : 0,
+    retried: 0,
+    retryOf: null,
+    enqueueAtOnce: 0,
+    laneId: null,
+    inQueue: 0,
+    priority: 0,
+    fence: 0,
+    voidOffers: 0,
+    runnerId: null,
+    managerId: null,
+    userId: pipeline.userId,
+    timeoutS: null,
+    timeoutSource: null,
+    exitCode: null,
+    failureReason: null,
+    failureClass: null,
+    failureMessage: null,
+    tokenIssuedAt: null,
+    tokenExpiresAt: null,
+    createdAt: tx.now,
+    updatedAt: tx.now,
+    queuedAt: null,
+    scheduledAt: null,
+    startedAt: null,
+    finishedAt: null,
+    erasedAt: null,
+  }
+  const { id } = await insertJob(tx, job)
+  if (!plan.needs?.length) return
+  await insertNeeds(
+    tx,
+    id,
+    plan.needs.map((need) => ({
+      name: need.job,
+      artifacts: need.artifacts ? 1 : 0,
+      optional: need.optional ? 1 : 0,
+    })),
+  )
+}
+
+/** A pipeline without jobs that shows what is wrong with the file, or the refusal of whoever asked. */
+async function invalid(core: Core, frame: Frame, errors: string[]): Promise<Pipeline> {
+  if (frame.input.onInvalid === 'refuse') throw refusal(...errors)
+  return core.store.write(async (tx) => {
+    const plan = { autoCancel: { onNewCommit: 'conservative', onJobFailure: 'none' } } as const
+    const pipeline = await insertFrame(core, tx, frame, plan)
+    await tx.db
+      .updateTable('pipelines')
+      .set({ status: 'failed', yaml_errors: errors.join('\n'), finished_at: tx.now })
+      .where('id', '=', pipeline.id)
+      .execute()
+    await record(core, tx, {
+      kind: 'pipeline.created',
+      projectId: pipeline.projectId,
+      pipelineId: pipeline.id,
+      data: { iid: pipeline.iid, ref: pipeline.ref, source: pipeline.source, jobs: 0 },
+    })
+    return getPipeline(tx, pipeline.id)
+  })
+}
+
+async function resolve(core: Core, project: Project, input: CreatePipelineInput): Promise<ResolvedRef> {
+  const resolved = await core.repositories.resolve(project, input.ref)
+  if (!resolved) throw refusal('Reference not found')
+  return input.sha === undefined ? resolved : { ...resolved, sha: input.sha }
+}
+
+async function load(core: Core, project: Project, resolved: ResolvedRef, input: CreatePipelineInput) {
+  const commit = await core.repositories.commit(project, resolved.sha)
+  const predefined = pipelineVariables({
+    project,
+    externalUrl: core.externalUrl(),
+    source: input.source,
+    ref: resolved.name,
+    tag: resolved.tag,
+    protected: isProtected(project, resolved),
+    sha: resolved.sha,
+    beforeSha: input.beforeSha ?? noSha,
+    commit,
+    createdAt: core.clock.now(),
+    user: input.user,
+  })
+  const strong = [...userVariables(input.user), ...(input.variables ?? [])]
+  const loaded = await core.configs.load(project, resolved.sha, [...predefined, ...strong])
+  return { predefined, strong, loaded }
+}
+
+/** What the event changed: known only for a push to a branch that was there before. */
+async function changesOf(
+  core: Core,
+  project: Project,
+  resolved: ResolvedRef,
+  input: CreatePipelineInput,
+): Promise<{ changedPaths?: string[] }> {
+  const { beforeSha } = input
+  if (input.source !== 'push' || resolved.tag || beforeSha === undefined || beforeSha === noSha) return {}
+  return { changedPaths: await core.repositories.changedPaths(project, beforeSha, resolved.sha) }
+}
+
+/** The default branch is protected; everything else is not, until protection rules can be set. */
+function isProtected(project: Project, ref: ResolvedRef): boolean {
+  return !ref.tag && ref.name === project.defaultBranch
+}
+
+function refusal(...errors: string[]): SignalboxError {
+  return new SignalboxError('invalid', errors.join('\n'), { details: { errors } })
+}
+
+function sentence(error: { message: string; path: string; file?: string; line?: number; column?: number }): string {
+  const place = error.line === undefined ? '' : `${error.file ? `${error.file}:` : 'line '}${error.line}: `
+  return `${place}${error.message}`
+}

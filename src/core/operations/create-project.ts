@@ -1,0 +1,79 @@
+/** A project with its repository and, where missing, its groups. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { type Group, isPathSegment, type Project } from '../project.js'
+import { findGroup, findGroupByPath, findProjectByPath, insertGroup, insertProject } from '../store/projects.js'
+import type { User } from '../store/users.js'
+import type { Tx } from '../store/write.js'
+import { record } from './record.js'
+
+export interface CreateProjectInput {
+  /** `group/subgroup/name`, or `name` in the user's own namespace. */
+  path: string
+  /** The group by its id, instead of by the path. */
+  groupId?: number
+  name?: string
+  description?: string
+  visibility?: Project['visibility']
+  defaultBranch?: string
+  configPath?: string
+  user: User
+}
+
+/**
+ * Gives the project; its repository is there and empty. Throws `invalid` for a path that cannot be one, `conflict` when it
+ * is taken, `not_found` for the group.
+ */
+export async function createProject(core: Core, input: CreateProjectInput): Promise<Project> {
+  const segments = input.path.split('/')
+  const path = segments.pop()!
+  for (const segment of [...segments, path]) {
+    if (!isPathSegment(segment)) throw new SignalboxError('invalid', `path ${JSON.stringify(segment)} is not valid`)
+  }
+  const project = await core.store.write(async (tx) => {
+    const group = await groupFor(tx, input, segments)
+    const fullPath = `${group.fullPath}/${path}`
+    if (await findGroupByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a group`)
+    const made = await insertProject(tx, {
+      groupId: group.id,
+      path,
+      fullPath,
+      name: input.name ?? path,
+      ...(input.description === undefined ? {} : { description: input.description }),
+      ...(input.visibility === undefined ? {} : { visibility: input.visibility }),
+      ...(input.defaultBranch === undefined ? {} : { defaultBranch: input.defaultBranch }),
+      ...(input.configPath ? { configPath: input.configPath } : {}),
+    })
+    await record(core, tx, { kind: 'project.created', projectId: made.id, data: { path: fullPath } })
+    return made
+  })
+  await core.repositories.create(project)
+  return project
+}
+
+async function groupFor(tx: Tx, input: CreateProjectInput, segments: string[]): Promise<Group> {
+  if (input.groupId !== undefined) {
+    const group = await findGroup(tx, input.groupId)
+    if (!group) throw new SignalboxError('not_found', `no group ${input.groupId}`)
+    return group
+  }
+  if (segments.length === 0) {
+    const own = await findGroupByPath(tx, input.user.username)
+    return own ?? insertGroup(tx, namespaceOf(input.user))
+  }
+  let parent: Group | undefined
+  for (const [i, path] of segments.entries()) {
+    const fullPath = segments.slice(0, i + 1).join('/')
+    let group = await findGroupByPath(tx, fullPath)
+    if (!group) {
+      if (await findProjectByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
+      group = await insertGroup(tx, { path, fullPath, parentId: parent?.id ?? null, kind: 'group', ownerId: null })
+    }
+    parent = group
+  }
+  return parent!
+}
+
+function namespaceOf(user: User): Parameters<typeof insertGroup>[1] {
+  return { path: user.username, fullPath: user.username, parentId: null, kind: 'user', ownerId: user.id }
+}

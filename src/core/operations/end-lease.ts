@@ -1,0 +1,46 @@
+/** Step: ends a job's open lease, if it has one, when the job itself has ended or is about to. */
+import type { Core } from '../core.js'
+import type { Job } from '../job.js'
+import type { Lease } from '../lease.js'
+import { endLease, findOpenLease } from '../store/leases.js'
+import { countInstanceJob } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
+import { closeTrace } from './append-trace.js'
+import { record } from './record.js'
+
+/** Ends the lease and tells its runner. Gives the lease, or undefined if none was open. */
+export async function endOpenLease(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  status: 'released' | 'expired',
+  reason: string,
+): Promise<Lease | undefined> {
+  const lease = await findOpenLease(tx, job.id)
+  if (!lease) return undefined
+  await closeLease(core, tx, lease, job, lease.status === 'offered' && status === 'released' ? 'refused' : status, reason)
+  tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, reason))
+  return lease
+}
+
+/** Step: the rows and the log of a lease that ends; whoever holds it knows already. */
+export async function closeLease(
+  core: Core,
+  tx: Tx,
+  lease: Lease,
+  job: Job,
+  status: 'released' | 'refused' | 'expired',
+  reason: string,
+): Promise<void> {
+  await endLease(tx, lease.id, { status, reason })
+  if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
+  await record(core, tx, {
+    kind: 'lease.ended',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    runnerId: lease.runnerId,
+    data: { fence: lease.fence, status, reason },
+  })
+  tx.afterCommit(() => closeTrace(core, lease))
+}

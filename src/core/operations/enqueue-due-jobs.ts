@@ -1,0 +1,30 @@
+/** The sweep over delayed jobs: those whose time has come go to the queue. */
+import { sql } from 'kysely'
+import type { Core } from '../core.js'
+import { lockJob } from '../store/jobs.js'
+import { applyJobEvent } from './apply-job-event.js'
+import { processPipeline } from './process-pipeline.js'
+
+/** Gives how many were queued. */
+export async function enqueueDueJobs(core: Core): Promise<number> {
+  const due = await core.store.read.db
+    .selectFrom('jobs')
+    .select('id')
+    .where(sql<boolean>`status = 'scheduled'`)
+    .where('scheduled_at', '<=', core.clock.now())
+    .orderBy('id')
+    .limit(500)
+    .execute()
+  let queued = 0
+  for (const { id } of due) {
+    const applied = await core.store.write(async (tx) => {
+      const job = await lockJob(tx, id)
+      const isDue = job !== undefined && (job.scheduledAt === null || job.scheduledAt <= tx.now)
+      if (!job || !(await applyJobEvent(core, tx, job, 'enqueue_scheduled', { facts: { due: isDue } }))) return false
+      await processPipeline(core, tx, job.pipelineId)
+      return true
+    })
+    if (applied) queued++
+  }
+  return queued
+}

@@ -1,0 +1,80 @@
+/**
+ * Step: a job that has become pending gets its payload and its place. If a fitting runner waits, the job is offered to it
+ * in this very transaction and never enters the queue; otherwise it joins its lane, and a runner is woken after the commit.
+ */
+import { expandVariables, forRunner } from '../ci-config/expand.js'
+import type { JobPlan } from '../ci-config/plan.js'
+import type { Core } from '../core.js'
+import type { Job } from '../job.js'
+import { buildPayload } from '../payload.js'
+import type { Demand } from '../scheduler/match.js'
+import { listDownloads } from '../store/artifacts.js'
+import { getDefinition, saveJob } from '../store/jobs.js'
+import { savePayload } from '../store/payloads.js'
+import { demandId, laneId, raiseHead } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
+import { offerJob } from './offer-job.js'
+import { contextOf, type PipelineContext } from './pipeline-context.js'
+
+/** Writes the job's row too: `job.status` is `pending` already. */
+export async function enqueueJob(core: Core, tx: Tx, job: Job): Promise<void> {
+  const context = await contextOf(core, tx, job.pipelineId)
+  const plan = await getDefinition(tx, job.definitionId)
+  const payload = await payloadFor(core, tx, job, plan, context)
+  await savePayload(tx, job.id, core.keys.seal(payload))
+  const demand = demandOf(plan, context.pipeline.protected === 1)
+  const demandKey = await demandId(tx, core.demands, demand)
+  const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: demandKey, demand })
+  if (waiter) {
+    await saveJob(tx, job)
+    const offer = await offerJob(core, tx, job, waiter, { plan, payload })
+    tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
+    return
+  }
+  await placeInLane(core, tx, job, demandKey, context)
+}
+
+/** Puts a pending job at its place in its lane. */
+export async function placeInLane(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  demandKey: number,
+  context: Pick<PipelineContext, 'facts'>,
+): Promise<void> {
+  job.laneId = await laneId(tx, job.projectId, demandKey)
+  job.inQueue = 1
+  await saveJob(tx, job)
+  await raiseHead(tx, { id: job.id, laneId: job.laneId, priority: job.priority })
+  tx.afterCommit(() => core.dispatcher.jobQueued(context.facts, demandKey))
+}
+
+/** What a job asks of a runner. Features as gitlab app/models/ci/build.rb requires them. */
+export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
+  const features = new Set<string>()
+  if (plan.artifacts?.some((artifact) => artifact.type !== 'archive')) features.add('upload_multiple_artifacts')
+  if (plan.artifacts?.some((artifact) => artifact.exclude?.length)) features.add('artifacts_exclude')
+  if (plan.release) features.add('multi_build_steps')
+  if (plan.allowFailureExitCodes?.length || plan.retry?.exitCodes?.length) features.add('return_exit_code')
+  if (plan.caches?.some((cache) => cache.fallbackKeys?.length)) features.add('fallback_cache_keys')
+  return { tags: [...plan.tags].sort(), protected: isProtected, features: [...features].sort() }
+}
+
+async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: PipelineContext): Promise<Buffer> {
+  const { pipeline, project, facts, variables } = context
+  return buildPayload(
+    {
+      project,
+      rootGroupId: facts.groupIds.at(-1) ?? project.groupId,
+      externalUrl: core.externalUrl(),
+      job,
+      plan,
+      pipeline: { ...pipeline, tag: pipeline.tag === 1, protected: pipeline.protected === 1 },
+      pipelineVariables: variables.predefined,
+      strongVariables: variables.strong,
+      dependencies: await listDownloads(tx, job, plan),
+      gitDepth: core.settings.gitDepth,
+    },
+    (list) => expandVariables(list, forRunner).variables,
+  )
+}

@@ -1,0 +1,57 @@
+/**
+ * The sweep over leases, each second: offers that nobody answered are void, leases whose holder was silent for its whole
+ * term end their jobs, and reports that have waited a minute for their log are applied without it. Expiry counts when it
+ * is committed here: a renewal that comes before revives the lease.
+ */
+import type { Core } from '../core.js'
+import type { Lease } from '../lease.js'
+import { lockJob } from '../store/jobs.js'
+import { findLease, listOverdueLeases, listWaitingReports } from '../store/leases.js'
+import { dropLocked } from './drop-job.js'
+import { finishReported } from './finish-job.js'
+import { voidLease } from './void-offer.js'
+
+export interface ExpireResult {
+  void: number
+  lost: number
+  reported: number
+}
+
+const batch = 500
+
+/** Sweeps once. Gives how many offers were voided, jobs ended for a lost runner, and reports applied. */
+export async function expireLeases(core: Core): Promise<ExpireResult> {
+  const result: ExpireResult = { void: 0, lost: 0, reported: 0 }
+  const { store, clock, settings } = core
+  for (const lease of await listWaitingReports(store.read, clock.now() - settings.leases.reportWaitsMs)) {
+    await finishReported(core, lease, { force: true })
+    result.reported++
+  }
+  const overdue = await listOverdueLeases(store.read, clock.now(), batch)
+  const ended = await Promise.all(overdue.map((lease) => expireLease(core, lease)))
+  for (const kind of ended) if (kind) result[kind]++
+  return result
+}
+
+/** Each in a body of its own, so that one that fails does not hold up the others; they share a commit all the same. */
+function expireLease(core: Core, overdue: Lease): Promise<'void' | 'lost' | undefined> {
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, overdue.jobId)
+    const lease = job && (await findLease(tx, overdue.jobId, overdue.fence))
+    if (!job || !lease) return undefined
+    if (lease.status === 'offered' && lease.acceptBy! <= tx.now) {
+      await voidLease(core, tx, lease, job, 'not_accepted')
+      return 'void'
+    }
+    if (lease.status === 'held' && lease.expiresAt! <= tx.now) {
+      const byHand = lease.door === 'rest_by_hand'
+      await dropLocked(core, tx, job, {
+        reason: byHand ? 'stuck_or_timeout_failure' : 'runner_system_failure',
+        class: 'runner_lost',
+        message: 'The runner was not heard from for the whole term of its lease.',
+      })
+      return 'lost'
+    }
+    return undefined
+  })
+}

@@ -1,0 +1,209 @@
+/**
+ * A runner finished a job. In one transaction: the lease is released, the job gets its final status, exit code and
+ * failure reason, a retry is made if the job's policy asks for one, the jobs that waited for it are queued (or leased on
+ * the spot to runners that wait), and stages and pipeline get their new status.
+ *
+ * The first final report wins: an equal one gets the same answer again, a different one is refused. On a stream the report
+ * is applied when the log bytes that it counts are committed, or after a minute anyway.
+ */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { type FailureReason, failureReasons, fromRunnerReason, retriesByItself, type Verdict } from '../failure.js'
+import type { Job } from '../job.js'
+import { type FinalReport, isStream, type Lease, reportFrom, reportText } from '../lease.js'
+import { countRetries, findJob, getDefinition, getJob, lockJob } from '../store/jobs.js'
+import { findLease, saveReport } from '../store/leases.js'
+import { getProject } from '../store/projects.js'
+import { findManagerById } from '../store/runners.js'
+import { findTrace, flagTrace } from '../store/traces.js'
+import type { Tx } from '../store/write.js'
+import { acceptOffer, fenced } from './accept-lease.js'
+import { mustApplyJobEvent } from './apply-job-event.js'
+import { cancelLivingJobs } from './cancel-pipeline.js'
+import { closeLease } from './end-lease.js'
+import { processPipeline } from './process-pipeline.js'
+import { record } from './record.js'
+import { retryLocked } from './retry-job.js'
+
+export interface FinishInput {
+  jobId: number
+  fence: number
+  report: FinalReport
+  /** Streams: the manager that reports. Polling doors prove the lease by the job's token. */
+  managerId?: number
+}
+
+export interface FinishResult {
+  /** `waiting`: kept, and applied when the log it counts is here. */
+  outcome: 'applied' | 'duplicate' | 'waiting'
+  jobStatus: string
+}
+
+/** Throws `fenced` with `details.jobStatus` when the lease is not open and the report is not the one it ended with. */
+export async function finishJob(core: Core, input: FinishInput): Promise<FinishResult> {
+  // Evidence is read and classified before the transaction; the transaction decides whether it matters.
+  const verdict = await classify(core, input)
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, input.jobId)
+    const lease = job && (await findLease(tx, input.jobId, input.fence))
+    if (!job || !lease || (input.managerId !== undefined && lease.managerId !== input.managerId)) throw fenced(job)
+    const text = reportText(input.report)
+    if (lease.status === 'offered' && !isStream(lease.door)) await acceptOffer(core, tx, lease, job)
+    if (lease.status !== 'held') {
+      if (lease.status === 'released' && lease.report === text) return { outcome: 'duplicate', jobStatus: job.status }
+      throw fenced(job)
+    }
+    if (lease.report !== null && lease.report !== text) throw fenced(job)
+    const missing = await missingBytes(tx, input)
+    if (isStream(lease.door) && missing > 0) {
+      if (lease.report === null) await saveReport(tx, lease.id, text, tx.now)
+      return { outcome: 'waiting', jobStatus: job.status }
+    }
+    await applyReport(core, tx, job, lease, input.report, verdict)
+    return { outcome: 'applied', jobStatus: job.status }
+  })
+}
+
+/**
+ * Applies a report that has waited for its log. `force`: it has waited long enough, and the log stays incomplete.
+ * Does nothing if the report is applied already, or bytes are still missing.
+ */
+export async function finishReported(
+  core: Core,
+  lease: { jobId: number; fence: number },
+  options: { force?: boolean } = {},
+): Promise<void> {
+  const stored = await findLease(core.store.read, lease.jobId, lease.fence)
+  if (stored?.status !== 'held' || stored.report === null) return
+  const report = reportFrom(stored.report)
+  const input = { jobId: lease.jobId, fence: lease.fence, report }
+  const verdict = await classify(core, input)
+  await core.store.write(async (tx) => {
+    const job = await lockJob(tx, lease.jobId)
+    const held = job && (await findLease(tx, lease.jobId, lease.fence))
+    if (!job || held?.status !== 'held' || held.report === null) return
+    if (!options.force && (await missingBytes(tx, input)) > 0) return
+    await applyReport(core, tx, job, held, report, verdict)
+  })
+}
+
+async function applyReport(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  lease: Lease,
+  report: FinalReport,
+  verdict: Verdict | undefined,
+): Promise<void> {
+  await saveReport(tx, lease.id, reportText(report), tx.now)
+  await closeLease(core, tx, lease, job, 'released', 'finished')
+  await compareTrace(core, tx, job, report)
+  const { exitCode } = report
+  if (report.state === 'success') {
+    await mustApplyJobEvent(core, tx, job, 'success')
+  } else {
+    const reason = knownReason(verdict?.reason) ?? fromRunnerReason(report.failureReason ?? undefined, exitCode)
+    const { allowFailureExitCodes } = await getDefinition(tx, job.definitionId)
+    const allowed = exitCode !== null && allowFailureExitCodes?.includes(exitCode)
+    await mustApplyJobEvent(core, tx, job, 'drop', {
+      failure: {
+        reason,
+        class: verdict?.class ?? 'unknown',
+        message: verdict?.explanation ?? report.message,
+        exitCode: exitCode === null ? null : Math.min(exitCode, largestExitCode),
+      },
+      ...(allowed ? { set: { allowFailure: 1 } } : {}),
+    })
+  }
+  await afterFinish(core, tx, job)
+  await processPipeline(core, tx, job.pipelineId)
+  tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.jobFinished(lease, job.status))
+}
+
+/** Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline. */
+export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<void> {
+  if (job.status !== 'failed' || job.kind !== 'build') return
+  const plan = await getDefinition(tx, job.definitionId)
+  const failure = { reason: (job.failureReason ?? 'unknown_failure') as FailureReason, exitCode: job.exitCode }
+  if (plan.retry || failureHasDefault(failure.reason)) {
+    const retries = await countRetries(tx, job.pipelineId, job.name)
+    if (job.retried === 0 && retriesByItself(plan.retry, failure, retries)) {
+      await retryLocked(core, tx, job, { userId: job.userId })
+      return
+    }
+  }
+  if (job.allowFailure === 0) {
+    const row = await tx.db
+      .selectFrom('pipelines')
+      .select('on_job_failure')
+      .where('id', '=', job.pipelineId)
+      .executeTakeFirstOrThrow()
+    if (row.on_job_failure === 'all') await cancelLivingJobs(core, tx, job.pipelineId)
+  }
+}
+
+const largestExitCode = 32_767
+
+function failureHasDefault(reason: FailureReason): boolean {
+  return (failureReasons[reason] as { autoRetry?: number }).autoRetry !== undefined
+}
+
+function knownReason(reason: string | undefined): FailureReason | undefined {
+  return reason !== undefined && Object.hasOwn(failureReasons, reason) ? (reason as FailureReason) : undefined
+}
+
+async function missingBytes(tx: Tx, input: { jobId: number; report: FinalReport }): Promise<number> {
+  const trace = await findTrace(tx, input.jobId)
+  return (input.report.logLength ?? 0) - (trace?.length ?? 0)
+}
+
+/** A log that is not what the runner sent is shown and counted; it does not change the job's end. */
+async function compareTrace(core: Core, tx: Tx, job: Job, report: FinalReport): Promise<void> {
+  const trace = await findTrace(tx, job.id)
+  const length = trace?.length ?? 0
+  const incomplete = report.logLength !== null && length < report.logLength
+  const differs =
+    (report.logLength !== null && length !== report.logLength) ||
+    (report.logCrc32 !== null && (trace?.crc32 ?? 0) !== report.logCrc32)
+  if (!differs) return
+  await flagTrace(tx, job.id, { incomplete: incomplete ? 1 : 0, mismatch: 1 })
+  await record(core, tx, {
+    kind: 'trace.mismatch',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    data: { length, expected_length: report.logLength, incomplete },
+  })
+}
+
+const tailBytes = 8 * 1024
+
+async function classify(core: Core, input: { jobId: number; report: FinalReport }): Promise<Verdict | undefined> {
+  const { report } = input
+  if (report.state === 'success') return undefined
+  const { read } = core.store
+  const job = await findJob(read, input.jobId)
+  if (!job) throw new SignalboxError('fenced', 'this lease is not open', { details: { jobStatus: null } })
+  const [project, plan, trace, manager] = await Promise.all([
+    getProject(read, job.projectId),
+    getDefinition(read, job.definitionId),
+    findTrace(read, job.id),
+    job.managerId === null ? undefined : findManagerById(read, job.managerId),
+  ])
+  const length = trace?.length ?? 0
+  const tail = length === 0 ? Buffer.alloc(0) : await core.traces.read(job.id, Math.max(0, length - tailBytes), length)
+  return core.classify({
+    job: { id: job.id, name: job.name, stage: plan.stage, projectPath: project.fullPath },
+    runnerReason: report.failureReason ?? '',
+    message: report.message ?? '',
+    exitCode: report.exitCode,
+    signal: null,
+    traceTail: tail.toString('utf8'),
+    executor: manager?.executor ?? '',
+  })
+}
+
+/** The status of a job, for answers to a runner. */
+export async function statusOf(core: Core, jobId: number): Promise<string> {
+  return (await getJob(core.store.read, jobId)).status
+}

@@ -1,0 +1,69 @@
+/** A runner asks for work: the best job that it may take becomes a lease, in one durable commit. */
+import type { Core } from '../core.js'
+import type { Offer } from '../offer.js'
+import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
+import { lockJob, saveJob } from '../store/jobs.js'
+import { findRepeatedRequest } from '../store/leases.js'
+import { findCandidate, lowerHead } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
+import { offerJob, repeatOffer } from './offer-job.js'
+import { processPipeline } from './process-pipeline.js'
+
+/** The outcome of asking for work. `conflict`: the last candidate was lost to another claim. */
+export type LeaseOutcome = { offer: Offer } | { offer?: undefined; conflict: boolean }
+
+/**
+ * Leases the best job for the claimant. A request repeated under the same id gets the same lease and payload again while
+ * nothing has been written under it.
+ */
+export function leaseJob(core: Core, claimant: Claimant): Promise<LeaseOutcome> {
+  return core.store.write(async (tx) => (await repeated(core, tx, claimant)) ?? (await claimBest(core, tx, claimant)))
+}
+
+/** Leases a job for a waiter and hands it over. Gives whether it got one. */
+export async function leaseToWaiter(core: Core, waiter: Waiter): Promise<boolean> {
+  const outcome = await core.store.write<LeaseOutcome>(async (tx) => {
+    if (waiter.free() <= 0 || !core.dispatcher.has(waiter)) return { conflict: false }
+    core.dispatcher.reserve(tx, waiter)
+    const claimed = await claimBest(core, tx, waiter)
+    const { offer } = claimed
+    if (offer) tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
+    else tx.afterCommit(() => waiter.unreserve())
+    return claimed
+  })
+  // What was given back may be wanted by a job that came meanwhile.
+  if (!outcome.offer) core.dispatcher.seek(waiter)
+  return outcome.offer !== undefined
+}
+
+async function repeated(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOutcome | undefined> {
+  if (claimant.requestId === null) return undefined
+  const lease = await findRepeatedRequest(tx, claimant.runner.id, claimant.requestId)
+  if (!lease || lease.managerId !== claimant.managerId) return undefined
+  const job = await lockJob(tx, lease.jobId)
+  return job && { offer: await repeatOffer(core, tx, lease, job, claimant) }
+}
+
+/** Candidates lost in a row to other claims before the runner is asked to come again. */
+const attempts = 10
+
+async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOutcome> {
+  const seeker = core.dispatcher.seekerOf(claimant)
+  let conflict = false
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const head = await findCandidate(tx, seeker, tx.now)
+    if (!head) return { conflict }
+    const job = await lockJob(tx, head.jobId)
+    if (job?.inQueue !== 1) {
+      conflict = true
+      continue
+    }
+    job.inQueue = 0
+    await saveJob(tx, job)
+    await lowerHead(tx, { id: job.id, laneId: job.laneId! })
+    const offer = await offerJob(core, tx, job, claimant)
+    if (offer.acceptWithinMs === null) await processPipeline(core, tx, job.pipelineId)
+    return { offer }
+  }
+  return { conflict }
+}

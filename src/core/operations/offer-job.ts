@@ -1,0 +1,181 @@
+/**
+ * Step: makes a lease of a pending job for a claimant, in the transaction that took it out of the queue. The lease is
+ * offered, or on doors without a second phase accepted at once.
+ */
+import type { JobPlan } from '../ci-config/plan.js'
+import type { Core } from '../core.js'
+import { type Job, resolveTimeout } from '../job.js'
+import { issueJobToken, type JobTokenClaims, jobTokenScopes } from '../job-token.js'
+import { type Lease, termsOf } from '../lease.js'
+import type { Offer } from '../offer.js'
+import { spliceHandOut } from '../payload.js'
+import type { Claimant } from '../scheduler/dispatcher.js'
+import { getDefinition, saveJob } from '../store/jobs.js'
+import { findLease, insertLease } from '../store/leases.js'
+import { findPayload } from '../store/payloads.js'
+import { countInstanceJob } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
+import { acceptOffer } from './accept-lease.js'
+import { contextOf } from './pipeline-context.js'
+import { record } from './record.js'
+
+/** The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit. */
+export async function offerJob(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  claimant: Claimant,
+  known: { plan?: JobPlan; payload?: Uint8Array } = {},
+): Promise<Offer> {
+  const { project } = await contextOf(core, tx, job.pipelineId)
+  const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
+  const { runner } = claimant
+  const timeout = resolveTimeout({
+    job: plan.timeoutSeconds ?? null,
+    project: project.timeoutS,
+    runner: runner.maximumTimeoutS,
+  })
+  const terms = termsOf(claimant.door, core.settings.leases)
+  job.fence += 1
+  job.inQueue = 0
+  job.timeoutS = timeout.seconds
+  job.timeoutSource = timeout.source
+  const token = tokenForLease(core, job, tx.now)
+  await saveJob(tx, job)
+  const running = await othersRunning(tx, job.projectId, claimant)
+  const lease: Omit<Lease, 'id'> = {
+    jobId: job.id,
+    fence: job.fence,
+    projectId: job.projectId,
+    runnerId: runner.id,
+    managerId: claimant.managerId,
+    instanceRunner: runner.type === 'instance' ? 1 : 0,
+    node: core.node,
+    door: claimant.door,
+    requestId: claimant.requestId,
+    status: 'offered',
+    termMs: terms.heldForMs,
+    written: 0,
+    offeredAt: tx.now,
+    acceptBy: tx.now + (terms.acceptWithinMs ?? 0),
+    acceptedAt: null,
+    expiresAt: null,
+    endedAt: null,
+    endReason: null,
+    cancelRevision: 0,
+    cancelMode: null,
+    cancelAcked: 0,
+    report: null,
+    reportAt: null,
+  }
+  const leaseId = await insertLease(tx, lease)
+  if (runner.type === 'instance') await countInstanceJob(tx, job.projectId, 1)
+  await record(core, tx, {
+    kind: 'job.leased',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    runnerId: runner.id,
+    data: {
+      fence: job.fence,
+      door: claimant.door,
+      manager: claimant.managerId,
+      waited_ms: job.queuedAt === null ? null : tx.now - job.queuedAt,
+    },
+  })
+  if (terms.acceptWithinMs === null) await acceptOffer(core, tx, { ...lease, id: leaseId }, job)
+  const stored = known.payload ?? core.keys.open((await findPayload(tx, job.id))!)
+  return {
+    leaseId,
+    jobId: job.id,
+    fence: job.fence,
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobName: job.name,
+    timeoutS: timeout.seconds,
+    acceptWithinMs: terms.acceptWithinMs,
+    payload: spliceHandOut(stored, {
+      token,
+      timeoutS: timeout.seconds,
+      runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
+      waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000)),
+      running,
+    }),
+  }
+}
+
+/** The offer of an open lease once more, for a request that was repeated. */
+export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, claimant: Claimant): Promise<Offer> {
+  const stored = core.keys.open((await findPayload(tx, job.id))!)
+  const { runner } = claimant
+  return {
+    leaseId: lease.id,
+    jobId: job.id,
+    fence: lease.fence,
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobName: job.name,
+    timeoutS: job.timeoutS ?? 0,
+    acceptWithinMs: lease.acceptBy === null ? null : Math.max(0, lease.acceptBy - tx.now),
+    payload: spliceHandOut(stored, {
+      token: jobTokenOf(core, job),
+      timeoutS: job.timeoutS ?? 0,
+      runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
+      waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((lease.offeredAt - job.queuedAt) / 1000)),
+      running: await othersRunning(tx, job.projectId, claimant, 1),
+    }),
+  }
+}
+
+/** The lease that a repeated request was given before, if it is still open and nothing was written under it. */
+export async function leaseOfRequest(tx: Tx, found: Lease | undefined): Promise<Lease | undefined> {
+  return found && (await findLease(tx, found.jobId, found.fence))
+}
+
+const hourMs = 3_600_000
+/** A job that waits longer than a day is dropped. */
+const longestWaitMs = 24 * hourMs
+
+/**
+ * The token of the lease that the job is being given. The server ends a job at the latest 15 minutes after its timeout, so
+ * a token that lives an hour longer than the timeout outlives every job. One that was shown before the first lease is
+ * kept, as long as it lives long enough.
+ */
+function tokenForLease(core: Core, job: Job, now: number): string {
+  const needed = now + (job.timeoutS ?? 0) * 1000 + hourMs
+  const shown = job.fence === 1 && job.tokenIssuedAt !== null && (job.tokenExpiresAt ?? 0) >= needed
+  if (!shown) {
+    job.tokenIssuedAt = now
+    job.tokenExpiresAt = needed
+  }
+  return jobTokenOf(core, job)
+}
+
+/** The times of a token that is shown before the job's first lease. */
+export function earlyTokenTimes(now: number, timeoutS: number): { tokenIssuedAt: number; tokenExpiresAt: number } {
+  return { tokenIssuedAt: now, tokenExpiresAt: now + longestWaitMs + timeoutS * 1000 + hourMs }
+}
+
+/** The job's token for its present hand-out, or before the first one for the one to come. */
+export function jobTokenOf(core: Core, job: Job): string {
+  const claims: JobTokenClaims = {
+    jobId: job.id,
+    projectId: job.projectId,
+    fence: Math.max(1, job.fence),
+    scopes: jobTokenScopes,
+    node: core.node,
+    issuedAt: job.tokenIssuedAt!,
+    expiresAt: job.tokenExpiresAt!,
+  }
+  return issueJobToken(core.keys, claims)
+}
+
+const exactBelow = 5
+
+/** How many other jobs of the project instance runners have, as the runner's metrics want it told. */
+async function othersRunning(tx: Tx, projectId: number, claimant: Claimant, own = 0): Promise<string> {
+  if (claimant.runner.type !== 'instance') return '+Inf'
+  const row = await tx.db.selectFrom('projects').select('instance_jobs').where('id', '=', projectId).executeTakeFirst()
+  const others = Math.max(0, (row?.instance_jobs ?? 0) - own)
+  return others < exactBelow ? String(others) : `${exactBelow}+`
+}

@@ -1,0 +1,81 @@
+/**
+ * What a node does before its doors open, the same after a crash and after a stop: the administrator and its token are as
+ * the settings say, open leases get a full fresh term (nobody could renew while we were away), and what an interrupted
+ * run has left half done is finished.
+ */
+import { sql } from 'kysely'
+import type { Core } from '../core.js'
+import { refreshOpenLeases } from '../store/leases.js'
+import { findAccessToken, findUser, insertAccessToken, insertUser, type User } from '../store/users.js'
+import { hashToken, hintOf } from '../token.js'
+import { getProject } from '../store/projects.js'
+import { processPipeline } from './process-pipeline.js'
+
+export const allScopes = ['api', 'read_api', 'create_runner', 'manage_runner', 'read_repository', 'write_repository']
+
+const adminTokenName = 'admin token'
+
+/** Makes user 1 (`root`) and gives it this token; one that it had before under this name is dead. */
+export async function setAdminToken(core: Core, token: string): Promise<User> {
+  return core.store.write(async (tx) => {
+    const root =
+      (await findUser(tx, 1)) ??
+      (await insertUser(tx, { username: 'root', name: 'Administrator', email: 'root@localhost', isAdmin: 1 }))
+    const hash = hashToken(token)
+    await tx.db
+      .deleteFrom('access_tokens')
+      .where('user_id', '=', root.id)
+      .where('name', '=', adminTokenName)
+      .where('token_hash', '<>', hash)
+      .execute()
+    if (!(await findAccessToken(tx, hash))) {
+      await insertAccessToken(tx, {
+        userId: root.id,
+        name: adminTokenName,
+        tokenHash: hash,
+        tokenHint: hintOf(token),
+        scopes: allScopes,
+      })
+    }
+    return root
+  })
+}
+
+/** Recovers what was open. Runs before the doors do. */
+export async function recoverNode(core: Core): Promise<void> {
+  const { stream, twoPhase } = core.settings.leases
+  await core.demands.refresh(core.store.read)
+  await core.store.write(async (tx) => {
+    await refreshOpenLeases(tx, { stream: stream.acceptWithinMs, other: twoPhase.acceptWithinMs })
+    await tx.db
+      .insertInto('nodes')
+      .values({ id: core.node, started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() })
+      .onConflict((c) => c.column('id').doUpdateSet({ started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() }))
+      .execute()
+  })
+  await core.artifacts.removeUnfinished()
+  await pinLivingPipelines(core)
+  if (!core.isPaused('initial_pipeline_process')) await processNewPipelines(core)
+}
+
+/** First processing of the pipelines that have not had it. Gives their number. */
+export async function processNewPipelines(core: Core): Promise<number> {
+  const rows = await core.store.read.db
+    .selectFrom('pipelines')
+    .select('id')
+    .where(sql<boolean>`status = 'created'`)
+    .orderBy('id')
+    .execute()
+  for (const { id } of rows) await core.store.write((tx) => processPipeline(core, tx, id))
+  return rows.length
+}
+
+/** A crash between the commit of a pipeline and the ref that keeps its commit: the ref is made again. */
+async function pinLivingPipelines(core: Core): Promise<void> {
+  const rows = await core.store.read.db
+    .selectFrom('pipelines')
+    .select(['id', 'sha', 'project_id as projectId'])
+    .where('status', 'not in', ['success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled'])
+    .execute()
+  for (const row of rows) core.repositories.pin(await getProject(core.store.read, row.projectId), row.id, row.sha)
+}

@@ -1,0 +1,144 @@
+/**
+ * Step: brings a pipeline up to date with its jobs. Every created job whose turn has come is queued, skipped, or set to
+ * wait for a person or a time; then stages and the pipeline get the status that their jobs fold to. Runs in the
+ * transaction of each change that can matter to it, with the pipeline locked; a second run without a change writes nothing.
+ * Rules: gitlab app/services/ci/pipeline_processing/atomic_processing_service.rb, app/services/ci/process_build_service.rb.
+ */
+import type { Core } from '../core.js'
+import type { JobEvent, JobStatus } from '../lifecycle/job-machine.js'
+import { is } from '../lifecycle/job-machine.js'
+import { compositeStatus, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
+import { unionLength } from '../pipeline.js'
+import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
+import { getPipeline, listStages, lockPipeline, runIntervals, savePipeline, saveStageStatus } from '../store/pipelines.js'
+import type { Tx } from '../store/write.js'
+import { applyJobEvent } from './apply-job-event.js'
+import { contextOf } from './pipeline-context.js'
+import { record } from './record.js'
+
+/** Statuses of what came before that let a job go on, by its `when` and how it is ordered. */
+const acceptedBefore: Record<string, Record<'stage' | 'dag', readonly JobStatus[]>> = {
+  on_success: { stage: ['success', 'skipped'], dag: ['success'] },
+  manual: { stage: ['success', 'skipped'], dag: ['success'] },
+  delayed: { stage: ['success', 'skipped'], dag: ['success'] },
+  on_failure: { stage: ['failed'], dag: ['failed'] },
+  always: { stage: ['success', 'failed', 'skipped'], dag: ['success', 'failed', 'skipped'] },
+}
+
+const eventOf: Record<string, JobEvent> = { manual: 'actionize', delayed: 'schedule' }
+
+export async function processPipeline(core: Core, tx: Tx, pipelineId: number): Promise<void> {
+  await lockPipeline(tx, pipelineId)
+  const jobs = await listCurrentJobs(tx, pipelineId)
+  if (jobs.some((job) => job.status === 'created')) await advance(core, tx, pipelineId, jobs)
+  await writeStatuses(core, tx, pipelineId, jobs)
+}
+
+/** Goes through the created jobs by stage; what changes is seen by those after it. `jobs` is kept up to date. */
+async function advance(core: Core, tx: Tx, pipelineId: number, jobs: CurrentJob[]): Promise<void> {
+  const needs = await needsByJob(tx, pipelineId, jobs)
+  const positions = [...new Set(jobs.map((job) => job.stagePosition))]
+  const earlier: CurrentJob[] = []
+  for (const position of positions) {
+    const stage = jobs.filter((job) => job.stagePosition === position)
+    const before = compositeStatus(earlier.map(partOf))
+    // A job may need another of its own stage, so the stage is gone through until nothing moves any more.
+    for (let moved = true; moved; ) {
+      moved = false
+      for (const job of stage) {
+        if (job.status !== 'created') continue
+        const named = needs.get(job.id)
+        const status = named ? compositeStatus(named.map(partOf), 'needs') : before
+        if (is('completed', status) && (await advanceJob(core, tx, job, status))) moved = true
+      }
+    }
+    earlier.push(...stage)
+  }
+}
+
+/** One created job whose turn has come. */
+async function advanceJob(core: Core, tx: Tx, current: CurrentJob, before: JobStatus): Promise<boolean> {
+  const job = await getJob(tx, current.id)
+  const goesOn = acceptedBefore[job.runWhen]?.[job.scheduling].includes(before) ?? false
+  let event: JobEvent = 'skip'
+  if (goesOn) event = job.enqueueAtOnce ? 'enqueue' : (eventOf[job.runWhen] ?? 'enqueue')
+  let scheduledAt: number | null = null
+  if (event === 'schedule') {
+    const { startInSeconds } = await getDefinition(tx, job.definitionId)
+    if (startInSeconds === undefined) event = 'actionize'
+    else scheduledAt = tx.now + startInSeconds * 1000
+  }
+  if (event === 'enqueue' && job.kind === 'bridge') {
+    // Downstream pipelines are not there yet: better a clear failure than a job that waits for ever.
+    return applyAndCopy(core, tx, current, job, 'drop', {
+      failure: {
+        reason: 'downstream_pipeline_creation_failed',
+        class: 'config',
+        message: 'This server does not create downstream pipelines yet.',
+      },
+    })
+  }
+  return applyAndCopy(core, tx, current, job, event, scheduledAt === null ? {} : { set: { scheduledAt } })
+}
+
+async function applyAndCopy(
+  core: Core,
+  tx: Tx,
+  current: CurrentJob,
+  ...[job, event, options]: [
+    Parameters<typeof applyJobEvent>[2],
+    JobEvent,
+    Parameters<typeof applyJobEvent>[4],
+  ]
+): Promise<boolean> {
+  const applied = await applyJobEvent(core, tx, job, event, options)
+  current.status = job.status
+  return applied
+}
+
+/** The jobs that each job ordered by needs waits for; one that is not in the pipeline (optional) is not waited for. */
+async function needsByJob(tx: Tx, pipelineId: number, jobs: CurrentJob[]): Promise<Map<number, CurrentJob[]>> {
+  const result = new Map<number, CurrentJob[]>()
+  for (const job of jobs) if (job.scheduling === 'dag') result.set(job.id, [])
+  if (result.size === 0) return result
+  const byName = new Map(jobs.map((job) => [job.name, job]))
+  for (const need of await listPipelineNeeds(tx, pipelineId)) {
+    const needed = byName.get(need.name)
+    if (needed) result.get(need.jobId)?.push(needed)
+  }
+  return result
+}
+
+async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: CurrentJob[]): Promise<void> {
+  const stages = await listStages(tx, pipelineId)
+  for (const stage of stages) {
+    const status = compositeStatus(jobs.filter((job) => job.stageId === stage.id).map(partOf))
+    if (status !== stage.status) await saveStageStatus(tx, stage.id, status)
+  }
+  const pipeline = await getPipeline(tx, pipelineId)
+  const from = pipeline.status
+  const to = nextPipelineStatus(from, compositeStatus(jobs.map(partOf)))
+  if (to === from) return
+  pipeline.status = to
+  pipeline.updatedAt = tx.now
+  if (to === 'running') pipeline.startedAt ??= tx.now
+  pipeline.finishedAt = is('finished', to) ? tx.now : null
+  if (is('finished', to) || to === 'manual') pipeline.durationMs = await durationOf(tx, pipelineId)
+  await savePipeline(tx, pipeline)
+  await record(core, tx, {
+    kind: 'pipeline.changed',
+    projectId: pipeline.projectId,
+    pipelineId,
+    data: { from, to },
+  })
+  const { project } = await contextOf(core, tx, pipelineId)
+  if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
+  else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))
+}
+
+async function durationOf(tx: Tx, pipelineId: number): Promise<number> {
+  const intervals = await runIntervals(tx, pipelineId)
+  return unionLength(intervals.map((one) => ({ from: one.startedAt, to: one.finishedAt ?? tx.now })))
+}
+
+const partOf = (job: CurrentJob) => ({ status: job.status, allowFailure: job.allowFailure === 1 })

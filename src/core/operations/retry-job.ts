@@ -1,0 +1,101 @@
+/** A job is tried again: a new job takes its name, and the old one stays as it is. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
+import type { JobStatus } from '../lifecycle/job-machine.js'
+import { insertJob, insertNeeds, listNeeds, lockJob, saveJob } from '../store/jobs.js'
+import type { Tx } from '../store/write.js'
+import { processPipeline } from './process-pipeline.js'
+import { record } from './record.js'
+import { resetSkippedJobs } from './reset-skipped-jobs.js'
+
+const retryable: readonly JobStatus[] = ['success', 'failed', 'canceled', 'canceling']
+const waitsForPeople = ['manual', 'delayed']
+
+/** Whether a person may try the job again. */
+export function isRetryable(job: Pick<Job, 'status' | 'retried' | 'failureReason'>): boolean {
+  return job.retried === 0 && retryable.includes(job.status) && job.failureReason !== 'deployment_rejected'
+}
+
+/** Retries a job. Gives the new one. Throws `not_found`; `forbidden` when the job cannot be retried. */
+export function retryJob(core: Core, input: { jobId: number; userId: number | null }): Promise<Job> {
+  return core.store.write(async (tx) => {
+    const old = await lockJob(tx, input.jobId)
+    if (!old) throw new SignalboxError('not_found', `no job ${input.jobId}`)
+    if (!isRetryable(old)) throw new SignalboxError('forbidden', `job ${old.id} cannot be retried`)
+    const job = await retryLocked(core, tx, old, {
+      userId: input.userId,
+      enqueueAtOnce: waitsForPeople.includes(old.runWhen),
+    })
+    await resetSkippedJobs(core, tx, old, input.userId)
+    await processPipeline(core, tx, old.pipelineId)
+    return (await lockJob(tx, job.id))!
+  })
+}
+
+/** Step: the clone of a locked job, `created`; the pipeline is the caller's to process. */
+export async function retryLocked(
+  core: Core,
+  tx: Tx,
+  old: Job,
+  by: { userId: number | null; enqueueAtOnce?: boolean },
+): Promise<Job> {
+  const needs = await listNeeds(tx, old.id)
+  old.retried = 1
+  await saveJob(tx, old)
+  const job = await insertJob(tx, {
+    ...cloneOf(old),
+    retryOf: old.id,
+    userId: by.userId,
+    enqueueAtOnce: by.enqueueAtOnce ? 1 : 0,
+    createdAt: tx.now,
+    updatedAt: tx.now,
+  })
+  await insertNeeds(tx, job.id, needs)
+  await record(core, tx, {
+    kind: 'job.retried',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    data: { of: old.id },
+  })
+  return job
+}
+
+/** What a retry takes over, and the rest as in a job that has never run. */
+function cloneOf(old: Job): Omit<Job, 'id' | 'retryOf' | 'userId' | 'enqueueAtOnce' | 'createdAt' | 'updatedAt'> {
+  return {
+    pipelineId: old.pipelineId,
+    projectId: old.projectId,
+    stageId: old.stageId,
+    stagePosition: old.stagePosition,
+    definitionId: old.definitionId,
+    name: old.name,
+    kind: old.kind,
+    status: 'created',
+    runWhen: old.runWhen,
+    scheduling: old.scheduling,
+    allowFailure: old.allowFailure,
+    retried: 0,
+    laneId: null,
+    inQueue: 0,
+    priority: old.priority,
+    fence: 0,
+    voidOffers: 0,
+    runnerId: null,
+    managerId: null,
+    timeoutS: null,
+    timeoutSource: null,
+    exitCode: null,
+    failureReason: null,
+    failureClass: null,
+    failureMessage: null,
+    tokenIssuedAt: null,
+    tokenExpiresAt: null,
+    queuedAt: null,
+    scheduledAt: null,
+    startedAt: null,
+    finishedAt: null,
+    erasedAt: null,
+  }
+}

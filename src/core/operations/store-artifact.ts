@@ -1,0 +1,81 @@
+/** A runner uploads an artifact of its job: the bytes are on disk before the row that names them is committed. */
+import type { Readable } from 'node:stream'
+import { type Artifact, artifactFormats, uploadFormats } from '../artifact.js'
+import { parseDuration } from '../ci-config/duration.js'
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { isStream } from '../lease.js'
+import { findArtifact, insertArtifact } from '../store/artifacts.js'
+import { lockJob } from '../store/jobs.js'
+import { findLease, touchLeaseOf } from '../store/leases.js'
+import { acceptOffer, fenced } from './accept-lease.js'
+import { processPipeline } from './process-pipeline.js'
+
+export interface StoreArtifactInput {
+  jobId: number
+  fence: number
+  type: string
+  format: string
+  filename: string
+  /** As the job's `expire_in` says: a duration, `never`, or nothing. */
+  expireIn: string | undefined
+  body: Readable
+}
+
+/**
+ * Gives the artifact. The same bytes again give the first one. Throws `fenced` when the lease is not open; `too_large`;
+ * `invalid` for an unknown type or format, a wrong duration, or other bytes than the first upload's.
+ */
+export async function storeArtifact(core: Core, input: StoreArtifactInput): Promise<Artifact> {
+  const expiresAt = checked(core, input)
+  const blob = await core.artifacts.store(input.body, core.settings.artifactLimitBytes)
+  try {
+    const kept = await core.store.write(async (tx) => {
+      const job = await lockJob(tx, input.jobId)
+      const lease = job && (await findLease(tx, input.jobId, input.fence))
+      if (!job || !lease) throw fenced(job)
+      if (lease.status === 'offered' && !isStream(lease.door)) {
+        await acceptOffer(core, tx, lease, job)
+        await processPipeline(core, tx, job.pipelineId)
+      }
+      if (lease.status !== 'held') throw fenced(job)
+      await touchLeaseOf(tx, lease.id, isStream(lease.door) ? null : tx.now + lease.termMs)
+      const known = await findArtifact(tx, job.id, input.type)
+      if (known && known.sha256 === blob.sha256) return known
+      if (known) throw new SignalboxError('invalid', `the job has another ${input.type} artifact already`)
+      return insertArtifact(tx, {
+        jobId: job.id,
+        projectId: job.projectId,
+        type: input.type,
+        format: input.format,
+        filename: input.filename,
+        sizeBytes: blob.sizeBytes,
+        sha256: blob.sha256,
+        location: blob.location,
+        expiresAt,
+      })
+    })
+    if (kept.location !== blob.location) await core.artifacts.remove(blob.location)
+    return kept
+  } catch (error) {
+    await core.artifacts.remove(blob.location)
+    throw error
+  }
+}
+
+/** Checks what can be checked before the body is read. Gives the time of expiry. */
+function checked(core: Core, input: StoreArtifactInput): number | null {
+  if (!Object.hasOwn(artifactFormats, input.type)) throw new SignalboxError('invalid', 'artifact_type is unknown')
+  if (!(uploadFormats as readonly string[]).includes(input.format)) {
+    throw new SignalboxError('invalid', 'artifact_format is unknown')
+  }
+  const { expireIn } = input
+  if (expireIn === undefined || expireIn === '') {
+    const { artifactExpiryMs } = core.settings
+    return artifactExpiryMs === null ? null : core.clock.now() + artifactExpiryMs
+  }
+  if (expireIn.trim().toLowerCase() === 'never') return null
+  const seconds = parseDuration(expireIn)
+  if (seconds === undefined) throw new SignalboxError('invalid', 'expire_in is not a duration')
+  return core.clock.now() + seconds * 1000
+}

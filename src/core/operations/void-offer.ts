@@ -1,0 +1,101 @@
+/**
+ * An offer that came to nothing: refused, not answered in time, or not deliverable. The job stays pending and keeps its
+ * place; the manager is passed over for it for a while; the fifth such offer in a row drops the job.
+ */
+import type { Core } from '../core.js'
+import type { Job } from '../job.js'
+import type { Lease } from '../lease.js'
+import { getDefinition, lockJob, saveJob } from '../store/jobs.js'
+import { endLease, findLease } from '../store/leases.js'
+import { countInstanceJob, demandId } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
+import { applyJobEvent } from './apply-job-event.js'
+import { demandOf, placeInLane } from './enqueue-job.js'
+import { offerJob } from './offer-job.js'
+import { contextOf } from './pipeline-context.js'
+import { processPipeline } from './process-pipeline.js'
+import { record } from './record.js'
+
+export type VoidReason = 'refused' | 'not_accepted' | 'undeliverable'
+
+/** Voids the offer. Gives false if it was not open any more. `managerId`: only if it was made to this manager. */
+export function voidOffer(
+  core: Core,
+  offer: { jobId: number; fence: number; managerId?: number },
+  reason: VoidReason,
+  detail?: string,
+): Promise<boolean> {
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, offer.jobId)
+    const lease = job && (await findLease(tx, offer.jobId, offer.fence))
+    if (!job || lease?.status !== 'offered') return false
+    if (offer.managerId !== undefined && lease.managerId !== offer.managerId) return false
+    await voidLease(core, tx, lease, job, reason, detail)
+    return true
+  })
+}
+
+/** Step: the same for a lease that is known to be offered. */
+export async function voidLease(
+  core: Core,
+  tx: Tx,
+  lease: Lease,
+  job: Job,
+  reason: VoidReason,
+  detail?: string,
+): Promise<void> {
+  const { excludedForMs, voidOfferLimit } = core.settings.leases
+  await endLease(tx, lease.id, {
+    status: reason === 'not_accepted' ? 'expired' : 'refused',
+    reason: detail ?? reason,
+    excludedUntil: tx.now + excludedForMs,
+  })
+  if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
+  job.voidOffers += 1
+  await record(core, tx, {
+    kind: 'job.offer_void',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    runnerId: lease.runnerId,
+    data: { fence: lease.fence, reason, ...(detail === undefined ? {} : { detail }), times: job.voidOffers },
+  })
+  if (reason !== 'refused') {
+    tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, 'expired'))
+  }
+  if (job.voidOffers >= voidOfferLimit) {
+    await applyJobEvent(core, tx, job, 'drop', {
+      failure: { reason: 'runner_provisioning_timeout', class: 'capacity' },
+    })
+    await processPipeline(core, tx, job.pipelineId)
+    return
+  }
+  await offerAgain(core, tx, job)
+}
+
+/** Offers the job to another runner that waits, or puts it back at its old place. */
+async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
+  const context = await contextOf(core, tx, job.pipelineId)
+  const plan = await getDefinition(tx, job.definitionId)
+  const demand = demandOf(plan, context.pipeline.protected === 1)
+  const key = await demandId(tx, core.demands, demand)
+  const excluded = await excludedManagers(tx, job.id)
+  const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: key, demand }, excluded)
+  if (!waiter) {
+    await placeInLane(core, tx, job, key, context)
+    return
+  }
+  await saveJob(tx, job)
+  const offer = await offerJob(core, tx, job, waiter, { plan })
+  tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
+}
+
+async function excludedManagers(tx: Tx, jobId: number): Promise<Set<number>> {
+  const rows = await tx.db
+    .selectFrom('leases')
+    .select('manager_id')
+    .where('job_id', '=', jobId)
+    .where('excluded_until', '>', tx.now)
+    .execute()
+  return new Set(rows.map((row) => row.manager_id))
+}

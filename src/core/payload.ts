@@ -1,0 +1,260 @@
+/**
+ * The runner payload: GitLab's job response. It is serialised once, when the job enters the queue; what is known only when
+ * a runner is given the job (its token, the effective timeout, the runner's own variables, queue figures) stands in the
+ * text as marks and is spliced in then, which costs a sixth of serialising it again.
+ * Shape: gitlab-runner common/spec/spec.go.
+ */
+import { randomBytes } from 'node:crypto'
+import type { JobPlan, PlanVariable } from './ci-config/plan.js'
+import { reasonsForRunners } from './failure.js'
+import { jobVariables, repositoryUrl } from './predefined-variables.js'
+import type { Project } from './project.js'
+
+/** Stands in the text for what is spliced in. Its random part makes sure that no job's own text looks like it. */
+interface Marks {
+  token: string
+  timeout: string
+  runner: string
+  waited: string
+  running: string
+  depth: string
+}
+
+export interface PayloadFacts {
+  project: Project
+  rootGroupId: number
+  externalUrl: string
+  job: { id: number; name: string; runWhen: string; userId: number | null }
+  plan: JobPlan
+  pipeline: {
+    id: number
+    iid: number
+    name: string | null
+    createdAt: number
+    ref: string
+    tag: boolean
+    protected: boolean
+    sha: string
+    beforeSha: string
+  }
+  /** Predefined variables of the pipeline, weakest. */
+  pipelineVariables: readonly PlanVariable[]
+  /** Variables that are stronger than the job's YAML: user, project, pipeline. */
+  strongVariables: readonly PlanVariable[]
+  /** Jobs whose artifacts this one downloads. */
+  dependencies: readonly { id: number; name: string; filename: string; sizeBytes: number }[]
+  /** Depth of the fetch unless `GIT_DEPTH` says otherwise; 0: all. */
+  gitDepth: number
+}
+
+/** What the moment of the hand-out knows. */
+export interface HandOut {
+  token: string
+  timeoutS: number
+  runner: { id: number; description: string; tags: readonly string[] }
+  /** Whole seconds in the queue; null if unknown. */
+  waitedS: number | null
+  /** `project_jobs_running_on_instance_runners_count`: "0" to "4", "5+", "+Inf". */
+  running: string
+}
+
+/** The payload as bytes with marks, for `spliceHandOut`. `expand` turns variables into what a runner gets. */
+export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[]) => PlanVariable[]): Buffer {
+  const nonce = randomBytes(8).toString('hex')
+  const mark = (name: string) => `@${nonce}:${name}@`
+  const marks: Marks = {
+    token: mark('token'),
+    timeout: mark('timeout'),
+    runner: mark('runner'),
+    waited: mark('waited'),
+    running: mark('running'),
+    depth: mark('depth'),
+  }
+  return Buffer.from(`${nonce}\n${JSON.stringify(payloadOf(facts, marks, expand))}`)
+}
+
+/** The payload for one hand-out: JSON text, ready to be sent. */
+export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
+  const text = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString('utf8')
+  const nonce = text.slice(0, 16)
+  const { token, timeoutS, runner, waitedS, running } = handOut
+  const number: Record<string, string> = {
+    timeout: String(timeoutS),
+    waited: waitedS === null ? 'null' : String(waitedS),
+    depth: '1',
+    runner: runnerVariables(runner),
+  }
+  // A mark that stands for a whole value goes with its quotes, one inside a text without.
+  const parts = text.slice(17).split(`@${nonce}:`)
+  let out = parts[0]!
+  for (const part of parts.slice(1)) {
+    const end = part.indexOf('@')
+    const name = part.slice(0, end)
+    const whole = number[name]
+    if (whole === undefined) out += (name === 'token' ? token : running) + part.slice(end + 1)
+    else out = out.slice(0, -1) + whole + part.slice(end + 2)
+  }
+  return Buffer.from(out)
+}
+
+function runnerVariables(runner: HandOut['runner']): string {
+  const list: [string, string][] = [
+    ['CI_RUNNER_ID', String(runner.id)],
+    ['CI_RUNNER_DESCRIPTION', runner.description],
+    ['CI_RUNNER_TAGS', JSON.stringify(runner.tags)],
+  ]
+  return list.map(([key, value]) => JSON.stringify(variable({ key, value, raw: true }, true))).join(',')
+}
+
+function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariable[]) => PlanVariable[]): object {
+  const { project, job, plan, pipeline } = facts
+  const predefined = new Set(facts.pipelineVariables.map((one) => one.key))
+  const own = jobVariables({
+    externalUrl: facts.externalUrl,
+    projectPath: project.fullPath,
+    job: { ...job, stage: plan.stage },
+    pipeline,
+    plan,
+    token: marks.token,
+  })
+  const list = expand([...own, ...facts.pipelineVariables, ...plan.variables, ...facts.strongVariables])
+  const variables: unknown[] = list.map((one) => variable(one, !one.masked || predefined.has(one.key)))
+  // The runner's own come after the pipeline's and before the job's YAML.
+  variables.splice(own.length + facts.pipelineVariables.length, 0, marks.runner)
+  return {
+    id: job.id,
+    token: marks.token,
+    allow_git_fetch: true,
+    job_info: {
+      id: job.id,
+      name: job.name,
+      stage: plan.stage,
+      pipeline_id: pipeline.id,
+      project_id: project.id,
+      project_name: project.path,
+      project_full_path: project.fullPath,
+      namespace_id: project.groupId,
+      root_namespace_id: facts.rootGroupId,
+      organization_id: 1,
+      user_id: job.userId ?? 0,
+      time_in_queue_seconds: marks.waited,
+      project_jobs_running_on_instance_runners_count: marks.running,
+      queue_size: marks.depth,
+      queue_depth: marks.depth,
+    },
+    git_info: gitInfo(facts, marks, list),
+    runner_info: { timeout: marks.timeout },
+    ...(plan.inputs ? { inputs: plan.inputs } : {}),
+    variables,
+    steps: stepsOf(plan, marks),
+    ...(plan.hooks?.preGetSources
+      ? { hooks: [{ name: 'pre_get_sources_script', script: plan.hooks.preGetSources }] }
+      : {}),
+    image: plan.image ? image(plan.image) : null,
+    services: (plan.services ?? []).map((service) => ({
+      ...image(service),
+      alias: service.alias ?? null,
+      command: service.command ?? null,
+      variables: (service.variables ?? []).map((one) => variable(one, true)),
+    })),
+    artifacts: (plan.artifacts ?? []).map((artifact) => ({
+      ...(artifact.name === undefined ? {} : { name: artifact.name }),
+      untracked: artifact.untracked ?? false,
+      paths: artifact.paths,
+      ...(artifact.exclude ? { exclude: artifact.exclude } : {}),
+      when: artifact.when,
+      ...(artifact.expireIn === undefined ? {} : { expire_in: artifact.expireIn }),
+      artifact_type: artifact.type,
+      artifact_format: artifact.format,
+    })),
+    cache: cachesOf(facts),
+    credentials: [],
+    dependencies: facts.dependencies.map((dependency) => ({
+      id: dependency.id,
+      name: dependency.name,
+      token: marks.token,
+      artifacts_file: { filename: dependency.filename, size: dependency.sizeBytes },
+    })),
+    ...(plan.run ? { run: JSON.stringify(plan.run) } : {}),
+    features: {
+      trace_sections: true,
+      token_mask_prefixes: [],
+      failure_reasons: reasonsForRunners,
+    },
+  }
+}
+
+function gitInfo(facts: PayloadFacts, marks: Marks, variables: readonly PlanVariable[]): object {
+  const { project, pipeline, externalUrl } = facts
+  const wanted = variables.findLast((one) => one.key === 'GIT_DEPTH')?.value
+  const depth = wanted !== undefined && /^\d{1,9}$/.test(wanted) ? Number(wanted) : facts.gitDepth
+  const pinned = `+refs/pipelines/${pipeline.id}:refs/pipelines/${pipeline.id}`
+  const own = pipeline.tag
+    ? `+refs/tags/${pipeline.ref}:refs/tags/${pipeline.ref}`
+    : `+refs/heads/${pipeline.ref}:refs/remotes/origin/${pipeline.ref}`
+  return {
+    repo_url: repositoryUrl(externalUrl, project.fullPath, marks.token),
+    repo_object_format: pipeline.sha.length === 64 ? 'sha256' : 'sha1',
+    ref: pipeline.ref,
+    ref_type: pipeline.tag ? 'tag' : 'branch',
+    sha: pipeline.sha,
+    before_sha: pipeline.beforeSha,
+    refspecs:
+      depth > 0 ? [pinned, own] : [pinned, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'],
+    depth,
+    protected: pipeline.protected,
+  }
+}
+
+function stepsOf(plan: JobPlan, marks: Marks): object[] {
+  if (plan.run) return []
+  const steps: object[] = [
+    { name: 'script', script: plan.script, timeout: marks.timeout, when: 'on_success', allow_failure: false },
+  ]
+  if (plan.afterScript?.length) {
+    steps.push({
+      name: 'after_script',
+      script: plan.afterScript,
+      timeout: marks.timeout,
+      when: 'always',
+      allow_failure: true,
+    })
+  }
+  return steps
+}
+
+function cachesOf({ plan, pipeline, project }: PayloadFacts): object[] {
+  return (plan.caches ?? []).map((cache) => {
+    const index = project.cacheIndex > 0 ? `-${project.cacheIndex}` : ''
+    const suffix = cache.unprotect ? '' : pipeline.protected ? '-protected' : '-non_protected'
+    const key = typeof cache.key === 'string' ? cache.key : (cache.key.prefix ?? 'default')
+    return {
+      key: `${key}${index}${suffix}`,
+      untracked: cache.untracked ?? false,
+      policy: cache.policy,
+      paths: cache.paths,
+      when: cache.when,
+      ...(cache.fallbackKeys ? { fallback_keys: cache.fallbackKeys } : {}),
+    }
+  })
+}
+
+function image(from: { name: string; entrypoint?: string[]; pullPolicy?: string[]; executorOpts?: object }): object {
+  return {
+    name: from.name,
+    ...(from.entrypoint ? { entrypoint: from.entrypoint } : {}),
+    ...(from.pullPolicy ? { pull_policy: from.pullPolicy } : {}),
+    ...(from.executorOpts ? { executor_opts: from.executorOpts } : {}),
+  }
+}
+
+function variable(one: PlanVariable, isPublic: boolean): object {
+  return {
+    key: one.key,
+    value: one.value,
+    public: isPublic,
+    masked: one.masked ?? false,
+    file: one.file ?? false,
+    raw: one.raw ?? false,
+  }
+}

@@ -1,0 +1,76 @@
+/** Projects, and what the core needs to know of their repositories. */
+export interface Project {
+  id: number
+  groupId: number
+  path: string
+  fullPath: string
+  name: string
+  description: string
+  visibility: 'private' | 'internal' | 'public'
+  defaultBranch: string
+  configPath: string
+  timeoutS: number
+  buildsEnabled: number
+  instanceRunnersEnabled: number
+  groupRunnersEnabled: number
+  cacheIndex: number
+  createdAt: number
+  updatedAt: number
+}
+
+export interface Group {
+  id: number
+  parentId: number | null
+  path: string
+  fullPath: string
+  name: string
+  kind: 'group' | 'user'
+  ownerId: number | null
+}
+
+export interface CommitInfo {
+  sha: string
+  /** `Name <mail>`. */
+  author: string
+  authorName: string
+  authorEmail: string
+  /** ISO 8601. */
+  timestamp: string
+  message: string
+}
+
+/** A branch or tag and what it points to. Names are short: `main`, `v1`. */
+export interface ResolvedRef {
+  name: string
+  tag: boolean
+  sha: string
+}
+
+/**
+ * The repositories as the core sees them; the git room implements it. Every method rejects with `not_found` when the
+ * repository does not exist.
+ */
+export interface Repositories {
+  /** Makes an empty repository. Safe to repeat. */
+  create(project: Project): Promise<void>
+  /** A branch, a tag or a full commit id; undefined if there is none of that name. */
+  resolve(project: Project, ref: string): Promise<ResolvedRef | undefined>
+  /** A regular file's text at a commit; undefined if there is none. Symbolic links are not followed. */
+  readFile(project: Project, sha: string, path: string): Promise<string | undefined>
+  /** Every path at a commit. */
+  listFiles(project: Project, sha: string): Promise<string[]>
+  /** Paths that differ between two commits. */
+  changedPaths(project: Project, from: string, to: string): Promise<string[]>
+  commit(project: Project, sha: string): Promise<CommitInfo>
+  /** Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. */
+  pin(project: Project, pipelineId: number, sha: string): void
+  unpin(project: Project, pipelineId: number): void
+}
+
+const segment = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
+const longestPath = 255
+
+/** Whether a text can be the path of a group or project: letters, digits, `_`, `-` and `.`, not ending in `.git` or `.atom`. */
+export function isPathSegment(path: string): boolean {
+  return segment.test(path) && path.length <= longestPath && !/(\.git|\.atom|\.)$/.test(path)
+}

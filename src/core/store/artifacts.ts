@@ -1,0 +1,106 @@
+/** Rows of artifacts, and which of them a job downloads. */
+import { sql } from 'kysely'
+import type { JobPlan } from '../ci-config/plan.js'
+import type { Job } from '../job.js'
+import type { Artifact } from '../artifact.js'
+import type { Reader, Tx } from './write.js'
+
+export function findArtifact(from: Reader | Tx, jobId: number, type: string): Promise<Artifact | undefined> {
+  return from.db
+    .selectFrom('artifacts')
+    .select(columns)
+    .where('job_id', '=', jobId)
+    .where('type', '=', type)
+    .executeTakeFirst()
+}
+
+export function listArtifacts(from: Reader | Tx, jobIds: readonly number[]): Promise<Artifact[]> {
+  if (jobIds.length === 0) return Promise.resolve([])
+  return from.db.selectFrom('artifacts').select(columns).where('job_id', 'in', jobIds).orderBy('id').execute()
+}
+
+export async function insertArtifact(tx: Tx, artifact: Omit<Artifact, 'id' | 'createdAt'>): Promise<Artifact> {
+  const { id } = await tx.db
+    .insertInto('artifacts')
+    .values({
+      job_id: artifact.jobId,
+      project_id: artifact.projectId,
+      type: artifact.type,
+      format: artifact.format,
+      filename: artifact.filename,
+      size_bytes: artifact.sizeBytes,
+      sha256: artifact.sha256,
+      location: artifact.location,
+      expires_at: artifact.expiresAt,
+      created_at: tx.now,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return { ...artifact, id, createdAt: tx.now }
+}
+
+/** Artifacts past their expiry, oldest first. */
+export function listExpiredArtifacts(from: Reader | Tx, now: number, limit: number): Promise<Artifact[]> {
+  return from.db
+    .selectFrom('artifacts')
+    .select(columns)
+    .where('expires_at', '<=', now)
+    .orderBy('expires_at')
+    .limit(limit)
+    .execute()
+}
+
+export async function deleteArtifacts(tx: Tx, ids: readonly number[]): Promise<void> {
+  if (ids.length > 0) await tx.db.deleteFrom('artifacts').where('id', 'in', ids).execute()
+}
+
+/** Every location that a row names. */
+export async function listLocations(from: Reader): Promise<Set<string>> {
+  const rows = await from.db.selectFrom('artifacts').select('location').execute()
+  return new Set(rows.map((row) => row.location))
+}
+
+/**
+ * The archives that a job downloads: of the jobs it needs with `artifacts: true`, or of all jobs of earlier stages;
+ * narrowed to `dependencies` where given. Rule: gitlab app/models/ci/build_dependencies.rb.
+ */
+export async function listDownloads(
+  tx: Tx,
+  job: Job,
+  plan: JobPlan,
+): Promise<{ id: number; name: string; filename: string; sizeBytes: number }[]> {
+  const wanted = wantedNames(plan)
+  if (wanted?.length === 0 || (plan.needs === undefined && job.stagePosition === 0)) return []
+  return tx.db
+    .selectFrom('jobs')
+    .innerJoin('artifacts', (join) => join.onRef('artifacts.job_id', '=', 'jobs.id').on('artifacts.type', '=', 'archive'))
+    .select(['jobs.id', 'jobs.name', 'artifacts.filename', 'artifacts.size_bytes as sizeBytes'])
+    .where('jobs.pipeline_id', '=', job.pipelineId)
+    .where('jobs.retried', '=', 0)
+    .where('jobs.id', '<>', job.id)
+    .$if(plan.needs === undefined, (q) => q.where('jobs.stage_position', '<', job.stagePosition))
+    .$if(wanted !== undefined, (q) => q.where('jobs.name', 'in', wanted!))
+    .where(sql<boolean>`(artifacts.expires_at is null or artifacts.expires_at > ${tx.now})`)
+    .orderBy('jobs.id')
+    .execute()
+}
+
+function wantedNames(plan: JobPlan): string[] | undefined {
+  const needed = plan.needs?.filter((need) => need.artifacts).map((need) => need.job)
+  if (plan.dependencies === undefined) return needed
+  return needed === undefined ? plan.dependencies : needed.filter((name) => plan.dependencies!.includes(name))
+}
+
+const columns = [
+  'id',
+  'job_id as jobId',
+  'project_id as projectId',
+  'type',
+  'format',
+  'filename',
+  'size_bytes as sizeBytes',
+  'sha256',
+  'location',
+  'expires_at as expiresAt',
+  'created_at as createdAt',
+] as const

@@ -1,0 +1,221 @@
+/** Rows of jobs, their definitions and needs. */
+import type { JobPlan } from '../ci-config/plan.js'
+import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
+import type { JobStatus } from '../lifecycle/job-machine.js'
+import { jobColumns } from './columns.js'
+import { hotQuery } from './hot-query.js'
+import { lockPipeline } from './pipelines.js'
+import type { Reader, Tx } from './write.js'
+
+/** The job, or undefined. */
+export function findJob(from: Reader | Tx, id: number): Promise<Job | undefined> {
+  return from.first(jobById, { id })
+}
+
+/** The job; throws `not_found`. */
+export async function getJob(from: Reader | Tx, id: number): Promise<Job> {
+  const job = await findJob(from, id)
+  if (!job) throw new SignalboxError('not_found', `no job ${id}`)
+  return job
+}
+
+/**
+ * The job as it is now, with its pipeline locked until the end of the transaction: every change to a job, its leases or
+ * its pipeline's status goes through here, so that two of them never decide on the same old state.
+ */
+export async function lockJob(tx: Tx, id: number): Promise<Job | undefined> {
+  if (tx.engine === 'sqlite') return findJob(tx, id)
+  const job = await findJob(tx, id)
+  if (!job) return undefined
+  await lockPipeline(tx, job.pipelineId)
+  return findJob(tx, id)
+}
+
+/** Writes all that can change in a job. The pipeline must be locked (`lockJob`). */
+export async function saveJob(tx: Tx, job: Job): Promise<void> {
+  await tx.all(writeJob, job as unknown as Readonly<Record<MutableField | 'id', number | string | null>>)
+}
+
+export async function insertJob(tx: Tx, job: Omit<Job, 'id'>): Promise<Job> {
+  const row = await tx.first(newJob, job as unknown as Readonly<Record<keyof Omit<Job, 'id'>, number | string | null>>)
+  return { ...job, id: row!.id }
+}
+
+export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
+  const row = await tx.first(newDefinition, { body: JSON.stringify(plan) })
+  return row!.id
+}
+
+/** What a job does. */
+export async function getDefinition(from: Reader | Tx, definitionId: number): Promise<JobPlan> {
+  const row = await from.first(definitionById, { id: definitionId })
+  if (!row) throw new SignalboxError('internal', 'internal error', { cause: new Error(`no definition ${definitionId}`) })
+  return JSON.parse(row.body)
+}
+
+export interface Need {
+  name: string
+  artifacts: number
+  optional: number
+}
+
+export async function insertNeeds(tx: Tx, jobId: number, needs: readonly Need[]): Promise<void> {
+  for (const [position, need] of needs.entries()) await tx.all(newNeed, { jobId, position, ...need })
+}
+
+export function listNeeds(from: Reader | Tx, jobId: number): Promise<Need[]> {
+  return from.all(needsOfJob, { jobId })
+}
+
+/** What processing looks at in a pipeline's current jobs, in stage order. */
+export interface CurrentJob {
+  id: number
+  name: string
+  status: JobStatus
+  allowFailure: number
+  stageId: number
+  stagePosition: number
+  scheduling: 'stage' | 'dag'
+  runWhen: string
+  enqueueAtOnce: number
+}
+
+export function listCurrentJobs(from: Reader | Tx, pipelineId: number): Promise<CurrentJob[]> {
+  return from.all(currentJobs, { pipelineId })
+}
+
+/** The needs of every current job of a pipeline that is ordered by them. */
+export function listPipelineNeeds(tx: Tx, pipelineId: number): Promise<(Need & { jobId: number })[]> {
+  return tx.all(pipelineNeeds, { pipelineId })
+}
+
+/** How often the job has been tried before in this pipeline, under its name. */
+export async function countRetries(tx: Tx, pipelineId: number, name: string): Promise<number> {
+  const row = await tx.db
+    .selectFrom('jobs')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('pipeline_id', '=', pipelineId)
+    .where('name', '=', name)
+    .where('retried', '=', 1)
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+const mutable = {
+  status: 'status',
+  allowFailure: 'allow_failure',
+  retried: 'retried',
+  laneId: 'lane_id',
+  inQueue: 'in_queue',
+  fence: 'fence',
+  voidOffers: 'void_offers',
+  runnerId: 'runner_id',
+  managerId: 'manager_id',
+  userId: 'user_id',
+  timeoutS: 'timeout_s',
+  timeoutSource: 'timeout_source',
+  exitCode: 'exit_code',
+  failureReason: 'failure_reason',
+  failureClass: 'failure_class',
+  failureMessage: 'failure_message',
+  tokenIssuedAt: 'token_issued_at',
+  tokenExpiresAt: 'token_expires_at',
+  updatedAt: 'updated_at',
+  queuedAt: 'queued_at',
+  scheduledAt: 'scheduled_at',
+  startedAt: 'started_at',
+  finishedAt: 'finished_at',
+  erasedAt: 'erased_at',
+} as const satisfies Partial<Record<keyof Job, string>>
+
+type MutableField = keyof typeof mutable
+
+const fixed = {
+  pipelineId: 'pipeline_id',
+  projectId: 'project_id',
+  stageId: 'stage_id',
+  stagePosition: 'stage_position',
+  definitionId: 'definition_id',
+  name: 'name',
+  kind: 'kind',
+  runWhen: 'run_when',
+  scheduling: 'scheduling',
+  retryOf: 'retry_of',
+  enqueueAtOnce: 'enqueue_at_once',
+  priority: 'priority',
+  createdAt: 'created_at',
+} as const satisfies Partial<Record<keyof Job, string>>
+
+/** Column → placeholder, for each field of a table of fields. */
+function placeholders(fields: Record<string, string>, p: (name: never) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([field, column]) => [column, p(field as never)]))
+}
+
+const jobById = hotQuery<Job, 'id'>((db, p) => db.selectFrom('jobs').select(jobColumns).where('id', '=', p('id')))
+
+const writeJob = hotQuery<never, MutableField | 'id'>((db, p) =>
+  db.updateTable('jobs').set(placeholders(mutable, p)).where('id', '=', p('id')),
+)
+
+const newJob = hotQuery<{ id: number }, keyof Omit<Job, 'id'>>((db, p) =>
+  db
+    .insertInto('jobs')
+    .values(placeholders({ ...fixed, ...mutable }, p) as never)
+    .returning('id'),
+)
+
+const newDefinition = hotQuery<{ id: number }, 'body'>((db, p) =>
+  db.insertInto('job_definitions').values({ body: p('body') }).returning('id'),
+)
+
+const definitionById = hotQuery<{ body: string }, 'id'>((db, p) =>
+  db.selectFrom('job_definitions').select('body').where('id', '=', p('id')),
+)
+
+const newNeed = hotQuery<never, 'jobId' | 'position' | 'name' | 'artifacts' | 'optional'>((db, p) =>
+  db.insertInto('job_needs').values({
+    job_id: p('jobId'),
+    position: p('position'),
+    name: p('name'),
+    artifacts: p('artifacts'),
+    optional: p('optional'),
+  }),
+)
+
+const needsOfJob = hotQuery<Need, 'jobId'>((db, p) =>
+  db
+    .selectFrom('job_needs')
+    .select(['name', 'artifacts', 'optional'])
+    .where('job_id', '=', p('jobId'))
+    .orderBy('position'),
+)
+
+const currentJobs = hotQuery<CurrentJob, 'pipelineId'>((db, p) =>
+  db
+    .selectFrom('jobs')
+    .select([
+      'id',
+      'name',
+      'status',
+      'allow_failure as allowFailure',
+      'stage_id as stageId',
+      'stage_position as stagePosition',
+      'scheduling',
+      'run_when as runWhen',
+      'enqueue_at_once as enqueueAtOnce',
+    ])
+    .where('pipeline_id', '=', p('pipelineId'))
+    .where('retried', '=', 0)
+    .orderBy('stage_position')
+    .orderBy('id'),
+)
+
+const pipelineNeeds = hotQuery<Need & { jobId: number }, 'pipelineId'>((db, p) =>
+  db
+    .selectFrom('job_needs')
+    .innerJoin('jobs', 'jobs.id', 'job_needs.job_id')
+    .select(['job_needs.job_id as jobId', 'job_needs.name', 'job_needs.artifacts', 'job_needs.optional'])
+    .where('jobs.pipeline_id', '=', p('pipelineId'))
+    .where('jobs.retried', '=', 0),
+)

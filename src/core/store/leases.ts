@@ -1,0 +1,227 @@
+/** Rows of leases: the only truth about who owns a job. */
+import { sql } from 'kysely'
+import type { Lease } from '../lease.js'
+import { leaseColumns } from './columns.js'
+import { hotQuery } from './hot-query.js'
+import type { Reader, Tx } from './write.js'
+
+// Statuses are written as literals wherever a partial index is to serve the query: SQLite does not match it otherwise.
+const isOpen = sql<boolean>`status in ('offered', 'held')`
+
+export type NewLease = Omit<
+  Lease,
+  'id' | 'acceptedAt' | 'endedAt' | 'endReason' | 'cancelRevision' | 'cancelMode' | 'cancelAcked' | 'report' | 'reportAt' | 'written'
+>
+
+/** Inserts an open lease. The unique index on open leases refuses a second one for the job. */
+export async function insertLease(tx: Tx, lease: NewLease): Promise<number> {
+  const row = await tx.first(newLease, lease)
+  return row!.id
+}
+
+export function findLease(from: Reader | Tx, jobId: number, fence: number): Promise<Lease | undefined> {
+  return from.first(leaseByFence, { jobId, fence })
+}
+
+/** The lease of the job that is offered or held, if one is. */
+export function findOpenLease(from: Reader | Tx, jobId: number): Promise<Lease | undefined> {
+  return from.first(openLeaseOfJob, { jobId })
+}
+
+/** offered → held. */
+export async function holdLease(tx: Tx, id: number, expiresAt: number): Promise<void> {
+  await tx.all(acceptedLease, { id, now: tx.now, expiresAt })
+}
+
+/** Ends an open lease. `excludedUntil`: until then its manager is passed over for the job. */
+export async function endLease(
+  tx: Tx,
+  id: number,
+  end: { status: 'released' | 'refused' | 'expired'; reason: string; excludedUntil?: number },
+): Promise<void> {
+  await tx.all(endedLease, { id, status: end.status, reason: end.reason, excludedUntil: end.excludedUntil ?? null, now: tx.now })
+}
+
+/** Notes that the runner has written under the lease, and moves its end: every write is a contact. */
+export async function touchLeaseOf(tx: Tx, id: number, expiresAt: number | null): Promise<void> {
+  await tx.all(touchedLease, { id, expiresAt })
+}
+
+export async function moveAcceptBy(tx: Tx, id: number, acceptBy: number): Promise<void> {
+  await tx.all(movedLease, { id, acceptBy })
+}
+
+/** Keeps a final report: applied with the lease's end, or waiting for the log bytes that it counts. */
+export async function saveReport(tx: Tx, id: number, report: string, reportAt: number): Promise<void> {
+  await tx.all(reportedLease, { id, report, reportAt })
+}
+
+/** Sets a lease's desired state: canceled, gently or by force. */
+export async function saveCancel(tx: Tx, id: number, revision: number, mode: 'graceful' | 'force'): Promise<void> {
+  await tx.all(canceledLease, { id, revision, mode })
+}
+
+/**
+ * Gives held leases of a manager a full term from now: one statement for all of them. Gives those that were renewed; the
+ * others are not open, or not this manager's.
+ */
+export function renewLeases(
+  tx: Tx,
+  managerId: number,
+  leases: readonly { jobId: number; fence: number }[],
+): Promise<{ jobId: number; fence: number; expiresAt: number }[]> {
+  const jobs = JSON.stringify(leases.map((lease) => lease.jobId))
+  return tx.all(renewedLeases, { managerId, jobs, now: tx.now })
+}
+
+/** Gives every open lease a full fresh term: after a start, since nobody could renew while we were away. */
+export async function refreshOpenLeases(tx: Tx, acceptWithin: { stream: number; other: number }): Promise<void> {
+  await sql`update leases set expires_at = ${tx.now} + term_ms where status = 'held'`.execute(tx.db)
+  await sql`
+    update leases set accept_by = ${tx.now} +
+      case when door in ('grpc', 'websocket') then cast(${acceptWithin.stream} as integer)
+      else cast(${acceptWithin.other} as integer) end
+    where status = 'offered'`.execute(tx.db)
+  await sql`update leases set report_at = ${tx.now} where status = 'held' and report is not null`.execute(tx.db)
+}
+
+/** Open leases whose term is over. */
+export function listOverdueLeases(from: Reader | Tx, now: number, limit: number): Promise<Lease[]> {
+  return from.db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where(sql<boolean>`((status = 'offered' and accept_by <= ${now}) or (status = 'held' and expires_at <= ${now}))`)
+    .orderBy('id')
+    .limit(limit)
+    .execute() as Promise<Lease[]>
+}
+
+/** Held leases whose final report has waited for log bytes since before `reportedBefore`. */
+export function listWaitingReports(from: Reader | Tx, reportedBefore: number): Promise<Lease[]> {
+  return from.db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where(sql<boolean>`status = 'held' and report is not null`)
+    .where('report_at', '<=', reportedBefore)
+    .execute() as Promise<Lease[]>
+}
+
+/** Open leases of a manager: what it should be running. */
+export function listOpenLeases(from: Reader | Tx, managerId: number): Promise<Lease[]> {
+  return from.all(openLeasesOfManager, { managerId })
+}
+
+/** The lease that the same logical request was given before, while nothing has been written under it. */
+export function findRepeatedRequest(from: Reader | Tx, runnerId: number, requestId: string): Promise<Lease | undefined> {
+  return from.first(leaseByRequest, { runnerId, requestId })
+}
+
+const newLease = hotQuery<{ id: number }, keyof NewLease>((db, p) =>
+  db
+    .insertInto('leases')
+    .values({
+      job_id: p('jobId'),
+      fence: p('fence'),
+      project_id: p('projectId'),
+      runner_id: p('runnerId'),
+      manager_id: p('managerId'),
+      instance_runner: p('instanceRunner'),
+      node: p('node'),
+      door: p('door'),
+      request_id: p('requestId'),
+      status: p('status'),
+      term_ms: p('termMs'),
+      written: 0,
+      offered_at: p('offeredAt'),
+      accept_by: p('acceptBy'),
+      expires_at: p('expiresAt'),
+      cancel_revision: 0,
+      cancel_acked: 0,
+    })
+    .returning('id'),
+)
+
+const leaseByFence = hotQuery<Lease, 'jobId' | 'fence'>((db, p) =>
+  db.selectFrom('leases').select(leaseColumns).where('job_id', '=', p('jobId')).where('fence', '=', p('fence')),
+)
+
+const openLeaseOfJob = hotQuery<Lease, 'jobId'>((db, p) =>
+  db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where('job_id', '=', p('jobId'))
+    .where(isOpen),
+)
+
+const acceptedLease = hotQuery<never, 'id' | 'now' | 'expiresAt'>((db, p) =>
+  db
+    .updateTable('leases')
+    .set({ status: 'held', accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null })
+    .where('id', '=', p('id')),
+)
+
+const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' | 'now'>((db, p) =>
+  db
+    .updateTable('leases')
+    .set({
+      status: p('status'),
+      end_reason: p('reason'),
+      ended_at: p('now'),
+      excluded_until: p('excludedUntil'),
+    })
+    .where('id', '=', p('id')),
+)
+
+const touchedLease = hotQuery<never, 'id' | 'expiresAt'>((db, p) =>
+  db
+    .updateTable('leases')
+    .set((e) => ({ written: 1, expires_at: e.fn.coalesce(p('expiresAt'), 'expires_at') as never }))
+    .where('id', '=', p('id')),
+)
+
+const movedLease = hotQuery<never, 'id' | 'acceptBy'>((db, p) =>
+  db.updateTable('leases').set({ accept_by: p('acceptBy') }).where('id', '=', p('id')),
+)
+
+const reportedLease = hotQuery<never, 'id' | 'report' | 'reportAt'>((db, p) =>
+  db.updateTable('leases').set({ report: p('report'), report_at: p('reportAt') }).where('id', '=', p('id')),
+)
+
+const canceledLease = hotQuery<never, 'id' | 'revision' | 'mode'>((db, p) =>
+  db.updateTable('leases').set({ cancel_revision: p('revision'), cancel_mode: p('mode') }).where('id', '=', p('id')),
+)
+
+const renewedLeases = hotQuery<{ jobId: number; fence: number; expiresAt: number }, 'managerId' | 'jobs' | 'now'>(
+  (db, p, engine) => ({
+    compile: () =>
+      sql`
+        update leases set expires_at = cast(${p('now')} as bigint) + term_ms
+        where manager_id = ${p('managerId')} and status = 'held' and job_id in ${
+          engine === 'postgres'
+            ? sql`(select value::bigint from json_array_elements_text(${p('jobs')}::json) as value)`
+            : sql`(select value from json_each(${p('jobs')}))`
+        }
+        returning job_id as "jobId", fence, expires_at as "expiresAt"`.compile(db),
+  }),
+)
+
+const openLeasesOfManager = hotQuery<Lease, 'managerId'>((db, p) =>
+  db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where('manager_id', '=', p('managerId'))
+    .where(isOpen)
+    .orderBy('id'),
+)
+
+const leaseByRequest = hotQuery<Lease, 'runnerId' | 'requestId'>((db, p) =>
+  db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where('runner_id', '=', p('runnerId'))
+    .where('request_id', '=', p('requestId'))
+    .where(isOpen)
+    .where('written', '=', 0)
+    .orderBy('id', 'desc')
+    .limit(1),
+)

@@ -1,0 +1,138 @@
+/** Rows of pipelines and stages. */
+import { SignalboxError } from '../errors.js'
+import type { JobStatus } from '../lifecycle/job-machine.js'
+import type { Pipeline, Stage } from '../pipeline.js'
+import { pipelineColumns } from './columns.js'
+import { hotQuery } from './hot-query.js'
+import type { Reader, Tx } from './write.js'
+
+export function findPipeline(from: Reader | Tx, id: number): Promise<Pipeline | undefined> {
+  return from.first(pipelineById, { id })
+}
+
+/** The pipeline; throws `not_found`. */
+export async function getPipeline(from: Reader | Tx, id: number): Promise<Pipeline> {
+  const pipeline = await findPipeline(from, id)
+  if (!pipeline) throw new SignalboxError('not_found', `no pipeline ${id}`)
+  return pipeline
+}
+
+/** Holds the pipeline until the end of the transaction: whoever folds over its jobs or changes one comes after us. */
+export async function lockPipeline(tx: Tx, id: number): Promise<void> {
+  if (tx.engine === 'postgres') await tx.all(holdPipeline, { id })
+}
+
+export type NewPipeline = Omit<
+  Pipeline,
+  'id' | 'autoCanceledBy' | 'createdAt' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
+> & { variables: Uint8Array }
+
+export async function insertPipeline(tx: Tx, pipeline: NewPipeline): Promise<Pipeline> {
+  const row = await tx.first(newPipeline, { ...pipeline, now: tx.now })
+  return getPipeline(tx, row!.id)
+}
+
+export async function insertStage(tx: Tx, stage: { pipelineId: number; name: string; position: number }): Promise<number> {
+  const row = await tx.first(newStage, stage)
+  return row!.id
+}
+
+/** Writes what processing can change in a pipeline. */
+export async function savePipeline(tx: Tx, pipeline: Pipeline): Promise<void> {
+  const { id, status, updatedAt, startedAt, finishedAt, durationMs, autoCanceledBy } = pipeline
+  await tx.all(writePipeline, { id, status, updatedAt, startedAt, finishedAt, durationMs, autoCanceledBy })
+}
+
+export function listStages(from: Reader | Tx, pipelineId: number): Promise<Stage[]> {
+  return from.all(stagesOfPipeline, { pipelineId })
+}
+
+export async function saveStageStatus(tx: Tx, id: number, status: JobStatus): Promise<void> {
+  await tx.all(writeStage, { id, status })
+}
+
+/** When each current job that has run ran, for the pipeline's duration. */
+export async function runIntervals(
+  tx: Tx,
+  pipelineId: number,
+): Promise<{ startedAt: number; finishedAt: number | null }[]> {
+  return tx.all(intervals, { pipelineId })
+}
+
+const pipelineById = hotQuery<Pipeline, 'id'>((db, p) =>
+  db.selectFrom('pipelines').select(pipelineColumns).where('id', '=', p('id')),
+)
+
+const holdPipeline = hotQuery<{ id: number }, 'id'>((db, p) =>
+  db.selectFrom('pipelines').select('id').where('id', '=', p('id')).forUpdate(),
+)
+
+const writePipeline = hotQuery<
+  never,
+  'id' | 'status' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs' | 'autoCanceledBy'
+>((db, p) =>
+  db
+    .updateTable('pipelines')
+    .set({
+      status: p('status'),
+      updated_at: p('updatedAt'),
+      started_at: p('startedAt'),
+      finished_at: p('finishedAt'),
+      duration_ms: p('durationMs'),
+      auto_canceled_by: p('autoCanceledBy'),
+    })
+    .where('id', '=', p('id')),
+)
+
+const stagesOfPipeline = hotQuery<Stage, 'pipelineId'>((db, p) =>
+  db
+    .selectFrom('stages')
+    .select(['id', 'pipeline_id as pipelineId', 'name', 'position', 'status'])
+    .where('pipeline_id', '=', p('pipelineId'))
+    .orderBy('position'),
+)
+
+const writeStage = hotQuery<never, 'id' | 'status'>((db, p) =>
+  db.updateTable('stages').set({ status: p('status') }).where('id', '=', p('id')),
+)
+
+const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pipelineId'>((db, p) =>
+  db
+    .selectFrom('jobs')
+    .select(['started_at as startedAt', 'finished_at as finishedAt'])
+    .where('pipeline_id', '=', p('pipelineId'))
+    .where('retried', '=', 0)
+    .where('started_at', 'is not', null),
+)
+
+const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'now'>((db, p) =>
+  db
+    .insertInto('pipelines')
+    .values({
+      project_id: p('projectId'),
+      iid: p('iid'),
+      ref: p('ref'),
+      tag: p('tag'),
+      protected: p('protected'),
+      sha: p('sha'),
+      before_sha: p('beforeSha'),
+      source: p('source'),
+      status: p('status'),
+      user_id: p('userId'),
+      name: p('name'),
+      yaml_errors: p('yamlErrors'),
+      variables: p('variables'),
+      on_new_commit: p('onNewCommit'),
+      on_job_failure: p('onJobFailure'),
+      created_at: p('now'),
+      updated_at: p('now'),
+    })
+    .returning('id'),
+)
+
+const newStage = hotQuery<{ id: number }, 'pipelineId' | 'name' | 'position'>((db, p) =>
+  db
+    .insertInto('stages')
+    .values({ pipeline_id: p('pipelineId'), name: p('name'), position: p('position'), status: 'created' })
+    .returning('id'),
+)

@@ -1,0 +1,180 @@
+/** Rows of groups and projects. */
+import { sql } from 'kysely'
+import { SignalboxError } from '../errors.js'
+import type { Group, Project } from '../project.js'
+import type { ProjectFacts } from '../scheduler/match.js'
+import { projectColumns } from './columns.js'
+import { hotQuery } from './hot-query.js'
+import type { Reader, Tx } from './write.js'
+
+export function findProject(from: Reader | Tx, id: number): Promise<Project | undefined> {
+  return from.first(projectById, { id })
+}
+
+/** By `group/name`, whatever its case. */
+export function findProjectByPath(from: Reader | Tx, fullPath: string): Promise<Project | undefined> {
+  return from.first(projectByPath, { path: fullPath.toLowerCase() })
+}
+
+/** The project; throws `not_found`. */
+export async function getProject(from: Reader | Tx, id: number): Promise<Project> {
+  const project = await findProject(from, id)
+  if (!project) throw new SignalboxError('not_found', `no project ${id}`)
+  return project
+}
+
+export function listProjects(
+  from: Reader,
+  page: { limit: number; offset: number },
+  search?: string,
+): Promise<Project[]> {
+  return from.db
+    .selectFrom('projects')
+    .select(projectColumns)
+    .$if(search !== undefined, (q) => q.where(sql<boolean>`lower(full_path) like ${`%${search?.toLowerCase()}%`}`))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countProjects(from: Reader): Promise<number> {
+  const row = await from.db
+    .selectFrom('projects')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+/** Inserts a project and gives it; throws `conflict` if the path is taken. */
+export async function insertProject(
+  tx: Tx,
+  project: { groupId: number; path: string; fullPath: string; name: string } & Partial<Project>,
+): Promise<Project> {
+  if (await findProjectByPath(tx, project.fullPath)) {
+    throw new SignalboxError('conflict', `${project.fullPath} has already been taken`)
+  }
+  const { id } = await tx.db
+    .insertInto('projects')
+    .values({
+      group_id: project.groupId,
+      path: project.path,
+      full_path: project.fullPath,
+      name: project.name,
+      description: project.description ?? '',
+      visibility: project.visibility ?? 'private',
+      default_branch: project.defaultBranch ?? 'main',
+      config_path: project.configPath ?? '.gitlab-ci.yml',
+      timeout_s: project.timeoutS ?? 3600,
+      builds_enabled: 1,
+      instance_runners_enabled: 1,
+      group_runners_enabled: 1,
+      cache_index: 0,
+      last_pipeline_iid: 0,
+      instance_jobs: 0,
+      created_at: tx.now,
+      updated_at: tx.now,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return getProject(tx, id)
+}
+
+export async function findGroupByPath(from: Reader | Tx, fullPath: string): Promise<Group | undefined> {
+  return from.db
+    .selectFrom('groups')
+    .select(groupColumns)
+    .where(sql<boolean>`lower(full_path) = ${fullPath.toLowerCase()}`)
+    .executeTakeFirst()
+}
+
+export async function findGroup(from: Reader | Tx, id: number): Promise<Group | undefined> {
+  return from.db.selectFrom('groups').select(groupColumns).where('id', '=', id).executeTakeFirst()
+}
+
+export async function insertGroup(
+  tx: Tx,
+  group: { path: string; fullPath: string; parentId: number | null; kind: 'group' | 'user'; ownerId: number | null },
+): Promise<Group> {
+  const { id } = await tx.db
+    .insertInto('groups')
+    .values({
+      parent_id: group.parentId,
+      path: group.path,
+      full_path: group.fullPath,
+      name: group.path,
+      kind: group.kind,
+      owner_id: group.ownerId,
+      created_at: tx.now,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return { ...group, id, name: group.path }
+}
+
+/** The next pipeline number of the project. */
+export async function takePipelineIid(tx: Tx, projectId: number): Promise<number> {
+  const row = await tx.first(nextIid, { projectId })
+  if (!row) throw new SignalboxError('not_found', `no project ${projectId}`)
+  return row.iid
+}
+
+/** What the matcher looks at in a project. */
+export async function projectFacts(from: Reader | Tx, projectId: number): Promise<ProjectFacts | undefined> {
+  const rows = await from.all(factsOfProject, { projectId })
+  const first = rows[0]
+  return (
+    first && {
+      id: projectId,
+      groupIds: rows.map((row) => row.groupId),
+      buildsEnabled: first.buildsEnabled === 1,
+      instanceRunnersEnabled: first.instanceRunnersEnabled === 1,
+      groupRunnersEnabled: first.groupRunnersEnabled === 1,
+    }
+  )
+}
+
+const groupColumns = [
+  'groups.id',
+  'groups.parent_id as parentId',
+  'groups.path',
+  'groups.full_path as fullPath',
+  'groups.name',
+  'groups.kind',
+  'groups.owner_id as ownerId',
+] as const
+
+const projectById = hotQuery<Project, 'id'>((db, p) =>
+  db.selectFrom('projects').select(projectColumns).where('id', '=', p('id')),
+)
+
+const projectByPath = hotQuery<Project, 'path'>((db, p) =>
+  db
+    .selectFrom('projects')
+    .select(projectColumns)
+    .where(sql<boolean>`lower(full_path) = ${p('path')}`),
+)
+
+const nextIid = hotQuery<{ iid: number }, 'projectId'>((db, p) =>
+  db
+    .updateTable('projects')
+    .set((e) => ({ last_pipeline_iid: e('last_pipeline_iid', '+', 1) }))
+    .where('id', '=', p('projectId'))
+    .returning('last_pipeline_iid as iid'),
+)
+
+const factsOfProject = hotQuery<
+  { groupId: number; buildsEnabled: number; instanceRunnersEnabled: number; groupRunnersEnabled: number },
+  'projectId'
+>((db, p) => ({
+  compile: () =>
+    sql`
+      with recursive above (id, parent_id) as (
+        select groups.id, groups.parent_id from groups join projects on projects.group_id = groups.id
+        where projects.id = ${p('projectId')}
+        union select groups.id, groups.parent_id from groups join above on groups.id = above.parent_id
+      )
+      select above.id as "groupId", builds_enabled as "buildsEnabled",
+        instance_runners_enabled as "instanceRunnersEnabled", group_runners_enabled as "groupRunnersEnabled"
+      from above, projects where projects.id = ${p('projectId')}`.compile(db),
+}))

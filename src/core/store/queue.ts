@@ -1,0 +1,322 @@
+/**
+ * The queue: pending jobs without an open lease, found through lanes. A lane is a project and a demand; its row keeps the
+ * head of the lane, so a claim looks at lanes and never at jobs. `raiseHead` and `lowerHead` keep the heads true in the
+ * transaction that puts a job in or takes it out.
+ */
+import { sql } from 'kysely'
+import type { Demand, RunnerFacts } from '../scheduler/match.js'
+import { bestHead, type LaneHead } from '../scheduler/order.js'
+import { hotQuery } from './hot-query.js'
+import type { Engine, Reader, Tx } from './write.js'
+
+/** Demands known to this process: they are never changed or deleted. */
+export class DemandCache {
+  readonly #ids = new Map<string, number>()
+  readonly #demands = new Map<number, Demand>()
+
+  get size(): number {
+    return this.#demands.size
+  }
+
+  entries(): IterableIterator<[number, Demand]> {
+    return this.#demands.entries()
+  }
+
+  get(id: number): Demand | undefined {
+    return this.#demands.get(id)
+  }
+
+  idOf(key: string): number | undefined {
+    return this.#ids.get(key)
+  }
+
+  add(id: number, key: string, demand: Demand): void {
+    this.#ids.set(key, id)
+    this.#demands.set(id, demand)
+  }
+
+  /** Reads the demands that this process has not seen: all of them at start, those of other nodes later. */
+  async refresh(read: Reader): Promise<void> {
+    const rows = await read.all(demandsAfter, { id: Math.max(0, ...this.#demands.keys()) })
+    for (const row of rows) {
+      this.add(row.id, row.key, {
+        tags: JSON.parse(row.tags),
+        protected: row.protected === 1,
+        features: JSON.parse(row.features),
+      })
+    }
+  }
+}
+
+/** The id of a demand, made if it is new. */
+export async function demandId(tx: Tx, cache: DemandCache, demand: Demand): Promise<number> {
+  const tags = JSON.stringify(demand.tags)
+  const features = JSON.stringify(demand.features)
+  const key = `${demand.protected ? 'p' : '-'}${features}${tags}`
+  const known = cache.idOf(key)
+  if (known !== undefined) return known
+  const row = { key, tags, protected: demand.protected ? 1 : 0, features }
+  await tx.db.insertInto('demands').values(row).onConflict((c) => c.column('key').doNothing()).execute()
+  const { id } = await tx.db.selectFrom('demands').select('id').where('key', '=', key).executeTakeFirstOrThrow()
+  tx.afterCommit(() => cache.add(id, key, demand))
+  return id
+}
+
+/** The lane of a project and a demand, made if it is not there. */
+export async function laneId(tx: Tx, projectId: number, demand: number): Promise<number> {
+  const row = await tx.first(touchLane, { projectId, demandId: demand, now: tx.now })
+  return row!.id
+}
+
+/** Makes a job that has entered its lane the lane's head, if it is to be taken before the present one. */
+export async function raiseHead(tx: Tx, job: { id: number; laneId: number; priority: number }): Promise<void> {
+  await tx.all(raisedHead, { laneId: job.laneId, jobId: job.id, priority: job.priority })
+}
+
+/** Looks for the lane's next head, if the job that has left it was the head. The job's row must say so already. */
+export async function lowerHead(tx: Tx, job: { id: number; laneId: number }): Promise<void> {
+  await tx.all(nextHead, { laneId: job.laneId, jobId: job.id })
+}
+
+/** Counts a job of the project that an instance runner has been given (+1) or is done with (-1). */
+export async function countInstanceJob(tx: Tx, projectId: number, by: 1 | -1): Promise<void> {
+  await tx.all(countOnProject, { projectId, by })
+  await tx.all(countOnLanes, { projectId, by })
+}
+
+/** Who asks, as far as finding a job goes. */
+export interface Seeker {
+  facts: RunnerFacts
+  managerId: number
+  /** Ids of the demands that it can meet. */
+  demandIds: readonly number[]
+}
+
+/**
+ * The job that the seeker should get now, by its lane's head; undefined when there is none. Jobs whose offers to this
+ * manager came to nothing lately are passed over.
+ */
+export async function findCandidate(from: Reader | Tx, seeker: Seeker, now: number): Promise<LaneHead | undefined> {
+  if (seeker.demandIds.length === 0) return undefined
+  const excluded = await from.all(excludedJobs, { managerId: seeker.managerId, now })
+  if (excluded.length > 0) return findBeyond(from, seeker, excluded.map((row) => row.jobId))
+  return bestHead(seeker.facts.type, await headsFor(from, seeker))
+}
+
+/** Whether any job at all is in the queue. */
+export async function queueIsEmpty(from: Reader): Promise<boolean> {
+  return (await from.first(anyHead, {})) === undefined
+}
+
+/** Every lane that has a job waiting, for the sweep that heals lost wake-ups. */
+export async function waitingLanes(
+  from: Reader,
+): Promise<{ laneId: number; projectId: number; demandId: number; jobId: number; queuedAt: number }[]> {
+  return from.all(lanesWithHeads, {})
+}
+
+/** Removes lanes that have been empty for a while. Gives their number. */
+export async function removeIdleLanes(tx: Tx, touchedBefore: number): Promise<number> {
+  const rows = await tx.db
+    .deleteFrom('lanes')
+    .where('head_job_id', 'is', null)
+    .where('touched_at', '<', touchedBefore)
+    .where(sql<boolean>`not exists (select 1 from jobs where lane_id = lanes.id and in_queue = 1)`)
+    .returning('id')
+    .execute()
+  return rows.length
+}
+
+/** Sets the lanes' share anew after a project's runner settings have changed. */
+export async function refreshShares(tx: Tx, projectId: number): Promise<void> {
+  await sql`
+    update lanes set instance_share = (
+      select case when builds_enabled = 1 and instance_runners_enabled = 1 then instance_jobs end
+      from projects where projects.id = ${projectId}
+    ) where project_id = ${projectId}`.execute(tx.db)
+}
+
+async function headsFor(from: Reader | Tx, seeker: Seeker): Promise<LaneHead[]> {
+  const { facts, demandIds } = seeker
+  const demands = JSON.stringify(demandIds)
+  switch (facts.type) {
+    case 'instance':
+      return instanceHeads(from, demandIds)
+    case 'project':
+      return from.all(projectHeads, { projects: JSON.stringify([...facts.projectIds]), demands })
+    case 'group':
+      return from.all(groupHeads, { groups: JSON.stringify([...facts.groupIds]), demands })
+  }
+}
+
+/** One seek a demand: the index gives each demand's best lane as its first entry. */
+async function instanceHeads(from: Reader | Tx, demandIds: readonly number[]): Promise<LaneHead[]> {
+  const heads: LaneHead[] = []
+  for (let i = 0; i < demandIds.length; i += probesAtOnce) {
+    const some = demandIds.slice(i, i + probesAtOnce)
+    const params = Object.fromEntries(some.map((id, at) => [`d${at}`, id]))
+    heads.push(...(await from.all(instanceProbes(some.length), params)))
+  }
+  return heads
+}
+
+const probesAtOnce = 16
+const probeQueries = new Map<number, ReturnType<typeof hotQuery<LaneHead, string>>>()
+
+function instanceProbes(count: number) {
+  let query = probeQueries.get(count)
+  if (!query) {
+    query = hotQuery<LaneHead, string>((db, p) => ({
+      compile: () => {
+        const probe = (at: number) => sql`
+          select * from (
+            select id as "laneId", head_job_id as "jobId", head_priority as "priority", instance_share as "share"
+            from lanes
+            where demand_id = ${p(`d${at}`)} and head_job_id is not null and instance_share is not null
+            order by demand_id, instance_share, head_priority desc, head_job_id
+            limit 1
+          ) as probe${sql.raw(String(at))}`
+        return sql`${sql.join(Array.from({ length: count }, (_, at) => probe(at)), sql` union all `)}`.compile(db)
+      },
+    }))
+    probeQueries.set(count, query)
+  }
+  return query
+}
+
+/** The slow way, while offers to this manager have come to nothing: the best job of each lane that is not one of those. */
+async function findBeyond(from: Reader | Tx, seeker: Seeker, excluded: number[]): Promise<LaneHead | undefined> {
+  const lanes = await lanesInScope(from, seeker)
+  const heads: LaneHead[] = []
+  for (const lane of lanes) {
+    const row = await from.db
+      .selectFrom('jobs')
+      .select(['id as jobId', 'priority'])
+      .where('lane_id', '=', lane.laneId)
+      .where(sql<boolean>`in_queue = 1`)
+      .where('id', 'not in', excluded)
+      .orderBy('priority', 'desc')
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst()
+    if (row) heads.push({ ...lane, ...row })
+  }
+  return bestHead(seeker.facts.type, heads)
+}
+
+async function lanesInScope(from: Reader | Tx, seeker: Seeker): Promise<{ laneId: number; share: number }[]> {
+  if (seeker.facts.type !== 'instance') return headsFor(from, seeker)
+  const rows = await from.db
+    .selectFrom('lanes')
+    .select(['id as laneId', 'instance_share as share'])
+    .where('demand_id', 'in', [...seeker.demandIds])
+    .where('head_job_id', 'is not', null)
+    .where('instance_share', 'is not', null)
+    .execute()
+  return rows.map((row) => ({ laneId: row.laneId, share: row.share ?? 0 }))
+}
+
+const listOf = (engine: Engine, param: unknown) =>
+  engine === 'postgres'
+    ? sql`(select value::bigint from json_array_elements_text(${param}::json) as value)`
+    : sql`(select value from json_each(${param}))`
+
+const projectHeads = hotQuery<LaneHead, 'projects' | 'demands'>((db, p, engine) => ({
+  compile: () =>
+    sql`
+      select lanes.id as "laneId", head_job_id as "jobId", head_priority as "priority", 0 as "share"
+      from lanes join projects on projects.id = lanes.project_id
+      where lanes.project_id in ${listOf(engine, p('projects'))} and demand_id in ${listOf(engine, p('demands'))}
+        and head_job_id is not null and builds_enabled = 1
+      order by head_priority desc, head_job_id limit 1`.compile(db),
+}))
+
+const groupHeads = hotQuery<LaneHead, 'groups' | 'demands'>((db, p, engine) => ({
+  compile: () =>
+    sql`
+      with recursive below (id) as (
+        select id from groups where id in ${listOf(engine, p('groups'))}
+        union select groups.id from groups join below on groups.parent_id = below.id
+      )
+      select lanes.id as "laneId", head_job_id as "jobId", head_priority as "priority", 0 as "share"
+      from projects join lanes on lanes.project_id = projects.id
+      where projects.group_id in (select id from below) and demand_id in ${listOf(engine, p('demands'))}
+        and head_job_id is not null and builds_enabled = 1 and group_runners_enabled = 1
+      order by head_priority desc, head_job_id limit 1`.compile(db),
+}))
+
+const demandsAfter = hotQuery<{ id: number; key: string; tags: string; protected: number; features: string }, 'id'>(
+  (db, p) => db.selectFrom('demands').selectAll().where('id', '>', p('id')).orderBy('id'),
+)
+
+const touchLane = hotQuery<{ id: number }, 'projectId' | 'demandId' | 'now'>((db, p) => ({
+  compile: () =>
+    sql`
+      insert into lanes (project_id, demand_id, instance_share, head_priority, head_job_id, touched_at)
+      select id, cast(${p('demandId')} as bigint), case when builds_enabled = 1 and instance_runners_enabled = 1 then instance_jobs end,
+        null, null, cast(${p('now')} as bigint)
+      from projects where id = ${p('projectId')}
+      on conflict (project_id, demand_id) do update set touched_at = excluded.touched_at
+      returning id`.compile(db),
+}))
+
+const raisedHead = hotQuery<never, 'laneId' | 'jobId' | 'priority'>((db, p) => ({
+  compile: () =>
+    sql`
+      update lanes set head_job_id = ${p('jobId')}, head_priority = ${p('priority')}
+      where id = ${p('laneId')} and (
+        head_job_id is null or head_priority < ${p('priority')}
+        or (head_priority = ${p('priority')} and head_job_id > ${p('jobId')})
+      )`.compile(db),
+}))
+
+const nextHead = hotQuery<never, 'laneId' | 'jobId'>((db, p) => ({
+  compile: () =>
+    sql`
+      update lanes set (head_job_id, head_priority) = (
+        select id, priority from jobs where lane_id = ${p('laneId')} and in_queue = 1
+        order by priority desc, id limit 1
+      ) where id = ${p('laneId')} and head_job_id = ${p('jobId')}`.compile(db),
+}))
+
+const countOnProject = hotQuery<never, 'projectId' | 'by'>((db, p) => ({
+  compile: () =>
+    sql`update projects set instance_jobs = instance_jobs + ${p('by')} where id = ${p('projectId')}`.compile(db),
+}))
+
+const countOnLanes = hotQuery<never, 'projectId' | 'by'>((db, p) => ({
+  compile: () =>
+    sql`
+      update lanes set instance_share = instance_share + ${p('by')}
+      where project_id = ${p('projectId')} and instance_share is not null`.compile(db),
+}))
+
+const excludedJobs = hotQuery<{ jobId: number }, 'managerId' | 'now'>((db, p) =>
+  db
+    .selectFrom('leases')
+    .select('job_id as jobId')
+    .where('manager_id', '=', p('managerId'))
+    .where('excluded_until', '>', p('now'))
+    .where('excluded_until', 'is not', null),
+)
+
+const anyHead = hotQuery<{ id: number }, never>((db) =>
+  db.selectFrom('lanes').select('id').where('head_job_id', 'is not', null).limit(1),
+)
+
+const lanesWithHeads = hotQuery<
+  { laneId: number; projectId: number; demandId: number; jobId: number; queuedAt: number },
+  never
+>((db) =>
+  db
+    .selectFrom('lanes')
+    .innerJoin('jobs', 'jobs.id', 'lanes.head_job_id')
+    .select([
+      'lanes.id as laneId',
+      'lanes.project_id as projectId',
+      'lanes.demand_id as demandId',
+      'jobs.id as jobId',
+      'jobs.queued_at as queuedAt',
+    ])
+    .where('lanes.head_job_id', 'is not', null),
+)

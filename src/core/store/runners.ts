@@ -1,0 +1,209 @@
+/** Rows of runners and their managers. */
+import { SignalboxError } from '../errors.js'
+import type { ManagerInfo, Runner, RunnerManager } from '../runner.js'
+import { managerColumns, runnerColumns } from './columns.js'
+import { hotQuery } from './hot-query.js'
+import type { Reader, Tx } from './write.js'
+
+export function findRunner(from: Reader | Tx, id: number): Promise<Runner | undefined> {
+  return from.first(runnerById, { id })
+}
+
+/** The runner; throws `not_found`. */
+export async function getRunner(from: Reader | Tx, id: number): Promise<Runner> {
+  const runner = await findRunner(from, id)
+  if (!runner) throw new SignalboxError('not_found', `no runner ${id}`)
+  return runner
+}
+
+export function findRunnerByToken(from: Reader | Tx, tokenHash: string): Promise<Runner | undefined> {
+  return from.first(runnerByToken, { hash: tokenHash })
+}
+
+export function listRunners(from: Reader, page: { limit: number; offset: number }): Promise<Runner[]> {
+  return from.db
+    .selectFrom('runners')
+    .select(runnerColumns)
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countRunners(from: Reader): Promise<number> {
+  const row = await from.db
+    .selectFrom('runners')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+/** The projects that a project runner serves, or the groups of a group runner. */
+export async function runnerScope(from: Reader | Tx, runnerId: number): Promise<{ projectIds: number[]; groupIds: number[] }> {
+  const projects = await from.all(projectsOfRunner, { runnerId })
+  const groups = await from.all(groupsOfRunner, { runnerId })
+  return { projectIds: projects.map((row) => row.id), groupIds: groups.map((row) => row.id) }
+}
+
+export type NewRunner = Omit<Runner, 'id' | 'createdAt' | 'contactedAt'> & { projectId?: number; groupId?: number }
+
+export async function insertRunner(tx: Tx, runner: NewRunner): Promise<Runner> {
+  const { id } = await tx.db
+    .insertInto('runners')
+    .values({
+      type: runner.type,
+      token_hash: runner.tokenHash,
+      token_hint: runner.tokenHint,
+      token_expires_at: runner.tokenExpiresAt,
+      registered: runner.registered,
+      description: runner.description,
+      maintenance_note: runner.maintenanceNote,
+      active: runner.active,
+      locked: runner.locked,
+      run_untagged: runner.runUntagged,
+      protected_only: runner.protectedOnly,
+      tags: runner.tags,
+      maximum_timeout_s: runner.maximumTimeoutS,
+      created_at: tx.now,
+      contacted_at: null,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  if (runner.projectId !== undefined) {
+    await tx.db.insertInto('runner_projects').values({ runner_id: id, project_id: runner.projectId }).execute()
+  }
+  if (runner.groupId !== undefined) {
+    await tx.db.insertInto('runner_groups').values({ runner_id: id, group_id: runner.groupId }).execute()
+  }
+  return getRunner(tx, id)
+}
+
+export interface RunnerChanges {
+  description?: string
+  maintenanceNote?: string | null
+  active?: number
+  locked?: number
+  runUntagged?: number
+  protectedOnly?: number
+  tags?: string
+  maximumTimeoutS?: number | null
+  tokenHash?: string
+  tokenHint?: string
+}
+
+/** Changes a runner and gives it as it is now. Throws `not_found`. */
+export async function updateRunner(tx: Tx, id: number, changes: RunnerChanges): Promise<Runner> {
+  const set = Object.fromEntries(
+    Object.entries(changes).flatMap(([field, value]) =>
+      value === undefined ? [] : [[changeColumns[field as keyof RunnerChanges], value]],
+    ),
+  )
+  if (Object.keys(set).length > 0) await tx.db.updateTable('runners').set(set).where('id', '=', id).execute()
+  return getRunner(tx, id)
+}
+
+const changeColumns: Record<keyof RunnerChanges, string> = {
+  description: 'description',
+  maintenanceNote: 'maintenance_note',
+  active: 'active',
+  locked: 'locked',
+  runUntagged: 'run_untagged',
+  protectedOnly: 'protected_only',
+  tags: 'tags',
+  maximumTimeoutS: 'maximum_timeout_s',
+  tokenHash: 'token_hash',
+  tokenHint: 'token_hint',
+}
+
+/** Deletes a runner with its managers. Its leases stay: what runs goes on. */
+export async function deleteRunner(tx: Tx, id: number): Promise<void> {
+  await tx.db.deleteFrom('runners').where('id', '=', id).execute()
+}
+
+/** Deletes one manager. Gives whether there was one. */
+export async function deleteManager(tx: Tx, runnerId: number, systemId: string): Promise<boolean> {
+  const rows = await tx.db
+    .deleteFrom('runner_managers')
+    .where('runner_id', '=', runnerId)
+    .where('system_id', '=', systemId)
+    .returning('id')
+    .execute()
+  return rows.length > 0
+}
+
+export function findManager(from: Reader | Tx, runnerId: number, systemId: string): Promise<RunnerManager | undefined> {
+  return from.first(managerByIdentity, { runnerId, systemId })
+}
+
+export function findManagerById(from: Reader | Tx, id: number): Promise<RunnerManager | undefined> {
+  return from.first(managerById, { id })
+}
+
+export function listManagers(from: Reader, runnerId: number): Promise<RunnerManager[]> {
+  return from.db
+    .selectFrom('runner_managers')
+    .select(managerColumns)
+    .where('runner_id', '=', runnerId)
+    .orderBy('id')
+    .execute()
+}
+
+/** Writes what a manager says of itself, and that it was heard now. Makes its row at the first contact. */
+export async function saveManager(tx: Tx, runnerId: number, info: ManagerInfo): Promise<RunnerManager> {
+  const row = {
+    runner_id: runnerId,
+    system_id: info.systemId,
+    name: info.name,
+    version: info.version,
+    revision: info.revision,
+    platform: info.platform,
+    architecture: info.architecture,
+    executor: info.executor,
+    features: JSON.stringify(info.features),
+    ip_address: info.ipAddress,
+    contacted_at: tx.now,
+  }
+  await tx.db
+    .insertInto('runner_managers')
+    .values({ ...row, created_at: tx.now })
+    .onConflict((c) => c.columns(['runner_id', 'system_id']).doUpdateSet(row))
+    .execute()
+  await tx.db.updateTable('runners').set({ contacted_at: tx.now }).where('id', '=', runnerId).execute()
+  const manager = await findManager(tx, runnerId, info.systemId)
+  return manager!
+}
+
+/** Notes that a manager and its runner were heard now. */
+export async function saveContact(tx: Tx, runnerId: number, managerId: number): Promise<void> {
+  await tx.all(contactRunner, { id: runnerId, now: tx.now })
+  await tx.all(contactManager, { id: managerId, now: tx.now })
+}
+
+const runnerById = hotQuery<Runner, 'id'>((db, p) =>
+  db.selectFrom('runners').select(runnerColumns).where('id', '=', p('id')),
+)
+const runnerByToken = hotQuery<Runner, 'hash'>((db, p) =>
+  db.selectFrom('runners').select(runnerColumns).where('token_hash', '=', p('hash')),
+)
+const projectsOfRunner = hotQuery<{ id: number }, 'runnerId'>((db, p) =>
+  db.selectFrom('runner_projects').select('project_id as id').where('runner_id', '=', p('runnerId')),
+)
+const groupsOfRunner = hotQuery<{ id: number }, 'runnerId'>((db, p) =>
+  db.selectFrom('runner_groups').select('group_id as id').where('runner_id', '=', p('runnerId')),
+)
+const managerByIdentity = hotQuery<RunnerManager, 'runnerId' | 'systemId'>((db, p) =>
+  db
+    .selectFrom('runner_managers')
+    .select(managerColumns)
+    .where('runner_id', '=', p('runnerId'))
+    .where('system_id', '=', p('systemId')),
+)
+const managerById = hotQuery<RunnerManager, 'id'>((db, p) =>
+  db.selectFrom('runner_managers').select(managerColumns).where('id', '=', p('id')),
+)
+const contactRunner = hotQuery<never, 'id' | 'now'>((db, p) =>
+  db.updateTable('runners').set({ contacted_at: p('now') }).where('id', '=', p('id')),
+)
+const contactManager = hotQuery<never, 'id' | 'now'>((db, p) =>
+  db.updateTable('runner_managers').set({ contacted_at: p('now') }).where('id', '=', p('id')),
+)

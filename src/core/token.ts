@@ -1,0 +1,47 @@
+/**
+ * Tokens: random text with a prefix that tells its kind to people, clients and secret scanners. At rest there is only
+ * their SHA-256 and a hint for lists. The prefixes are GitLab's, since its clients look at them.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Random } from './clock.js'
+
+export const tokenPrefixes = {
+  /** A person's or script's access token. */
+  access: 'glpat-',
+  /** A runner made by a user, by its type. */
+  instanceRunner: 'glrt-t1_',
+  groupRunner: 'glrt-t2_',
+  projectRunner: 'glrt-t3_',
+  /** A runner made by registration. */
+  registeredRunner: 'glrtr-',
+  /** What a runner registers with. */
+  registration: 'GR1348941',
+  /** A job's own token; the rest is a signed JWT. */
+  job: 'glcbt-',
+  trigger: 'glptt-',
+} as const
+
+export type TokenKind = Exclude<keyof typeof tokenPrefixes, 'job'>
+
+/** Makes a token of 160 random bits: the prefix and 27 characters of `[A-Za-z0-9_-]`. */
+export function mintToken(kind: TokenKind, random: Random): string {
+  return tokenPrefixes[kind] + random.bytes(20).toString('base64url')
+}
+
+/** What is stored of a token: the hex SHA-256. Random tokens of this length need no slow hash. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('hex')
+}
+
+/** What lists show of a token: its prefix and four characters. */
+export function hintOf(token: string): string {
+  const prefix = Object.values(tokenPrefixes).find((known) => token.startsWith(known)) ?? ''
+  return `${prefix}${token.slice(prefix.length, prefix.length + 4)}…`
+}
+
+/** Compares two hashes without telling by time how much of them is equal. */
+export function sameHash(a: string, b: string): boolean {
+  const left = Buffer.from(a)
+  const right = Buffer.from(b)
+  return left.length === right.length && timingSafeEqual(left, right)
+}
