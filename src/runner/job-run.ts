@@ -2,12 +2,13 @@ import fs from 'node:fs'
 import os from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutorRunner, PrepareResult } from '../plugins/sdk.js'
+import type { HttpClient } from './http.js'
 import { program } from './identity.js'
 import { formatDuration } from './job/duration.js'
 import { customFolder, type JobFolders, projectFolder } from './job/folders.js'
 import { jobVariables } from './job/job-variables.js'
 import { JobLog } from './job/log.js'
-import type { JobPayload } from './job/payload.js'
+import type { ArtifactSpec, JobPayload } from './job/payload.js'
 import type { Failure, JobReport } from './job/report.js'
 import { userLines } from './job/script.js'
 import { type JobSettings, readSettings } from './job/settings.js'
@@ -32,6 +33,7 @@ export interface JobRunOptions {
   slot: Slot
   builds: string
   runner: { name: string; shortToken: string; systemId: string }
+  http: HttpClient
   /** The coordinator's HTTP address at this moment, for git and artifacts. */
   httpUrl: () => string
   /** Between attempts of a stage: the first wait and the longest, in milliseconds. */
@@ -108,7 +110,7 @@ export class JobRun {
 
   async #job(): Promise<Failure | undefined> {
     const refusal = this.#refusal()
-    if (refusal !== undefined) return refusal
+    if (refusal !== undefined || this.#stop.everything.aborted) return refusal
     const folders = this.#folders as JobFolders
     fs.mkdirSync(folders.build, { recursive: true })
     fs.rmSync(folders.temp, { recursive: true, force: true })
@@ -221,12 +223,55 @@ export class JobRun {
     })
   }
 
-  async #downloadArtifacts(_folders: JobFolders): Promise<Failure | undefined> {
-    return undefined
+  async #downloadArtifacts(folders: JobFolders): Promise<Failure | undefined> {
+    // Without a file name there is no archive: GitLab Runner, `shells/abstract.go` (jobArtifacts).
+    const dependencies = this.options.payload.dependencies.filter((each) => each.filename !== '')
+    if (dependencies.length === 0 || this.#stop.everything.aborted) return undefined
+    const { downloadArtifact } = await import('./artifacts/download.js')
+    return this.#attempts(this.#settings.downloadAttempts, () =>
+      this.#log.section('download_artifacts', 'Downloading artifacts', async () => {
+        for (const dependency of dependencies) {
+          const problem = await downloadArtifact(dependency, folders, this.#artifactDoor(), this.#log)
+          if (problem !== undefined) return artifactFailure(problem)
+        }
+        return undefined
+      }),
+    )
   }
 
-  async #uploadArtifacts(_folders: JobFolders, _success: boolean): Promise<Failure | undefined> {
-    return undefined
+  /** Uploads what is to be kept of a job that ended so; the first that fails ends it. */
+  async #uploadArtifacts(folders: JobFolders, success: boolean): Promise<Failure | undefined> {
+    const wanted = success ? ['on_success', 'always'] : ['on_failure', 'always']
+    const artifacts = this.options.payload.artifacts.filter(
+      (each) => wanted.includes(each.when) && (each.paths.length > 0 || each.untracked),
+    )
+    if (artifacts.length === 0 || this.#stop.everything.aborted) return undefined
+    const { uploadArtifact } = await import('./artifacts/upload.js')
+    const stage = `upload_artifacts_on_${success ? 'success' : 'failure'}`
+    const title = `Uploading artifacts for ${success ? 'successful' : 'failed'} job`
+    return this.#log.section(stage, title, async () => {
+      for (const artifact of artifacts) {
+        const problem = await uploadArtifact(this.#expand(artifact), folders.build, this.#artifactDoor(), this.#log)
+        if (problem !== undefined) return artifactFailure(problem)
+      }
+      return undefined
+    })
+  }
+
+  #artifactDoor() {
+    const { payload, http, httpUrl, retryWaitMs } = this.options
+    const signal = this.#stop.everything
+    return { http, url: httpUrl(), jobId: payload.id, token: payload.token, signal, pauseMs: retryWaitMs.first }
+  }
+
+  #expand(artifact: ArtifactSpec): ArtifactSpec {
+    const expand = (text: string) => this.#variables.expand(text)
+    return {
+      ...artifact,
+      name: expand(artifact.name),
+      paths: artifact.paths.map(expand),
+      exclude: artifact.exclude.map(expand),
+    }
   }
 
   async #userScripts(stages: Stages): Promise<Failure | undefined> {
@@ -367,6 +412,11 @@ export class JobRun {
     const exitCode = failure.exitCode === undefined ? {} : { exitCode: failure.exitCode }
     return { state: 'failed', failureReason: failure.reason, message: failure.message, ...exitCode }
   }
+}
+
+/** Source: GitLab Runner, whose helper ends with 1 then. */
+function artifactFailure(message: string): Failure {
+  return { reason: 'script_failure', message, exitCode: 1 }
 }
 
 /** What a script that has overrun its time may still take to end. */

@@ -115,11 +115,13 @@ export class Lease {
       this.spool.ack(verdict.logOffset)
       this.#lastAckAt = this.now()
     }
+    // A cancel that comes with the lease comes before the job: nothing of it is to run.
+    const phases = verdict.cancel === undefined ? [] : this.canceled(verdict.cancel)
     if (this.#state === 'accepting') {
       this.#state = 'held'
       this.owner.held()
     }
-    return verdict.cancel === undefined ? [] : this.canceled(verdict.cancel)
+    return phases
   }
 
   /** How many log bytes may be on their way, before any acknowledgement has said so. */

@@ -2,6 +2,7 @@ import os from 'node:os'
 import type { Offer, Welcome } from '../gen/signalbox/runner/v1/runner.js'
 import type { ExecutorRunner } from '../plugins/sdk.js'
 import type { RunnerEvent } from './events.js'
+import type { HttpClient } from './http.js'
 import { shortToken, tokenDigest } from './identity.js'
 import { type JobPayload, parsePayload } from './job/payload.js'
 import type { JobReport } from './job/report.js'
@@ -36,6 +37,7 @@ export class Runner implements LinkOwner {
     private readonly options: RunnerOptions,
     private readonly folder: WorkFolder,
     private readonly systemId: string,
+    private readonly http: HttpClient,
     httpUrl: string,
   ) {
     this.#runner = options.executor.executor.runner as ExecutorRunner
@@ -168,6 +170,7 @@ export class Runner implements LinkOwner {
         shortToken: shortToken(this.options.token),
         systemId: this.systemId,
       },
+      http: this.http,
       httpUrl: () => this.#httpUrl,
       retryWaitMs: this.options.retryWaitMs ?? { first: 5_000, longest: 300_000 },
       onStarted: (facts) => {
@@ -306,6 +309,7 @@ export class Runner implements LinkOwner {
     clearTimeout(this.#leaveTimer)
     await Promise.all([...this.#jobs.values()].flatMap((job) => job.ended ?? []))
     for (const lease of this.#link?.leases ?? []) lease.spool.close()
+    this.http.close()
     this.folder.release()
     this.#emit({ type: 'closed' })
     if (error === undefined) this.#settle?.resolve()

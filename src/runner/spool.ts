@@ -26,7 +26,8 @@ export class Spool {
   #report: JobReport | undefined
   #closed = false
   readonly #waiting: (() => void)[] = []
-  readonly #listeners: (() => void)[] = []
+  readonly #onAppend: (() => void)[] = []
+  readonly #onReport: (() => void)[] = []
 
   private constructor(
     readonly folder: string,
@@ -100,7 +101,7 @@ export class Spool {
     while (done < bytes.length) done += fs.writeSync(this.#fd, bytes, done)
     this.#length += bytes.length
     this.#crc = crc32(bytes, this.#crc)
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#onAppend) listener()
   }
 
   /** Resolves once there is room below the cap: how a job's output is made to wait. */
@@ -129,13 +130,20 @@ export class Spool {
 
   /** Called after each append. */
   onAppend(listener: () => void): void {
-    this.#listeners.push(listener)
+    this.#onAppend.push(listener)
   }
 
   /** Keeps the final report; it is written by rename, so it is there whole or not at all. */
   saveReport(report: JobReport): void {
     writeJson(path.join(this.folder, 'report.json'), report)
     this.#report = report
+    for (const listener of this.#onReport) listener()
+  }
+
+  /** Called once the final report is here, which may be at once. */
+  onReport(listener: () => void): void {
+    if (this.#report !== undefined) listener()
+    else this.#onReport.push(listener)
   }
 
   /** Forgets the lease. */

@@ -1,8 +1,11 @@
 import { runnerFeatures } from './features.js'
+import { HttpClient } from './http.js'
 import { program, randomText, systemId } from './identity.js'
 import { Link } from './link.js'
 import { checkOptions, type RunnerOptions } from './options.js'
 import { Runner } from './runner.js'
+import { leaseKey } from './spool.js'
+import type { PollSettings } from './transports/poll-settings.js'
 import type { Transport } from './transports/transport.js'
 import { takeWorkFolder } from './work-folder.js'
 
@@ -31,12 +34,25 @@ export interface RunnerHandle {
  */
 export async function startRunner(options: RunnerOptions): Promise<RunnerHandle> {
   const url = checkOptions(options)
-  const transport = await loadTransport(options, url)
   const folder = takeWorkFolder(options.workDir)
   const id = options.systemId ?? systemId(folder.root)
-  const runner = new Runner(options, folder, id, httpBase(url))
+  const http = new HttpClient()
+  const runner = new Runner(options, folder, id, http, httpBase(url))
   const features = runnerFeatures(options.executor)
-  const link = new Link(
+  const transport = await loadTransport(options, url, {
+    http,
+    systemId: id,
+    info: {
+      ...program,
+      executor: options.executor.name,
+      shell: 'bash',
+      features,
+      config: { gpus: '' },
+      ...(options.labels === undefined ? {} : { labels: options.labels }),
+    },
+    spoolOf: (ref) => link.leases.find((lease) => leaseKey(lease) === leaseKey(ref))?.spool,
+  })
+  const link: Link = new Link(
     transport,
     {
       token: '',
@@ -65,16 +81,25 @@ export async function startRunner(options: RunnerOptions): Promise<RunnerHandle>
 }
 
 /** Only the transport in use is loaded: each brings a library that takes its time. */
-async function loadTransport(options: RunnerOptions, url: URL): Promise<Transport> {
+async function loadTransport(
+  options: RunnerOptions,
+  url: URL,
+  poll: Pick<PollSettings, 'http' | 'systemId' | 'info' | 'spoolOf'>,
+): Promise<Transport> {
   const settings = { url, token: options.token }
   switch (options.transport) {
     case 'websocket': {
       const { webSocketTransport } = await import('./transports/websocket.js')
       return webSocketTransport({ ...settings, json: options.json === true })
     }
-    case 'grpc':
-    case 'poll':
-      throw new Error('not yet')
+    case 'grpc': {
+      const { grpcTransport } = await import('./transports/grpc.js')
+      return grpcTransport(settings)
+    }
+    case 'poll': {
+      const { pollTransport } = await import('./transports/poll.js')
+      return pollTransport({ ...settings, ...poll, intervalMs: options.pollIntervalMs ?? 3_000 })
+    }
   }
 }
 

@@ -116,7 +116,7 @@ export function parsePayload(bytes: Uint8Array): JobPayload {
       exclude: artifact.texts('exclude'),
       when: artifact.text('when') || 'on_success',
       type: artifact.text('artifact_type'),
-      format: artifact.text('artifact_format') || 'zip',
+      format: artifact.text('artifact_format'),
       expireIn: artifact.text('expire_in'),
     })),
     dependencies: root.list('dependencies').map((dependency) => ({

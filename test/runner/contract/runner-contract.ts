@@ -12,7 +12,7 @@ export function runnerContract(transport: TransportName): void {
       const report = await job.finished()
       expect(report).toMatchObject({ state: 'success', logLength: job.log.length, logCrc: job.logCrc })
       expect(job.text).toContain('\x1b[32;1m$ echo hello\x1b[0;m\nhello\n')
-      expect(job.text).toMatch(/to stderr\n[^]*by name\n[^]*Job succeeded/)
+      expect(job.text).toMatch(/to stderr\n.*by name\n.*Job succeeded/s)
       await runner.event('job.reported')
     })
   })

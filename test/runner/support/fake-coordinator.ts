@@ -1,25 +1,33 @@
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { WebSocketServer } from 'ws'
+import type http from 'node:http'
 import type { GoodbyeCode } from '../../../src/gen/signalbox/runner/v1/runner.js'
-import { RunnerMessage, ServerMessage } from '../../../src/gen/signalbox/runner/v1/runner.js'
 import { FakeJob } from './fake-job.js'
+import { openGrpcDoor } from './grpc-door.js'
+import { openHttpDoor } from './http-door.js'
 import { buildPayload, type PayloadSpec } from './payload.js'
-import { StreamPeer } from './stream-peer.js'
+import type { StreamPeer } from './stream-peer.js'
 import { Changing } from './until.js'
 
 export const runnerToken = 'glrt-t1_FakeRunner01234567'
+
+/** One listening address. */
+export interface Door {
+  port: number
+  /** Breaks all connections. */
+  cut(): void
+  close(): Promise<void>
+}
 
 /**
  * A coordinator that does what a test says: it keeps everything in memory, decides nothing by itself, and serves the
  * doors that a runner can come through.
  */
 export class FakeCoordinator extends Changing {
+  /** In the order in which they are handed out. */
   readonly jobs: FakeJob[] = []
   readonly peers = new Set<StreamPeer>()
   readonly goodbyes: GoodbyeCode[] = []
   /** Requests that came over REST: method, path and headers. */
-  readonly requests: { method: string; path: string; headers: http.IncomingHttpHeaders }[] = []
+  readonly requests: { method: string; path: string; headers: http.IncomingHttpHeaders; body: Buffer }[] = []
   tokens = new Set([runnerToken])
   epoch = 0
   leaseMs = 60_000
@@ -29,14 +37,17 @@ export class FakeCoordinator extends Changing {
   /** Receives and says nothing: a connection that leads nowhere. */
   mute = false
   http = ''
-  #server: http.Server
-  #port = 0
+  grpc = ''
+  /** Where an archive is fetched from, if not here. */
+  redirectTo = ''
+  /** The value that a long poll waits to see changed. */
+  queue = 'queue-1'
+  listening = false
+  #doors: Door[] = []
+  #httpPort = 0
+  #grpcPort = 0
+  readonly #faults: { pattern: RegExp; status: number; headers: Record<string, string>; times: number }[] = []
   #losses = new Map<number, number>()
-
-  private constructor() {
-    super()
-    this.#server = http.createServer()
-  }
 
   static async start(): Promise<FakeCoordinator> {
     const box = new FakeCoordinator()
@@ -51,6 +62,7 @@ export class FakeCoordinator extends Changing {
     const job = new FakeJob(id, buildPayload(id, token, this.http, spec), spec.name ?? `job-${id}`, token)
     this.jobs.push(job)
     for (const peer of this.peers) peer.offer()
+    this.queue = `queue-${id + 1}`
     this.changed()
     return job
   }
@@ -70,10 +82,22 @@ export class FakeCoordinator extends Changing {
     this.#losses.set(job.id, pieces)
   }
 
-  losesNext(job: FakeJob, _data: Buffer): boolean {
+  losesNext(job: FakeJob): boolean {
     const left = this.#losses.get(job.id) ?? 0
     if (left > 0) this.#losses.set(job.id, left - 1)
     return left > 0
+  }
+
+  /** The next requests that match are answered so instead. */
+  fault(pattern: RegExp, status: number, options: { times?: number; headers?: Record<string, string> } = {}): void {
+    const { times = 1, headers = {} } = options
+    this.#faults.push({ pattern, status, headers, times })
+  }
+
+  takeFault(request: string): { status: number; headers: Record<string, string> } | undefined {
+    const fault = this.#faults.find((each) => each.times > 0 && each.pattern.test(request))
+    if (fault !== undefined) fault.times--
+    return fault
   }
 
   /** The one stream that is open. */
@@ -84,56 +108,27 @@ export class FakeCoordinator extends Changing {
   /** Cuts every connection. */
   cut(): void {
     for (const peer of this.peers) peer.wire.cut()
-    this.#server.closeAllConnections()
+    for (const door of this.#doors) door.cut()
   }
 
+  /** Opens all doors, at the addresses that they had before. */
   async listen(): Promise<void> {
-    this.#server = http.createServer((_request, response) => response.writeHead(404).end())
-    const sockets = new WebSocketServer({
-      noServer: true,
-      perMessageDeflate: false,
-      handleProtocols: (offered) => [...offered].find((name) => name.startsWith('signalbox.v1+')) ?? false,
-    })
-    this.#server.on('upgrade', (request, socket, head) => {
-      const token = request.headers.authorization?.replace('Bearer ', '') ?? ''
-      if (request.url !== '/runner/v1/stream' || !this.tokens.has(token)) {
-        const status = this.tokens.has(token) ? '404 Not Found' : '401 Unauthorized'
-        socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
-        return
-      }
-      sockets.handleUpgrade(request, socket, head, (ws) => {
-        const json = ws.protocol.endsWith('json')
-        const peer = new StreamPeer(
-          this,
-          {
-            send: (message) => {
-              const frame = json
-                ? JSON.stringify(ServerMessage.toJSON(message))
-                : ServerMessage.encode(message).finish()
-              ws.send(frame, { binary: !json })
-            },
-            end: () => ws.close(1000),
-            cut: () => ws.terminate(),
-          },
-          true,
-        )
-        this.peers.add(peer)
-        ws.on('message', (data: Buffer) => {
-          peer.receive(json ? RunnerMessage.fromJSON(JSON.parse(data.toString())) : RunnerMessage.decode(data))
-        })
-        ws.on('error', () => undefined)
-        ws.on('close', () => peer.closed())
-      })
-    })
-    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve))
-    this.#port = (this.#server.address() as AddressInfo).port
-    this.http = `http://127.0.0.1:${this.#port}`
+    this.#doors = [await openHttpDoor(this, this.#httpPort), await openGrpcDoor(this, this.#grpcPort)]
+    const [httpDoor, grpcDoor] = this.#doors
+    this.#httpPort = httpDoor?.port ?? 0
+    this.#grpcPort = grpcDoor?.port ?? 0
+    this.listening = true
+    this.http = `http://127.0.0.1:${this.#httpPort}`
+    this.grpc = `grpc://127.0.0.1:${this.#grpcPort}`
   }
 
-  /** Goes away; `listen` brings it back at the same address. */
+  /** Goes away; `listen` brings it back. */
   async unlisten(): Promise<void> {
+    this.listening = false
+    this.changed()
     this.cut()
-    await new Promise((resolve) => this.#server.close(resolve))
+    await Promise.all(this.#doors.map((door) => door.close()))
+    this.#doors = []
     this.peers.clear()
   }
 

@@ -47,7 +47,7 @@ export class Harness {
   async runner(options: Partial<RunnerOptions> = {}): Promise<TestRunner> {
     const runner = new TestRunner()
     runner.handle = await startRunner({
-      url: this.box.http,
+      url: this.transport === 'grpc' ? this.box.grpc : this.box.http,
       token: runnerToken,
       transport: this.transport,
       executor: { name: 'shell', executor: this.shell() },

@@ -186,7 +186,7 @@ export class StreamPeer {
   }
 
   #log(job: FakeJob, offset: number, data: Buffer): void {
-    if (this.box.losesNext(job, data)) return
+    if (this.box.losesNext(job)) return
     job.append(offset, data)
     if (job.treat.ackLog) this.ackLog(job)
     this.#settle(job)

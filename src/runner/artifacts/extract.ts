@@ -1,0 +1,161 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import yauzl from 'yauzl'
+import { messageOf } from '../runner-error.js'
+import type { SelectLog } from './select.js'
+
+/** What an archive may hold at most: it comes from a job, and jobs run anything. */
+const limits = { entries: 1_000_000, bytes: 16 * 1024 ** 3, linkBytes: 4096 }
+
+/**
+ * Unpacks a zip archive below `root` and nowhere else. Names with `..` or a leading `/` end it; nothing is written
+ * through a symbolic link, whoever made it; links that lead out of `root` are left out; devices and pipes too. Modes and
+ * times are kept. What cannot be written is warned of and passed over, as GitLab Runner does.
+ * @throws Error if the archive is broken, too large or tries to leave the folder.
+ */
+export async function extract(file: string, root: string, log: SelectLog): Promise<void> {
+  const archive = await open(file)
+  const folders = new Folders(root)
+  try {
+    if (archive.entryCount > limits.entries) throw new Error(`the archive has ${archive.entryCount} entries`)
+    let bytes = 0
+    for await (const entry of entriesOf(archive)) {
+      bytes += entry.uncompressedSize
+      if (bytes > limits.bytes) throw new Error(`the archive holds more than ${limits.bytes} bytes`)
+      if (entry.fileName.includes('\0')) throw new Error('invalid characters in a name')
+      try {
+        await extractEntry(archive, entry, root, folders, log)
+      } catch (error) {
+        log.warning(`${entry.fileName}: ${messageOf(error)}`)
+      }
+    }
+    folders.finish()
+  } finally {
+    archive.close()
+  }
+}
+
+async function extractEntry(
+  archive: yauzl.ZipFile,
+  entry: yauzl.Entry,
+  root: string,
+  folders: Folders,
+  log: SelectLog,
+): Promise<void> {
+  const name = path.posix.normalize(entry.fileName).replace(/\/+$/, '')
+  const mode = (entry.externalFileAttributes >>> 16) & 0xffff
+  const type = mode & fs.constants.S_IFMT
+  const target = path.join(root, name)
+  if (entry.fileName.endsWith('/') || type === fs.constants.S_IFDIR) {
+    folders.enter(name)
+    folders.remember(target, mode & 0o777)
+    return
+  }
+  folders.enter(path.posix.dirname(name))
+  if (type === fs.constants.S_IFLNK) {
+    await extractLink(archive, entry, root, name, log)
+  } else if (type === 0 || type === fs.constants.S_IFREG) {
+    fs.rmSync(target, { force: true })
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
+    const fd = fs.openSync(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+    try {
+      await pipeline(await read(archive, entry), fs.createWriteStream(target, { fd, autoClose: false }))
+      fs.fchmodSync(fd, mode === 0 ? 0o644 : mode & 0o777)
+      const modified = entry.getLastModDate()
+      fs.futimesSync(fd, modified, modified)
+    } finally {
+      fs.closeSync(fd)
+    }
+  } else log.warning(`File ignored: ${name}`)
+}
+
+async function extractLink(
+  archive: yauzl.ZipFile,
+  entry: yauzl.Entry,
+  root: string,
+  name: string,
+  log: SelectLog,
+): Promise<void> {
+  if (entry.uncompressedSize > limits.linkBytes) throw new Error('the link is too long')
+  const chunks: Buffer[] = []
+  const collect = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      chunks.push(chunk)
+      done()
+    },
+  })
+  await pipeline(await read(archive, entry), collect.resume())
+  const to = Buffer.concat(chunks).toString('utf8')
+  const resolved = path.posix.normalize(path.posix.join(path.posix.dirname(name), to))
+  if (path.posix.isAbsolute(to) || resolved === '..' || resolved.startsWith('../')) {
+    log.warning(`File ignored: ${name}: the link leads out of the build folder`)
+    return
+  }
+  fs.rmSync(path.join(root, name), { force: true })
+  fs.symlinkSync(to, path.join(root, name))
+}
+
+/** The folders below `root`: made as they are needed, entered only if they are real. */
+class Folders {
+  readonly #known = new Set<string>()
+  readonly #modes = new Map<string, number>()
+
+  constructor(private readonly root: string) {}
+
+  enter(relative: string): void {
+    let folder = this.root
+    for (const part of relative.split('/').filter((each) => each !== '' && each !== '.')) {
+      folder = path.join(folder, part)
+      if (this.#known.has(folder)) continue
+      const stat = fs.lstatSync(folder, { throwIfNoEntry: false })
+      if (stat === undefined) fs.mkdirSync(folder)
+      else if (stat.isSymbolicLink()) throw new Error('leads through a symbolic link')
+      else if (!stat.isDirectory()) throw new Error('leads through what is not a folder')
+      this.#known.add(folder)
+    }
+  }
+
+  /** A folder's mode is set at the end: it may forbid what is still to be written into it. */
+  remember(folder: string, mode: number): void {
+    if (mode !== 0 && folder !== this.root) this.#modes.set(folder, mode)
+  }
+
+  finish(): void {
+    for (const [folder, mode] of this.#modes) fs.chmodSync(folder, mode)
+  }
+}
+
+function open(file: string): Promise<yauzl.ZipFile> {
+  return new Promise((resolve, reject) => {
+    yauzl.open(file, { lazyEntries: true, autoClose: false, validateEntrySizes: true }, (error, archive) => {
+      if (error === null) resolve(archive)
+      else reject(error)
+    })
+  })
+}
+
+/** The entries, one after the other; the library checks their names. */
+async function* entriesOf(archive: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
+  for (;;) {
+    const entry = await new Promise<yauzl.Entry | undefined>((resolve, reject) => {
+      archive.removeAllListeners()
+      archive.once('entry', resolve)
+      archive.once('end', () => resolve(undefined))
+      archive.once('error', reject)
+      archive.readEntry()
+    })
+    if (entry === undefined) return
+    yield entry
+  }
+}
+
+function read(archive: yauzl.ZipFile, entry: yauzl.Entry): Promise<NodeJS.ReadableStream> {
+  return new Promise((resolve, reject) => {
+    archive.openReadStream(entry, (error, stream) => {
+      if (error === null) resolve(stream)
+      else reject(error)
+    })
+  })
+}

@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import type { ArtifactSpec } from '../job/payload.js'
+import { messageOf } from '../runner-error.js'
+import { compileGlob, type Glob, hasGlob } from './glob.js'
+
+/** What selecting files has to say, for the log. */
+export interface SelectLog {
+  plain(text: string): void
+  warning(text: string): void
+}
+
+/**
+ * The files, folders and links that one entry of `artifacts` means, relative to the build folder and sorted. A folder
+ * that matches brings everything below it; what `exclude` matches is left out, one by one; links are taken as links and
+ * never followed. Source: GitLab Runner, `commands/helpers/file_archiver.go`.
+ */
+export async function selectFiles(root: string, spec: ArtifactSpec, log: SelectLog): Promise<string[]> {
+  const files = new Set<string>()
+  const excluded = new Map<string, number>()
+  const rules = spec.exclude.flatMap((given) => {
+    const relative = relativeTo(root, given)
+    if (relative === undefined) log.warning(`artifact path is not a subpath of project directory: ${given}`)
+    return relative === undefined ? [] : [{ given, glob: compileGlob(relative) }]
+  })
+  const add = (file: string): boolean => {
+    const rule = rules.find(({ glob }) => glob.matches(file))
+    if (rule !== undefined) excluded.set(rule.given, (excluded.get(rule.given) ?? 0) + 1)
+    else files.add(file)
+    return rule === undefined
+  }
+  for (const given of spec.paths) {
+    const relative = relativeTo(root, given)
+    if (relative === undefined) {
+      log.warning(`artifact path is not a subpath of project directory: ${given}`)
+      continue
+    }
+    const found = findMatches(root, relative).filter(add).length
+    if (found > 0) log.plain(`${given}: found ${found} matching artifact files and directories`)
+    else {
+      const where = 'Ensure that the artifact path is relative to the working directory'
+      log.warning(`${given}: no matching files. ${where} (${root})`)
+    }
+  }
+  if (spec.untracked) {
+    const found = (await untracked(root, log)).filter(add).length
+    if (found > 0) log.plain(`untracked: found ${found} files`)
+    else log.warning('untracked: no files')
+  }
+  for (const [rule, count] of excluded) log.plain(`${rule}: excluded ${count} files`)
+  return [...files].sort()
+}
+
+/** @returns `.` for the build folder itself, nothing for what is not below it. */
+function relativeTo(root: string, given: string): string | undefined {
+  if (given === '') return undefined
+  const parts = given.split('/')
+  const special = parts.findIndex(hasGlob)
+  const base = special < 0 ? given : parts.slice(0, special).join('/') || (given.startsWith('/') ? '/' : '.')
+  const relative = path.relative(root, path.resolve(root, base))
+  if (relative === '..' || relative.startsWith('../')) return undefined
+  const rest = special < 0 ? [] : parts.slice(special)
+  const joined = [relative, ...rest].filter((part) => part !== '').join('/')
+  return joined === '' ? '.' : joined
+}
+
+function findMatches(root: string, pattern: string): string[] {
+  if (!hasGlob(pattern)) return isInside(root, path.dirname(pattern)) ? walk(root, pattern) : []
+  const glob = compileGlob(pattern)
+  if (!isInside(root, glob.base)) return []
+  return [...new Set(search(root, glob.base, glob))]
+}
+
+/** Everything below `folder` that matches, with all that lies below a match. */
+function search(root: string, folder: string, glob: Glob): string[] {
+  const here = folder === '' || folder === '.' ? '' : folder
+  const matched = here !== '' && glob.matches(here)
+  if (matched) return walk(root, here)
+  if (here !== '' && here.split('/').length >= glob.depth) return []
+  return entriesOf(root, here).flatMap(({ name, isFolder }) => {
+    const file = here === '' ? name : `${here}/${name}`
+    if (isFolder) return search(root, file, glob)
+    return glob.matches(file) ? [file] : []
+  })
+}
+
+/** The path and everything below it; nothing if it does not exist. */
+function walk(root: string, file: string): string[] {
+  const stat = fs.lstatSync(path.join(root, file), { throwIfNoEntry: false })
+  if (stat === undefined) return []
+  const itself = file === '.' || file === '' ? [] : [file]
+  if (!stat.isDirectory()) return itself
+  const prefix = itself.length === 0 ? '' : `${file}/`
+  return [...itself, ...entriesOf(root, file).flatMap(({ name }) => walk(root, prefix + name))]
+}
+
+function entriesOf(root: string, folder: string): { name: string; isFolder: boolean }[] {
+  try {
+    const entries = fs.readdirSync(path.join(root, folder), { withFileTypes: true })
+    return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }))
+  } catch {
+    // Not there, or not ours to read: nothing to take.
+    return []
+  }
+}
+
+/** A link among the folders of a pattern must not lead out: what lies there is the host's, not the job's. */
+function isInside(root: string, folder: string): boolean {
+  try {
+    const relative = path.relative(fs.realpathSync(root), fs.realpathSync(path.join(root, folder)))
+    return relative !== '..' && !relative.startsWith('../')
+  } catch {
+    return false
+  }
+}
+
+async function untracked(root: string, log: SelectLog): Promise<string[]> {
+  try {
+    const maxBuffer = 256 * 1024 * 1024
+    const { stdout } = await promisify(execFile)('git', ['ls-files', '-o', '-z'], { cwd: root, maxBuffer })
+    return stdout.split('\0').filter((file) => file !== '')
+  } catch (error) {
+    log.warning(`untracked: ${messageOf(error)}`)
+    return []
+  }
+}

@@ -1,0 +1,44 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import yazl from 'yazl'
+import { openFile } from './pack.js'
+import type { SelectLog } from './select.js'
+
+/** A zip archive of files, folders and links, made while it is read. Source: GitLab Runner, `helpers/archives/zip_create.go`. */
+export function zip(root: string, files: readonly string[], log: SelectLog): Readable {
+  const archive = new yazl.ZipFile()
+  const output = archive.outputStream as Readable
+  // The library's types leave out that it reports what goes wrong with a file as an event of the archive.
+  ;(archive as unknown as NodeJS.EventEmitter).on('error', (error: Error) => output.destroy(error))
+  if (files.some((file) => file === '.git' || file.startsWith('.git/'))) {
+    log.warning('Part of .git directory is on the list of files to archive')
+    log.warning('This may introduce unexpected problems')
+  }
+  for (const file of files) addEntry(archive, root, file, log)
+  archive.end()
+  return output
+}
+
+function addEntry(archive: yazl.ZipFile, root: string, file: string, log: SelectLog): void {
+  const full = path.join(root, file)
+  const stat = fs.lstatSync(full, { throwIfNoEntry: false })
+  if (stat === undefined || file.includes('\\') || /^[A-Za-z]:/.test(file)) {
+    const why = stat === undefined ? 'it is gone, or its name is not UTF-8' : 'a zip archive cannot hold its name'
+    log.warning(`File ignored: ${file}: ${why}`)
+    return
+  }
+  const options = { mtime: stat.mtime, mode: stat.mode }
+  if (stat.isDirectory()) archive.addEmptyDirectory(file, options)
+  else if (stat.isSymbolicLink()) {
+    archive.addBuffer(Buffer.from(fs.readlinkSync(full)), file, { ...options, compress: false })
+  } else if (stat.isFile()) {
+    archive.addReadStreamLazy(file, options, (give) => {
+      try {
+        give(null, openFile(root, file))
+      } catch (error) {
+        give(error as Error, undefined as never)
+      }
+    })
+  } else log.warning(`File ignored: ${file}`)
+}

@@ -1,0 +1,20 @@
+import type { HttpClient } from '../http.js'
+import type { Spool } from '../spool.js'
+import type { TransportSettings } from './transport.js'
+
+export interface PollSettings extends TransportSettings {
+  http: HttpClient
+  systemId: string
+  /** `info` of every request. */
+  info: Record<string, unknown>
+  /** Between requests that brought nothing, in milliseconds. */
+  intervalMs: number
+  /** Logs and payloads: here the server sets the pace of the log, so it is read from where it is kept. */
+  spoolOf(lease: { jobId: number; fence: number }): Spool | undefined
+}
+
+export const jsonHeaders = { 'content-type': 'application/json', accept: 'application/json' } as const
+
+export function apiUrl(base: URL, path: string): URL {
+  return new URL(`${base.href.replace(/\/+$/, '').replace(/\/ci$/, '')}/api/v4/${path}`)
+}

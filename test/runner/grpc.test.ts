@@ -1,0 +1,3 @@
+import { runnerContract } from './contract/runner-contract.js'
+
+runnerContract('grpc')
