@@ -76,9 +76,9 @@ export function renewLeases(
 
 /** Gives every open lease a full fresh term: after a start, since nobody could renew while we were away. */
 export async function refreshOpenLeases(tx: Tx, acceptWithin: { stream: number; other: number }): Promise<void> {
-  await sql`update leases set expires_at = ${tx.now} + term_ms where status = 'held'`.execute(tx.db)
+  await sql`update leases set expires_at = cast(${tx.now} as bigint) + term_ms where status = 'held'`.execute(tx.db)
   await sql`
-    update leases set accept_by = ${tx.now} +
+    update leases set accept_by = cast(${tx.now} as bigint) +
       case when door in ('grpc', 'websocket') then cast(${acceptWithin.stream} as integer)
       else cast(${acceptWithin.other} as integer) end
     where status = 'offered'`.execute(tx.db)
