@@ -101,7 +101,7 @@ export function anyExists(
   patterns: readonly string[],
   files: readonly string[],
   existing: ReadonlySet<string>,
-  limit = limits.globComparisons,
+  limit: number = limits.globComparisons,
 ): boolean {
   const globs = patterns.filter(isPattern)
   const exact = patterns.filter((pattern) => !isPattern(pattern))

@@ -1,9 +1,10 @@
+import { assemble } from './assemble.js'
 import type { CompiledConfig, CompiledWorkflow, Prefill } from './config.js'
+import { checkOnStop } from './environments.js'
 import { resolveExtends } from './extends.js'
-import { Findings } from './findings.js'
+import { Findings, StopCompilation } from './findings.js'
 import { type Defaults, readJobs } from './jobs.js'
 import { globalDefaults, rootKeys, workflow as workflowShape } from './keywords/root.js'
-import { loadFile } from './load.js'
 import { MergeBudget } from './merge.js'
 import { encodeDocument } from './merged-yaml.js'
 import { checkNeeds } from './needs.js'
@@ -28,22 +29,14 @@ export async function compileConfig(source: string, options: CompileOptions): Pr
   const sources = new Sources()
   const findings = new Findings(sources)
   try {
-    const root = await mergedDocument(source, options, findings)
-    const config = compileDocument(root, findings)
+    const budget = new MergeBudget()
+    const assembled = await assemble(source, options, findings, budget)
+    const config = compileDocument(resolveReferences(resolveExtends(assembled, budget)), findings)
     if (config !== undefined) return { ok: true, config, warnings: findings.warnings }
   } catch (thrown) {
-    findings.errors.push(sources.describeThrown(thrown))
+    if (!(thrown instanceof StopCompilation)) findings.errors.push(sources.describeThrown(thrown))
   }
   return { ok: false, errors: findings.errors, warnings: findings.warnings }
-}
-
-async function mergedDocument(source: string, options: CompileOptions, findings: Findings): Promise<MapNode> {
-  const name = options.file ?? '.gitlab-ci.yml'
-  const budget = new MergeBudget()
-  const { content } = loadFile(findings.sources, name, source, (key, at) => {
-    findings.warn(`the key ${JSON.stringify(key)} is given twice; the last one counts`, at, '')
-  })
-  return resolveReferences(resolveExtends(content, budget))
 }
 
 function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {
@@ -54,6 +47,7 @@ function compileDocument(root: MapNode, findings: Findings): CompiledConfig | un
   const hasWorkflowRules = workflow.rules !== undefined
   const drafts = readJobs(root, { defaults, stages, hasWorkflowRules, findings })
   checkNeeds(drafts, findings)
+  checkOnStop(drafts, findings)
   if (findings.failed) return undefined
   return {
     version: 1,

@@ -24,3 +24,8 @@ export class Findings {
     if (this.warnings.length < limits.errors) this.warnings.push(this.sources.describe(message, at, path))
   }
 }
+
+/** Ends compilation when the findings already say why. */
+export class StopCompilation extends Error {
+  override readonly name = 'StopCompilation'
+}

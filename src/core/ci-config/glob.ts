@@ -232,7 +232,7 @@ export function matchesIncludePath(pattern: string, path: string): boolean {
 export function anyMatches(
   patterns: readonly string[],
   paths: readonly string[],
-  limit = limits.globComparisons,
+  limit: number = limits.globComparisons,
 ): boolean {
   if (patterns.length * paths.length > limit) return true
   return patterns.some((pattern) => paths.some(compileGlob(pattern)))

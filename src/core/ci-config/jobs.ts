@@ -1,5 +1,6 @@
 import type { CompiledJob, CompiledPolicy, CompiledRule } from './config.js'
 import type { Findings } from './findings.js'
+import { resolveInputs } from './inputs.js'
 import { staticBridgePlan, staticPlan, wholeSeconds } from './job-plan.js'
 import { type Bridge, bridgeShape, deprecatedReasons, inheritable, type Job, jobShape } from './keywords/job.js'
 import type { Need } from './keywords/needs.js'
@@ -125,6 +126,9 @@ function readBuild(
   if (job.publish !== undefined && typeof job.pages === 'object' && job.pages.publish !== undefined) {
     around.findings.error("publish and pages:publish can't be used together", placeOf(node, 'publish'), path)
   }
+  for (const problem of job.inputs === undefined ? [] : resolveInputs(job.inputs, undefined, node.at).problems) {
+    around.findings.error(problem, placeOf(node, 'inputs'), join(path, 'inputs'))
+  }
   for (const reason of retryReasons(job.retry)) {
     if (!deprecatedReasons.has(reason)) continue
     around.findings.warn(`retry:when uses the deprecated value ${reason}`, placeOf(node, 'retry'), join(path, 'retry'))
@@ -247,8 +251,10 @@ function toRule(rule: Rule): CompiledRule {
 /** Needs with matrix expressions differ between the instances of the job. */
 function addNeeds(draft: JobDraft, needs: Need[], findings: Findings): void {
   const { job } = draft
-  job.needs = compiledNeeds(needs)
-  if (!needs.some((need) => need.kind === 'job' && needTexts(need).some(hasMatrixExpression))) return
+  if (!needs.some((need) => need.kind === 'job' && needTexts(need).some(hasMatrixExpression))) {
+    job.needs = compiledNeeds(needs)
+    return
+  }
   for (const instance of job.instances) {
     const values = new Map([...job.variables, ...(instance.variables ?? [])].map(({ key, value }) => [key, value]))
     let missing: string | undefined

@@ -125,7 +125,7 @@ function checkDependencies(draft: JobDraft, names: JobNames, findings: Findings)
 function checkCircles(drafts: readonly JobDraft[], names: JobNames, findings: Findings): void {
   const done = new Set<CompiledJob>()
   const neededBy = (job: CompiledJob): CompiledJob[] =>
-    (job.needs ?? []).flatMap((need) => names.find(need.job)?.job ?? [])
+    [job, ...job.instances].flatMap((one) => (one.needs ?? []).flatMap((need) => names.find(need.job)?.job ?? []))
   for (const draft of drafts) {
     const trail: { job: CompiledJob; needed: CompiledJob[]; next: number }[] = []
     const onTrail = new Set<CompiledJob>()

@@ -28,12 +28,13 @@ export function instancesOf(
     }))
   }
   // Equal values in two maps make equal names; the later job replaces the earlier.
-  const byName = new Map(combinations(parallel.matrix).map((values) => [matrixName(name, values), values]))
-  return Array.from(byName, ([instance, values], index) => ({
-    name: instance,
-    parallel: { index: index + 1, total: byName.size },
+  const all = combinations(parallel.matrix)
+  const instances = all.map((values, index) => ({
+    name: matrixName(name, values),
+    parallel: { index: index + 1, total: all.length },
     variables: values.map(([key, value]) => ({ key, value })),
   }))
+  return [...new Map(instances.map((instance) => [instance.name, instance])).values()]
 }
 
 /** Names of the instances that a `needs:parallel:matrix` picks. */

@@ -80,7 +80,8 @@ class Planner {
     if (workflow.rules !== undefined) {
       rule = this.#decideWorkflow(workflow.rules)
       if (this.#errors.length > 0) return this.#failure()
-      if (rule === undefined || rule.when === 'never') return filteredBy('workflow rules', 'workflow')
+      if (rule === undefined || rule.when === 'never')
+        return filteredBy('workflow rules: they admit no pipeline', 'workflow')
       if (rule.variables !== undefined) this.#globals = mergeVariables(this.#globals, rule.variables)
     }
     const scope = this.#globalScope()
@@ -94,7 +95,7 @@ class Planner {
       return this.#failure()
     }
     if (jobs.every(({ stage }) => stage === '.pre' || stage === '.post'))
-      return filteredBy('the rules of its jobs', 'jobs')
+      return filteredBy('rules: job rules leave no job to run', 'jobs')
     const plan: PipelinePlan = {
       stages: [...stages],
       jobs,
@@ -359,5 +360,5 @@ function resourceGroup(written: string, scope: Scope): string {
 }
 
 function filteredBy(what: string, path: string): PlanResult {
-  return { ok: false, filtered: true, errors: [{ message: `the pipeline was filtered out by ${what}`, path }] }
+  return { ok: false, filtered: true, errors: [{ message: `the pipeline was filtered by ${what}`, path }] }
 }

@@ -219,6 +219,8 @@ export interface CompileOptions {
   listFiles?: ListFiles
   /** Configuration-time variables (section "include"): project, pipeline and predefined ones of class W. */
   variables?: PlanVariable[]
+  /** How many files may be included, nested ones counted; default 150. */
+  maxIncludes?: number
   /** Inputs given to the main file's header. */
   inputs?: Record<string, unknown>
   /** Paths changed by the event, for `include:rules:changes`; absent when unknown. */

@@ -162,10 +162,10 @@ function readEntries(shape: EntriesShape, node: MapNode, path: string, findings:
     const entryPath = join(path, name)
     if (typeof key !== 'string' && typeof key !== 'number') {
       findings.error(`the key ${name} must be a string`, entry.at, path)
-    } else if (shape.says !== undefined && !accepts(shape.of, entry.value)) {
-      findings.error(`${shape.says}, not ${describeNode(entry.value)}`, entry.value.at, entryPath)
     } else if (isNull(entry.value) && shape.nullable === true) {
       value.set(name, null)
+    } else if (shape.says !== undefined && !accepts(shape.of, entry.value)) {
+      findings.error(`${shape.says}, not ${describeNode(entry.value)}`, entry.value.at, entryPath)
     } else {
       value.set(name, read(shape.of, entry.value, entryPath, findings))
     }

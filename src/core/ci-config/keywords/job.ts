@@ -1,17 +1,14 @@
 import { limits } from '../limits.js'
 import { compileRegex } from '../regex.js'
 import {
-  anything,
   boolean,
   checked,
   choice,
   either,
-  entries,
   integer,
   keyword,
   list,
   mapped,
-  node,
   nullable,
   type Report,
   record,
@@ -21,6 +18,7 @@ import {
 } from '../shape.js'
 import { artifacts, cache } from './artifacts.js'
 import { environment } from './environment.js'
+import { jobInputs } from './header.js'
 import { includeKinds, includeMap, triggerIncludes } from './include.js'
 import { matrix, needs } from './needs.js'
 import {
@@ -170,20 +168,6 @@ const coverage = mapped(text(), (value, report) => {
   return regex ?? ''
 })
 
-const inputTypes = ['string', 'number', 'boolean', 'array'] as const
-
-/** Inputs of one job, expanded by the runner (lib/gitlab/ci/config/entry/job/inputs.rb). */
-const jobInputs = entries(
-  record({
-    type: keyword(choice(...inputTypes), 'Type of the value.'),
-    default: nullable(node(), 'The value if none is given.'),
-    options: keyword(list(anything(), { max: limits.inputOptions }), 'The values to choose from.'),
-    regex: keyword(text(), 'What a text must match.'),
-    description: keyword(text({ scalar: 'integer' }), 'What the value is for.'),
-  }),
-  { max: limits.jobInputs, says: 'must be a map' },
-)
-
 type WhenAndStart = { when?: string | undefined; start_in?: string | undefined }
 
 function checkStartIn(value: WhenAndStart, hasRules: boolean, report: Report): void {
@@ -257,9 +241,6 @@ export const jobShape = checked(jobRecord, (value, report) => {
   checkStartIn(value, value.rules !== undefined && value.rules !== null, report)
   checkRulesAlone(value, ['only', 'except', 'start_in'], report)
   checkDependencies(value.dependencies, value.needs, report)
-  for (const [name, input] of value.inputs ?? []) {
-    if (input.default === undefined) report(`inputs:${name} must have a default`, 'inputs')
-  }
 })
 
 export type Job = ValueOf<typeof jobRecord>

@@ -169,4 +169,13 @@ export const exitCodes = either(
   list(integer(), { min: 1 }),
 )
 
-export const inputValues = { ...entries(anything(), { nullable: true }), about: 'Values of inputs.' }
+/** A map that goes into a plan as it is: plain data in place of a `Map`. */
+export function plainMap<T>(map: Shape<Map<string, T>>): Shape<Record<string, T>> {
+  return mapped(map, (values) => {
+    const plain: Record<string, T> = Object.create(null)
+    for (const [key, value] of values) plain[key] = value
+    return plain
+  })
+}
+
+export const inputValues = plainMap(entries(anything(), { nullable: true }))

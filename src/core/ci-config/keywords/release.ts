@@ -1,5 +1,5 @@
 import { anything, boolean, checked, choice, either, entries, keyword, list, record, required, text } from '../shape.js'
-import { duration, inputValues, textOrTexts } from './parts.js'
+import { duration, inputValues, plainMap, textOrTexts } from './parts.js'
 
 /** Keywords with a small language of their own: release, pages, run, secrets, tokens and inputs of jobs. */
 
@@ -68,7 +68,7 @@ const step = checked(
     step: keyword(stepReference, 'A step defined elsewhere.'),
     func: keyword(stepReference, 'A function defined elsewhere.'),
     inputs: keyword(inputValues, 'Inputs of the step.'),
-    env: keyword(entries(text(), { says: 'must be a string' }), 'Environment variables of the step.'),
+    env: keyword(plainMap(entries(text(), { says: 'must be a string' })), 'Environment variables of the step.'),
   }),
   ({ script, step: reference, func }, report) => {
     const given = [script, reference, func].filter((one) => one !== undefined)
@@ -78,7 +78,7 @@ const step = checked(
 
 export const run = list(step)
 
-export const idTokens = entries(record({ aud: required(textOrTexts, 'For whom the token is.') }))
+export const idTokens = entries(record({ aud: required(either(text(), list(text())), 'For whom the token is.') }))
 
 const secretSource = {
   vault: keyword(

@@ -10,6 +10,7 @@ import {
   mapped,
   type Report,
   record,
+  type Shape,
   text,
   type ValueOf,
 } from '../shape.js'
@@ -145,14 +146,19 @@ export type IncludeRule = ValueOf<typeof includeRule>
 
 export const includeRules = list(includeRule, nested)
 
-const refs = checked(texts, (names, report) => {
-  for (const name of names) {
-    const regex = parseRegexText(name.split('@', 1)[0] ?? '')
-    if (regex === undefined) continue
-    const compiled = compileRegex(regex.pattern, regex.flags)
-    if (compiled instanceof Error) report(`${JSON.stringify(name)} is not an RE2 expression: ${compiled.message}`)
-  }
-})
+const strings = 'a list of strings or regular expressions'
+
+const refs: Shape<string[]> = {
+  ...checked(texts, (names, report) => {
+    for (const name of names) {
+      const regex = parseRegexText(name.split('@', 1)[0] ?? '')
+      const compiled = regex === undefined ? undefined : compileRegex(regex.pattern, regex.flags)
+      if (!(compiled instanceof Error)) continue
+      report(`must be ${strings}, but ${JSON.stringify(name)} is not an RE2 expression: ${compiled.message}`)
+    }
+  }),
+  expects: strings,
+}
 
 export const policy = either(
   mapped(refs, (names) => ({ refs: names })),
