@@ -8,6 +8,7 @@ export const eventKinds = [
   'job.changed',
   'job.leased',
   'job.offer_void',
+  'job.started',
   'job.finished',
   'job.retried',
   'lease.ended',

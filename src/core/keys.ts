@@ -45,10 +45,7 @@ export function keysFrom(secret: Uint8Array): Keys {
         authTagLength: tagBytes,
       })
       decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes))
-      return Buffer.concat([
-        decipher.update(bytes.subarray(nonceBytes, bytes.length - tagBytes)),
-        decipher.final(),
-      ])
+      return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, bytes.length - tagBytes)), decipher.final()])
     },
     sign: (message) => sign(null, message, signing),
     verify: (message, signature) => verify(null, message, verifying, signature),

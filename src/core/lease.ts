@@ -29,6 +29,8 @@ export interface LeaseSettings {
   reportWaitsMs: number
   /** How often a stream renews. */
   renewEveryMs: number
+  /** Time between the polite signal of a cancel and the kill. */
+  cancelGraceMs: number
 }
 
 export const defaultLeaseSettings: LeaseSettings = {
@@ -41,6 +43,7 @@ export const defaultLeaseSettings: LeaseSettings = {
   voidOfferLimit: 5,
   reportWaitsMs: 60_000,
   renewEveryMs: 20_000,
+  cancelGraceMs: 30_000,
 }
 
 /** The terms that hold for a door. */

@@ -199,8 +199,7 @@ function gitInfo(facts: PayloadFacts, marks: Marks, variables: readonly PlanVari
     ref_type: pipeline.tag ? 'tag' : 'branch',
     sha: pipeline.sha,
     before_sha: pipeline.beforeSha,
-    refspecs:
-      depth > 0 ? [pinned, own] : [pinned, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'],
+    refspecs: depth > 0 ? [pinned, own] : [pinned, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'],
     depth,
     protected: pipeline.protected,
   }

@@ -62,7 +62,10 @@ const staleMs = 7 * 24 * 3_600_000
 /**
  * The status of a runner as GitLab's REST shows it. Rule: gitlab app/models/concerns/ci/has_runner_status.rb.
  */
-export function runnerStatus(runner: { active: number; createdAt: number; contactedAt: number | null }, now: number): RunnerStatus {
+export function runnerStatus(
+  runner: { active: number; createdAt: number; contactedAt: number | null },
+  now: number,
+): RunnerStatus {
   if (Math.max(runner.createdAt, runner.contactedAt ?? 0) <= now - staleMs) return 'stale'
   if (runner.contactedAt === null) return 'never_contacted'
   if (runner.active === 0) return 'paused'

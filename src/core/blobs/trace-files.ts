@@ -57,11 +57,11 @@ export class TraceFiles {
   }
 
   /** Opens the session of a lease, which the caller has checked. `secrets` are masked. */
-  openSession(start: TraceProgress, secrets: readonly Buffer[]): TraceSession {
+  openSession(start: TraceProgress, managerId: number, secrets: readonly Buffer[]): TraceSession {
     const key = `${start.jobId}.${start.fence}`
     const known = this.#sessions.get(key)
     if (known) return known
-    const session = new TraceSession(this.fileOf(start.jobId), start, secrets, {
+    const session = new TraceSession(this.fileOf(start.jobId), start, managerId, secrets, {
       enter: () => this.#enter(),
       leave: () => this.#leave(),
       synced: (one) => this.#commitSoon(one),
@@ -191,7 +191,14 @@ export class TraceSession {
   #idle: (() => void)[] = []
   #closed = false
 
-  constructor(file: string, start: TraceProgress, secrets: readonly Buffer[], host: SessionHost) {
+  constructor(
+    file: string,
+    start: TraceProgress,
+    /** Whose lease it is. */
+    readonly managerId: number,
+    secrets: readonly Buffer[],
+    host: SessionHost,
+  ) {
     this.#path = file
     this.#host = host
     this.#secrets = secrets.filter((secret) => secret.length > 0)

@@ -14,10 +14,7 @@ import { processPipeline } from './process-pipeline.js'
  * Accepts an offer. Gives the lease as it is now; accepting twice gives the same.
  * Throws `fenced` when the offer is void or another manager's: nothing changes.
  */
-export function acceptLease(
-  core: Core,
-  offer: { jobId: number; fence: number; managerId: number },
-): Promise<Lease> {
+export function acceptLease(core: Core, offer: { jobId: number; fence: number; managerId: number }): Promise<Lease> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, offer.jobId)
     const lease = job && (await findLease(tx, offer.jobId, offer.fence))

@@ -6,7 +6,6 @@ import type { TraceProgress, TraceSession } from '../blobs/trace-files.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isStream, type Lease } from '../lease.js'
-import { is } from '../lifecycle/job-machine.js'
 import { getJob } from '../store/jobs.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
 import { findTrace, growTrace } from '../store/traces.js'
@@ -24,6 +23,8 @@ export interface AppendInput {
   data: Buffer
   /** What to do with bytes that are there already: `skip` stores only the new tail, `refuse` stores nothing. */
   overlap: 'skip' | 'refuse'
+  /** Streams: the manager that writes. Polling doors prove the lease by the job's token. */
+  managerId?: number
 }
 
 export interface AppendResult {
@@ -32,12 +33,23 @@ export interface AppendResult {
 }
 
 /**
+ * Appends, and resolves when the bytes are durable.
  * Throws `fenced` when the lease is not open; `range_mismatch` with `details.length` (the committed length) for a gap, or
  * an overlap that is refused; `too_large` when the log would exceed its limit (the job is failed then); `unavailable` when
  * the bytes could not be made durable. Nothing of `data` counts in these cases.
  */
 export async function appendTrace(core: Core, input: AppendInput): Promise<AppendResult> {
+  const { durable } = await acceptTrace(core, input)
+  return { length: await durable }
+}
+
+/**
+ * The same in two steps, for doors that take in more before the first is durable: resolves when the bytes have their
+ * place in the log; `durable` gives the committed length. Both throw as `appendTrace` does.
+ */
+export async function acceptTrace(core: Core, input: AppendInput): Promise<{ durable: Promise<number> }> {
   const session = core.traces.session(input.jobId, input.fence) ?? (await openSession(core, input))
+  if (input.managerId !== undefined && input.managerId !== session.managerId) throw fenced(undefined)
   const { offset, overlap } = input
   let { data } = input
   const overlapping = offset < session.accepted
@@ -53,11 +65,8 @@ export async function appendTrace(core: Core, input: AppendInput): Promise<Appen
       details: { jobStatus: 'failed' },
     })
   }
-  if (data.length === 0) {
-    await session.drained()
-    return { length: session.committed.length }
-  }
-  return { length: await session.append(data) }
+  if (data.length > 0) return { durable: session.append(data) }
+  return { durable: session.drained().then(() => session.committed.length) }
 }
 
 function mismatch(session: TraceSession): SignalboxError {
@@ -71,12 +80,14 @@ async function openSession(core: Core, input: AppendInput): Promise<TraceSession
   const job = await getJob(core.store.read, input.jobId)
   return core.traces.openSession(
     { jobId: input.jobId, fence: lease.fence, length: trace?.length ?? 0, crc32: trace?.crc32 ?? 0 },
+    lease.managerId,
     [Buffer.from(jobTokenOf(core, job))],
   )
 }
 
 async function openLease(core: Core, input: AppendInput): Promise<Lease> {
   const lease = await findLease(core.store.read, input.jobId, input.fence)
+  if (input.managerId !== undefined && lease?.managerId !== input.managerId) throw fenced(undefined)
   if (lease?.status === 'held') return lease
   if (lease?.status === 'offered' && !isStream(lease.door)) return acceptLease(core, lease)
   throw fenced(await getJob(core.store.read, input.jobId).catch(() => undefined))
@@ -116,9 +127,4 @@ export function closeTrace(core: Core, lease: { jobId: number; fence: number }):
   void core.traces
     .closeSession(lease.jobId, lease.fence)
     .catch((error) => core.log.error({ err: error, job: lease.jobId }, 'closing a log failed'))
-}
-
-/** Whether the job's runner may still write. */
-export function mayWrite(status: Parameters<typeof is>[1]): boolean {
-  return is('executing', status)
 }

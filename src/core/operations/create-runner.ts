@@ -4,8 +4,8 @@ import { SignalboxError } from '../errors.js'
 import { canonicalTags, type Runner, type RunnerType } from '../runner.js'
 import { findGroup, findProject } from '../store/projects.js'
 import { insertRunner } from '../store/runners.js'
-import { hashToken, hintOf, mintToken, type TokenKind } from '../token.js'
 import type { Tx } from '../store/write.js'
+import { hashToken, hintOf, mintToken, type TokenKind } from '../token.js'
 import { record } from './record.js'
 
 export interface CreateRunnerInput {

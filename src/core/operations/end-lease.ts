@@ -18,7 +18,14 @@ export async function endOpenLease(
 ): Promise<Lease | undefined> {
   const lease = await findOpenLease(tx, job.id)
   if (!lease) return undefined
-  await closeLease(core, tx, lease, job, lease.status === 'offered' && status === 'released' ? 'refused' : status, reason)
+  await closeLease(
+    core,
+    tx,
+    lease,
+    job,
+    lease.status === 'offered' && status === 'released' ? 'refused' : status,
+    reason,
+  )
   tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, reason))
   return lease
 }

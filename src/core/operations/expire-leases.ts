@@ -1,36 +1,54 @@
 /**
  * The sweep over leases, each second: offers that nobody answered are void, leases whose holder was silent for its whole
- * term end their jobs, and reports that have waited a minute for their log are applied without it. Expiry counts when it
- * is committed here: a renewal that comes before revives the lease.
+ * term end their jobs, reports that have waited a minute for their log are applied without it, and cancels that no runner
+ * has acknowledged end without it. Expiry counts when it is committed here: a renewal that comes before revives the lease.
  */
 import type { Core } from '../core.js'
 import type { Lease } from '../lease.js'
 import { lockJob } from '../store/jobs.js'
-import { findLease, listOverdueLeases, listWaitingReports } from '../store/leases.js'
+import { findLease, listOverdueLeases, listUnackedCancels, listWaitingReports } from '../store/leases.js'
+import { cancelLocked } from './cancel-job.js'
 import { dropLocked } from './drop-job.js'
 import { finishReported } from './finish-job.js'
+import { processPipeline } from './process-pipeline.js'
 import { voidLease } from './void-offer.js'
 
 export interface ExpireResult {
   void: number
   lost: number
   reported: number
+  unconfirmed: number
 }
 
 const batch = 500
 
 /** Sweeps once. Gives how many offers were voided, jobs ended for a lost runner, and reports applied. */
 export async function expireLeases(core: Core): Promise<ExpireResult> {
-  const result: ExpireResult = { void: 0, lost: 0, reported: 0 }
+  const result: ExpireResult = { void: 0, lost: 0, reported: 0, unconfirmed: 0 }
   const { store, clock, settings } = core
   for (const lease of await listWaitingReports(store.read, clock.now() - settings.leases.reportWaitsMs)) {
     await finishReported(core, lease, { force: true })
     result.reported++
   }
+  const { stream, cancelGraceMs } = settings.leases
+  for (const lease of await listUnackedCancels(store.read, clock.now() - stream.heldForMs - cancelGraceMs)) {
+    if (await cancelUnconfirmed(core, lease)) result.unconfirmed++
+  }
   const overdue = await listOverdueLeases(store.read, clock.now(), batch)
   const ended = await Promise.all(overdue.map((lease) => expireLease(core, lease)))
   for (const kind of ended) if (kind) result[kind]++
   return result
+}
+
+/** The runner renews, but has not answered the cancel: the job ends all the same, and its lease with it. */
+function cancelUnconfirmed(core: Core, unanswered: Lease): Promise<boolean> {
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, unanswered.jobId)
+    if (job?.status !== 'canceling' || job.fence !== unanswered.fence) return false
+    await cancelLocked(core, tx, job)
+    await processPipeline(core, tx, job.pipelineId)
+    return true
+  })
 }
 
 /** Each in a body of its own, so that one that fails does not hold up the others; they share a commit all the same. */

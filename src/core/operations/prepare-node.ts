@@ -6,9 +6,9 @@
 import { sql } from 'kysely'
 import type { Core } from '../core.js'
 import { refreshOpenLeases } from '../store/leases.js'
+import { getProject } from '../store/projects.js'
 import { findAccessToken, findUser, insertAccessToken, insertUser, type User } from '../store/users.js'
 import { hashToken, hintOf } from '../token.js'
-import { getProject } from '../store/projects.js'
 import { processPipeline } from './process-pipeline.js'
 
 export const allScopes = ['api', 'read_api', 'create_runner', 'manage_runner', 'read_repository', 'write_repository']
@@ -50,7 +50,9 @@ export async function recoverNode(core: Core): Promise<void> {
     await tx.db
       .insertInto('nodes')
       .values({ id: core.node, started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() })
-      .onConflict((c) => c.column('id').doUpdateSet({ started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() }))
+      .onConflict((c) =>
+        c.column('id').doUpdateSet({ started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() }),
+      )
       .execute()
   })
   await core.artifacts.removeUnfinished()

@@ -10,7 +10,14 @@ import { is } from '../lifecycle/job-machine.js'
 import { compositeStatus, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import { unionLength } from '../pipeline.js'
 import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
-import { getPipeline, listStages, lockPipeline, runIntervals, savePipeline, saveStageStatus } from '../store/pipelines.js'
+import {
+  getPipeline,
+  listStages,
+  lockPipeline,
+  runIntervals,
+  savePipeline,
+  saveStageStatus,
+} from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
 import { contextOf } from './pipeline-context.js'
@@ -85,11 +92,7 @@ async function applyAndCopy(
   core: Core,
   tx: Tx,
   current: CurrentJob,
-  ...[job, event, options]: [
-    Parameters<typeof applyJobEvent>[2],
-    JobEvent,
-    Parameters<typeof applyJobEvent>[4],
-  ]
+  ...[job, event, options]: [Parameters<typeof applyJobEvent>[2], JobEvent, Parameters<typeof applyJobEvent>[4]]
 ): Promise<boolean> {
   const applied = await applyJobEvent(core, tx, job, event, options)
   current.status = job.status

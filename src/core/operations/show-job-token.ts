@@ -15,7 +15,8 @@ export function showJobToken(core: Core, input: { jobId: number; userId: number 
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, input.jobId)
     if (!job) throw new SignalboxError('not_found', `no job ${input.jobId}`)
-    if (is('completed', job.status)) throw new SignalboxError('conflict', `job ${job.id} is ${job.status}: its token is dead`)
+    if (is('completed', job.status))
+      throw new SignalboxError('conflict', `job ${job.id} is ${job.status}: its token is dead`)
     if (job.tokenIssuedAt === null) {
       const project = await getProject(tx, job.projectId)
       Object.assign(job, earlyTokenTimes(tx.now, project.timeoutS))

@@ -10,11 +10,11 @@
  */
 import type { Clock } from '../clock.js'
 import type { Log } from '../core.js'
-import type { Offer } from '../offer.js'
 import type { Door } from '../lease.js'
+import type { Offer } from '../offer.js'
 import type { Runner } from '../runner.js'
-import { type DemandCache, findCandidate, type Seeker, waitingLanes } from '../store/queue.js'
 import { projectFacts } from '../store/projects.js'
+import { type DemandCache, findCandidate, type Seeker, waitingLanes } from '../store/queue.js'
 import type { Store, Tx } from '../store/write.js'
 import { type Demand, meets, type ProjectFacts, type RunnerFacts, serves } from './match.js'
 
@@ -114,7 +114,11 @@ export class Dispatcher {
    * A waiter for a job that becomes pending in `tx`, reserved until the commit settles it; undefined if none fits.
    * `excluded`: managers to pass over.
    */
-  take(tx: Tx, job: { project: ProjectFacts; demandId: number; demand: Demand }, excluded?: ReadonlySet<number>): Waiter | undefined {
+  take(
+    tx: Tx,
+    job: { project: ProjectFacts; demandId: number; demand: Demand },
+    excluded?: ReadonlySet<number>,
+  ): Waiter | undefined {
     const waiter = this.#pick(job.project, job.demandId, job.demand, excluded)
     if (waiter) this.reserve(tx, waiter)
     return waiter

@@ -73,8 +73,7 @@ export const taskDefinitions: readonly Task[] = [
     what: 'forgets lanes of the queue that have been empty for a while',
     everyMs: 10 * 60_000,
     quiet: true,
-    run: async (core) =>
-      counted({ lanes: await core.store.write((tx) => removeIdleLanes(tx, tx.now - idleLaneMs)) }),
+    run: async (core) => counted({ lanes: await core.store.write((tx) => removeIdleLanes(tx, tx.now - idleLaneMs)) }),
   },
 ]
 

@@ -1,8 +1,8 @@
 /** Rows of artifacts, and which of them a job downloads. */
 import { sql } from 'kysely'
+import type { Artifact } from '../artifact.js'
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Job } from '../job.js'
-import type { Artifact } from '../artifact.js'
 import type { Reader, Tx } from './write.js'
 
 export function findArtifact(from: Reader | Tx, jobId: number, type: string): Promise<Artifact | undefined> {
@@ -73,7 +73,9 @@ export async function listDownloads(
   if (wanted?.length === 0 || (plan.needs === undefined && job.stagePosition === 0)) return []
   return tx.db
     .selectFrom('jobs')
-    .innerJoin('artifacts', (join) => join.onRef('artifacts.job_id', '=', 'jobs.id').on('artifacts.type', '=', 'archive'))
+    .innerJoin('artifacts', (join) =>
+      join.onRef('artifacts.job_id', '=', 'jobs.id').on('artifacts.type', '=', 'archive'),
+    )
     .select(['jobs.id', 'jobs.name', 'artifacts.filename', 'artifacts.size_bytes as sizeBytes'])
     .where('jobs.pipeline_id', '=', job.pipelineId)
     .where('jobs.retried', '=', 0)

@@ -47,7 +47,11 @@ export async function lastEventId(from: Reader): Promise<number> {
 
 /** The last event that an exporter has handled; the newest one for an exporter that is new. */
 export async function readCursor(from: Reader, name: string): Promise<number | undefined> {
-  const row = await from.db.selectFrom('exporter_cursors').select('event_id').where('name', '=', name).executeTakeFirst()
+  const row = await from.db
+    .selectFrom('exporter_cursors')
+    .select('event_id')
+    .where('name', '=', name)
+    .executeTakeFirst()
   return row?.event_id
 }
 

@@ -50,7 +50,8 @@ export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
 /** What a job does. */
 export async function getDefinition(from: Reader | Tx, definitionId: number): Promise<JobPlan> {
   const row = await from.first(definitionById, { id: definitionId })
-  if (!row) throw new SignalboxError('internal', 'internal error', { cause: new Error(`no definition ${definitionId}`) })
+  if (!row)
+    throw new SignalboxError('internal', 'internal error', { cause: new Error(`no definition ${definitionId}`) })
   return JSON.parse(row.body)
 }
 
@@ -166,7 +167,10 @@ const newJob = hotQuery<{ id: number }, keyof Omit<Job, 'id'>>((db, p) =>
 )
 
 const newDefinition = hotQuery<{ id: number }, 'body'>((db, p) =>
-  db.insertInto('job_definitions').values({ body: p('body') }).returning('id'),
+  db
+    .insertInto('job_definitions')
+    .values({ body: p('body') })
+    .returning('id'),
 )
 
 const definitionById = hotQuery<{ body: string }, 'id'>((db, p) =>

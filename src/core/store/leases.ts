@@ -10,7 +10,16 @@ const isOpen = sql<boolean>`status in ('offered', 'held')`
 
 export type NewLease = Omit<
   Lease,
-  'id' | 'acceptedAt' | 'endedAt' | 'endReason' | 'cancelRevision' | 'cancelMode' | 'cancelAcked' | 'report' | 'reportAt' | 'written'
+  | 'id'
+  | 'acceptedAt'
+  | 'endedAt'
+  | 'endReason'
+  | 'cancelRevision'
+  | 'cancelMode'
+  | 'cancelAcked'
+  | 'report'
+  | 'reportAt'
+  | 'written'
 >
 
 /** Inserts an open lease. The unique index on open leases refuses a second one for the job. */
@@ -39,7 +48,13 @@ export async function endLease(
   id: number,
   end: { status: 'released' | 'refused' | 'expired'; reason: string; excludedUntil?: number },
 ): Promise<void> {
-  await tx.all(endedLease, { id, status: end.status, reason: end.reason, excludedUntil: end.excludedUntil ?? null, now: tx.now })
+  await tx.all(endedLease, {
+    id,
+    status: end.status,
+    reason: end.reason,
+    excludedUntil: end.excludedUntil ?? null,
+    now: tx.now,
+  })
 }
 
 /** Notes that the runner has written under the lease, and moves its end: every write is a contact. */
@@ -58,7 +73,35 @@ export async function saveReport(tx: Tx, id: number, report: string, reportAt: n
 
 /** Sets a lease's desired state: canceled, gently or by force. */
 export async function saveCancel(tx: Tx, id: number, revision: number, mode: 'graceful' | 'force'): Promise<void> {
-  await tx.all(canceledLease, { id, revision, mode })
+  await tx.all(canceledLease, { id, revision, mode, now: tx.now })
+}
+
+/** Notes that the runner has received the cancel of this revision. */
+export async function saveCancelAck(
+  tx: Tx,
+  lease: { jobId: number; fence: number; managerId: number },
+  revision: number,
+): Promise<void> {
+  await tx.db
+    .updateTable('leases')
+    .set({ cancel_acked: revision })
+    .where('job_id', '=', lease.jobId)
+    .where('fence', '=', lease.fence)
+    .where('manager_id', '=', lease.managerId)
+    .where('cancel_acked', '<', revision)
+    .where('cancel_revision', '>=', revision)
+    .execute()
+}
+
+/** Leases of streams whose cancel has not been acknowledged since before `canceledBefore`. */
+export function listUnackedCancels(from: Reader | Tx, canceledBefore: number): Promise<Lease[]> {
+  return from.db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where(sql<boolean>`status = 'held' and cancel_mode is not null and door in ('grpc', 'websocket')`)
+    .where('cancel_at', '<=', canceledBefore)
+    .whereRef('cancel_acked', '<', 'cancel_revision')
+    .execute() as Promise<Lease[]>
 }
 
 /**
@@ -112,7 +155,11 @@ export function listOpenLeases(from: Reader | Tx, managerId: number): Promise<Le
 }
 
 /** The lease that the same logical request was given before, while nothing has been written under it. */
-export function findRepeatedRequest(from: Reader | Tx, runnerId: number, requestId: string): Promise<Lease | undefined> {
+export function findRepeatedRequest(
+  from: Reader | Tx,
+  runnerId: number,
+  requestId: string,
+): Promise<Lease | undefined> {
   return from.first(leaseByRequest, { runnerId, requestId })
 }
 
@@ -146,11 +193,7 @@ const leaseByFence = hotQuery<Lease, 'jobId' | 'fence'>((db, p) =>
 )
 
 const openLeaseOfJob = hotQuery<Lease, 'jobId'>((db, p) =>
-  db
-    .selectFrom('leases')
-    .select(leaseColumns)
-    .where('job_id', '=', p('jobId'))
-    .where(isOpen),
+  db.selectFrom('leases').select(leaseColumns).where('job_id', '=', p('jobId')).where(isOpen),
 )
 
 const acceptedLease = hotQuery<never, 'id' | 'now' | 'expiresAt'>((db, p) =>
@@ -180,15 +223,24 @@ const touchedLease = hotQuery<never, 'id' | 'expiresAt'>((db, p) =>
 )
 
 const movedLease = hotQuery<never, 'id' | 'acceptBy'>((db, p) =>
-  db.updateTable('leases').set({ accept_by: p('acceptBy') }).where('id', '=', p('id')),
+  db
+    .updateTable('leases')
+    .set({ accept_by: p('acceptBy') })
+    .where('id', '=', p('id')),
 )
 
 const reportedLease = hotQuery<never, 'id' | 'report' | 'reportAt'>((db, p) =>
-  db.updateTable('leases').set({ report: p('report'), report_at: p('reportAt') }).where('id', '=', p('id')),
+  db
+    .updateTable('leases')
+    .set({ report: p('report'), report_at: p('reportAt') })
+    .where('id', '=', p('id')),
 )
 
-const canceledLease = hotQuery<never, 'id' | 'revision' | 'mode'>((db, p) =>
-  db.updateTable('leases').set({ cancel_revision: p('revision'), cancel_mode: p('mode') }).where('id', '=', p('id')),
+const canceledLease = hotQuery<never, 'id' | 'revision' | 'mode' | 'now'>((db, p) =>
+  db
+    .updateTable('leases')
+    .set({ cancel_revision: p('revision'), cancel_mode: p('mode'), cancel_at: p('now') })
+    .where('id', '=', p('id')),
 )
 
 const renewedLeases = hotQuery<{ jobId: number; fence: number; expiresAt: number }, 'managerId' | 'jobs' | 'now'>(
@@ -206,12 +258,7 @@ const renewedLeases = hotQuery<{ jobId: number; fence: number; expiresAt: number
 )
 
 const openLeasesOfManager = hotQuery<Lease, 'managerId'>((db, p) =>
-  db
-    .selectFrom('leases')
-    .select(leaseColumns)
-    .where('manager_id', '=', p('managerId'))
-    .where(isOpen)
-    .orderBy('id'),
+  db.selectFrom('leases').select(leaseColumns).where('manager_id', '=', p('managerId')).where(isOpen).orderBy('id'),
 )
 
 const leaseByRequest = hotQuery<Lease, 'runnerId' | 'requestId'>((db, p) =>

@@ -32,7 +32,10 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline): Promise<Pip
   return getPipeline(tx, row!.id)
 }
 
-export async function insertStage(tx: Tx, stage: { pipelineId: number; name: string; position: number }): Promise<number> {
+export async function insertStage(
+  tx: Tx,
+  stage: { pipelineId: number; name: string; position: number },
+): Promise<number> {
   const row = await tx.first(newStage, stage)
   return row!.id
 }
@@ -93,7 +96,10 @@ const stagesOfPipeline = hotQuery<Stage, 'pipelineId'>((db, p) =>
 )
 
 const writeStage = hotQuery<never, 'id' | 'status'>((db, p) =>
-  db.updateTable('stages').set({ status: p('status') }).where('id', '=', p('id')),
+  db
+    .updateTable('stages')
+    .set({ status: p('status') })
+    .where('id', '=', p('id')),
 )
 
 const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pipelineId'>((db, p) =>

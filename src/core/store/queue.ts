@@ -56,7 +56,11 @@ export async function demandId(tx: Tx, cache: DemandCache, demand: Demand): Prom
   const known = cache.idOf(key)
   if (known !== undefined) return known
   const row = { key, tags, protected: demand.protected ? 1 : 0, features }
-  await tx.db.insertInto('demands').values(row).onConflict((c) => c.column('key').doNothing()).execute()
+  await tx.db
+    .insertInto('demands')
+    .values(row)
+    .onConflict((c) => c.column('key').doNothing())
+    .execute()
   const { id } = await tx.db.selectFrom('demands').select('id').where('key', '=', key).executeTakeFirstOrThrow()
   tx.afterCommit(() => cache.add(id, key, demand))
   return id
@@ -99,7 +103,12 @@ export interface Seeker {
 export async function findCandidate(from: Reader | Tx, seeker: Seeker, now: number): Promise<LaneHead | undefined> {
   if (seeker.demandIds.length === 0) return undefined
   const excluded = await from.all(excludedJobs, { managerId: seeker.managerId, now })
-  if (excluded.length > 0) return findBeyond(from, seeker, excluded.map((row) => row.jobId))
+  if (excluded.length > 0)
+    return findBeyond(
+      from,
+      seeker,
+      excluded.map((row) => row.jobId),
+    )
   return bestHead(seeker.facts.type, await headsFor(from, seeker))
 }
 
@@ -176,7 +185,10 @@ function instanceProbes(count: number) {
             order by demand_id, instance_share, head_priority desc, head_job_id
             limit 1
           ) as probe${sql.raw(String(at))}`
-        return sql`${sql.join(Array.from({ length: count }, (_, at) => probe(at)), sql` union all `)}`.compile(db)
+        return sql`${sql.join(
+          Array.from({ length: count }, (_, at) => probe(at)),
+          sql` union all `,
+        )}`.compile(db)
       },
     }))
     probeQueries.set(count, query)

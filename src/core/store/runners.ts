@@ -39,7 +39,10 @@ export async function countRunners(from: Reader): Promise<number> {
 }
 
 /** The projects that a project runner serves, or the groups of a group runner. */
-export async function runnerScope(from: Reader | Tx, runnerId: number): Promise<{ projectIds: number[]; groupIds: number[] }> {
+export async function runnerScope(
+  from: Reader | Tx,
+  runnerId: number,
+): Promise<{ projectIds: number[]; groupIds: number[] }> {
   const projects = await from.all(projectsOfRunner, { runnerId })
   const groups = await from.all(groupsOfRunner, { runnerId })
   return { projectIds: projects.map((row) => row.id), groupIds: groups.map((row) => row.id) }
@@ -202,8 +205,14 @@ const managerById = hotQuery<RunnerManager, 'id'>((db, p) =>
   db.selectFrom('runner_managers').select(managerColumns).where('id', '=', p('id')),
 )
 const contactRunner = hotQuery<never, 'id' | 'now'>((db, p) =>
-  db.updateTable('runners').set({ contacted_at: p('now') }).where('id', '=', p('id')),
+  db
+    .updateTable('runners')
+    .set({ contacted_at: p('now') })
+    .where('id', '=', p('id')),
 )
 const contactManager = hotQuery<never, 'id' | 'now'>((db, p) =>
-  db.updateTable('runner_managers').set({ contacted_at: p('now') }).where('id', '=', p('id')),
+  db
+    .updateTable('runner_managers')
+    .set({ contacted_at: p('now') })
+    .where('id', '=', p('id')),
 )

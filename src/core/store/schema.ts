@@ -217,6 +217,7 @@ export interface Database {
     excluded_until: number | null
     cancel_revision: number
     cancel_mode: string | null
+    cancel_at: number | null
     cancel_acked: number
     report: string | null
     report_at: number | null

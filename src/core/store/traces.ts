@@ -47,15 +47,7 @@ export async function flagTrace(tx: Tx, jobId: number, flags: { incomplete: 0 | 
 const traceByJob = hotQuery<TraceRow, 'jobId'>((db, p) =>
   db
     .selectFrom('traces')
-    .select([
-      'job_id as jobId',
-      'length',
-      'crc32',
-      'node',
-      'incomplete',
-      'mismatch',
-      'updated_at as updatedAt',
-    ])
+    .select(['job_id as jobId', 'length', 'crc32', 'node', 'incomplete', 'mismatch', 'updated_at as updatedAt'])
     .where('job_id', '=', p('jobId')),
 )
 

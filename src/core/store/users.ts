@@ -45,7 +45,10 @@ export async function insertUser(
   return { ...user, id, state: 'active', createdAt: tx.now }
 }
 
-export function findAccessToken(from: Reader | Tx, tokenHash: string): Promise<(AccessToken & { user: User }) | undefined> {
+export function findAccessToken(
+  from: Reader | Tx,
+  tokenHash: string,
+): Promise<(AccessToken & { user: User }) | undefined> {
   return from.first(tokenByHash, { hash: tokenHash }).then(
     (row) =>
       row && {

@@ -303,6 +303,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('excluded_until', int)
     .addColumn('cancel_revision', 'integer', (c) => c.notNull())
     .addColumn('cancel_mode', 'text')
+    .addColumn('cancel_at', int)
     .addColumn('cancel_acked', 'integer', (c) => c.notNull())
     .addColumn('report', 'text')
     .addColumn('report_at', int)

@@ -1,0 +1,184 @@
+/**
+ * The runner stream over gRPC. Envelopes are decoded and encoded here, not by the library: what is malformed is answered
+ * with a reason, and what waits to be sent is counted in bytes.
+ */
+import grpc from '@grpc/grpc-js'
+import { HealthImplementation } from 'grpc-health-check'
+import type { Core } from '../../core/core.js'
+import {
+  type GoodbyeCode,
+  RunnerMessage,
+  RunnerServiceService,
+  ServerMessage,
+} from '../../gen/signalbox/runner/v1/runner.js'
+import { maxMessageBytes } from '../convert.js'
+import type { Carrier, RunnerConnection } from '../runner-connection.js'
+import type { StreamHub } from '../stream-hub.js'
+import { toStatus } from './errors.js'
+
+type Call = grpc.ServerDuplexStream<Buffer, Buffer>
+
+export interface GrpcServer {
+  /** The port that it listens on. */
+  port: number
+  /** Ends what is still open and stops listening. */
+  close(): Promise<void>
+}
+
+const raw = (bytes: Buffer) => bytes
+
+const service = {
+  connect: {
+    path: RunnerServiceService.connect.path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: raw,
+    requestDeserialize: raw,
+    responseSerialize: raw,
+    responseDeserialize: raw,
+  },
+} as const
+
+/** Limits and keepalive of a connection; the application's own pings come on top. */
+const options: grpc.ServerOptions = {
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.max_connection_age_ms': 3_600_000,
+  'grpc.max_connection_age_grace_ms': 120_000,
+  'grpc.max_concurrent_streams': 64,
+  'grpc.max_receive_message_length': 4 * 1024 * 1024,
+}
+
+/** Starts the gRPC server. `address` is `host:port`; port 0 takes a free one. Rejects if it cannot listen. */
+export async function startGrpc(
+  core: Core,
+  hub: StreamHub,
+  address: string,
+  credentials = grpc.ServerCredentials.createInsecure(),
+): Promise<GrpcServer> {
+  const server = new grpc.Server(options)
+  server.addService(service, { connect: (call: Call) => serve(core, hub, call) })
+  new HealthImplementation({ '': 'SERVING', 'signalbox.runner.v1.RunnerService': 'SERVING' }).addToServer(server)
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
+  })
+  return {
+    port,
+    close: () =>
+      new Promise<void>((resolve) => {
+        // Streams have been told goodbye; whoever has not left by now is cut off.
+        const force = setTimeout(() => server.forceShutdown(), 1000)
+        server.tryShutdown(() => {
+          clearTimeout(force)
+          resolve()
+        })
+      }),
+  }
+}
+
+function serve(core: Core, hub: StreamHub, call: Call): void {
+  // Headers at once, or a client that waits for them would not send its Hello.
+  call.sendMetadata(new grpc.Metadata())
+  const carrier = new GrpcCarrier(call)
+  const connection: RunnerConnection = hub.open(carrier)
+  call.on('data', (bytes: Buffer) => {
+    if (bytes.length > maxMessageBytes) {
+      connection.malformed(`a message may have ${maxMessageBytes} bytes`)
+      return
+    }
+    let message: RunnerMessage
+    try {
+      message = RunnerMessage.decode(bytes)
+    } catch (error) {
+      connection.malformed(`not a message: ${(error as Error).message}`)
+      return
+    }
+    connection.receive(message, bytes.length)
+  })
+  call.on('end', () => {
+    connection.gone()
+    carrier.end()
+  })
+  call.on('cancelled', () => connection.gone())
+  call.on('error', (error: Error) => {
+    core.log.debug({ err: error }, 'a gRPC stream broke')
+    connection.gone()
+  })
+}
+
+class GrpcCarrier implements Carrier {
+  readonly door = 'grpc'
+  readonly remoteAddress: string | null
+  readonly token: string
+  readonly #call: Call
+  #queue: Buffer[] = []
+  #queued = 0
+  #blocked = false
+  #ended = false
+
+  constructor(call: Call) {
+    this.#call = call
+    this.remoteAddress = hostOf(call.getPeer())
+    const header = String(call.metadata.get('authorization')[0] ?? '')
+    this.token = /^Bearer (\S+)$/i.exec(header)?.[1] ?? ''
+  }
+
+  send(message: ServerMessage): void {
+    if (this.#ended) return
+    const bytes = ServerMessage.encode(message).finish() as Buffer
+    if (this.#blocked) {
+      this.#queue.push(bytes)
+      this.#queued += bytes.length
+      return
+    }
+    this.#write(bytes)
+  }
+
+  queuedBytes(): number {
+    return this.#queued
+  }
+
+  pause(): void {
+    this.#call.pause()
+  }
+
+  resume(): void {
+    this.#call.resume()
+  }
+
+  close(code: GoodbyeCode, reason: string): void {
+    if (this.#ended) return
+    const status = toStatus(code)
+    if (status === grpc.status.OK) {
+      this.end()
+      return
+    }
+    this.#ended = true
+    this.#call.emit('error', { code: status, details: reason })
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#call.end()
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#call.write(bytes)) return
+    this.#blocked = true
+    this.#call.once('drain', () => {
+      this.#blocked = false
+      while (this.#queue.length > 0 && !this.#blocked && !this.#ended) {
+        const next = this.#queue.shift()!
+        this.#queued -= next.length
+        this.#write(next)
+      }
+    })
+  }
+}
+
+/** `127.0.0.1:1234` and `[::1]:1234` without the port. */
+function hostOf(peer: string): string | null {
+  const host = peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+  return host === '' || host === 'unknown' ? null : host
+}

@@ -1,0 +1,173 @@
+/**
+ * All streams of this node: who is attached, keepalive for all of them from one timer, and what must reach every stream of
+ * a runner (its settings changed, it was deleted) or every stream at all (the node stops).
+ */
+import type { Core } from '../core/core.js'
+import { runnerFacts } from '../core/operations/contact-runner.js'
+import { findManagerById, findRunner } from '../core/store/runners.js'
+import { GoodbyeCode } from '../gen/signalbox/runner/v1/runner.js'
+import { type Carrier, RunnerConnection } from './runner-connection.js'
+
+export interface StreamHubOptions {
+  pingIntervalMs?: number
+  pongWithinMs?: number
+  helloWithinMs?: number
+  /** New streams in a second; more are asked to come again. A guard above what a node can do. */
+  newStreamsPerSecond?: number
+  /** Credits that one stream can have at most. */
+  creditLimit?: number
+  /** Unacknowledged log bytes of a job. */
+  logWindowBytes?: number
+}
+
+const tickMs = 1000
+/** Streams come back over this time after a stop, not all at once. */
+const spreadMs = 2000
+
+export class StreamHub {
+  readonly pingIntervalMs: number
+  readonly creditLimit: number
+  readonly logWindowBytes: number
+  readonly stats = { opened: 0, fenced: 0, timedOut: 0 }
+  readonly #core: Core
+  readonly #options: Required<StreamHubOptions>
+  readonly #connections = new Set<RunnerConnection>()
+  readonly #byManager = new Map<number, { connection: RunnerConnection; stop: () => void }>()
+  /** The last boot and epoch of every manager that has attached since this node started. */
+  readonly #known = new Map<number, { bootId: string; epoch: number }>()
+  readonly #stops: (() => void)[]
+  #newThisSecond = 0
+  #closing = false
+
+  constructor(core: Core, options: StreamHubOptions = {}) {
+    this.#core = core
+    this.#options = {
+      pingIntervalMs: 20_000,
+      pongWithinMs: 10_000,
+      helloWithinMs: 10_000,
+      newStreamsPerSecond: 5000,
+      creditLimit: 1000,
+      logWindowBytes: 256 * 1024,
+      ...options,
+    }
+    this.pingIntervalMs = this.#options.pingIntervalMs
+    this.creditLimit = this.#options.creditLimit
+    this.logWindowBytes = this.#options.logWindowBytes
+    this.#stops = [
+      core.clock.every(tickMs, () => this.#tick()),
+      core.events.listen((event) => {
+        if (event.kind === 'runner.changed' || event.kind === 'runner.deleted') {
+          void this.#refresh(event.runnerId!).catch((error) =>
+            core.log.error({ err: error, runner: event.runnerId }, 'a stream could not follow its runner’s change'),
+          )
+        }
+      }),
+    ]
+  }
+
+  get size(): number {
+    return this.#connections.size
+  }
+
+  /** Streams that are attached, by carrier. */
+  count(door: Carrier['door']): number {
+    let count = 0
+    for (const connection of this.#connections) {
+      if (connection.door === door && connection.state !== 'greeting') count++
+    }
+    return count
+  }
+
+  /** A carrier has opened. Gives the connection that takes its messages. */
+  open(carrier: Carrier): RunnerConnection {
+    const connection = new RunnerConnection(this.#core, this, carrier)
+    this.stats.opened++
+    this.#connections.add(connection)
+    if (this.#closing) {
+      connection.goodbye(GoodbyeCode.GOODBYE_CODE_SHUTDOWN, 'this node stops', this.#spread())
+    } else if (++this.#newThisSecond > this.#options.newStreamsPerSecond) {
+      connection.goodbye(GoodbyeCode.GOODBYE_CODE_OVERLOADED, 'too many new streams', tickMs + this.#spread())
+    }
+    return connection
+  }
+
+  /**
+   * Files an authenticated connection under its manager; an older one of the same manager is closed. Gives the boot of
+   * the manager's last attach, if this node has seen one.
+   */
+  register(connection: RunnerConnection): string | undefined {
+    const { managerId } = connection
+    const known = this.#known.get(managerId)
+    connection.epoch = (known?.epoch ?? 0) + 1
+    this.#known.set(managerId, { bootId: connection.bootId, epoch: connection.epoch })
+    const older = this.#byManager.get(managerId)
+    const stop = this.#core.leaseSignals.listen(managerId, connection)
+    this.#byManager.set(managerId, { connection, stop })
+    older?.connection.goodbye(GoodbyeCode.GOODBYE_CODE_SUPERSEDED, 'a newer stream of this manager has come')
+    return known?.bootId
+  }
+
+  /** A connection has ended. */
+  closed(connection: RunnerConnection): void {
+    this.#connections.delete(connection)
+    const filed = this.#byManager.get(connection.managerId)
+    if (filed?.connection !== connection) return
+    this.#byManager.delete(connection.managerId)
+    filed.stop()
+  }
+
+  /** Says goodbye to everybody. Safe to repeat. */
+  close(): void {
+    this.#closing = true
+    for (const stop of this.#stops.splice(0)) stop()
+    for (const connection of [...this.#connections]) {
+      connection.goodbye(GoodbyeCode.GOODBYE_CODE_SHUTDOWN, 'this node stops', this.#spread())
+    }
+  }
+
+  #tick(): void {
+    this.#newThisSecond = 0
+    const now = this.#core.clock.now()
+    const { helloWithinMs, pongWithinMs, pingIntervalMs } = this.#options
+    for (const connection of this.#connections) {
+      if (connection.state === 'greeting') {
+        if (now - connection.openedAt > helloWithinMs) this.#timeOut(connection, 'no hello')
+        continue
+      }
+      connection.tick(now)
+      if (connection.pingSentAt > 0) {
+        // Two misses: one interval for the first answer, one more for a slow one.
+        if (now - connection.pingSentAt > 2 * pongWithinMs) this.#timeOut(connection, 'no pong')
+      } else if (now - connection.lastHeardAt > pingIntervalMs) {
+        connection.ping()
+      }
+    }
+  }
+
+  #timeOut(connection: RunnerConnection, reason: string): void {
+    this.stats.timedOut++
+    connection.goodbye(GoodbyeCode.GOODBYE_CODE_TIMEOUT, reason)
+  }
+
+  async #refresh(runnerId: number): Promise<void> {
+    const { store } = this.#core
+    for (const { connection } of [...this.#byManager.values()]) {
+      if (connection.runner.id !== runnerId) continue
+      const runner = await findRunner(store.read, runnerId)
+      const manager = await findManagerById(store.read, connection.managerId)
+      if (!runner || !manager || runner.tokenHash !== connection.runner.tokenHash) {
+        connection.goodbye(GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED, 'the runner’s token is not valid any more')
+        continue
+      }
+      const facts = await runnerFacts(this.#core, runner, {
+        ...manager,
+        features: JSON.parse(manager.features),
+      })
+      connection.reclassify(runner, facts)
+    }
+  }
+
+  #spread(): number {
+    return this.#core.random.bytes(2).readUInt16BE() % spreadMs
+  }
+}
