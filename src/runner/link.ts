@@ -348,7 +348,7 @@ export class Link {
   #checkPeer(state: LiveState, now: number, pingIntervalMs: number): void {
     if (state.heardAt > state.pingAt) state.missedPings = 0
     const waiting = state.pingAt > state.heardAt
-    if (waiting && now - state.pingAt < pongWithinMs) return
+    if (waiting && now - state.pingAt < Math.min(pongWithinMs, pingIntervalMs / 2)) return
     if (waiting && ++state.missedPings >= 2) {
       state.carrier.abort('the coordinator does not answer')
       return

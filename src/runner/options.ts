@@ -30,6 +30,10 @@ export interface RunnerOptions {
   spoolCapBytes?: number
   /** Between polls that brought nothing, for the polling transport; 3,000 if it is missing. */
   pollIntervalMs?: number
+  /** How often the polling transport sends pieces of a log unless the server names an interval; 3,000 if it is missing. */
+  traceIntervalMs?: number
+  /** How long a canceled script may take to end where the coordinator names no time; 30,000 if it is missing. */
+  cancelGraceMs?: number
   /** Between attempts of a stage; 5 s and 5 min if it is missing. */
   retryWaitMs?: { first: number; longest: number }
 }

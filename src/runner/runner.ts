@@ -199,7 +199,7 @@ export class Runner implements LinkOwner {
         this.options.log.info({ jobId, fence, mode }, 'job is being canceled')
         this.#emit({ type: 'job.canceling', jobId, fence, mode })
         if (mode === 'force') job.run.stop({ cause: 'canceled', graceMs: 0 })
-        else job.run.cancel(graceMs || defaultGraceMs)
+        else job.run.cancel(graceMs || this.options.cancelGraceMs || defaultGraceMs)
       },
       lost: () => {
         this.options.log.error({ jobId, fence }, 'the lease could not be renewed: the job is stopped')

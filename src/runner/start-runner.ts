@@ -98,7 +98,8 @@ async function loadTransport(
     }
     case 'poll': {
       const { pollTransport } = await import('./transports/poll.js')
-      return pollTransport({ ...settings, ...poll, intervalMs: options.pollIntervalMs ?? 3_000 })
+      const { pollIntervalMs = 3_000, traceIntervalMs = 3_000 } = options
+      return pollTransport({ ...settings, ...poll, intervalMs: pollIntervalMs, traceIntervalMs })
     }
   }
 }

@@ -78,5 +78,5 @@ const flagComment = 0x10
 
 /** The header's text is Latin-1; what is not ASCII is marked and percent-encoded. */
 function headerText(text: string): string {
-  return /^[\x01-\x7e]*$/.test(text) && !text.includes('%') ? text : `e:${encodeURIComponent(text)}`
+  return /^[ -~]*$/.test(text) && !text.includes('%') ? text : `e:${encodeURIComponent(text)}`
 }

@@ -17,7 +17,8 @@ export class JobLog {
   readonly #filters: [SecretMasker, TokenMasker]
   /** Set when the job is being stopped: what its dying processes still say is small, and nobody must wait for room. */
   #unbounded = new AbortController()
-  #paused = false
+
+  #remarkedAt = 0
 
   constructor(
     private readonly spool: Spool,
@@ -29,14 +30,21 @@ export class JobLog {
 
   /** Takes a job's output. Wait for the promise before handing over more: it holds while the spool is full. */
   async output(chunk: Uint8Array): Promise<void> {
-    this.#append(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
-    if (!this.spool.full || this.#unbounded.signal.aborted) return
-    if (!this.#paused) {
-      this.#paused = true
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    if (!this.spool.full || this.#unbounded.signal.aborted) {
+      this.#append(bytes)
+      return
+    }
+    // The lines that have begun are ended first, so that the remark stands between lines.
+    const end = bytes.lastIndexOf(0x0a) + 1
+    this.#append(bytes.subarray(0, end))
+    // A slow coordinator may bring this about again and again; the remark is for people.
+    if (this.now() - this.#remarkedAt > remarkEveryMs) {
+      this.#remarkedAt = this.now()
       this.warning('output paused: the coordinator has not taken what was written before')
     }
     await Promise.race([this.spool.room(), aborted(this.#unbounded.signal)])
-    this.#paused = false
+    this.#append(bytes.subarray(end))
   }
 
   /** From now on output does not wait for room. */
@@ -97,6 +105,8 @@ export class JobLog {
     this.spool.append(tokens.push(secrets.push(bytes)))
   }
 }
+
+const remarkEveryMs = 10_000
 
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()

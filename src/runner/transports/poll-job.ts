@@ -27,7 +27,7 @@ export class PollJob {
   #isEnded = false
   /** Bytes of the log that were sent and taken. */
   #sent = 0
-  #intervalMs = defaultIntervalMs
+  #intervalMs: number
   #contactAt = performance.now()
   #told: 'nothing' | 'graceful' | 'force' = 'nothing'
   #canceledAtStart = false
@@ -38,6 +38,7 @@ export class PollJob {
     private readonly listener: PollJobListener,
   ) {
     this.#payload = parsePayload(spool.readPayload())
+    this.#intervalMs = settings.traceIntervalMs
     this.#ended = new Promise((resolve) => {
       spool.onReport(() => {
         this.#isEnded = true
@@ -82,7 +83,7 @@ export class PollJob {
       if (!(await this.#incremental())) break
     }
     await this.#ended
-    this.#intervalMs = defaultIntervalMs
+    this.#intervalMs = this.settings.traceIntervalMs
     for (let waitMs = 1_000; !this.#closed.signal.aborted; waitMs = Math.min(waitMs * 2, maxFinalWaitMs)) {
       if (await this.#final()) return
       await sleep(waitMs, undefined, { signal: this.#closed.signal }).catch(() => undefined)
@@ -253,7 +254,6 @@ type PatchOutcome = 'stored' | 'nothing' | 'mismatch' | 'aborted' | 'not_found' 
 type UpdateOutcome = 'taken' | 'incomplete' | 'log_invalid' | 'aborted' | 'not_found' | 'failed'
 
 // Source: GitLab Runner, `common/consts.go`.
-const defaultIntervalMs = 3_000
 const maxIntervalMs = 15 * 60_000
 const forceSendMs = 30_000
 const maxPatchBytes = 1024 * 1024

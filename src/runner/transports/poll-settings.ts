@@ -9,6 +9,8 @@ export interface PollSettings extends TransportSettings {
   info: Record<string, unknown>
   /** Between requests that brought nothing, in milliseconds. */
   intervalMs: number
+  /** Between pieces of a log, until the server names another interval, in milliseconds. */
+  traceIntervalMs: number
   /** Logs and payloads: here the server sets the pace of the log, so it is read from where it is kept. */
   spoolOf(lease: { jobId: number; fence: number }): Spool | undefined
 }

@@ -43,6 +43,8 @@ export class FakeCoordinator extends Changing {
   /** The value that a long poll waits to see changed. */
   queue = 'queue-1'
   listening = false
+  /** The header by which a coordinator slows logs down, if it does. */
+  traceInterval: Record<string, string> = {}
   #doors: Door[] = []
   #httpPort = 0
   #grpcPort = 0
@@ -75,6 +77,13 @@ export class FakeCoordinator extends Changing {
     job.cancel = { revision: (job.cancel?.revision ?? 0) + 1, mode, graceMs }
     job.status = mode === 'force' ? 'canceled' : 'canceling'
     for (const peer of this.peers) peer.cancel(job)
+  }
+
+  /** Gives the job to somebody else. */
+  fence(job: FakeJob): void {
+    job.fence++
+    job.status = 'failed'
+    this.cut()
   }
 
   /** The next pieces of a job's log arrive and are forgotten. */

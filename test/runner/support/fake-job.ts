@@ -38,6 +38,10 @@ export class FakeJob extends Changing {
     ackState: true,
     /** Answer Accept with HELD. */
     hold: true,
+    /** Store log bytes and say nothing about it. */
+    swallowAcks: false,
+    /** Answer Accept with HELD and the cancel that waits. */
+    cancelWithLease: false,
     /** Extend the lease when it is renewed. */
     renew: true,
   }

@@ -1,3 +1,4 @@
+import net, { type AddressInfo } from 'node:net'
 import grpc from '@grpc/grpc-js'
 import {
   type RunnerMessage,
@@ -35,12 +36,48 @@ export async function openGrpcDoor(box: FakeCoordinator, port: number): Promise<
     },
   })
   const credentials = grpc.ServerCredentials.createInsecure()
-  const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, credentials, (error, given) => (error ? reject(error) : resolve(given)))
+  const inner = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', credentials, (error, given) => (error ? reject(error) : resolve(given)))
   })
+  const relay = await openRelay(inner, port)
   return {
-    port: bound,
-    cut: () => undefined,
-    close: async () => server.forceShutdown(),
+    ...relay,
+    close: async () => {
+      await relay.close()
+      server.forceShutdown()
+    },
+  }
+}
+
+/** A relay whose cables can be pulled, which the library's server does not offer. */
+async function openRelay(target: number, port: number): Promise<Door> {
+  const sockets = new Set<net.Socket>()
+  const relay = net.createServer((near) => {
+    const far = net.connect(target, '127.0.0.1')
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        sockets.delete(socket)
+        other.destroy()
+      })
+      socket.pipe(other)
+    }
+  })
+  await new Promise<void>((resolve) => relay.listen(port, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    port: (relay.address() as AddressInfo).port,
+    cut,
+    close: () => {
+      const closed = new Promise<void>((resolve) => relay.close(() => resolve()))
+      cut()
+      return closed
+    },
   }
 }

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -56,6 +57,7 @@ export class Harness {
       log: process.env.RUNNER_LOG === '1' ? loud : silent,
       retryWaitMs: { first: 10, longest: 50 },
       pollIntervalMs: 50,
+      traceIntervalMs: 100,
       onEvent: (event) => {
         runner.events.push(event)
         runner.changed()
@@ -76,6 +78,57 @@ export class Harness {
     return executor
   }
 
+  /** A file that tests and scripts meet at. */
+  file(name: string): string {
+    return path.join(this.root, name)
+  }
+
+  touch(name: string): void {
+    fs.writeFileSync(this.file(name), '')
+  }
+
+  exists(name: string): boolean {
+    return fs.existsSync(this.file(name))
+  }
+
+  /** Waits until some spooled log holds this. */
+  async spoolHolds(text: string): Promise<void> {
+    await this.#watchSpool(() => spooledLogs(this.workDir).some((log) => log.includes(text)), `${text} in the spool`)
+  }
+
+  async spoolIsEmpty(): Promise<void> {
+    await this.#watchSpool(() => fs.readdirSync(path.join(this.workDir, 'spool')).length === 0, 'an empty spool')
+  }
+
+  /** The work folder as a process that died at this moment would leave it. */
+  copyWorkDir(): string {
+    const copy = path.join(this.root, 'copy')
+    fs.cpSync(this.workDir, copy, { recursive: true, filter: (file) => !file.includes('/builds') })
+    return copy
+  }
+
+  /** A process of the job that is spooled in this work folder, as if its runner had died. @returns its id. */
+  leftover(workDir: string): number {
+    const [folder = ''] = fs.readdirSync(path.join(workDir, 'spool'))
+    const lease = JSON.parse(fs.readFileSync(path.join(workDir, 'spool', folder, 'lease.json'), 'utf8')) as {
+      session: string
+    }
+    const env = { ...process.env, SIGNALBOX_JOB_SESSION: lease.session }
+    const child = spawn('sleep', ['1000'], { detached: true, stdio: 'ignore', env })
+    child.unref()
+    return child.pid ?? 0
+  }
+
+  async #watchSpool(look: () => boolean, what: string): Promise<void> {
+    const changing = new Changing()
+    const watcher = fs.watch(this.workDir, { recursive: true }, () => changing.changed())
+    try {
+      await changing.until(look, what)
+    } finally {
+      watcher.close()
+    }
+  }
+
   onClose(close: () => void | Promise<void>): void {
     this.#close.push(close)
   }
@@ -86,6 +139,14 @@ export class Harness {
     await this.box[Symbol.asyncDispose]()
     fs.rmSync(this.root, { recursive: true, force: true })
   }
+}
+
+function spooledLogs(workDir: string): string[] {
+  const spool = path.join(workDir, 'spool')
+  return fs.readdirSync(spool).flatMap((name) => {
+    const log = path.join(spool, name, 'log')
+    return fs.existsSync(log) ? [fs.readFileSync(log, 'latin1')] : []
+  })
 }
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }

@@ -90,7 +90,7 @@ function update(job: FakeJob, body: Buffer, response: http.ServerResponse): void
   } else if (job.status === 'offered' && !fenced) job.status = job.cancel === undefined ? 'running' : 'canceling'
   job.changed()
   const status = fenced ? 403 : job.treat.ackState || given.state === 'running' ? 200 : 202
-  response.writeHead(status, { 'job-status': job.status, 'x-gitlab-trace-update-interval': '1' }).end()
+  response.writeHead(status, { 'job-status': job.status }).end()
 }
 
 function trace(
@@ -100,14 +100,16 @@ function trace(
   body: Buffer,
   response: http.ServerResponse,
 ): void {
-  const headers = { 'job-status': job.status, 'x-gitlab-trace-update-interval': '1' }
+  const headers = { 'job-status': job.status, ...box.traceInterval }
   const start = Number(/^(\d+)-\d+$/.exec(String(request.headers['content-range']))?.[1])
   if (!['offered', 'running', 'canceling'].includes(job.status)) response.writeHead(403, headers).end()
   else if (start !== job.log.length) response.writeHead(416, { ...headers, range: `0-${job.log.length}` }).end()
   else if (!job.treat.ackLog || box.losesNext(job)) response.writeHead(507, headers).end()
   else {
     job.append(start, body)
-    response.writeHead(202, { ...headers, range: `0-${job.log.length}` }).end()
+    // The answer is lost on its way.
+    if (job.treat.swallowAcks) response.destroy()
+    else response.writeHead(202, { ...headers, range: `0-${job.log.length}` }).end()
   }
 }
 

@@ -39,6 +39,7 @@ export class StreamPeer {
   ) {}
 
   send(body: ServerBody): void {
+    if (process.env.DBG) console.error('->', JSON.stringify(body).slice(0, 300))
     if (this.open) this.wire.send({ seq: ++this.#seq, ack: this.#ack, body })
   }
 
@@ -49,6 +50,7 @@ export class StreamPeer {
   }
 
   receive(message: RunnerMessage): void {
+    if (process.env.DBG) console.error('<-', JSON.stringify(message.body).slice(0, 300))
     this.received.push(message)
     this.#ack = message.seq
     const { body } = message
@@ -65,7 +67,10 @@ export class StreamPeer {
         this.#accepted(body.value)
         break
       case 'reject':
-        this.box.job(body.value.jobId)?.rejected.push(body.value.reason)
+        this.#with(body.value, (job) => {
+          job.rejected.push(body.value.reason)
+          job.status = 'pending'
+        })
         break
       case 'started':
         this.#with(body.value, (job) => {
@@ -186,9 +191,9 @@ export class StreamPeer {
   }
 
   #log(job: FakeJob, offset: number, data: Buffer): void {
-    if (this.box.losesNext(job)) return
+    if (!job.treat.ackLog || this.box.losesNext(job)) return
     job.append(offset, data)
-    if (job.treat.ackLog) this.ackLog(job)
+    if (!job.treat.swallowAcks) this.ackLog(job)
     this.#settle(job)
   }
 
@@ -214,7 +219,7 @@ export class StreamPeer {
     if (!job.treat.renew && !greeting) return []
     if (job.status === 'offered') job.status = 'running'
     const { jobId, fence } = ref
-    const cancel = greeting ? toCancel(job) : undefined
+    const cancel = greeting || job.treat.cancelWithLease ? toCancel(job) : undefined
     const verdict = Verdict.VERDICT_HELD
     return [{ jobId, fence, verdict, expiresInMs: this.box.leaseMs, logOffset: job.log.length, reason: '', cancel }]
   }
