@@ -3,7 +3,8 @@ import type { CompiledConfig, CompiledWorkflow, Prefill } from './config.js'
 import { checkOnStop } from './environments.js'
 import { resolveExtends } from './extends.js'
 import { Findings, StopCompilation } from './findings.js'
-import { type Defaults, readJobs } from './jobs.js'
+import type { Defaults } from './job-plan.js'
+import { readJobs } from './jobs.js'
 import { globalDefaults, rootKeys, workflow as workflowShape } from './keywords/root.js'
 import { MergeBudget } from './merge.js'
 import { encodeDocument } from './merged-yaml.js'
@@ -39,7 +40,7 @@ export async function compileConfig(source: string, options: CompileOptions): Pr
   return { ok: false, errors: findings.errors, warnings: findings.warnings }
 }
 
-function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {
+export function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {
   const stages = readStages(root, findings)
   const defaults = readDefaults(root, findings)
   const variables = readKey(root, 'variables', rootKeys.variables.shape, findings)

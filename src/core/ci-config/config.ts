@@ -71,17 +71,12 @@ export interface CompiledInstance {
   needs?: CompiledNeed[]
 }
 
-/** The part of a `JobPlan` that no event changes. */
-export type StaticPlan = Omit<
-  JobPlan,
-  'name' | 'when' | 'startInSeconds' | 'allowFailure' | 'allowFailureExitCodes' | 'needs' | 'variables' | 'parallel'
->
-
 export interface CompiledJob {
   name: string
   /** Where the job stands, for errors that only a pipeline brings to light. */
   place: Pick<ConfigError, 'file' | 'line' | 'column'>
-  plan: StaticPlan
+  /** What no event changes; a copy of it, completed, is the plan of each instance. */
+  plan: JobPlan
   instances: CompiledInstance[]
   when: JobWhen
   startInSeconds?: number

@@ -33,10 +33,18 @@ export function mayRefer(text: string): boolean {
 
 /** Names that a variable's value refers to. Raw values refer to nothing. */
 export function referencesOf(variable: PlanVariable): string[] {
-  if (variable.raw === true || !mayRefer(variable.value)) return []
-  return Array.from(variable.value.matchAll(referencesInValues), (match) => match[1] ?? match[2] ?? match[3]).filter(
-    (name): name is string => name !== undefined,
-  )
+  const names: string[] = []
+  if (variable.raw === true || !mayRefer(variable.value)) return names
+  referencesInValues.lastIndex = 0
+  for (
+    let match = referencesInValues.exec(variable.value);
+    match !== null;
+    match = referencesInValues.exec(variable.value)
+  ) {
+    const name = match[1] ?? match[2] ?? match[3]
+    if (name !== undefined) names.push(name)
+  }
+  return names
 }
 
 export interface ExpandOptions {

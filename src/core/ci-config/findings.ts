@@ -1,5 +1,7 @@
 import { limits } from './limits.js'
+import type { Node } from './node.js'
 import type { ConfigError } from './plan.js'
+import type { AnyShape } from './shape.js'
 import type { Sources } from './sources.js'
 
 /** Everything found wrong or doubtful about a document, in the order in which it was met. */
@@ -7,6 +9,8 @@ export class Findings {
   readonly errors: ConfigError[] = []
   readonly warnings: ConfigError[] = []
   readonly sources: Sources
+  /** Values of nodes that were read before, and as what: kept by validate.ts. */
+  readonly values = new Map<Node, { shape: AnyShape; value: unknown }>()
 
   constructor(sources: Sources) {
     this.sources = sources

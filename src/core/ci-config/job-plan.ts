@@ -1,83 +1,94 @@
-import type { StaticPlan } from './config.js'
-import { parseDuration } from './duration.js'
-import { type Artifacts, type Cache, coverageFormats, reportTypes } from './keywords/artifacts.js'
-import type { Bridge, Job, Retry } from './keywords/job.js'
-import type { image, services } from './keywords/parts.js'
+import { type Artifacts, coverageFormats, reportTypes } from './keywords/artifacts.js'
+import type { Bridge, Job } from './keywords/job.js'
+import type { defaults } from './keywords/root.js'
 import { toPlain } from './plain.js'
-import type { PlanArtifact, PlanCache, PlanImage, PlanRetry, PlanService } from './plan.js'
+import type { JobPlan, PlanArtifact } from './plan.js'
 import type { ValueOf } from './shape.js'
-import { toPlanVariables } from './variables.js'
 
-/** From the keywords of a job, defaults taken in, to what no event changes about it. */
-export function staticPlan(name: string, job: Job, stage: string, stageIndex: number): StaticPlan {
-  const plan: StaticPlan = {
-    kind: 'build',
-    stage,
-    stageIndex,
-    tags: job.tags ?? [],
-    script: [...(job.before_script ?? []), ...(job.script ?? [])],
-  }
+export type Defaults = ValueOf<typeof defaults>
+
+/** From the keywords of a job, and the defaults that it takes, to what no event changes about it. */
+export function staticPlan(name: string, job: Job, inherited: Defaults, stage: string, stageIndex: number): JobPlan {
+  const own = <K extends keyof Defaults>(key: K): Job[K] | Defaults[K] => job[key] ?? inherited[key]
+  const plan = emptyPlan(name, 'build', stage, stageIndex)
+  plan.tags = own('tags') ?? []
+  plan.script = scriptOf(job, inherited)
+  const afterScript = job.run === undefined ? own('after_script') : undefined
+  const hooks = own('hooks')
+  const image = own('image')
+  const services = own('services')
   const publish = publishedPath(name, job)
-  const artifacts = toArtifacts(job.artifacts, publish)
-  const caches = job.cache?.map(toCache)
-  if (job.after_script !== undefined && job.after_script.length > 0) plan.afterScript = job.after_script
-  if (job.hooks?.pre_get_sources_script !== undefined) plan.hooks = { preGetSources: job.hooks.pre_get_sources_script }
-  if (job.image !== undefined) plan.image = toImage(job.image)
-  if (job.services !== undefined) plan.services = job.services.map(toService)
+  const artifacts = toArtifacts(own('artifacts'), publish)
+  const caches = own('cache')
+  const retry = own('retry')
+  const timeout = own('timeout')
+  const idTokens = own('id_tokens')
+  if (afterScript !== undefined && afterScript.length > 0) plan.afterScript = afterScript
+  if (hooks?.pre_get_sources_script !== undefined) plan.hooks = { preGetSources: hooks.pre_get_sources_script }
+  if (image !== undefined) plan.image = image
+  if (services !== undefined) plan.services = services
   if (artifacts.length > 0) plan.artifacts = artifacts
   if (caches !== undefined && caches.length > 0) plan.caches = caches
-  if (job.retry !== undefined) plan.retry = toRetry(job.retry)
-  if (job.timeout !== undefined) plan.timeoutSeconds = wholeSeconds(job.timeout)
+  if (retry !== undefined) plan.retry = retry
+  if (timeout !== undefined) plan.timeoutSeconds = timeout
   if (job.dependencies !== undefined) plan.dependencies = job.dependencies
   if (job.coverage !== undefined) plan.coverage = job.coverage
   if (job.manual_confirmation !== undefined) plan.manualConfirmation = job.manual_confirmation
-  if (job.id_tokens !== undefined) plan.idTokens = toRecord(job.id_tokens, ({ aud }) => ({ aud }))
-  if (job.secrets !== undefined) plan.secrets = toRecord(job.secrets, (secret) => ({ ...secret }))
+  if (idTokens !== undefined) plan.idTokens = idTokens
+  if (job.secrets !== undefined) plan.secrets = job.secrets
   if (job.inputs !== undefined) plan.inputs = toInputs(job.inputs)
   if (job.release !== undefined) plan.release = { ...job.release, name: job.release.name ?? job.release.tag_name }
   if (job.run !== undefined) plan.run = job.run
   if (publish !== undefined) plan.pages = { ...(typeof job.pages === 'object' ? job.pages : {}), publish }
-  const options = leftovers(job)
-  if (Object.keys(options).length > 0) plan.options = options
-  addCommon(plan, job)
+  addLeftovers(plan, { identity: own('identity'), exposeAs: own('artifacts')?.expose_as })
+  addCommon(plan, job, inherited)
   return plan
 }
 
 /** The same for a trigger job. */
-export function staticBridgePlan(bridge: Bridge, stage: string, stageIndex: number): StaticPlan {
-  const plan: StaticPlan = { kind: 'bridge', stage, stageIndex, tags: [], script: [] }
+export function staticBridgePlan(
+  name: string,
+  bridge: Bridge,
+  inherited: Defaults,
+  stage: string,
+  stageIndex: number,
+): JobPlan {
+  const plan = emptyPlan(name, 'bridge', stage, stageIndex)
   if (bridge.trigger !== undefined) plan.trigger = { ...bridge.trigger }
-  addCommon(plan, bridge)
+  addCommon(plan, bridge, inherited)
   return plan
 }
 
-function addCommon(plan: StaticPlan, job: Job | Bridge): void {
-  if (job.interruptible !== undefined) plan.interruptible = job.interruptible
+/** `when`, `allowFailure` and `variables` come with the event. */
+function emptyPlan(name: string, kind: JobPlan['kind'], stage: string, stageIndex: number): JobPlan {
+  return { name, kind, stage, stageIndex, when: 'on_success', allowFailure: false, tags: [], script: [], variables: [] }
+}
+
+function scriptOf(job: Job, inherited: Defaults): string[] {
+  const script = job.script ?? []
+  const before = job.run === undefined ? (job.before_script ?? inherited.before_script) : undefined
+  return before === undefined || before.length === 0 ? script : [...before, ...script]
+}
+
+function addCommon(plan: JobPlan, job: Job | Bridge, inherited: Defaults): void {
+  const interruptible = job.interruptible ?? inherited.interruptible
+  if (interruptible !== undefined) plan.interruptible = interruptible
   if (job.resource_group !== undefined) plan.resourceGroup = job.resource_group
   if (job.environment !== undefined) {
-    const { name, url, action, on_stop: onStop, auto_stop_in: autoStopIn, deployment_tier: tier } = job.environment
-    plan.environment = {
-      name,
-      action: action ?? 'start',
-      ...(url === undefined ? {} : { url }),
-      ...(onStop === undefined ? {} : { onStop }),
-      ...(autoStopIn === undefined ? {} : { autoStopIn }),
-      ...(tier === undefined ? {} : { deploymentTier: tier }),
-    }
+    plan.environment = job.environment.plan
+    addLeftovers(plan, { kubernetes: job.environment.kubernetes })
   }
-  const cross = job.needs?.flatMap((need) =>
+  if (job.needs === undefined) return
+  const cross = job.needs.flatMap((need) =>
     need.kind === 'cross' ? [need.written] : need.kind === 'bridge' ? [{ pipeline: need.pipeline }] : [],
   )
-  if (cross !== undefined && cross.length > 0) plan.crossNeeds = cross
+  if (cross.length > 0) plan.crossNeeds = cross
 }
 
 /** Keywords that no part of a `JobPlan` has a place for. */
-function leftovers(job: Job): Record<string, unknown> {
-  const { kubernetes } = job.environment ?? {}
-  return {
-    ...(job.identity === undefined ? {} : { identity: job.identity }),
-    ...(job.artifacts?.expose_as === undefined ? {} : { exposeAs: job.artifacts.expose_as }),
-    ...(kubernetes === undefined ? {} : { kubernetes }),
+function addLeftovers(plan: JobPlan, more: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(more)) {
+    if (value !== undefined) plan.options = { ...plan.options, [name]: value }
   }
 }
 
@@ -90,108 +101,36 @@ function publishedPath(name: string, job: Job): string | undefined {
   return (typeof job.pages === 'object' ? job.pages.publish : undefined) ?? job.publish ?? 'public'
 }
 
-export function toImage(value: ValueOf<typeof image>): PlanImage {
-  const { name, entrypoint, pull_policy: pullPolicy, docker, kubernetes } = value as FullImage
-  const executorOpts = {
-    ...(docker === undefined ? {} : { docker: { ...docker } }),
-    ...(kubernetes === undefined ? {} : { kubernetes: { ...kubernetes } }),
-  }
-  return {
-    name,
-    ...(entrypoint === undefined ? {} : { entrypoint }),
-    ...(pullPolicy === undefined ? {} : { pullPolicy }),
-    ...(Object.keys(executorOpts).length === 0 ? {} : { executorOpts }),
-  }
-}
-
-type FullImage = Extract<ValueOf<typeof image>, { entrypoint?: string[] | undefined }>
-type FullService = Extract<ValueOf<typeof services>[number], { alias?: string | undefined }>
-
-function toService(value: ValueOf<typeof services>[number]): PlanService {
-  const { alias, command, variables } = value as FullService
-  return {
-    ...toImage(value),
-    ...(alias === undefined ? {} : { alias }),
-    ...(command === undefined ? {} : { command }),
-    ...(variables === undefined ? {} : { variables: toPlanVariables(variables) }),
-  }
-}
-
 function toArtifacts(value: Artifacts | undefined, publish: string | undefined): PlanArtifact[] {
+  if (value === undefined && publish === undefined) return []
   const paths = [...(value?.paths ?? [])]
   if (publish !== undefined && !paths.includes(publish)) paths.push(publish)
   const artifacts: PlanArtifact[] = []
-  const access = value?.access ?? (value?.public === false ? 'developer' : undefined)
-  const kept = {
-    ...(value?.expire_in === undefined ? {} : { expireIn: value.expire_in }),
-    ...(access === undefined ? {} : { access }),
-  }
   if (paths.length > 0 || value?.untracked === true) {
-    artifacts.push({
-      type: 'archive',
-      format: 'zip',
-      ...(value?.name === undefined ? {} : { name: value.name }),
-      paths,
-      ...(value?.exclude === undefined ? {} : { exclude: value.exclude }),
-      ...(value?.untracked === undefined ? {} : { untracked: value.untracked }),
-      when: value?.when ?? 'on_success',
-      ...kept,
-    })
+    const archive: PlanArtifact = { type: 'archive', format: 'zip', paths, when: value?.when ?? 'on_success' }
+    if (value?.name !== undefined) archive.name = value.name
+    if (value?.exclude !== undefined) archive.exclude = value.exclude
+    if (value?.untracked !== undefined) archive.untracked = value.untracked
+    artifacts.push(archive)
   }
   for (const [type, given] of Object.entries(value?.reports ?? {})) {
     if (given === undefined) continue
     const [stored, files] = Array.isArray(given) ? [type, given] : [given.coverage_format, [given.path]]
     const [format, name] = reportTypes[stored] ?? coverageFormats[stored] ?? ['raw', stored]
     // Reports are kept whatever the end of the job (app/presenters/ci/build_runner_presenter.rb).
-    artifacts.push({ type: stored, format, name, paths: files, when: 'always', ...kept })
+    artifacts.push({ type: stored, format, name, paths: files, when: 'always' })
+  }
+  const access = value?.access ?? (value?.public === false ? 'developer' : undefined)
+  for (const artifact of artifacts) {
+    if (value?.expire_in !== undefined) artifact.expireIn = value.expire_in
+    if (access !== undefined) artifact.access = access
   }
   return artifacts
 }
 
-function toCache(value: Cache): PlanCache {
-  const { key } = value
-  return {
-    key: key === undefined ? 'default' : typeof key === 'string' ? key : toKey(key),
-    paths: value.paths ?? [],
-    ...(value.untracked === undefined ? {} : { untracked: value.untracked }),
-    policy: value.policy ?? 'pull-push',
-    when: value.when ?? 'on_success',
-    fallbackKeys: value.fallback_keys ?? [],
-    unprotect: value.unprotect ?? false,
-  }
-}
-
-function toKey(key: Exclude<Cache['key'], string | undefined>): Exclude<PlanCache['key'], string> {
-  return {
-    files: key.files ?? key.files_commits ?? [],
-    ...(key.files_commits === undefined ? {} : { filesCommits: true }),
-    ...(key.prefix === undefined ? {} : { prefix: key.prefix }),
-  }
-}
-
-/** Without `max` nothing is retried: the original asks for it and finds none (lib/gitlab/ci/build/auto_retry.rb). */
-function toRetry(value: Retry): PlanRetry {
-  const { max, when, exit_codes: exitCodes } = value as Extract<Retry, { when?: unknown }>
-  return {
-    max: max ?? 0,
-    when: when ?? (exitCodes === undefined ? ['always'] : []),
-    ...(exitCodes === undefined ? {} : { exitCodes }),
-  }
-}
-
-export function wholeSeconds(text: string): number {
-  return Math.round(parseDuration(text) ?? 0)
-}
-
-function toInputs(inputs: NonNullable<Job['inputs']>): NonNullable<StaticPlan['inputs']> {
+function toInputs(inputs: NonNullable<Job['inputs']>): NonNullable<JobPlan['inputs']> {
   return Array.from(inputs, ([key, { type, default: content }]) => ({
     key,
     value: { type: type ?? 'string', content: content === null || content === undefined ? null : toPlain(content) },
   }))
-}
-
-function toRecord<T, U>(map: ReadonlyMap<string, T>, convert: (value: T) => U): Record<string, U> {
-  const result: Record<string, U> = Object.create(null)
-  for (const [key, value] of map) result[key] = convert(value)
-  return result
 }

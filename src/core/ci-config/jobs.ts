@@ -1,21 +1,18 @@
 import type { CompiledJob, CompiledPolicy, CompiledRule } from './config.js'
 import type { Findings } from './findings.js'
 import { resolveInputs } from './inputs.js'
-import { staticBridgePlan, staticPlan, wholeSeconds } from './job-plan.js'
-import { type Bridge, bridgeShape, deprecatedReasons, inheritable, type Job, jobShape } from './keywords/job.js'
+import { type Defaults, staticBridgePlan, staticPlan } from './job-plan.js'
+import { type Bridge, bridgeShape, deprecatedReasons, type Job, jobShape } from './keywords/job.js'
 import type { Need } from './keywords/needs.js'
-import { type defaults as defaultsShape, reservedNames, rootKeys } from './keywords/root.js'
+import { reservedNames, rootKeys } from './keywords/root.js'
 import type { Policy, Rule } from './keywords/rules.js'
 import { limits } from './limits.js'
 import { compiledNeeds } from './needs.js'
 import { type Entry, isBlank, isNull, type MapNode, type Scalar } from './node.js'
 import { hasMatrixExpression, instancesOf, matrixTooLarge, replaceMatrixExpressions } from './parallel.js'
-import type { ValueOf } from './shape.js'
 import { nearest } from './suggest.js'
 import { join, validate } from './validate.js'
 import { toPlanVariables } from './variables.js'
-
-export type Defaults = ValueOf<typeof defaultsShape>
 
 /** What all jobs of a file have around them. */
 export interface Surroundings {
@@ -112,9 +109,8 @@ function readBuild(
   path: string,
   around: Surroundings,
 ): JobDraft | undefined {
-  const own = validate(jobShape, node, path, around.findings)
-  if (own === undefined) return undefined
-  const job = withDefaults(own, around.defaults)
+  const job = validate(jobShape, node, path, around.findings)
+  if (job === undefined) return undefined
   const stage = job.stage ?? 'test'
   if (job.publish !== undefined && name !== 'pages' && (job.pages === undefined || job.pages === false)) {
     around.findings.error(
@@ -129,23 +125,19 @@ function readBuild(
   for (const problem of job.inputs === undefined ? [] : resolveInputs(job.inputs, undefined, node.at).problems) {
     around.findings.error(problem, placeOf(node, 'inputs'), join(path, 'inputs'))
   }
-  for (const reason of retryReasons(job.retry)) {
+  for (const reason of job.retry?.when ?? []) {
     if (!deprecatedReasons.has(reason)) continue
     around.findings.warn(`retry:when uses the deprecated value ${reason}`, placeOf(node, 'retry'), join(path, 'retry'))
   }
-  const plan = staticPlan(name, job, stage, around.stages.indexOf(stage))
+  const plan = staticPlan(name, job, inheritedBy(job, around.defaults), stage, around.stages.indexOf(stage))
   const draft = common(name, entry, node, path, job, plan, around)
   if (draft === undefined) return undefined
   const { allow_failure: allowFailure, start_in: startIn } = job
   if (typeof allowFailure === 'boolean') draft.job.allowFailure = allowFailure
   else if (allowFailure !== undefined) draft.job.allowFailureExitCodes = allowFailure.exit_codes
-  if (startIn !== undefined) draft.job.startInSeconds = wholeSeconds(startIn)
+  if (startIn !== undefined) draft.job.startInSeconds = startIn
   if (job.dependencies !== undefined) draft.dependencies = job.dependencies
   return draft
-}
-
-function retryReasons(retry: Job['retry']): readonly string[] {
-  return retry !== undefined && 'when' in retry ? (retry.when ?? []) : []
 }
 
 function readBridge(
@@ -155,13 +147,10 @@ function readBridge(
   path: string,
   around: Surroundings,
 ): JobDraft | undefined {
-  const own = validate(bridgeShape, node, path, around.findings)
-  if (own === undefined) return undefined
-  const inherits = inheritsDefault(own.inherit, 'interruptible') && own.interruptible === undefined
-  const { interruptible } = around.defaults
-  const bridge: Bridge = inherits && interruptible !== undefined ? { ...own, interruptible } : own
+  const bridge = validate(bridgeShape, node, path, around.findings)
+  if (bridge === undefined) return undefined
   const stage = bridge.stage ?? 'test'
-  const plan = staticBridgePlan(bridge, stage, around.stages.indexOf(stage))
+  const plan = staticBridgePlan(name, bridge, inheritedBy(bridge, around.defaults), stage, around.stages.indexOf(stage))
   const draft = common(name, entry, node, path, bridge, plan, around)
   if (draft !== undefined && bridge.allow_failure !== undefined) draft.job.allowFailure = bridge.allow_failure
   return draft
@@ -208,13 +197,13 @@ function common(
   if (job.needs?.every((need) => need.kind !== 'bridge') === true) {
     addNeeds(draft, job.needs, findings)
   }
-  if (job.environment?.on_stop !== undefined) draft.onStop = job.environment.on_stop
+  if (plan.environment?.onStop !== undefined) draft.onStop = plan.environment.onStop
   return draft
 }
 
 /** `only` and `except`, or `rules`. Without either, only branches and tags are meant. */
 function addWhenIncluded(compiled: CompiledJob, job: Job | Bridge, around: Surroundings): void {
-  if (job.rules !== undefined) compiled.rules = job.rules?.map(toRule) ?? null
+  if (job.rules !== undefined) compiled.rules = job.rules === null ? null : compiledRules(job.rules)
   const only = job.only ?? undefined
   const except = job.except ?? undefined
   const byDefault = job.rules === undefined && !around.hasWorkflowRules
@@ -234,13 +223,25 @@ function toPolicy(policy: Policy, defaultRefs?: string[]): CompiledPolicy {
   }
 }
 
+const compiledByRules = new WeakMap<readonly Rule[], CompiledRule[]>()
+
+/** Jobs that have the same rules through `extends` share them compiled, too. */
+function compiledRules(rules: readonly Rule[]): CompiledRule[] {
+  let compiled = compiledByRules.get(rules)
+  if (compiled === undefined) {
+    compiled = rules.map(toRule)
+    compiledByRules.set(rules, compiled)
+  }
+  return compiled
+}
+
 function toRule(rule: Rule): CompiledRule {
   return {
     ...(rule.if === undefined ? {} : { if: rule.if }),
     ...(rule.changes === undefined ? {} : { changes: rule.changes }),
     ...(rule.exists === undefined ? {} : { exists: rule.exists }),
     ...(rule.when === undefined ? {} : { when: rule.when }),
-    ...(rule.start_in === undefined ? {} : { startInSeconds: wholeSeconds(rule.start_in) }),
+    ...(rule.start_in === undefined ? {} : { startInSeconds: rule.start_in }),
     ...(rule.allow_failure === undefined ? {} : { allowFailure: rule.allow_failure }),
     ...(rule.variables === undefined ? {} : { variables: toPlanVariables(rule.variables) }),
     ...(rule.needs === undefined ? {} : { needs: compiledNeeds(rule.needs) }),
@@ -287,20 +288,12 @@ function fillNeed(need: Need, fill: (text: string) => string): Need {
   return { ...need, job: fill(need.job), ...(matrix === undefined ? {} : { matrix }) }
 }
 
-/** A keyword that the job gives, even as an empty list, hides the default altogether. */
-function withDefaults(job: Job, defaults: Defaults): Job {
-  const result: Record<string, unknown> = { ...job }
-  for (const key of Object.keys(inheritable) as (keyof Defaults)[]) {
-    if (result[key] !== undefined || defaults[key] === undefined) continue
-    if (job.run !== undefined && (key === 'before_script' || key === 'after_script')) continue
-    if (inheritsDefault(job.inherit, key)) result[key] = defaults[key]
-  }
-  return result as Job
-}
-
-function inheritsDefault(inherit: Job['inherit'], key: keyof Defaults): boolean {
-  const inherited = inherit?.default
-  return inherited === undefined || inherited === true || (Array.isArray(inherited) && inherited.includes(key))
+/** The defaults that a job takes over. A keyword that it gives, even as an empty list, hides the default altogether. */
+function inheritedBy(job: Job | Bridge, defaults: Defaults): Defaults {
+  const wanted = job.inherit?.default
+  if (wanted === undefined || wanted === true) return defaults
+  if (wanted === false) return {}
+  return Object.fromEntries(Object.entries(defaults).filter(([key]) => wanted.includes(key as keyof Defaults)))
 }
 
 /** A last rule that admits every event makes one pipeline for the branch and one for its merge request. */

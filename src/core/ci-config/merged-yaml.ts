@@ -1,4 +1,4 @@
-import type { Node } from './node.js'
+import type { MapNode, Node } from './node.js'
 import type { CiConfig } from './plan.js'
 import { resolvePlain } from './yaml/scalar.js'
 
@@ -8,17 +8,25 @@ import { resolvePlain } from './yaml/scalar.js'
  */
 export type Encoded = string | number | boolean | null | Encoded[] | { map: Encoded[] } | { number: string }
 
-export function encodeDocument(node: Node): Encoded {
-  switch (node.kind) {
-    case 'scalar':
-      return node.text === undefined ? node.value : { number: node.text }
-    case 'list':
-      return node.items.map(encodeDocument)
-    case 'map':
-      return { map: Array.from(node.entries, ([key, { value }]) => [key, encodeDocument(value)]).flat() }
-    case 'reference':
-      return null
+export function encodeDocument(document: Node): Encoded {
+  // What jobs share through aliases and `extends` is encoded once, and stays shared.
+  const done = new Map<Node, Encoded>()
+  function encode(node: Node): Encoded {
+    if (node.kind === 'scalar') return node.text === undefined ? node.value : { number: node.text }
+    if (node.kind === 'reference') return null
+    let encoded = done.get(node)
+    if (encoded === undefined) {
+      encoded = node.kind === 'list' ? node.items.map(encode) : { map: encodeEntries(node) }
+      done.set(node, encoded)
+    }
+    return encoded
   }
+  function encodeEntries(node: MapNode): Encoded[] {
+    const entries: Encoded[] = []
+    for (const [key, { value }] of node.entries) entries.push(key, encode(value))
+    return entries
+  }
+  return encode(document)
 }
 
 /** The file as it is after includes, `extends` and references, as YAML: what `lint --merged` shows. */

@@ -81,6 +81,8 @@ export interface Keyword {
 export interface RecordShape extends Common {
   kind: 'record'
   keys: Readonly<Record<string, Keyword>>
+  /** Those of the keys that are. */
+  required: readonly string[]
   /** `{}` is a value. */
   mayBeEmpty?: boolean
   /** Keys that may not stand together. */
@@ -161,9 +163,10 @@ export type RecordOf<K extends Keywords> = {
 
 export function record<const K extends Keywords>(
   keys: K,
-  options: Omit<RecordShape, 'kind' | 'keys' | 'into'> = {},
+  options: Omit<RecordShape, 'kind' | 'keys' | 'required' | 'into'> = {},
 ): Shape<RecordOf<K>> {
-  return { kind: 'record', keys, ...options }
+  const needed = Object.keys(keys).filter((key) => keys[key]?.required === true)
+  return { kind: 'record', keys, required: needed, ...options }
 }
 
 /** A keyword with its line for editors. */

@@ -29,6 +29,16 @@ export function validate<T>(shape: Shape<T>, node: Node, path: string, findings:
 const invalid = Symbol('invalid')
 
 function read(shape: AnyShape, node: Node, path: string, findings: Findings): unknown {
+  if (node.kind === 'scalar') return readNew(shape, node, path, findings)
+  // Aliases and `extends` give many jobs the same node, and with it the same value.
+  const known = findings.values.get(node)
+  if (known?.shape === shape) return known.value
+  const value = readNew(shape, node, path, findings)
+  if (value !== invalid) findings.values.set(node, { shape, value })
+  return value
+}
+
+function readNew(shape: AnyShape, node: Node, path: string, findings: Findings): unknown {
   const before = findings.errors.length
   const value = readKind(shape, node, path, findings)
   if (value === invalid || findings.errors.length !== before) return invalid
@@ -122,7 +132,7 @@ function flatten(node: ListNode, of: AnyShape, levels: number, add: (item: Node)
 }
 
 function readRecord(shape: RecordShape, node: MapNode, path: string, findings: Findings): unknown {
-  const value: Record<string, unknown> = Object.create(null)
+  const value: Record<string, unknown> = {}
   if (node.entries.size === 0 && shape.mayBeEmpty !== true) {
     findings.error(`can't be blank: ${expected(shape)}`, node.at, path)
     return invalid
@@ -141,10 +151,9 @@ function readRecord(shape: RecordShape, node: MapNode, path: string, findings: F
     const hint = didYouMean(String(first[0]), Object.keys(shape.keys))
     findings.error(`unknown keys: ${names}${hint}`, first[1], path)
   }
-  for (const [key, keyword] of Object.entries(shape.keys)) {
-    if (keyword.required === true && value[key] === undefined) {
-      findings.error(`the key ${key} is required and can't be blank`, placeOf(node, key), join(path, key))
-    }
+  for (const key of shape.required) {
+    if (value[key] !== undefined) continue
+    findings.error(`the key ${key} is required and can't be blank`, placeOf(node, key), join(path, key))
   }
   for (const group of shape.exclusive ?? []) {
     const given = group.filter((key) => value[key] !== undefined)

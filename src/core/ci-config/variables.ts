@@ -1,5 +1,12 @@
-import type { VariableValue } from './keywords/parts.js'
 import type { PlanVariable } from './plan.js'
+
+/** The value of a variable as a file gives it. */
+export interface VariableValue {
+  value: string
+  raw?: boolean
+  description?: string
+  options?: string[]
+}
 
 /** Variables of a file as the list that the rest of the product knows. */
 export function toPlanVariables(values: ReadonlyMap<string, VariableValue> | undefined): PlanVariable[] {

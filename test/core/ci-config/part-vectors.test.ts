@@ -257,7 +257,17 @@ function decideRules(vector: Vector): { when: string; start_in?: string; allow_f
       {
         name: 'job',
         place: {},
-        plan: { kind: 'build', stage: 'test', stageIndex: 0, tags: [], script: [] },
+        plan: {
+          name: 'job',
+          kind: 'build',
+          stage: 'test',
+          stageIndex: 0,
+          when: 'on_success',
+          allowFailure: false,
+          tags: [],
+          script: [],
+          variables: [],
+        },
         instances: [{ name: 'job' }],
         when: vector.job_when as JobWhen,
         rules: rules ?? null,

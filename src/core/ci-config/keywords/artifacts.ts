@@ -1,4 +1,5 @@
 import { limits } from '../limits.js'
+import type { PlanCache } from '../plan.js'
 import {
   boolean,
   checked,
@@ -9,6 +10,7 @@ import {
   mapped,
   record,
   required,
+  type Shape,
   text,
   type ValueOf,
 } from '../shape.js'
@@ -106,41 +108,68 @@ const keyText = checked(text(), (key, report) => {
 
 const keyFiles = list(text(), { min: 1, max: limits.keyFiles })
 
-const cacheKey = either(
+const cacheKey: Shape<PlanCache['key']> = either(
   keyText,
-  checked(
+  mapped(
     record({
       files: keyword(keyFiles, 'Files whose content makes the key.'),
       files_commits: keyword(keyFiles, 'Files whose last commits make the key.'),
       prefix: keyword(keyText, 'What stands before the hash.'),
     }),
-    ({ files, files_commits: commits }, report) => {
+    ({ files, files_commits: commits, prefix }, report) => {
       if (files === undefined && commits === undefined) report('one of files, files_commits is required')
       if (files !== undefined && commits !== undefined) report('must have exactly one of files, files_commits')
+      return {
+        files: files ?? commits ?? [],
+        ...(commits === undefined ? {} : { filesCommits: true }),
+        ...(prefix === undefined ? {} : { prefix }),
+      }
     },
   ),
 )
 
-const cacheMap = record(
-  {
-    key: keyword(cacheKey, 'What tells caches apart.'),
-    paths: keyword(texts, 'Files and directories to keep between jobs.'),
-    untracked: keyword(boolean(), 'Whether files that git does not track are kept.'),
-    unprotect: keyword(boolean(), 'Whether protected and other branches share the cache.'),
-    policy: keyword(
-      text({ pattern: /^(?:pull-push|push|pull|.*\$.*)$/s, says: 'pull-push, push, pull or a variable' }),
-      'Whether the cache is fetched, stored or both.',
-    ),
-    when: keyword(choice('on_success', 'on_failure', 'always'), 'After what end of the job it is stored.'),
-    fallback_keys: keyword(list(keyText, { max: limits.fallbackKeys }), 'Keys tried when the key is missed.'),
-  },
-  { mayBeEmpty: true },
+const cacheMap = mapped(
+  record(
+    {
+      key: keyword(cacheKey, 'What tells caches apart.'),
+      paths: keyword(texts, 'Files and directories to keep between jobs.'),
+      untracked: keyword(boolean(), 'Whether files that git does not track are kept.'),
+      unprotect: keyword(boolean(), 'Whether protected and other branches share the cache.'),
+      policy: keyword(
+        text({ pattern: /^(?:pull-push|push|pull|.*\$.*)$/s, says: 'pull-push, push, pull or a variable' }),
+        'Whether the cache is fetched, stored or both.',
+      ),
+      when: keyword(choice('on_success', 'on_failure', 'always'), 'After what end of the job it is stored.'),
+      fallback_keys: keyword(list(keyText, { max: limits.fallbackKeys }), 'Keys tried when the key is missed.'),
+    },
+    { mayBeEmpty: true },
+  ),
+  // An empty map is how a job says that it wants no cache.
+  (value): PlanCache | undefined => (Object.keys(value).length === 0 ? undefined : toCache(value)),
 )
 
-export type Cache = ValueOf<typeof cacheMap>
+function toCache(value: {
+  key?: PlanCache['key'] | undefined
+  paths?: string[] | undefined
+  untracked?: boolean | undefined
+  unprotect?: boolean | undefined
+  policy?: string | undefined
+  when?: PlanCache['when'] | undefined
+  fallback_keys?: string[] | undefined
+}): PlanCache {
+  return {
+    key: value.key ?? 'default',
+    paths: value.paths ?? [],
+    ...(value.untracked === undefined ? {} : { untracked: value.untracked }),
+    policy: value.policy ?? 'pull-push',
+    when: value.when ?? 'on_success',
+    fallbackKeys: value.fallback_keys ?? [],
+    unprotect: value.unprotect ?? false,
+  }
+}
 
-/** One cache or several; none of them means no cache at all. */
+/** One cache or several. */
 export const cache = either(
-  mapped(cacheMap, (one) => (Object.keys(one).length === 0 ? [] : [one])),
-  list(cacheMap, { max: limits.caches }),
+  mapped(cacheMap, (one): PlanCache[] => (one === undefined ? [] : [one])),
+  mapped(list(cacheMap, { max: limits.caches }), (all): PlanCache[] => all.filter((one) => one !== undefined)),
 )

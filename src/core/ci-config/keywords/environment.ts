@@ -1,5 +1,18 @@
 import { limits } from '../limits.js'
-import { boolean, checked, choice, either, keyword, mapped, type Report, record, required, text } from '../shape.js'
+import type { PlanEnvironment } from '../plan.js'
+import {
+  boolean,
+  checked,
+  choice,
+  either,
+  keyword,
+  mapped,
+  type Report,
+  record,
+  required,
+  type Shape,
+  text,
+} from '../shape.js'
 import { duration } from './parts.js'
 
 const allowed = /^[\w\-/${}. ]+$/
@@ -37,13 +50,18 @@ const kubernetes = checked(
   },
 )
 
+export interface Environment {
+  plan: PlanEnvironment
+  kubernetes?: unknown
+}
+
 /** `environment`, a name alone or a map (lib/gitlab/ci/config/entry/environment.rb). */
 export const environment = either(
   mapped(text(), (name, report): Environment => {
     checkName(name, report)
-    return { name }
+    return { plan: { name, action: 'start' } }
   }),
-  checked(
+  mapped(
     record({
       name: required(text(), 'Name of the environment.'),
       url: keyword(text({ max: 255 }), 'Where the environment is found.'),
@@ -56,28 +74,29 @@ export const environment = either(
       ),
       kubernetes: keyword(kubernetes, 'The cluster it runs in.'),
     }),
-    (value, report) => {
+    (value, report): Environment => {
       checkName(value.name, report, 'name')
       if (value.auto_stop_in !== undefined && (value.action === 'stop' || value.action === 'verify')) {
         report('auto_stop_in goes only with the actions start, prepare and access', 'auto_stop_in')
       }
+      const { name, url, on_stop: onStop, auto_stop_in: autoStopIn, deployment_tier: deploymentTier } = value
+      const plan: PlanEnvironment = {
+        name,
+        action: value.action ?? 'start',
+        ...(url === undefined ? {} : { url }),
+        ...(onStop === undefined ? {} : { onStop }),
+        ...(autoStopIn === undefined ? {} : { autoStopIn }),
+        ...(deploymentTier === undefined ? {} : { deploymentTier }),
+      }
+      return value.kubernetes === undefined ? { plan } : { plan, kubernetes: value.kubernetes }
     },
   ),
 )
 
-export interface Environment {
-  name: string
-  url?: string | undefined
-  on_stop?: string | undefined
-  action?: 'start' | 'prepare' | 'stop' | 'verify' | 'access' | undefined
-  auto_stop_in?: string | undefined
-  deployment_tier?: string | undefined
-  kubernetes?: unknown
-}
-
 /** A duration, or a text with variables that will be one. */
-function autoStop() {
+function autoStop(): Shape<string> {
   const plain = duration()
   const check = plain.into as unknown as (value: string, report: Report) => string
-  return { ...plain, into: (value: string, report: Report) => (value.includes('$') ? value : check(value, report)) }
+  const into = (value: string, report: Report): string => (value.includes('$') ? value : check(value, report))
+  return { ...plain, into } as Shape<string>
 }

@@ -1,4 +1,5 @@
 import { limits } from '../limits.js'
+import type { PlanRetry } from '../plan.js'
 import { compileRegex } from '../regex.js'
 import {
   boolean,
@@ -22,7 +23,6 @@ import { jobInputs } from './header.js'
 import { includeKinds, includeMap, triggerIncludes } from './include.js'
 import { matrix, needs } from './needs.js'
 import {
-  duration,
   exitCodes,
   image,
   inputValues,
@@ -32,6 +32,7 @@ import {
   script,
   services,
   texts,
+  wholeSeconds,
 } from './parts.js'
 import { dastConfiguration, identity, idTokens, pages, release, run, secrets } from './release.js'
 import { policy, rules } from './rules.js'
@@ -70,22 +71,28 @@ export const deprecatedReasons: ReadonlySet<string> = new Set(['stuck_or_timeout
 
 const reason = choice(...failureReasons)
 
-export const retry = either(
-  mapped(integer(0, limits.retries), (max) => ({ max })),
-  record({
-    max: keyword(integer(0, limits.retries), 'How often at most.'),
-    when: keyword(
-      either(
-        mapped(reason, (one) => [one]),
-        list(reason),
+/** Without `max` nothing is retried: the original asks for it and finds none (lib/gitlab/ci/build/auto_retry.rb). */
+const retry = either(
+  mapped(integer(0, limits.retries), (max): PlanRetry => ({ max, when: ['always'] })),
+  mapped(
+    record({
+      max: keyword(integer(0, limits.retries), 'How often at most.'),
+      when: keyword(
+        either(
+          mapped(reason, (one) => [one]),
+          list(reason),
+        ),
+        'After which failures.',
       ),
-      'After which failures.',
-    ),
-    exit_codes: keyword(exitCodes, 'After which exit codes.'),
-  }),
+      exit_codes: keyword(exitCodes, 'After which exit codes.'),
+    }),
+    ({ max, when, exit_codes: codes }): PlanRetry => ({
+      max: max ?? 0,
+      when: when ?? (codes === undefined ? ['always'] : []),
+      ...(codes === undefined ? {} : { exitCodes: codes }),
+    }),
+  ),
 )
-
-export type Retry = ValueOf<typeof retry>
 
 /** What `default` may hold and jobs inherit (lib/gitlab/ci/config/entry/default.rb). */
 export const inheritable = {
@@ -104,7 +111,7 @@ export const inheritable = {
   interruptible: keyword(boolean(), 'Whether a newer pipeline may cancel the job.'),
   retry: keyword(retry, 'How often and when the job is tried again.'),
   tags: keyword(tagList(), 'What a runner must have to take the job.'),
-  timeout: keyword(duration(oneMonth), 'How long the job may run.'),
+  timeout: keyword(wholeSeconds(oneMonth), 'How long the job may run.'),
 }
 
 function tagList(): typeof texts {
@@ -168,7 +175,7 @@ const coverage = mapped(text(), (value, report) => {
   return regex ?? ''
 })
 
-type WhenAndStart = { when?: string | undefined; start_in?: string | undefined }
+type WhenAndStart = { when?: string | undefined; start_in?: number | undefined }
 
 function checkStartIn(value: WhenAndStart, hasRules: boolean, report: Report): void {
   if (value.when === 'delayed' && value.start_in === undefined) {
@@ -206,7 +213,7 @@ const jobRecord = record(
     script: keyword(script, 'Commands of the job.'),
     run: keyword(run, 'Steps of the job, in place of script.'),
     when: keyword(choice(...jobWhen), 'When the job starts.'),
-    start_in: keyword(duration(oneWeek), 'How long a delayed job waits.'),
+    start_in: keyword(wholeSeconds(oneWeek), 'How long a delayed job waits.'),
     allow_failure: keyword(
       either(
         boolean(),

@@ -1,6 +1,7 @@
 import { isNever, parseDuration, seconds } from '../duration.js'
 import { type Expression, ExpressionError, parseExpression } from '../expression.js'
 import { limits } from '../limits.js'
+import type { PlanImage, PlanService } from '../plan.js'
 import {
   anything,
   boolean,
@@ -12,11 +13,13 @@ import {
   keyword,
   list,
   mapped,
+  type RecordOf,
   record,
   required,
   type Shape,
   text,
 } from '../shape.js'
+import { toPlanVariables, type VariableValue } from '../variables.js'
 
 /** What several keywords are made of. */
 
@@ -48,6 +51,11 @@ export function duration(limit?: { seconds: number; text: string }, options: { n
   return { ...shape, expects: 'a duration in a string, such as "1h 30m"' }
 }
 
+/** The same in seconds. */
+export function wholeSeconds(limit?: { seconds: number; text: string }): Shape<number> {
+  return mapped(duration(limit), (value) => Math.round(parseDuration(value) ?? 0))
+}
+
 export interface Condition {
   source: string
   tree: Expression
@@ -64,14 +72,6 @@ export function expression(options: { inputs?: boolean } = {}): Shape<Condition>
     }
   })
   return { ...shape, expects: 'a string of expression syntax' }
-}
-
-/** The value of a variable as a file gives it. */
-export interface VariableValue {
-  value: string
-  raw?: boolean
-  description?: string
-  options?: string[]
 }
 
 const scalar = text({ scalar: 'any' })
@@ -147,20 +147,42 @@ const imageKeys = {
   ports: keyword(list(anything()), 'Ports to expose.'),
 }
 
-export const image = either(
-  mapped(text({ filled: true }), (name) => ({ name })),
-  record(imageKeys),
-)
+type ImageMap = RecordOf<typeof imageKeys>
+
+function toImage({ name, entrypoint, pull_policy: pullPolicy, docker, kubernetes }: ImageMap): PlanImage {
+  const executorOpts = {
+    ...(docker === undefined ? {} : { docker }),
+    ...(kubernetes === undefined ? {} : { kubernetes }),
+  }
+  return {
+    name,
+    ...(entrypoint === undefined ? {} : { entrypoint }),
+    ...(pullPolicy === undefined ? {} : { pullPolicy }),
+    ...(docker === undefined && kubernetes === undefined ? {} : { executorOpts }),
+  }
+}
+
+const imageName = mapped(text({ filled: true }), (name): PlanImage => ({ name }))
+
+export const image = either(imageName, mapped(record(imageKeys), toImage))
 
 export const services = list(
   either(
-    mapped(text({ filled: true }), (name) => ({ name })),
-    record({
-      ...imageKeys,
-      alias: keyword(text(), 'Host names of the service, separated by blanks or commas.'),
-      command: keyword(textOrTexts, 'Command that the service runs.'),
-      variables: keyword(plainVariables, 'Variables that only the service gets.'),
-    }),
+    mapped(text({ filled: true }), (name): PlanService => ({ name })),
+    mapped(
+      record({
+        ...imageKeys,
+        alias: keyword(text(), 'Host names of the service, separated by blanks or commas.'),
+        command: keyword(textOrTexts, 'Command that the service runs.'),
+        variables: keyword(plainVariables, 'Variables that only the service gets.'),
+      }),
+      ({ alias, command, variables, ...rest }): PlanService => ({
+        ...toImage(rest),
+        ...(alias === undefined ? {} : { alias }),
+        ...(command === undefined ? {} : { command }),
+        ...(variables === undefined ? {} : { variables: toPlanVariables(variables) }),
+      }),
+    ),
   ),
 )
 

@@ -78,7 +78,9 @@ const step = checked(
 
 export const run = list(step)
 
-export const idTokens = entries(record({ aud: required(either(text(), list(text())), 'For whom the token is.') }))
+export const idTokens = plainMap(
+  entries(record({ aud: required(either(text(), list(text())), 'For whom the token is.') })),
+)
 
 const secretSource = {
   vault: keyword(
@@ -128,20 +130,22 @@ const secretSource = {
   ),
 }
 
-export const secrets = entries(
-  checked(
-    record({
-      ...secretSource,
-      file: keyword(boolean(), 'Whether the variable holds a path.'),
-      token: keyword(text(), 'The token to show to the provider.'),
-    }),
-    (value, report) => {
-      const given = Object.keys(secretSource).filter((name) => (value as Record<string, unknown>)[name] !== undefined)
-      if (given.length !== 1) report(`must have exactly one of ${Object.keys(secretSource).join(', ')}`)
-      if (value.gcp_secret_manager !== undefined && value.token === undefined) {
-        report('token is required with gcp_secret_manager', 'gcp_secret_manager')
-      }
-    },
+export const secrets = plainMap(
+  entries(
+    checked(
+      record({
+        ...secretSource,
+        file: keyword(boolean(), 'Whether the variable holds a path.'),
+        token: keyword(text(), 'The token to show to the provider.'),
+      }),
+      (value, report) => {
+        const given = Object.keys(secretSource).filter((name) => (value as Record<string, unknown>)[name] !== undefined)
+        if (given.length !== 1) report(`must have exactly one of ${Object.keys(secretSource).join(', ')}`)
+        if (value.gcp_secret_manager !== undefined && value.token === undefined) {
+          report('token is required with gcp_secret_manager', 'gcp_secret_manager')
+        }
+      },
+    ),
   ),
 )
 

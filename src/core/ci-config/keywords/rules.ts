@@ -15,7 +15,7 @@ import {
   type ValueOf,
 } from '../shape.js'
 import { sameNeeds } from './needs.js'
-import { duration, expression, oneWeek, plainVariables, texts } from './parts.js'
+import { duration, expression, oneWeek, plainVariables, texts, wholeSeconds } from './parts.js'
 
 /** `rules` of jobs, workflow and include, and their older relatives `only` and `except`. */
 
@@ -92,7 +92,7 @@ const rule = checked(
   record({
     ...clauses,
     when: keyword(choice(...ruleWhen), 'When the job starts.'),
-    start_in: keyword(duration(oneWeek), 'How long a delayed job waits.'),
+    start_in: keyword(wholeSeconds(oneWeek), 'How long a delayed job waits.'),
     allow_failure: keyword(boolean(), 'Whether the job may fail.'),
     variables: keyword(plainVariables, 'Variables of the job if the rule matches.'),
     needs: keyword(sameNeeds, 'Needs of the job if the rule matches.'),
