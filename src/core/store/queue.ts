@@ -102,6 +102,9 @@ export interface Seeker {
  */
 export async function findCandidate(from: Reader | Tx, seeker: Seeker, now: number): Promise<LaneHead | undefined> {
   if (seeker.demandIds.length === 0) return undefined
+  // Most who ask find no head at all, and need not be asked what they are excluded from.
+  const heads = await headsFor(from, seeker)
+  if (heads.length === 0) return undefined
   const excluded = await from.all(excludedJobs, { managerId: seeker.managerId, now })
   if (excluded.length > 0)
     return findBeyond(
@@ -109,7 +112,7 @@ export async function findCandidate(from: Reader | Tx, seeker: Seeker, now: numb
       seeker,
       excluded.map((row) => row.jobId),
     )
-  return bestHead(seeker.facts.type, await headsFor(from, seeker))
+  return bestHead(seeker.facts.type, heads)
 }
 
 /** Whether any job at all is in the queue. */

@@ -125,7 +125,8 @@ class GrpcCarrier implements Carrier {
 
   send(message: ServerMessage): void {
     if (this.#ended) return
-    const bytes = ServerMessage.encode(message).finish() as Buffer
+    const encoded = ServerMessage.encode(message).finish()
+    const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength)
     if (this.#blocked) {
       this.#queue.push(bytes)
       this.#queued += bytes.length

@@ -1,0 +1,280 @@
+/**
+ * The settings of a coordinator: flags, then environment, then `signalbox.toml`, then defaults. This is the only module
+ * that reads the environment; whatever else needs a setting is given it.
+ */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import { parseDuration } from './core/ci-config/duration.js'
+import { type CoreSettings, defaultCoreSettings } from './core/core.js'
+import { defaultLeaseSettings, type LeaseSettings } from './core/lease.js'
+
+export interface ServerSettings {
+  /** Absolute path of the folder with the store, keys, traces, artifacts and repositories. */
+  dataDir: string
+  /** `HOST:PORT`; port 0 takes a free one. */
+  http: string
+  grpc: string
+  /** `sqlite:PATH` or `postgres://…`. */
+  database: string
+  /** Base URL for runners and people; empty: from the HTTP address. */
+  externalUrl: string
+  /** The administrator's token; empty: kept in, and if need be made in, `DATA/admin-token`. */
+  adminToken: string
+  keyFile: string
+  logLevel: LogLevel
+  /** Allows plain text on addresses that are not loopback. */
+  insecure: boolean
+  core: CoreSettings
+  /** How long a poll is held that has nothing new to learn, in milliseconds; 0: not at all. */
+  pollHoldMs: number
+  plugins: PluginSetting[]
+}
+
+export interface PluginSetting {
+  /** A folder (beginning with `.` or `/`) or the name of a package. */
+  use: string
+  config: Record<string, unknown>
+  /** Folder that relative paths start from. */
+  baseFolder: string
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** A setting that is not right. `where`: the flag, variable or key at fault. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+  constructor(
+    readonly where: string,
+    message: string,
+  ) {
+    super(`${where}: ${message}`)
+  }
+}
+
+/** Settings that have a flag, a variable and a key of one and the same form. */
+const texts = {
+  dataDir: { flag: '--data-dir', env: 'SIGNALBOX_DATA_DIR', key: 'data_dir', default: './signalbox-data' },
+  http: { flag: '--http', env: 'SIGNALBOX_HTTP', key: 'http', default: '127.0.0.1:8080' },
+  grpc: { flag: '--grpc', env: 'SIGNALBOX_GRPC', key: 'grpc', default: '127.0.0.1:8081' },
+  database: { flag: '--database', env: 'SIGNALBOX_DATABASE', key: 'database', default: '' },
+  externalUrl: { flag: '--external-url', env: 'SIGNALBOX_EXTERNAL_URL', key: 'external_url', default: '' },
+  adminToken: { flag: '--admin-token', env: 'SIGNALBOX_ADMIN_TOKEN', key: 'admin_token', default: '' },
+  keyFile: { flag: '--key-file', env: 'SIGNALBOX_KEY_FILE', key: 'key_file', default: '' },
+  logLevel: { flag: '--log-level', env: 'SIGNALBOX_LOG_LEVEL', key: 'log_level', default: 'info' },
+} as const
+
+type TextSetting = keyof typeof texts
+
+/** Keys of tables in the file, each a duration or a number. */
+const leaseKeys: Record<string, (leases: LeaseSettings, ms: number) => void> = {
+  stream_accept_within: (leases, ms) => {
+    leases.stream.acceptWithinMs = ms
+  },
+  stream_held_for: (leases, ms) => {
+    leases.stream.heldForMs = ms
+  },
+  stream_renew_every: (leases, ms) => {
+    leases.renewEveryMs = ms
+  },
+  poll_accept_within: (leases, ms) => {
+    leases.twoPhase.acceptWithinMs = ms
+  },
+  poll_held_for: (leases, ms) => {
+    leases.twoPhase.heldForMs = ms
+    leases.onePhase.heldForMs = ms
+  },
+  by_hand_held_for: (leases, ms) => {
+    leases.byHand.heldForMs = ms
+  },
+  excluded_for: (leases, ms) => {
+    leases.excludedForMs = ms
+  },
+  report_waits: (leases, ms) => {
+    leases.reportWaitsMs = ms
+  },
+  cancel_grace: (leases, ms) => {
+    leases.cancelGraceMs = ms
+  },
+}
+
+const limitKeys: Record<string, keyof Omit<CoreSettings, 'leases'>> = {
+  trace_bytes: 'traceLimitBytes',
+  artifact_bytes: 'artifactLimitBytes',
+  jobs_per_pipeline: 'pipelineJobLimit',
+  git_depth: 'gitDepth',
+}
+
+export interface SettingsSources {
+  /** Flags as the command line gave them. */
+  flags: Partial<Record<TextSetting, string>> & { insecure?: boolean; config?: string }
+  env: NodeJS.ProcessEnv
+  cwd: string
+}
+
+/** Reads, merges and checks. Throws `SettingsError` for an unknown key, a wrong value, or a file that is not TOML. */
+export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettings {
+  const file = readFile(flags.config, cwd)
+  const text = (name: TextSetting): { value: string; where: string } => {
+    const { flag, env: variable, key, default: fallback } = texts[name]
+    const given = flags[name]
+    if (given !== undefined) return { value: given, where: flag }
+    const fromEnv = env[variable]
+    if (fromEnv !== undefined && fromEnv !== '') return { value: fromEnv, where: variable }
+    const fromFile = file.table[key]
+    if (fromFile !== undefined) {
+      if (typeof fromFile !== 'string') throw new SettingsError(key, 'must be a text')
+      return { value: fromFile, where: key }
+    }
+    return { value: fallback, where: `default of ${key}` }
+  }
+  const dataDir = path.resolve(cwd, text('dataDir').value)
+  const insecure = flags.insecure ?? bool(file.table, 'insecure') ?? false
+  return {
+    dataDir,
+    http: address(text('http'), insecure),
+    grpc: address(text('grpc'), insecure),
+    database: database(text('database'), dataDir, cwd),
+    externalUrl: url(text('externalUrl')),
+    adminToken: adminToken(text('adminToken')),
+    keyFile: text('keyFile').value === '' ? path.join(dataDir, 'key') : path.resolve(cwd, text('keyFile').value),
+    logLevel: oneOf(text('logLevel'), logLevels),
+    insecure,
+    core: coreSettings(file.table),
+    pollHoldMs: duration(tableOf(file.table, 'poll', ['hold']).hold, 'poll.hold') ?? 50_000,
+    plugins: plugins(file.table.plugins, file.folder),
+  }
+}
+
+const knownKeys = [
+  ...Object.values(texts).map(({ key }) => key),
+  'insecure',
+  'leases',
+  'limits',
+  'poll',
+  'artifacts',
+  'plugins',
+]
+
+function readFile(given: string | undefined, cwd: string): { table: Record<string, unknown>; folder: string } {
+  const file = path.resolve(cwd, given ?? 'signalbox.toml')
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (given === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return { table: {}, folder: cwd }
+    throw new SettingsError('--config', `cannot read ${file}: ${(error as Error).message}`)
+  }
+  let table: Record<string, unknown>
+  try {
+    table = parse(source)
+  } catch (error) {
+    if (error instanceof TomlError) throw new SettingsError(`${file}:${error.line}:${error.column}`, error.message)
+    throw error
+  }
+  refuseUnknown(table, knownKeys, file)
+  return { table, folder: path.dirname(file) }
+}
+
+function coreSettings(table: Record<string, unknown>): CoreSettings {
+  const leases = structuredClone(defaultLeaseSettings)
+  for (const [key, value] of Object.entries(tableOf(table, 'leases', Object.keys(leaseKeys)))) {
+    leaseKeys[key]!(leases, duration(value, `leases.${key}`)!)
+  }
+  const settings: CoreSettings = { ...defaultCoreSettings, leases }
+  for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+      throw new SettingsError(`limits.${key}`, 'must be a whole number, not negative')
+    }
+    Object.assign(settings, { [limitKeys[key]!]: value })
+  }
+  const { expire_in: expireIn } = tableOf(table, 'artifacts', ['expire_in'])
+  if (expireIn === 'never') settings.artifactExpiryMs = null
+  else settings.artifactExpiryMs = duration(expireIn, 'artifacts.expire_in') ?? settings.artifactExpiryMs
+  return settings
+}
+
+function plugins(value: unknown, baseFolder: string): PluginSetting[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw new SettingsError('plugins', 'must be [[plugins]] tables')
+  return value.map((entry, i) => {
+    const where = `plugins[${i}]`
+    refuseUnknown(entry, ['use', 'config'], where)
+    if (typeof entry.use !== 'string' || entry.use === '') throw new SettingsError(`${where}.use`, 'must be a text')
+    const config = entry.config ?? {}
+    if (typeof config !== 'object' || Array.isArray(config))
+      throw new SettingsError(`${where}.config`, 'must be a table')
+    return { use: entry.use, config, baseFolder }
+  })
+}
+
+function tableOf(table: Record<string, unknown>, key: string, known: string[]): Record<string, unknown> {
+  const value = table[key]
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new SettingsError(key, 'must be a table')
+  refuseUnknown(value as Record<string, unknown>, known, key)
+  return value as Record<string, unknown>
+}
+
+function refuseUnknown(table: Record<string, unknown>, known: readonly string[], where: string): void {
+  for (const key of Object.keys(table)) {
+    if (!known.includes(key)) throw new SettingsError(where, `unknown key ${key}; known are ${known.join(', ')}`)
+  }
+}
+
+function duration(value: unknown, where: string): number | undefined {
+  if (value === undefined) return undefined
+  if (value === 0) return 0
+  const seconds = typeof value === 'string' ? parseDuration(value) : undefined
+  if (seconds === undefined) throw new SettingsError(where, 'must be a duration such as "90s" or "10 minutes"')
+  return seconds * 1000
+}
+
+function bool(table: Record<string, unknown>, key: string): boolean | undefined {
+  const value = table[key]
+  if (value !== undefined && typeof value !== 'boolean') throw new SettingsError(key, 'must be true or false')
+  return value
+}
+
+function oneOf<T extends string>({ value, where }: { value: string; where: string }, allowed: readonly T[]): T {
+  if (!allowed.includes(value as T)) throw new SettingsError(where, `must be one of ${allowed.join(', ')}`)
+  return value as T
+}
+
+function url({ value, where }: { value: string; where: string }): string {
+  if (value === '') return ''
+  if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) {
+    throw new SettingsError(where, `${value} is not an http or https URL`)
+  }
+  return value.replace(/\/+$/, '')
+}
+
+function database({ value, where }: { value: string; where: string }, dataDir: string, cwd: string): string {
+  if (value === '') return `sqlite:${path.join(dataDir, 'signalbox.db')}`
+  if (/^postgres(ql)?:\/\//.test(value)) return value
+  if (!value.startsWith('sqlite:')) throw new SettingsError(where, 'must be sqlite:PATH or postgres://…')
+  return `sqlite:${path.resolve(cwd, value.slice('sqlite:'.length))}`
+}
+
+const shortestToken = 20
+
+function adminToken({ value, where }: { value: string; where: string }): string {
+  if (value !== '' && (value.length < shortestToken || /[^\x21-\x7e]/.test(value))) {
+    throw new SettingsError(where, `must have ${shortestToken} or more characters, without blanks`)
+  }
+  return value
+}
+
+/** `HOST:PORT`. Plain text leaves the machine only when that is asked for. */
+function address({ value, where }: { value: string; where: string }, insecure: boolean): string {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):(\d{1,5})$/.exec(value)
+  if (!match || Number(match[2]) > 65_535) throw new SettingsError(where, `${value} is not HOST:PORT`)
+  const host = match[1]!.replace(/^\[|\]$/g, '')
+  const loopback = host === 'localhost' || host === '::1' || /^127\./.test(host)
+  if (!loopback && !insecure) {
+    throw new SettingsError(where, `${value} is not a loopback address: plain text there needs --insecure`)
+  }
+  return value
+}

@@ -1,0 +1,42 @@
+/** What a node keeps in its data folder besides the store: its key and the administrator's token. */
+import { randomBytes } from 'node:crypto'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import path from 'node:path'
+import { SettingsError } from './config.js'
+import { systemRandom } from './core/clock.js'
+import { type Keys, keysFrom } from './core/keys.js'
+import { mintToken } from './core/token.js'
+
+/** Makes the folder, for nobody else to read. */
+export function openDataFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+}
+
+/** The keys of a key file, which is made if it is not there. Throws `SettingsError` for one that is not right. */
+export function readKeys(file: string): Keys {
+  const text = readOrMake(file, () => randomBytes(32).toString('base64'))
+  const secret = Buffer.from(text, 'base64')
+  if (secret.length < 32) throw new SettingsError(file, 'is not a key file: 32 bytes in base64 are expected')
+  return keysFrom(secret)
+}
+
+/** The administrator's token kept in the folder, made at the first start. */
+export function readAdminToken(folder: string): string {
+  return readOrMake(path.join(folder, 'admin-token'), () => mintToken('access', systemRandom))
+}
+
+function readOrMake(file: string, make: () => string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const text = make()
+  const temporary = `${file}.new`
+  const fd = openSync(temporary, 'w', 0o600)
+  writeSync(fd, `${text}\n`)
+  fsyncSync(fd)
+  closeSync(fd)
+  renameSync(temporary, file)
+  return text
+}
