@@ -56,8 +56,10 @@ export const legacySystemId = '<legacy>'
 
 export type RunnerStatus = 'online' | 'offline' | 'stale' | 'never_contacted' | 'paused'
 
-const onlineMs = 2 * 3_600_000
-const staleMs = 7 * 24 * 3_600_000
+/** A runner heard from within this time is online. */
+export const onlineMs = 2 * 3_600_000
+/** One neither made nor heard from within this time is stale. */
+export const staleMs = 7 * 24 * 3_600_000
 
 /**
  * The status of a runner as GitLab's REST shows it. Rule: gitlab app/models/concerns/ci/has_runner_status.rb.

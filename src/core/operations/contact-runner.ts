@@ -17,7 +17,7 @@ export async function authenticateRunner(core: Core, token: string): Promise<Run
 }
 
 /** A row is written again only if what it says has changed, or its time of contact is older than this. */
-const contactEveryMs = 40 * 60_000
+export const contactEveryMs = 40 * 60_000
 
 /**
  * Makes or refreshes the manager's row. Writes only when something has changed or the last contact on record is old, so

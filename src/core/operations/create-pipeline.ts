@@ -260,7 +260,14 @@ function refusal(...errors: string[]): SignalboxError {
   return new SignalboxError('invalid', errors.join('\n'), { details: { errors } })
 }
 
-function sentence(error: { message: string; path: string; file?: string; line?: number; column?: number }): string {
+/** An error of a configuration and its place, for people. */
+export function sentence(error: {
+  message: string
+  path: string
+  file?: string
+  line?: number
+  column?: number
+}): string {
   const place = error.line === undefined ? '' : `${error.file ? `${error.file}:` : 'line '}${error.line}: `
   return `${place}${error.message}`
 }

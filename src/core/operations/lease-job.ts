@@ -38,8 +38,8 @@ export async function leaseToWaiter(core: Core, waiter: Waiter): Promise<boolean
 
 async function repeated(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOutcome | undefined> {
   if (claimant.requestId === null) return undefined
-  const lease = await findRepeatedRequest(tx, claimant.runner.id, claimant.requestId)
-  if (!lease || lease.managerId !== claimant.managerId) return undefined
+  const lease = await findRepeatedRequest(tx, claimant.managerId, claimant.requestId)
+  if (!lease) return undefined
   const job = await lockJob(tx, lease.jobId)
   return job && { offer: await repeatOffer(core, tx, lease, job, claimant) }
 }

@@ -154,13 +154,13 @@ export function listOpenLeases(from: Reader | Tx, managerId: number): Promise<Le
   return from.all(openLeasesOfManager, { managerId })
 }
 
-/** The lease that the same logical request was given before, while nothing has been written under it. */
+/** The lease that the same logical request of the manager was given before, while nothing has been written under it. */
 export function findRepeatedRequest(
   from: Reader | Tx,
-  runnerId: number,
+  managerId: number,
   requestId: string,
 ): Promise<Lease | undefined> {
-  return from.first(leaseByRequest, { runnerId, requestId })
+  return from.first(leaseByRequest, { managerId, requestId })
 }
 
 const newLease = hotQuery<{ id: number }, keyof NewLease>((db, p) =>
@@ -261,11 +261,12 @@ const openLeasesOfManager = hotQuery<Lease, 'managerId'>((db, p) =>
   db.selectFrom('leases').select(leaseColumns).where('manager_id', '=', p('managerId')).where(isOpen).orderBy('id'),
 )
 
-const leaseByRequest = hotQuery<Lease, 'runnerId' | 'requestId'>((db, p) =>
+// By manager, not by runner: each poll asks this, and the index holds few open leases of one manager.
+const leaseByRequest = hotQuery<Lease, 'managerId' | 'requestId'>((db, p) =>
   db
     .selectFrom('leases')
     .select(leaseColumns)
-    .where('runner_id', '=', p('runnerId'))
+    .where('manager_id', '=', p('managerId'))
     .where('request_id', '=', p('requestId'))
     .where(isOpen)
     .where('written', '=', 0)

@@ -1,0 +1,48 @@
+/** A runner on a polling door says that it is there: its first word accepts what it was offered, each moves the lease's end. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { lockJob } from '../store/jobs.js'
+import { findLease, moveAcceptBy, touchLeaseOf } from '../store/leases.js'
+import { findManagerById, saveContact } from '../store/runners.js'
+import type { Tx } from '../store/write.js'
+import { acceptOffer, fenced } from './accept-lease.js'
+import { contactEveryMs } from './contact-runner.js'
+import { processPipeline } from './process-pipeline.js'
+
+export interface TouchInput {
+  jobId: number
+  fence: number
+  /** `pending`: the runner is still getting ready, and only the time for its acceptance moves. */
+  phase: 'running' | 'pending'
+}
+
+/**
+ * Gives the status that the job has now. Throws `fenced` when the lease is not open; `conflict` for `pending` under a
+ * lease that is accepted already.
+ */
+export function touchLease(core: Core, input: TouchInput): Promise<{ jobStatus: string }> {
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, input.jobId)
+    const lease = job && (await findLease(tx, input.jobId, input.fence))
+    if (!job || !lease || (lease.status !== 'offered' && lease.status !== 'held')) throw fenced(job)
+    if (input.phase === 'pending') {
+      if (lease.status === 'held') throw new SignalboxError('conflict', `job ${job.id} is accepted already`)
+      await moveAcceptBy(tx, lease.id, tx.now + core.settings.leases.pendingExtendsMs)
+      await touchLeaseOf(tx, lease.id, null)
+      return { jobStatus: job.status }
+    }
+    if (lease.status === 'offered') {
+      await acceptOffer(core, tx, lease, job)
+      await processPipeline(core, tx, job.pipelineId)
+    }
+    await touchLeaseOf(tx, lease.id, tx.now + lease.termMs)
+    await noteContact(tx, lease)
+    return { jobStatus: job.status }
+  })
+}
+
+/** A manager that works on a job does not poll: what it writes about the job is its sign of life. */
+export async function noteContact(tx: Tx, lease: { managerId: number; runnerId: number }): Promise<void> {
+  const manager = await findManagerById(tx, lease.managerId)
+  if (manager && tx.now - manager.contactedAt >= contactEveryMs) await saveContact(tx, lease.runnerId, manager.id)
+}

@@ -1,0 +1,257 @@
+/** Lists for people and scripts: jobs, pipelines and runners by filter, a page at a time. Nothing here is on a hot path. */
+import { type ExpressionBuilder, sql } from 'kysely'
+import type { Job, JobKind } from '../job.js'
+import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
+import type { Pipeline } from '../pipeline.js'
+import { onlineMs, type Runner, type RunnerStatus, type RunnerType, staleMs } from '../runner.js'
+import { jobColumns, pipelineColumns, runnerColumns } from './columns.js'
+import type { Database } from './schema.js'
+import type { Reader } from './write.js'
+
+export interface Page {
+  limit: number
+  offset: number
+}
+
+export interface JobFilter {
+  projectId?: number
+  pipelineId?: number
+  runnerId?: number
+  managerId?: number
+  statuses?: readonly JobStatus[]
+  kinds?: readonly JobKind[]
+  /** Also jobs that a retry has taken the place of; default true. */
+  retried?: boolean
+  /** Only jobs with a smaller id (a larger one when sorted upwards): where the page before ended. */
+  after?: number
+}
+
+export type Sort = 'asc' | 'desc'
+
+/** Jobs by id, newest first unless `sort` says otherwise. */
+export function listJobs(from: Reader, filter: JobFilter, page: Page, sort: Sort = 'desc'): Promise<Job[]> {
+  return from.db
+    .selectFrom('jobs')
+    .select(jobColumns)
+    .where((e) => jobsWhere(e, filter, sort))
+    .orderBy('id', sort)
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countJobs(from: Reader, filter: JobFilter): Promise<number> {
+  const row = await from.db
+    .selectFrom('jobs')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where((e) => jobsWhere(e, filter, 'desc'))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+function jobsWhere(e: ExpressionBuilder<Database, 'jobs'>, filter: JobFilter, sort: Sort) {
+  const { projectId, pipelineId, runnerId, managerId, statuses, kinds, retried, after } = filter
+  return e.and([
+    ...(projectId === undefined ? [] : [e('project_id', '=', projectId)]),
+    ...(pipelineId === undefined ? [] : [e('pipeline_id', '=', pipelineId)]),
+    ...(runnerId === undefined ? [] : [e('runner_id', '=', runnerId)]),
+    ...(managerId === undefined ? [] : [e('manager_id', '=', managerId)]),
+    ...(statuses === undefined ? [] : [e('status', 'in', statuses)]),
+    ...(kinds === undefined ? [] : [e('kind', 'in', kinds)]),
+    ...(retried === false ? [e('retried', '=', 0)] : []),
+    ...(after === undefined ? [] : [e('id', sort === 'desc' ? '<' : '>', after)]),
+  ])
+}
+
+export interface PipelineFilter {
+  projectId: number
+  /** `branches`, `tags`: only the newest pipeline of each. */
+  scope?: 'running' | 'pending' | 'finished' | 'branches' | 'tags'
+  status?: JobStatus
+  source?: string
+  ref?: string
+  sha?: string
+  name?: string
+  username?: string
+  /** True: only those whose file was wrong; false: only the others. */
+  yamlErrors?: boolean
+  /** Times in milliseconds since 1970, exclusive. */
+  updatedBefore?: number
+  updatedAfter?: number
+  createdBefore?: number
+  createdAfter?: number
+}
+
+export const pipelineOrders = ['id', 'status', 'ref', 'updated_at', 'user_id'] as const
+
+/** Pipelines of a project, by one of the columns that may be asked for. */
+export function listPipelines(
+  from: Reader,
+  filter: PipelineFilter,
+  page: Page,
+  order: { by: (typeof pipelineOrders)[number]; sort: Sort } = { by: 'id', sort: 'desc' },
+): Promise<Pipeline[]> {
+  return from.db
+    .selectFrom('pipelines')
+    .select(pipelineColumns)
+    .where((e) => pipelinesWhere(e, filter))
+    .orderBy(order.by, order.sort)
+    .orderBy('id', order.sort)
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countPipelines(from: Reader, filter: PipelineFilter): Promise<number> {
+  const row = await from.db
+    .selectFrom('pipelines')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where((e) => pipelinesWhere(e, filter))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+const scopeStatuses: Record<'running' | 'pending' | 'finished', readonly JobStatus[]> = {
+  running: ['running'],
+  pending: ['pending'],
+  finished: statusSets.finished,
+}
+
+function pipelinesWhere(e: ExpressionBuilder<Database, 'pipelines'>, filter: PipelineFilter) {
+  const { scope, yamlErrors } = filter
+  const equal = [
+    ['status', filter.status],
+    ['source', filter.source],
+    ['ref', filter.ref],
+    ['sha', filter.sha],
+    ['name', filter.name],
+  ] as const
+  const bounds = [
+    ['updated_at', '<', filter.updatedBefore],
+    ['updated_at', '>', filter.updatedAfter],
+    ['created_at', '<', filter.createdBefore],
+    ['created_at', '>', filter.createdAfter],
+  ] as const
+  return e.and([
+    e('project_id', '=', filter.projectId),
+    ...equal.flatMap(([column, value]) => (value === undefined ? [] : [e(column, '=', value as never)])),
+    ...bounds.flatMap(([column, operator, value]) => (value === undefined ? [] : [e(column, operator, value)])),
+    ...(yamlErrors === undefined ? [] : [e('yaml_errors', yamlErrors ? 'is not' : 'is', null)]),
+    ...(filter.username === undefined
+      ? []
+      : [e('user_id', 'in', e.selectFrom('users').select('id').where('username', '=', filter.username))]),
+    ...(scope === 'running' || scope === 'pending' || scope === 'finished'
+      ? [e('status', 'in', scopeStatuses[scope])]
+      : []),
+    ...(scope === 'branches' || scope === 'tags'
+      ? [
+          e(
+            'id',
+            'in',
+            e
+              .selectFrom('pipelines as newest')
+              .select((n) => n.fn.max('newest.id').as('id'))
+              .where('newest.project_id', '=', filter.projectId)
+              .where('newest.tag', '=', scope === 'tags' ? 1 : 0)
+              .groupBy('newest.ref'),
+          ),
+        ]
+      : []),
+  ])
+}
+
+export interface RunnerFilter {
+  type?: RunnerType
+  status?: RunnerStatus | 'active'
+  paused?: boolean
+  /** All of these. */
+  tags?: readonly string[]
+  versionPrefix?: string
+  /** Project runners of this user's own projects. */
+  ownerId?: number
+  /** Runners that serve this project by name. */
+  projectId?: number
+  /** The time that `status` is told at, in milliseconds since 1970. */
+  now: number
+}
+
+/** Runners, newest first. */
+export function listRunnersBy(from: Reader, filter: RunnerFilter, page: Page): Promise<Runner[]> {
+  return from.db
+    .selectFrom('runners')
+    .select(runnerColumns)
+    .where((e) => runnersWhere(e, filter))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countRunnersBy(from: Reader, filter: RunnerFilter): Promise<number> {
+  const row = await from.db
+    .selectFrom('runners')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where((e) => runnersWhere(e, filter))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerFilter) {
+  const { type, status, paused, tags = [], versionPrefix, ownerId, projectId } = filter
+  return e.and([
+    ...(type === undefined ? [] : [e('type', '=', type)]),
+    ...(paused === undefined ? [] : [e('active', '=', paused ? 0 : 1)]),
+    ...(status === undefined ? [] : [hasStatus(status, filter.now)]),
+    // The column holds a JSON list of tags in canonical form, so a tag is there if its JSON text is.
+    ...tags.map((tag) => sql<boolean>`replace(tags, ${JSON.stringify(tag)}, '') <> tags`),
+    ...(versionPrefix === undefined
+      ? []
+      : [
+          e.exists(
+            e
+              .selectFrom('runner_managers')
+              .select('runner_managers.id')
+              .whereRef('runner_managers.runner_id', '=', 'runners.id')
+              .where(sql<boolean>`substr(version, 1, ${versionPrefix.length}) = ${versionPrefix}`),
+          ),
+        ]),
+    ...(projectId === undefined
+      ? []
+      : [e('id', 'in', e.selectFrom('runner_projects').select('runner_id').where('project_id', '=', projectId))]),
+    ...(ownerId === undefined
+      ? []
+      : [
+          e(
+            'id',
+            'in',
+            e
+              .selectFrom('runner_projects')
+              .innerJoin('projects', 'projects.id', 'runner_projects.project_id')
+              .innerJoin('groups', 'groups.id', 'projects.group_id')
+              .select('runner_projects.runner_id')
+              .where('groups.owner_id', '=', ownerId),
+          ),
+        ]),
+  ])
+}
+
+/** The same decision as `runnerStatus`, in SQL. */
+function hasStatus(status: RunnerStatus | 'active', now: number) {
+  const staleSince = now - staleMs
+  const onlineSince = now - onlineMs
+  const fresh = sql`(created_at > ${staleSince} or coalesce(contacted_at, 0) > ${staleSince})`
+  switch (status) {
+    case 'active':
+      return sql<boolean>`active = 1`
+    case 'paused':
+      return sql<boolean>`active = 0`
+    case 'stale':
+      return sql<boolean>`not ${fresh}`
+    case 'never_contacted':
+      return sql<boolean>`${fresh} and contacted_at is null`
+    case 'online':
+      return sql<boolean>`${fresh} and contacted_at > ${onlineSince}`
+    case 'offline':
+      return sql<boolean>`${fresh} and contacted_at <= ${onlineSince}`
+  }
+}

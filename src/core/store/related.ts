@@ -1,0 +1,76 @@
+/** What a list of jobs or pipelines refers to, read in one query a kind instead of one a row. */
+import type { JobPlan } from '../ci-config/plan.js'
+import type { Pipeline } from '../pipeline.js'
+import type { Project } from '../project.js'
+import type { Runner, RunnerManager } from '../runner.js'
+import { managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
+import type { User } from './users.js'
+import type { Reader } from './write.js'
+
+type Ids = readonly (number | null)[]
+
+function known(ids: Ids): number[] {
+  return [...new Set(ids.filter((id) => id !== null))]
+}
+
+async function byId<Row extends { id: number }>(
+  ids: Ids,
+  query: (ids: number[]) => Promise<Row[]>,
+): Promise<Map<number, Row>> {
+  const wanted = known(ids)
+  return new Map((wanted.length === 0 ? [] : await query(wanted)).map((row) => [row.id, row]))
+}
+
+export function pipelinesById(from: Reader, ids: Ids): Promise<Map<number, Pipeline>> {
+  return byId(ids, (wanted) =>
+    from.db.selectFrom('pipelines').select(pipelineColumns).where('id', 'in', wanted).execute(),
+  )
+}
+
+export function projectsById(from: Reader, ids: Ids): Promise<Map<number, Project>> {
+  return byId(ids, (wanted) =>
+    from.db.selectFrom('projects').select(projectColumns).where('id', 'in', wanted).execute(),
+  )
+}
+
+export function runnersById(from: Reader, ids: Ids): Promise<Map<number, Runner>> {
+  return byId(ids, (wanted) => from.db.selectFrom('runners').select(runnerColumns).where('id', 'in', wanted).execute())
+}
+
+export function managersById(from: Reader, ids: Ids): Promise<Map<number, RunnerManager>> {
+  return byId(ids, (wanted) =>
+    from.db.selectFrom('runner_managers').select(managerColumns).where('id', 'in', wanted).execute(),
+  )
+}
+
+export function usersById(from: Reader, ids: Ids): Promise<Map<number, User>> {
+  return byId(ids, (wanted) =>
+    from.db
+      .selectFrom('users')
+      .select(['id', 'username', 'name', 'email', 'is_admin as isAdmin', 'state', 'created_at as createdAt'])
+      .where('id', 'in', wanted)
+      .execute(),
+  )
+}
+
+/** What jobs do, by the id of their definition. */
+export async function definitionsById(from: Reader, ids: Ids): Promise<Map<number, JobPlan>> {
+  const rows = await byId(ids, (wanted) =>
+    from.db.selectFrom('job_definitions').select(['id', 'body']).where('id', 'in', wanted).execute(),
+  )
+  return new Map([...rows].map(([id, row]) => [id, JSON.parse(row.body)]))
+}
+
+/** The newest manager of each runner: what `version`, `platform` and the like of a runner mean. */
+export async function newestManagers(from: Reader, runnerIds: Ids): Promise<Map<number, RunnerManager>> {
+  const wanted = known(runnerIds)
+  if (wanted.length === 0) return new Map()
+  const rows = await from.db
+    .selectFrom('runner_managers')
+    .select(managerColumns)
+    .where('runner_id', 'in', wanted)
+    .orderBy('contacted_at')
+    .orderBy('id')
+    .execute()
+  return new Map(rows.map((row) => [row.runnerId, row]))
+}
