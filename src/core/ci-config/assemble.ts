@@ -200,7 +200,7 @@ class Assembly {
 
   #project(map: IncludeMap, at: number): IncludeRequest[] {
     const project = this.#put(map.project ?? '')
-    if (map.file === undefined || map.file.length === 0) throw this.#fault('include of a project requires file', at)
+    if (map.file === undefined || map.file.length === 0) throw this.#fault('project requires file', at)
     const ref = map.ref === undefined ? '' : this.#put(map.ref)
     return map.file.map((file) => {
       const path = this.#put(file).replace(/^\/+/, '')
@@ -219,13 +219,7 @@ class Assembly {
 
   /** Rules of an entry: the first that holds decides, none leaves the file out. */
   async #isWanted(rules: readonly IncludeRule[], at: number, origin: Origin): Promise<boolean> {
-    const { changedPaths } = this.#options
-    const facts: FileFacts = changedPaths === undefined ? {} : { changedPaths }
-    if (rules.some((rule) => rule.exists !== undefined)) {
-      facts.files = origin.hasProject ? await this.#list(origin.project, origin.ref, at) : []
-      facts.projectFiles = await this.#otherProjects(rules)
-    }
-    const files = new Files(facts)
+    const files = new Files(await this.#facts(rules, at, origin))
     try {
       const rule = rules.find((one) => ruleHolds(one, this.#scope, files))
       return rule !== undefined && rule.when !== 'never'
@@ -235,16 +229,28 @@ class Assembly {
     }
   }
 
-  async #otherProjects(rules: readonly IncludeRule[]): Promise<Record<string, string[]>> {
-    const found: Record<string, string[]> = Object.create(null)
-    for (const { exists } of rules) {
-      if (exists?.project === undefined) continue
-      const project = expandText(exists.project, this.#scope.expanded, 'existing')
-      const ref = exists.ref === undefined ? undefined : expandText(exists.ref, this.#scope.expanded, 'existing')
-      const files = await this.#options.listFiles?.(project, ref).catch(() => undefined)
-      if (files !== undefined) found[ref === undefined ? project : `${project}@${ref}`] = files
+  /** What these rules ask about files, fetched before they are decided. */
+  async #facts(rules: readonly IncludeRule[], at: number, origin: Origin): Promise<FileFacts> {
+    const { changedPaths, changedSince, listFiles } = this.#options
+    const facts: FileFacts = changedPaths === undefined ? {} : { changedPaths }
+    const comparePaths: Record<string, string[]> = Object.create(null)
+    const projectFiles: Record<string, string[]> = Object.create(null)
+    const put = (text: string): string => expandText(text, this.#scope.expanded, 'existing')
+    for (const { changes, exists } of rules) {
+      if (changes?.compareTo !== undefined) {
+        const ref = put(changes.compareTo)
+        const paths = await changedSince?.(ref).catch(() => undefined)
+        if (paths !== undefined) comparePaths[ref] = paths
+      }
+      if (exists?.project !== undefined) {
+        const [project, ref] = [put(exists.project), exists.ref === undefined ? undefined : put(exists.ref)]
+        const files = await listFiles?.(project, ref).catch(() => undefined)
+        if (files !== undefined) projectFiles[ref === undefined ? project : `${project}@${ref}`] = files
+      } else if (exists !== undefined && facts.files === undefined) {
+        facts.files = origin.hasProject ? await this.#list(origin.project, origin.ref, at) : []
+      }
     }
-    return found
+    return { ...facts, comparePaths, projectFiles }
   }
 
   async #list(project: string | undefined, ref: string | undefined, at: number): Promise<string[]> {

@@ -225,6 +225,8 @@ export interface CompileOptions {
   inputs?: Record<string, unknown>
   /** Paths changed by the event, for `include:rules:changes`; absent when unknown. */
   changedPaths?: string[]
+  /** Paths changed against a ref, for `compare_to` in `include:rules:changes`; undefined when there is no such ref. */
+  changedSince?: (ref: string) => Promise<string[] | undefined>
 }
 
 /** The event and the surroundings that rules look at. */

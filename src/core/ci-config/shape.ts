@@ -64,8 +64,6 @@ export interface ListShape extends Common {
   of: AnyShape
   min?: number
   max?: number
-  /** A value alone stands for a list of one. */
-  lone?: boolean
   /** Lists inside the list are flattened, down to this many levels. */
   nested?: number
   says?: string
@@ -85,8 +83,12 @@ export interface RecordShape extends Common {
   required: readonly string[]
   /** `{}` is a value. */
   mayBeEmpty?: boolean
-  /** Keys that may not stand together. */
-  exclusive?: readonly (readonly string[])[]
+  /** Pairs of keys that may not stand together. */
+  exclusive?: readonly (readonly [string, string])[]
+  /** Exactly one of these keys is given. */
+  oneOf?: readonly string[]
+  /** Keys that ask for others beside them. */
+  requires?: Readonly<Record<string, string>>
 }
 
 export interface EntriesShape extends Common {

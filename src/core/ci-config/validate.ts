@@ -59,9 +59,7 @@ function readKind(shape: AnyShape, node: Node, path: string, findings: Findings)
       return option === undefined ? mismatch(shape, node, path, findings) : read(option, node, path, findings)
     }
     case 'list':
-      return node.kind === 'list' || (shape.lone === true && accepts(shape.of, node))
-        ? readList(shape, node, path, findings)
-        : mismatch(shape, node, path, findings)
+      return node.kind === 'list' ? readList(shape, node, path, findings) : mismatch(shape, node, path, findings)
     case 'record':
       return node.kind === 'map' ? readRecord(shape, node, path, findings) : mismatch(shape, node, path, findings)
     case 'entries':
@@ -155,13 +153,24 @@ function readRecord(shape: RecordShape, node: MapNode, path: string, findings: F
     if (value[key] !== undefined) continue
     findings.error(`the key ${key} is required and can't be blank`, placeOf(node, key), join(path, key))
   }
-  for (const group of shape.exclusive ?? []) {
-    const given = group.filter((key) => value[key] !== undefined)
-    if (given.length > 1) {
-      findings.error(`the keys ${given.join(' and ')} can't be used together`, placeOf(node, given[1]), path)
-    }
-  }
+  checkTogether(shape, value, (message, key) => {
+    findings.error(message, placeOf(node, key), key === undefined ? path : join(path, key))
+  })
   return value
+}
+
+function checkTogether(shape: RecordShape, value: Record<string, unknown>, report: Report): void {
+  for (const [one, other] of shape.exclusive ?? []) {
+    if (value[one] === undefined || value[other] === undefined) continue
+    report(`the keys ${one} and ${other} can't be used together`)
+  }
+  const given = shape.oneOf?.filter((key) => value[key] !== undefined)
+  const names = shape.oneOf?.join(', ')
+  if (given?.length === 0) report(`one of ${names} is required`)
+  else if (given !== undefined && given.length > 1) report(`must have exactly one of ${names}`, given[1])
+  for (const [key, other] of Object.entries(shape.requires ?? {})) {
+    if (value[key] !== undefined && value[other] === undefined) report(`${key} requires ${other}`, key)
+  }
 }
 
 function readEntries(shape: EntriesShape, node: MapNode, path: string, findings: Findings): unknown {
@@ -209,7 +218,7 @@ export function accepts(shape: AnyShape, node: Node): boolean {
     case 'either':
       return shape.options.some((option) => accepts(option, node))
     case 'list':
-      return node.kind === 'list' || (shape.lone === true && accepts(shape.of, node))
+      return node.kind === 'list'
     case 'record':
     case 'entries':
       return node.kind === 'map'
@@ -254,8 +263,7 @@ export function expected(shape: AnyShape): string {
       return `a string, one of ${shape.values.join(', ')}`
     case 'list': {
       const items = shape.says ?? `a list of ${plural(shape.of)}`
-      const nested = shape.nested === undefined ? items : `${items}, nested at most ${shape.nested} levels`
-      return shape.lone === true ? `${expected(shape.of)} or ${nested}` : nested
+      return shape.nested === undefined ? items : `${items}, nested at most ${shape.nested} levels`
     }
     case 'record': {
       const names = Object.keys(shape.keys)

@@ -111,20 +111,19 @@ const keyFiles = list(text(), { min: 1, max: limits.keyFiles })
 const cacheKey: Shape<PlanCache['key']> = either(
   keyText,
   mapped(
-    record({
-      files: keyword(keyFiles, 'Files whose content makes the key.'),
-      files_commits: keyword(keyFiles, 'Files whose last commits make the key.'),
-      prefix: keyword(keyText, 'What stands before the hash.'),
+    record(
+      {
+        files: keyword(keyFiles, 'Files whose content makes the key.'),
+        files_commits: keyword(keyFiles, 'Files whose last commits make the key.'),
+        prefix: keyword(keyText, 'What stands before the hash.'),
+      },
+      { oneOf: ['files', 'files_commits'] },
+    ),
+    ({ files, files_commits: commits, prefix }) => ({
+      files: files ?? commits ?? [],
+      ...(commits === undefined ? {} : { filesCommits: true }),
+      ...(prefix === undefined ? {} : { prefix }),
     }),
-    ({ files, files_commits: commits, prefix }, report) => {
-      if (files === undefined && commits === undefined) report('one of files, files_commits is required')
-      if (files !== undefined && commits !== undefined) report('must have exactly one of files, files_commits')
-      return {
-        files: files ?? commits ?? [],
-        ...(commits === undefined ? {} : { filesCommits: true }),
-        ...(prefix === undefined ? {} : { prefix }),
-      }
-    },
   ),
 )
 

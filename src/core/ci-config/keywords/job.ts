@@ -20,7 +20,7 @@ import {
 import { artifacts, cache } from './artifacts.js'
 import { environment } from './environment.js'
 import { jobInputs } from './header.js'
-import { includeKinds, includeMap, triggerIncludes } from './include.js'
+import { includeMap, triggerIncludes } from './include.js'
 import { matrix, needs } from './needs.js'
 import {
   exitCodes,
@@ -283,23 +283,9 @@ const trigger = either(
       }
       const odd = (['project', 'branch'] as const).filter((key) => value[key] !== undefined)
       if (odd.length > 0) report(`unknown keys: ${odd.join(', ')} beside include`, odd[0])
-      const { include } = value
-      if (typeof include !== 'string') {
-        for (const entry of Array.isArray(include) ? include : [include]) checkTriggerInclude(entry, report)
-      }
     },
   ),
 )
-
-function checkTriggerInclude(entry: string | ValueOf<typeof includeMap>, report: Report): void {
-  if (typeof entry === 'string') return
-  const kinds = includeKinds.filter((kind) => entry[kind] !== undefined)
-  if (kinds.length !== 1) report(`include must have exactly one of ${includeKinds.join(', ')}`, 'include')
-  if (entry.artifact !== undefined && entry.job === undefined) {
-    report('include with artifact requires job, the job that makes the artifact', 'include')
-  }
-  if (entry.project !== undefined && entry.file === undefined) report('include with project requires file', 'include')
-}
 
 const bridgeRecord = record({
   ...common,

@@ -135,8 +135,8 @@ const imageKeys = {
   ),
   docker: keyword(
     record({
-      platform: keyword(text(), 'Architecture to fetch.'),
-      user: keyword(text({ max: 255 }), 'User inside the container.'),
+      platform: keyword(text({ filled: true }), 'Architecture to fetch.'),
+      user: keyword(text({ filled: true, max: 255 }), 'User inside the container.'),
     }),
     'Options of the docker executor.',
   ),

@@ -37,43 +37,43 @@ export const pages = either(
   }),
 )
 
-const stepSource = record({
-  git: keyword(
-    record({
-      url: required(text(), 'The repository.'),
-      rev: required(text(), 'The revision.'),
-      dir: keyword(text(), 'The directory.'),
-      file: keyword(text(), 'The file.'),
-    }),
-    'A step in a git repository.',
-  ),
-  oci: keyword(
-    record({
-      registry: required(text(), 'The registry.'),
-      repository: required(text(), 'The repository.'),
-      tag: required(text(), 'The tag.'),
-      dir: keyword(text(), 'The directory.'),
-      file: keyword(text(), 'The file.'),
-    }),
-    'A step in a container registry.',
-  ),
-})
+const stepSource = record(
+  {
+    git: keyword(
+      record({
+        url: required(text(), 'The repository.'),
+        rev: required(text(), 'The revision.'),
+        dir: keyword(text(), 'The directory.'),
+        file: keyword(text(), 'The file.'),
+      }),
+      'A step in a git repository.',
+    ),
+    oci: keyword(
+      record({
+        registry: required(text(), 'The registry.'),
+        repository: required(text(), 'The repository.'),
+        tag: required(text(), 'The tag.'),
+        dir: keyword(text(), 'The directory.'),
+        file: keyword(text(), 'The file.'),
+      }),
+      'A step in a container registry.',
+    ),
+  },
+  { oneOf: ['git', 'oci'] },
+)
 
 const stepReference = either(text({ filled: true }), stepSource)
 
-const step = checked(
-  record({
+const step = record(
+  {
     name: required(text({ pattern: /^[A-Za-z_]\w*$/, says: 'a name of letters, digits and "_"' }), 'Name of the step.'),
     script: keyword(text({ filled: true }), 'Commands of the step.'),
     step: keyword(stepReference, 'A step defined elsewhere.'),
     func: keyword(stepReference, 'A function defined elsewhere.'),
     inputs: keyword(inputValues, 'Inputs of the step.'),
     env: keyword(plainMap(entries(text(), { says: 'must be a string' })), 'Environment variables of the step.'),
-  }),
-  ({ script, step: reference, func }, report) => {
-    const given = [script, reference, func].filter((one) => one !== undefined)
-    if (given.length !== 1) report('must have exactly one of script, step, func')
   },
+  { oneOf: ['script', 'step', 'func'] },
 )
 
 export const run = list(step)
@@ -132,19 +132,13 @@ const secretSource = {
 
 export const secrets = plainMap(
   entries(
-    checked(
-      record({
+    record(
+      {
         ...secretSource,
         file: keyword(boolean(), 'Whether the variable holds a path.'),
         token: keyword(text(), 'The token to show to the provider.'),
-      }),
-      (value, report) => {
-        const given = Object.keys(secretSource).filter((name) => (value as Record<string, unknown>)[name] !== undefined)
-        if (given.length !== 1) report(`must have exactly one of ${Object.keys(secretSource).join(', ')}`)
-        if (value.gcp_secret_manager !== undefined && value.token === undefined) {
-          report('token is required with gcp_secret_manager', 'gcp_secret_manager')
-        }
       },
+      { oneOf: Object.keys(secretSource), requires: { gcp_secret_manager: 'token' } },
     ),
   ),
 )
@@ -152,7 +146,10 @@ export const secrets = plainMap(
 export const identity = choice('google_cloud')
 
 /** Taken for what it is: only a scanner of the original reads it. */
-export const dastConfiguration = record({
-  site_profile: keyword(text(), 'Profile of the site.'),
-  scanner_profile: keyword(text(), 'Profile of the scanner.'),
-})
+export const dastConfiguration = record(
+  {
+    site_profile: keyword(text(), 'Profile of the site.'),
+    scanner_profile: keyword(text(), 'Profile of the scanner.'),
+  },
+  { mayBeEmpty: true },
+)

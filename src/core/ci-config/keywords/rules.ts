@@ -8,7 +8,6 @@ import {
   keyword,
   list,
   mapped,
-  type Report,
   record,
   type Shape,
   text,
@@ -35,19 +34,19 @@ export interface Changes {
 const changes = either(
   mapped(patterns, (paths): Changes => ({ paths })),
   mapped(
-    record({
-      paths: keyword(patterns, 'Globs of files.'),
-      regexp: keyword(regexp, 'A regular expression that paths match.'),
-      compare_to: keyword(text(), 'The ref to compare with.'),
+    record(
+      {
+        paths: keyword(patterns, 'Globs of files.'),
+        regexp: keyword(regexp, 'A regular expression that paths match.'),
+        compare_to: keyword(text(), 'The ref to compare with.'),
+      },
+      { oneOf: ['paths', 'regexp'] },
+    ),
+    ({ paths, regexp: pattern, compare_to: compareTo }): Changes => ({
+      ...(paths === undefined ? {} : { paths }),
+      ...(pattern === undefined ? {} : { regexp: pattern }),
+      ...(compareTo === undefined ? {} : { compareTo }),
     }),
-    ({ paths, regexp: pattern, compare_to: compareTo }, report): Changes => {
-      exactlyOne(paths, pattern, report)
-      return {
-        ...(paths === undefined ? {} : { paths }),
-        ...(pattern === undefined ? {} : { regexp: pattern }),
-        ...(compareTo === undefined ? {} : { compareTo }),
-      }
-    },
   ),
 )
 
@@ -62,23 +61,18 @@ const exists = either(
   mapped(text(), (path): Exists => ({ paths: [path] })),
   mapped(patterns, (paths): Exists => ({ paths })),
   mapped(
-    record({
-      paths: keyword(patterns, 'Globs of files.'),
-      regexp: keyword(regexp, 'A regular expression that paths match.'),
-      project: keyword(text(), 'The project to look in.'),
-      ref: keyword(text(), 'The ref of that project.'),
-    }),
-    (value, report): Exists => {
-      if (value.regexp !== undefined) exactlyOne(value.paths, value.regexp, report)
-      if (value.ref !== undefined && value.project === undefined) report('ref requires project', 'ref')
-      return { ...value, ...(value.regexp === undefined ? { paths: value.paths ?? [] } : {}) }
-    },
+    record(
+      {
+        paths: keyword(patterns, 'Globs of files.'),
+        regexp: keyword(regexp, 'A regular expression that paths match.'),
+        project: keyword(text(), 'The project to look in.'),
+        ref: keyword(text(), 'The ref of that project.'),
+      },
+      { exclusive: [['paths', 'regexp']], requires: { ref: 'project' } },
+    ),
+    (value): Exists => (value.regexp === undefined ? { ...value, paths: value.paths ?? [] } : value),
   ),
 )
-
-function exactlyOne(paths: unknown, pattern: unknown, report: Report): void {
-  if ((paths === undefined) === (pattern === undefined)) report('must have exactly one of paths, regexp')
-}
 
 export const ruleWhen = ['on_success', 'on_failure', 'always', 'never', 'manual', 'delayed'] as const
 
