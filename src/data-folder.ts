@@ -1,4 +1,4 @@
-/** What a node keeps in its data folder besides the store: its key and the administrator's token. */
+/** What a node keeps in its data folder besides the store: its name, its key and the administrator's token. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import path from 'node:path'
@@ -23,6 +23,11 @@ export function readKeys(file: string): Keys {
 /** The administrator's token kept in the folder, made at the first start. */
 export function readAdminToken(folder: string): string {
   return readOrMake(path.join(folder, 'admin-token'), () => mintToken('access', systemRandom))
+}
+
+/** The node's name: made once for a folder, so that leases of an earlier run are known as ours. */
+export function readNodeName(folder: string): string {
+  return readOrMake(path.join(folder, 'node'), () => `node-${randomBytes(4).toString('hex')}`)
 }
 
 function readOrMake(file: string, make: () => string): string {

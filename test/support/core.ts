@@ -124,7 +124,9 @@ export class TestCore implements AsyncDisposable {
     return project
   }
 
+  /** Commits a configuration: the commit is a new one. */
   configure(project: Project, config: string | object): void {
+    this.repositories.sha = (BigInt(`0x${this.repositories.sha}`) + 1n).toString(16).padStart(40, '0')
     this.repositories.files.get(project.id)!.set('.gitlab-ci.yml', toText(config))
   }
 

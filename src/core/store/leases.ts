@@ -218,7 +218,7 @@ const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' 
 const touchedLease = hotQuery<never, 'id' | 'expiresAt'>((db, p) =>
   db
     .updateTable('leases')
-    .set((e) => ({ written: 1, expires_at: e.fn.coalesce(p('expiresAt'), 'expires_at') as never }))
+    .set({ written: 1, expires_at: sql<number | null>`coalesce(cast(${p('expiresAt')} as bigint), expires_at)` })
     .where('id', '=', p('id')),
 )
 
