@@ -21,11 +21,17 @@ export class Findings {
   }
 
   error(message: string, at: number, path: string): void {
-    if (this.errors.length < limits.errors) this.errors.push(this.sources.describe(message, at, path))
+    this.#add(this.errors, message, at, path)
   }
 
   warn(message: string, at: number, path: string): void {
-    if (this.warnings.length < limits.errors) this.warnings.push(this.sources.describe(message, at, path))
+    this.#add(this.warnings, message, at, path)
+  }
+
+  /** The instances of a job share their faults, which are told once. */
+  #add(list: ConfigError[], message: string, at: number, path: string): void {
+    if (list.length >= limits.errors || list.some((one) => one.message === message && one.path === path)) return
+    list.push(this.sources.describe(message, at, path))
   }
 }
 

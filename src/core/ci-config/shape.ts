@@ -64,7 +64,7 @@ export interface ListShape extends Common {
   of: AnyShape
   min?: number
   max?: number
-  /** Lists inside the list are flattened, down to this many levels. */
+  /** Lists inside the list are flattened; this many levels at most, the list itself counted. */
   nested?: number
   says?: string
 }

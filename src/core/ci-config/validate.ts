@@ -110,7 +110,7 @@ function readList(shape: ListShape, node: Node, path: string, findings: Findings
     node.items.forEach((item, index) => {
       add(item, `${path}[${index}]`)
     })
-  } else if (!flatten(node, shape.of, shape.nested, (item) => add(item, `${path}[${items.length}]`))) {
+  } else if (!flatten(node, shape.of, shape.nested - 1, (item) => add(item, `${path}[${items.length}]`))) {
     return mismatch(shape, node, path, findings)
   }
   if (shape.min !== undefined && items.length < shape.min) {
@@ -121,6 +121,7 @@ function readList(shape: ListShape, node: Node, path: string, findings: Findings
   return items
 }
 
+/** @param levels how many lists may still be inside this one */
 function flatten(node: ListNode, of: AnyShape, levels: number, add: (item: Node) => void): boolean {
   return node.items.every((item) => {
     if (accepts(of, item)) add(item)

@@ -193,9 +193,9 @@ function checkRulesAlone(value: Record<string, unknown>, keys: string[], report:
 }
 
 function checkDependencies(dependencies: string[] | undefined, written: Job['needs'], report: Report): void {
-  if (dependencies === undefined || written === undefined) return
+  if (dependencies === undefined || written === undefined || written.length === 0) return
   const names = new Set(written.flatMap((need) => (need.kind === 'job' ? [need.job] : [])))
-  if (written.length > 0 && names.size === 0) {
+  if (names.size === 0) {
     report(
       'dependencies cannot be used with needs on other pipelines only: needs must be from the same pipeline',
       'needs',

@@ -8,6 +8,7 @@ import {
   type Report,
   record,
   required,
+  type Shape,
   text,
   type ValueOf,
 } from '../shape.js'
@@ -85,10 +86,13 @@ function refuseKeys(value: Record<string, unknown>, names: string[], report: Rep
   if (odd.length > 0) report(`unknown keys: ${odd.join(', ')} in a need on another pipeline`, odd[0])
 }
 
-export const needs = either(
-  list(either(jobName, needMap)),
-  mapped(needMap, (one) => [one]),
-)
+export const needs: Shape<Need[]> = {
+  ...either(
+    list(either(jobName, needMap)),
+    mapped(needMap, (one) => [one]),
+  ),
+  expects: 'a list of jobs, or a map with one',
+}
 
 const sameNeed = mapped(record(keys), ({ job, artifacts, optional, parallel }, report): Need => {
   if (job === undefined) report("job can't be blank")
