@@ -1,0 +1,105 @@
+/** Who may fetch and push over HTTP: https://docs.gitlab.com/topics/git/clone/#clone-using-a-token */
+import type { Core } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
+import { type Actor, authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
+import { can } from '../core/operations/authorize.js'
+import { createProject } from '../core/operations/create-project.js'
+import type { Project } from '../core/project.js'
+import { findGroupByPath, findProjectByPath } from '../core/store/projects.js'
+import type { User } from '../core/store/users.js'
+import { tokenPrefixes } from '../core/token.js'
+import { challenge, notFound, Refusal } from './refusal.js'
+
+export interface AccessRequest {
+  /** The header `Authorization`. */
+  authorization: string | undefined
+  /** `group/project` */
+  path: string
+  right: 'read' | 'write'
+  /** A push to a path that is free makes the project, if the user may. */
+  create: boolean
+}
+
+/** What the request may do. `user` is null for a job, and for nobody at a public project. */
+export interface Access {
+  project: Project
+  user: User | null
+}
+
+const readScopes = ['read_repository', 'write_repository', 'api']
+const writeScopes = ['write_repository', 'api']
+
+/**
+ * Lets a request in. Throws a refusal: 401 without credentials that are good, 403 for a token that cannot do this
+ * whatever the project, 404 for a project that is not there or not for this user.
+ */
+export async function authorize(core: Core, request: AccessRequest): Promise<Access> {
+  const password = passwordOf(request.authorization)
+  if (password === undefined) return anonymous(core, request)
+  if (password.startsWith(tokenPrefixes.job)) return authorizeJob(core, request, password)
+  const actor = await unlessUnknown(authenticateUser(core, password))
+  const wanted = request.right === 'read' ? readScopes : writeScopes
+  if (!wanted.some((scope) => actor.scopes.has(scope))) {
+    throw new Refusal(403, `The token has none of the scopes ${wanted.join(', ')}.`)
+  }
+  const project = await findProjectByPath(core.store.read, request.path)
+  if (!project) return { project: await make(core, request, actor), user: actor.user }
+  if (!(await can(core, actor, 'read', project))) throw notFound()
+  if (request.right === 'write' && !(await can(core, actor, 'operate', project))) {
+    throw new Refusal(403, 'You are not allowed to push code to this project.')
+  }
+  return { project, user: actor.user }
+}
+
+async function anonymous(core: Core, { path, right }: AccessRequest): Promise<Access> {
+  const project = right === 'read' ? await findProjectByPath(core.store.read, path) : undefined
+  if (!project || !(await can(core, undefined, 'read', project))) throw challenge()
+  return { project, user: null }
+}
+
+/** A job reads its own project, as long as its lease is open. */
+async function authorizeJob(core: Core, { path, right }: AccessRequest, token: string): Promise<Access> {
+  const { job } = await unlessUnknown(authenticateJob(core, token))
+  if (right === 'write') throw new Refusal(403, 'A job token cannot push.')
+  const project = await findProjectByPath(core.store.read, path)
+  if (project?.id !== job.projectId) throw notFound()
+  return { project, user: null }
+}
+
+async function unlessUnknown<T>(authentication: Promise<T>): Promise<T> {
+  try {
+    return await authentication
+  } catch (error) {
+    throw error instanceof SignalboxError && error.code === 'unauthenticated' ? challenge() : error
+  }
+}
+
+/** The first push to a free path: https://docs.gitlab.com/topics/git/project/ */
+async function make(core: Core, { path, create }: AccessRequest, actor: Actor): Promise<Project> {
+  const { user } = actor
+  const [namespace, name, ...more] = path.split('/')
+  if (!create || name === undefined) throw notFound()
+  const own = namespace?.toLowerCase() === user.username.toLowerCase() && more.length === 0
+  if (own) {
+    const group = await findGroupByPath(core.store.read, user.username)
+    if (group && group.ownerId !== user.id && user.isAdmin !== 1) throw notFound()
+  } else if (user.isAdmin !== 1) throw notFound()
+  try {
+    // By its name alone, so that the namespace is made where there is none yet.
+    return await createProject(core, { path: own ? name : path, user })
+  } catch (error) {
+    const project = await findProjectByPath(core.store.read, path)
+    // Two first pushes at once.
+    if (project && (await can(core, actor, 'operate', project))) return project
+    throw error
+  }
+}
+
+/** The password of Basic credentials (RFC 7617), whatever the user name. */
+function passwordOf(authorization: string | undefined): string | undefined {
+  const encoded = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(authorization ?? '')?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon < 0 || colon === text.length - 1 ? undefined : text.slice(colon + 1)
+}

@@ -1,0 +1,247 @@
+/**
+ * The hosted repositories: bare ones in one folder, named by the project's id, so that no name that a user gives ever
+ * becomes a path. What the core asks again and again is answered without git: refs from their files, and everything
+ * that an object id names from memory.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { type Clock, systemClock } from '../core/clock.js'
+import type { Log } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
+import type { CommitInfo, Project, Repositories, ResolvedRef } from '../core/project.js'
+import { BoundedCache } from './bounded-cache.js'
+import { gitEnvironment, runGit, settingsText } from './git-process.js'
+import type { ParsedCommit } from './object-formats.js'
+import { isRepository, ObjectStore } from './object-store.js'
+import { Pins } from './pins.js'
+import { branchOrTag, isObjectId, isRefName } from './ref-name.js'
+import { RefReader } from './refs.js'
+
+export interface GitRepositoriesOptions {
+  /** Where the repositories are; made if it is not there. */
+  folder: string
+  log: Log
+  /** What idle processes are measured by; default: the system's. */
+  clock?: Clock
+  /** `git cat-file` processes at once; default 16. */
+  readers?: number
+  /** One that was not asked for so long ends; default 60,000. */
+  readerIdleMs?: number
+  /** Largest file that `readFile` gives, in bytes; default 8 MiB. */
+  fileLimitBytes?: number
+}
+
+const mebibyte = 1024 * 1024
+/** What a list of paths may come to: some half a million of them. */
+const largestListBytes = 32 * mebibyte
+
+type Repository = Pick<Project, 'id' | 'defaultBranch'>
+
+export class GitRepositories implements Repositories {
+  readonly folder: string
+  /** An empty folder, for git processes. */
+  readonly home: string
+  readonly #env: NodeJS.ProcessEnv
+  readonly #refs = new RefReader()
+  readonly #objects: ObjectStore
+  readonly #pins: Pins
+  readonly #lists = new BoundedCache<string[]>(64 * mebibyte)
+
+  constructor(options: GitRepositoriesOptions) {
+    this.folder = path.resolve(options.folder)
+    this.home = path.join(this.folder, '.home')
+    fs.mkdirSync(this.home, { recursive: true })
+    this.#env = gitEnvironment(this.home)
+    this.#objects = new ObjectStore({
+      env: this.#env,
+      clock: options.clock ?? systemClock(),
+      readers: options.readers ?? 16,
+      readerIdleMs: options.readerIdleMs ?? 60_000,
+      fileLimitBytes: options.fileLimitBytes ?? 8 * mebibyte,
+    })
+    this.#pins = new Pins({
+      log: options.log,
+      deletePacked: async (repository, ref) => {
+        if (this.#refs.readPacked(repository, ref) === undefined) return
+        await runGit([`--git-dir=${repository}`, 'update-ref', '-d', ref], { env: this.#env })
+      },
+    })
+  }
+
+  /** The folder of a project's repository. */
+  pathOf(projectId: number): string {
+    if (!Number.isSafeInteger(projectId) || projectId < 1) throw new Error(`${projectId} is not the id of a project`)
+    return path.join(this.folder, `${projectId}.git`)
+  }
+
+  exists(projectId: number): boolean {
+    return isRepository(this.pathOf(projectId))
+  }
+
+  /** Makes an empty repository: complete or not at all, whatever happens meanwhile. Safe to repeat. */
+  async create(project: Repository): Promise<void> {
+    if (this.exists(project.id)) return
+    const place = this.pathOf(project.id)
+    const made = await fs.promises.mkdtemp(`${place}.new-`)
+    try {
+      const branch = `refs/heads/${project.defaultBranch}`
+      await runGit(['init', '--quiet', '--bare', '--template=', '--initial-branch=main', made], { env: this.#env })
+      if (isRefName(branch)) await fs.promises.writeFile(path.join(made, 'HEAD'), `ref: ${branch}\n`)
+      await fs.promises.appendFile(path.join(made, 'config'), settingsText())
+      await fs.promises.mkdir(path.join(made, 'refs', 'pipelines'))
+      await fs.promises.rename(made, place)
+    } catch (error) {
+      await fs.promises.rm(made, { recursive: true, force: true })
+      // Somebody else was first.
+      if (!this.exists(project.id)) throw error
+    }
+  }
+
+  /** Deletes the repository, if it is there. Fetches under way fail. */
+  async remove(projectId: number): Promise<void> {
+    const place = this.pathOf(projectId)
+    await this.#pins.settled(place)
+    await this.#objects.release(place)
+    await fs.promises.rm(place, { recursive: true, force: true })
+  }
+
+  /** Lets HEAD, which a clone checks out, name the project's default branch. */
+  syncHead(project: Repository): void {
+    const branch = `refs/heads/${project.defaultBranch}`
+    const file = path.join(this.pathOf(project.id), 'HEAD')
+    if (!isRefName(branch) || fs.readFileSync(file, 'utf8') === `ref: ${branch}\n`) return
+    fs.writeFileSync(`${file}.lock`, `ref: ${branch}\n`)
+    fs.renameSync(`${file}.lock`, file)
+  }
+
+  /**
+   * A branch or tag by its short name or in full (`refs/heads/x`, `refs/tags/x`), `HEAD` for the default branch, or a
+   * full commit id; undefined if there is none. What looks like a type is one: `refs/heads/x` is never the tag of that
+   * name, and 40 hex digits are never a branch (GitLab CVE-2023-3917). Rejects with `invalid` for a short name that is
+   * a branch and a tag at once, as GitLab does when it makes a pipeline.
+   */
+  async resolve(project: Repository, ref: string): Promise<ResolvedRef | undefined> {
+    const resolved = await this.#resolve(project, ref === 'HEAD' ? `refs/heads/${project.defaultBranch}` : ref)
+    if (!resolved) this.#mustExist(project)
+    return resolved
+  }
+
+  async #resolve(project: Repository, ref: string): Promise<ResolvedRef | undefined> {
+    if (isObjectId(ref.toLowerCase())) {
+      const sha = ref.toLowerCase()
+      return (await this.#findCommit(project, sha)) && { name: sha, tag: false, sha }
+    }
+    if (ref.startsWith('refs/')) return this.#resolveFull(project, ref)
+    const branch = this.readRef(project, `refs/heads/${ref}`)
+    const tag = this.readRef(project, `refs/tags/${ref}`)
+    if (branch !== undefined && tag !== undefined) {
+      throw new SignalboxError('invalid', 'Ref is ambiguous', { details: { errors: ['Ref is ambiguous'] } })
+    }
+    if (branch !== undefined) return { name: ref, tag: false, sha: branch }
+    return tag === undefined ? undefined : this.#resolveFull(project, `refs/tags/${ref}`)
+  }
+
+  async #resolveFull(project: Repository, ref: string): Promise<ResolvedRef | undefined> {
+    const kind = branchOrTag(ref)
+    const id = kind && this.readRef(project, ref)
+    const sha = kind?.tag && id !== undefined ? await this.peel(project, id) : id
+    return kind && sha !== undefined ? { ...kind, sha } : undefined
+  }
+
+  /** The object that a full ref points to right now. */
+  readRef(project: Repository, ref: string): string | undefined {
+    return isRefName(ref) ? this.#refs.read(this.pathOf(project.id), ref) : undefined
+  }
+
+  /** The full names of all branches, by asking git. */
+  async listBranches(project: Repository): Promise<string[]> {
+    return this.#lines(project, ['for-each-ref', '--format=%(refname)%00', 'refs/heads'], '\0\n')
+  }
+
+  /** The commit that an object id names, or that the annotated tag of this id points to; undefined if there is none. */
+  async peel(project: Repository, id: string): Promise<string | undefined> {
+    return this.#objects.peel(this.pathOf(project.id), id)
+  }
+
+  /** Rejects with `not_found` if there is no such commit. */
+  async commit(project: Repository, sha: string): Promise<CommitInfo> {
+    return (await this.#getCommit(project, sha)).info
+  }
+
+  /**
+   * A regular file's text at a commit; undefined for a path that is not there, is no regular file, or is reached through
+   * a symbolic link. Rejects with `not_found` for the commit, `too_large` for the file.
+   */
+  async readFile(project: Repository, sha: string, file: string): Promise<string | undefined> {
+    return this.#objects.readFile(this.pathOf(project.id), await this.#getCommit(project, sha), file)
+  }
+
+  /** Every path at a commit, in git's order. Rejects with `not_found` for the commit, `unavailable` when there are too many. */
+  async listFiles(project: Repository, sha: string): Promise<string[]> {
+    const { tree } = await this.#getCommit(project, sha)
+    return this.#list(project, ['ls-tree', '-r', '-z', '--name-only', '--full-tree', tree])
+  }
+
+  /**
+   * Paths that differ between two commits; of a renamed file both names. Rejects with `not_found` for a commit,
+   * `unavailable` when there are too many.
+   */
+  async changedPaths(project: Repository, from: string, to: string): Promise<string[]> {
+    const [before, after] = [await this.#getCommit(project, from), await this.#getCommit(project, to)]
+    if (before.tree === after.tree) return []
+    return this.#list(project, ['diff-tree', '-r', '-z', '--name-only', '--no-renames', before.tree, after.tree])
+  }
+
+  async #list(project: Repository, args: readonly string[]): Promise<string[]> {
+    const key = `${project.id} ${args.join(' ')}`
+    const known = this.#lists.get(key)
+    if (known) return known
+    const list = await this.#lines(project, args, '\0')
+    const weight = list.reduce((sum, one) => sum + one.length * 2 + 32, key.length)
+    return this.#lists.set(key, list, weight)
+  }
+
+  /** What git lists, each entry with `end` behind it. */
+  async #lines(project: Repository, args: readonly string[], end: string): Promise<string[]> {
+    this.#mustExist(project)
+    const options = { env: this.#env, maxBytes: largestListBytes }
+    const output = await runGit([`--git-dir=${this.pathOf(project.id)}`, ...args], options).catch((error: unknown) => {
+      throw new SignalboxError('unavailable', `git cannot list this: ${args[0]}`, { cause: error })
+    })
+    return output.toString('utf8').split(end).slice(0, -1)
+  }
+
+  pin(project: Repository, pipelineId: number, sha: string): void {
+    if (!isObjectId(sha)) throw new Error(`${sha} is not an object id`)
+    this.#pins.want(this.pathOf(project.id), pipelineId, sha)
+  }
+
+  unpin(project: Repository, pipelineId: number): void {
+    this.#pins.want(this.pathOf(project.id), pipelineId, null)
+  }
+
+  /** Resolves when every pin and unpin of the project asked for so far has been carried out. */
+  async pinsSettled(projectId: number): Promise<void> {
+    await this.#pins.settled(this.pathOf(projectId))
+  }
+
+  /** Ends every git process and waits for pins under way. Safe to repeat. */
+  async close(): Promise<void> {
+    await Promise.all([this.#objects.close(), this.#pins.close()])
+  }
+
+  async #getCommit(project: Repository, sha: string): Promise<ParsedCommit> {
+    const commit = await this.#findCommit(project, sha)
+    if (!commit) throw new SignalboxError('not_found', `no commit ${sha}`)
+    return commit
+  }
+
+  #findCommit(project: Repository, sha: string): Promise<ParsedCommit | undefined> {
+    return this.#objects.findCommit(this.pathOf(project.id), sha)
+  }
+
+  /** Throws `not_found` if there is no repository. */
+  #mustExist(project: Repository): void {
+    if (!this.exists(project.id)) throw new SignalboxError('not_found', `project ${project.id} has no repository`)
+  }
+}

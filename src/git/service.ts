@@ -1,0 +1,205 @@
+/** The three requests of git's smart HTTP, once they are let in. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Core, Log } from '../core/core.js'
+import type { Access } from './access.js'
+import { type OutputFilter, runBackend } from './backend.js'
+import { gitEnvironment, httpBackendPath } from './git-process.js'
+import type { GitHttpLimits } from './limits.js'
+import { checkPackets, flushPacket } from './pkt-line.js'
+import { followPush } from './push.js'
+import { PushReport } from './push-report.js'
+import { type PushHead, type RefCommand, readPushHead } from './push-request.js'
+import { isZero } from './ref-name.js'
+import { busy } from './refusal.js'
+import type { GitRepositories } from './repositories.js'
+import { collect, readBody } from './request-body.js'
+import { type GitRoute, requestType } from './route.js'
+import { Slots } from './slots.js'
+
+/** One request on its way. */
+export interface Exchange {
+  req: IncomingMessage
+  res: ServerResponse
+  route: GitRoute
+  access: Access
+  /** Aborted when the client is gone, or nobody wants to wait any longer. */
+  signal: AbortSignal
+  /** Told whenever bytes have moved. */
+  touch: () => void
+}
+
+export interface GitServiceOptions {
+  core: Core
+  repositories: GitRepositories
+  log: Log
+  limits: GitHttpLimits
+}
+
+/** How long a remembered advertisement stands: git may be upgraded under us. */
+const advertisementMs = 60_000
+
+export class GitService {
+  readonly #options: GitServiceOptions
+  readonly #slots: Slots
+  readonly #env: NodeJS.ProcessEnv
+  /** Pipelines that are being made, though the answer to their push may have left. */
+  readonly #following = new Set<Promise<unknown>>()
+  #file: Promise<string> | undefined
+  #advertisement: { body: Buffer; until: number } | undefined
+  #heldBytes = 0
+
+  constructor(options: GitServiceOptions) {
+    this.#options = options
+    const { core, repositories, limits } = options
+    const { atOnce, queue, queueWaitMs, pushBytes } = limits
+    this.#slots = new Slots({ clock: core.clock, atOnce, queue, waitMs: queueWaitMs })
+    this.#env = {
+      ...gitEnvironment(repositories.home, [['receive.maxInputSize', String(pushBytes)]]),
+      GIT_PROJECT_ROOT: repositories.folder,
+      GIT_HTTP_EXPORT_ALL: '1',
+      GATEWAY_INTERFACE: 'CGI/1.1',
+    }
+  }
+
+  /**
+   * What the server can do and, before version 2, every ref. In version 2 it is the same for every repository, since all
+   * have our settings, so git is asked once a minute: that is one process less for each fetch of a job.
+   */
+  async advertise(exchange: Exchange): Promise<void> {
+    const { req, res, route, access } = exchange
+    const { core, repositories } = this.#options
+    repositories.syncHead(access.project)
+    if (route.service !== 'git-upload-pack' || req.headers['git-protocol'] !== 'version=2') {
+      return this.#withSlot(exchange, () => this.#run(exchange, undefined))
+    }
+    if (this.#advertisement && core.clock.now() < this.#advertisement.until) {
+      res.setHeader('Content-Type', `application/x-${route.service}-advertisement`)
+      res.setHeader('Cache-Control', 'no-cache, max-age=0, must-revalidate')
+      res.end(this.#advertisement.body)
+      return
+    }
+    const seen: Buffer[] = []
+    const remember: OutputFilter = {
+      through: (chunk) => {
+        seen.push(chunk)
+        return chunk
+      },
+      end: async () => {
+        const body = Buffer.concat(seen)
+        const whole = body.subarray(-flushPacket.length).equals(flushPacket)
+        if (whole) this.#advertisement = { body, until: core.clock.now() + advertisementMs }
+        return Buffer.alloc(0)
+      },
+    }
+    await this.#withSlot(exchange, () => this.#run(exchange, undefined, remember))
+  }
+
+  /** The request is read before a slot is taken, so that a client that hangs halfway keeps nobody waiting. */
+  async fetch(exchange: Exchange): Promise<void> {
+    const { fetchBytes, heldBytes } = this.#options.limits
+    let held = 0
+    const onChunk = (bytes: number) => {
+      exchange.touch()
+      held += bytes
+      this.#heldBytes += bytes
+      if (this.#heldBytes > heldBytes) throw busy()
+    }
+    try {
+      const body = await collect(readBody(exchange.req, { limitBytes: fetchBytes, onChunk }))
+      checkPackets(body)
+      await this.#withSlot(exchange, () => this.#run(exchange, body))
+    } finally {
+      this.#heldBytes -= held
+    }
+  }
+
+  async push(exchange: Exchange): Promise<void> {
+    const { req, touch, access } = exchange
+    const body = readBody(req, { limitBytes: this.#options.limits.pushBytes, onChunk: touch })
+    try {
+      const head = await readPushHead(body)
+      const report = new PushReport(head.capabilities)
+      await this.#withSlot(exchange, (free) =>
+        this.#run(exchange, joined(head.chunks, body), {
+          through: (chunk) => report.through(chunk),
+          end: async () => {
+            free()
+            return report.finish(await this.#follow(access, head, report))
+          },
+        }),
+      )
+    } finally {
+      // Not awaited: a client that has its answer may never send the rest.
+      void body.return(undefined).catch(() => undefined)
+    }
+  }
+
+  /** Waits for pipelines that are being made. */
+  async close(): Promise<void> {
+    while (this.#following.size > 0) await Promise.allSettled(this.#following)
+  }
+
+  /** Makes the pipelines of what git has changed; gives lines for the user, or none when that takes too long. */
+  async #follow({ project, user }: Access, head: PushHead, report: PushReport): Promise<string[]> {
+    const changes = head.commands.filter((command) => this.#wasDone(project, command, report))
+    if (changes.length === 0) return []
+    const { core, limits } = this.#options
+    const following = followPush(this.#options, { project, user, changes, options: head.options })
+    this.#following.add(following)
+    void following.finally(() => this.#following.delete(following))
+    let stop = () => {}
+    const late = new Promise<string[]>((resolve) => {
+      stop = core.clock.after(limits.pipelinesWaitMs, () => resolve([]))
+    })
+    return Promise.race([following, late]).finally(stop)
+  }
+
+  /** As git has reported; where it could not (it was ended, or not asked to), as the refs stand. */
+  #wasDone(project: Access['project'], { ref, before, after }: RefCommand, report: PushReport): boolean {
+    if (before === after) return false
+    const reported = report.results.get(ref)
+    if (reported !== undefined) return reported
+    const now = this.#options.repositories.readRef(project, ref)
+    return isZero(after) ? now === undefined : now === after
+  }
+
+  async #withSlot(exchange: Exchange, work: (free: () => void) => Promise<void>): Promise<void> {
+    const free = await this.#slots.take(exchange.signal)
+    try {
+      await work(free)
+    } finally {
+      free()
+    }
+  }
+
+  async #run(
+    exchange: Exchange,
+    body: Buffer | AsyncIterable<Buffer> | undefined,
+    filter?: OutputFilter,
+  ): Promise<void> {
+    const { req, res, route, access, signal, touch } = exchange
+    const { repositories, log } = this.#options
+    this.#file ??= httpBackendPath(this.#env)
+    const file = await this.#file
+    // What a fetch looks for may be a pin that is just being written.
+    await repositories.pinsSettled(access.project.id)
+    const env: NodeJS.ProcessEnv = {
+      ...this.#env,
+      PATH_INFO: `/${access.project.id}.git/${route.kind === 'refs' ? 'info/refs' : route.service}`,
+      QUERY_STRING: route.kind === 'refs' ? `service=${route.service}` : '',
+      REQUEST_METHOD: route.kind === 'refs' ? 'GET' : 'POST',
+      REMOTE_USER: access.user?.username ?? 'signalbox',
+      REMOTE_ADDR: req.socket.remoteAddress ?? '',
+      ...(route.kind === 'rpc' ? { CONTENT_TYPE: requestType(route.service) } : {}),
+      ...(Buffer.isBuffer(body) ? { CONTENT_LENGTH: String(body.length) } : {}),
+    }
+    const protocol = req.headers['git-protocol']
+    if (typeof protocol === 'string') env.GIT_PROTOCOL = protocol
+    await runBackend({ file, env, body, res, signal, onProgress: touch, log, ...(filter ? { filter } : {}) })
+  }
+}
+
+async function* joined(first: readonly Buffer[], rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* first
+  yield* rest
+}
