@@ -21,7 +21,7 @@ import type {
   PlanResult,
   PlanVariable,
 } from './plan.js'
-import { contextLayers, filtered, jobLayer, layerOf, Scope } from './scope.js'
+import { contextLayers, environmentName, globalScope, jobScope, ownVariables, type Scope } from './scope.js'
 import { mergeVariables } from './variables.js'
 
 /**
@@ -110,8 +110,7 @@ class Planner {
   }
 
   #globalScope(): Scope {
-    const { strong, weak } = this.#layers
-    return new Scope([strong, layerOf(this.#globals), weak], this.#context.variables)
+    return globalScope(this.#context, this.#layers, this.#globals)
   }
 
   #decideWorkflow(rules: readonly CompiledWorkflowRule[]): CompiledWorkflowRule | undefined {
@@ -136,8 +135,8 @@ class Planner {
   }
 
   #decideInstance(job: CompiledJob, instance: CompiledInstance): Included | undefined {
-    const own = instance.variables === undefined ? job.variables : ownVariables(job, instance)
-    const scope = this.#jobScope(job, instance, own)
+    const own = ownVariables(job, instance)
+    const scope = jobScope(this.#context, this.#layers, this.#globals, job, instance, own)
     try {
       const decision = this.#decide(job, scope)
       this.#decisions.push({
@@ -151,16 +150,6 @@ class Planner {
       this.#failClause(error, instance.name, `jobs:${job.name}:rules`, job)
       return undefined
     }
-  }
-
-  #jobScope(job: CompiledJob, instance: CompiledInstance, own: readonly PlanVariable[]): Scope {
-    const { strong, weak } = this.#layers
-    const yaml = [layerOf(own), filtered(layerOf(this.#globals), job.inheritVariables)]
-    const scope: Scope = new Scope(
-      [strong, ...yaml, jobLayer(job, instance, () => environmentName(job, scope)), weak],
-      this.#context.variables,
-    )
-    return scope
   }
 
   #decide(job: CompiledJob, scope: Scope): Decision {
@@ -323,18 +312,6 @@ function needsOf({ job, instance, rule }: Included): readonly CompiledNeed[] | u
   return rule?.needs ?? instance.needs ?? job.needs
 }
 
-const merged = new WeakMap<CompiledInstance, PlanVariable[]>()
-
-/** The job's variables with the values of its matrix over them. */
-function ownVariables(job: CompiledJob, instance: CompiledInstance): PlanVariable[] {
-  let own = merged.get(instance)
-  if (own === undefined) {
-    own = mergeVariables(job.variables, instance.variables ?? [])
-    merged.set(instance, own)
-  }
-  return own
-}
-
 const names = new WeakMap<CompiledConfig, JobNames>()
 
 function namesOf(config: CompiledConfig): JobNames {
@@ -344,13 +321,6 @@ function namesOf(config: CompiledConfig): JobNames {
     names.set(config, found)
   }
   return found
-}
-
-/** Expanded without what the environment itself would bring. */
-function environmentName(job: CompiledJob, scope: Scope): string | undefined {
-  const name = job.plan.environment?.name
-  if (name === undefined || !mayRefer(name)) return name
-  return expandText(name, (one) => (one.startsWith('CI_ENVIRONMENT_') ? undefined : scope.expanded(one)), 'blank')
 }
 
 /** The slug of an environment is made when the environment is, so a reference to it stays for then. */

@@ -2,6 +2,7 @@ import type { CompiledInstance, CompiledJob } from './config.js'
 import { circleMessage, expandText, mayRefer, referencesOf } from './expand.js'
 import { limits } from './limits.js'
 import type { PlanContext, PlanVariable } from './plan.js'
+import { mergeVariables } from './variables.js'
 
 /** One source of variables. */
 type Layer = (name: string) => PlanVariable | undefined
@@ -113,7 +114,7 @@ export function layerOf(variables: readonly PlanVariable[]): Layer {
 
 function nothing(): undefined {}
 
-export function filtered(layer: Layer, allowed: false | readonly string[] | undefined): Layer {
+function filtered(layer: Layer, allowed: false | readonly string[] | undefined): Layer {
   if (allowed === undefined) return layer
   if (allowed === false) return nothing
   return (name) => (allowed.includes(name) ? layer(name) : undefined)
@@ -127,12 +128,50 @@ export function contextLayers(context: PlanContext): { strong: Layer; weak: Laye
   }
 }
 
-/** Predefined variables of the job itself, which rules can see before the job exists. */
-export function jobLayer(
+export type ContextLayers = ReturnType<typeof contextLayers>
+
+/** What `workflow` sees: nothing of any job. */
+export function globalScope(context: PlanContext, layers: ContextLayers, globals: readonly PlanVariable[]): Scope {
+  return new Scope([layers.strong, layerOf(globals), layers.weak], context.variables)
+}
+
+/** What the rules of a job see. @param own variables of the job and its matrix */
+export function jobScope(
+  context: PlanContext,
+  layers: ContextLayers,
+  globals: readonly PlanVariable[],
   job: CompiledJob,
   instance: CompiledInstance,
-  environmentName: () => string | undefined,
-): Layer {
+  own: readonly PlanVariable[],
+): Scope {
+  const inherited = filtered(layerOf(globals), job.inheritVariables)
+  const predefined = jobLayer(job, instance, () => environmentName(job, scope))
+  const scope: Scope = new Scope([layers.strong, layerOf(own), inherited, predefined, layers.weak], context.variables)
+  return scope
+}
+
+const merged = new WeakMap<CompiledInstance, PlanVariable[]>()
+
+/** The job's variables with the values of its matrix over them. */
+export function ownVariables(job: CompiledJob, instance: CompiledInstance): readonly PlanVariable[] {
+  if (instance.variables === undefined) return job.variables
+  let own = merged.get(instance)
+  if (own === undefined) {
+    own = mergeVariables(job.variables, instance.variables)
+    merged.set(instance, own)
+  }
+  return own
+}
+
+/** The name of a job's environment, expanded without what the environment itself would bring. */
+export function environmentName(job: CompiledJob, scope: Scope): string | undefined {
+  const name = job.plan.environment?.name
+  if (name === undefined || !mayRefer(name)) return name
+  return expandText(name, (one) => (one.startsWith('CI_ENVIRONMENT_') ? undefined : scope.expanded(one)), 'blank')
+}
+
+/** Predefined variables of the job itself, which rules can see before the job exists. */
+function jobLayer(job: CompiledJob, instance: CompiledInstance, environmentName: () => string | undefined): Layer {
   const { plan } = job
   const value = (name: string): string | undefined => {
     switch (name) {
@@ -182,6 +221,6 @@ const tierWords: readonly [string, RegExp][] = [
 ]
 
 /** The tier that the name of an environment suggests (app/models/environment.rb). */
-export function guessTier(name: string | undefined): string | undefined {
+function guessTier(name: string | undefined): string | undefined {
   return name === undefined ? undefined : (tierWords.find(([, words]) => words.test(name))?.[0] ?? 'other')
 }

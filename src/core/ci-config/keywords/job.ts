@@ -192,6 +192,12 @@ function checkRulesAlone(value: Record<string, unknown>, keys: string[], report:
   if (given.length > 0) report(`key may not be used with rules: ${given.join(', ')}`, given[0])
 }
 
+function checkCrossNeeds(written: Job['needs'], report: Report): void {
+  const count = written?.filter(({ kind }) => kind === 'cross').length ?? 0
+  if (count <= limits.crossPipelineNeeds) return
+  report(`${limits.crossPipelineNeeds} needs on other pipelines at most are allowed, not ${count}`, 'needs')
+}
+
 function checkDependencies(dependencies: string[] | undefined, written: Job['needs'], report: Report): void {
   if (dependencies === undefined || written === undefined || written.length === 0) return
   const names = new Set(written.flatMap((need) => (need.kind === 'job' ? [need.job] : [])))
@@ -248,6 +254,7 @@ export const jobShape = checked(jobRecord, (value, report) => {
   checkStartIn(value, value.rules !== undefined && value.rules !== null, report)
   checkRulesAlone(value, ['only', 'except', 'start_in'], report)
   checkDependencies(value.dependencies, value.needs, report)
+  checkCrossNeeds(value.needs, report)
 })
 
 export type Job = ValueOf<typeof jobRecord>
