@@ -17,7 +17,10 @@ export function hasGlob(text: string): boolean {
   return /[*?[{\\]/.test(text)
 }
 
-/** @param pattern relative, with `/` between its parts and none at the ends */
+/**
+ * @param pattern relative, with `/` between its parts and none at the ends
+ * @throws SyntaxError for a pattern that has no meaning, such as `[z-a]`
+ */
 export function compileGlob(pattern: string): Glob {
   const parts = pattern.split('/')
   const literal = parts.findIndex(hasGlob)
@@ -77,10 +80,10 @@ function toExpression(pattern: string): string {
 
 function toClass(inside: string): string {
   const negated = inside.startsWith('^') || inside.startsWith('!')
-  const characters = (negated ? inside.slice(1) : inside).replace(/[\]\\^[&~|]/g, '\\$&')
+  const characters = (negated ? inside.slice(1) : inside).replace(/[\]\\^[]/g, '\\$&')
   return `(?!/)[${negated ? '^' : ''}${characters}]`
 }
 
 function escapeCharacter(character: string): string {
-  return /[\\^$.*+?()[\]{}|/-]/.test(character) ? `\\${character}` : character
+  return /[\\^$.*+?()[\]{}|]/.test(character) ? `\\${character}` : character
 }

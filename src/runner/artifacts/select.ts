@@ -20,24 +20,28 @@ export interface SelectLog {
 export async function selectFiles(root: string, spec: ArtifactSpec, log: SelectLog): Promise<string[]> {
   const files = new Set<string>()
   const excluded = new Map<string, number>()
-  const rules = spec.exclude.flatMap((given) => {
+  const compiled = (given: string): { given: string; relative: string; glob: Glob }[] => {
     const relative = relativeTo(root, given)
-    if (relative === undefined) log.warning(`artifact path is not a subpath of project directory: ${given}`)
-    return relative === undefined ? [] : [{ given, glob: compileGlob(relative) }]
-  })
+    if (relative === undefined) {
+      log.warning(`artifact path is not a subpath of project directory: ${given}`)
+      return []
+    }
+    try {
+      return [{ given, relative, glob: compileGlob(relative) }]
+    } catch (error) {
+      log.warning(`${given}: ${messageOf(error)}`)
+      return []
+    }
+  }
+  const rules = spec.exclude.flatMap(compiled)
   const add = (file: string): boolean => {
     const rule = rules.find(({ glob }) => glob.matches(file))
     if (rule !== undefined) excluded.set(rule.given, (excluded.get(rule.given) ?? 0) + 1)
     else files.add(file)
     return rule === undefined
   }
-  for (const given of spec.paths) {
-    const relative = relativeTo(root, given)
-    if (relative === undefined) {
-      log.warning(`artifact path is not a subpath of project directory: ${given}`)
-      continue
-    }
-    const found = findMatches(root, relative).filter(add).length
+  for (const { given, relative, glob } of spec.paths.flatMap(compiled)) {
+    const found = findMatches(root, relative, glob).filter(add).length
     if (found > 0) log.plain(`${given}: found ${found} matching artifact files and directories`)
     else {
       const where = 'Ensure that the artifact path is relative to the working directory'
@@ -66,9 +70,8 @@ function relativeTo(root: string, given: string): string | undefined {
   return joined === '' ? '.' : joined
 }
 
-function findMatches(root: string, pattern: string): string[] {
+function findMatches(root: string, pattern: string, glob: Glob): string[] {
   if (!hasGlob(pattern)) return isInside(root, path.dirname(pattern)) ? walk(root, pattern) : []
-  const glob = compileGlob(pattern)
   if (!isInside(root, glob.base)) return []
   return [...new Set(search(root, glob.base, glob))]
 }

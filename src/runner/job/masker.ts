@@ -1,5 +1,4 @@
 const mask = Buffer.from('[MASKED]')
-const maxHeldBytes = 1024 * 1024
 
 /** A filter over a stream of bytes: what comes out may lag behind what went in. */
 export interface ByteFilter {
@@ -16,6 +15,8 @@ export interface ByteFilter {
 export class SecretMasker implements ByteFilter {
   readonly #secrets: Buffer[]
   #held: Buffer = Buffer.alloc(0)
+  /** So many of the bytes held back belong to a secret whose mask is written already. */
+  #covered = 0
 
   constructor(secrets: readonly string[]) {
     this.#secrets = [...new Set(secrets)].filter((secret) => secret !== '').map((secret) => Buffer.from(secret))
@@ -24,28 +25,33 @@ export class SecretMasker implements ByteFilter {
   push(chunk: Buffer): Buffer {
     if (this.#secrets.length === 0) return chunk
     const text = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
-    const matches = this.#matches(text)
-    let keepFrom = this.#possibleStart(text)
-    // A match that reaches into what is held back must wait with it: the two may turn out to be one.
-    for (const match of matches.toReversed()) if (match.end > keepFrom) keepFrom = Math.min(keepFrom, match.start)
-    // Output that repeats the beginning of a secret for ever must not fill memory.
-    if (text.length - keepFrom > maxHeldBytes) keepFrom = text.length
-    this.#held = Buffer.from(text.subarray(keepFrom))
-    return replace(
-      text.subarray(0, keepFrom),
-      matches.filter((match) => match.end <= keepFrom),
-    )
+    return this.#emit(text, this.#possibleStart(text))
   }
 
   end(): Buffer {
-    const text = this.#held
-    this.#held = Buffer.alloc(0)
-    return replace(text, this.#matches(text))
+    return this.#emit(this.#held, this.#held.length)
   }
 
-  /** Where secrets stand in the text, in order, overlapping ones merged. */
-  #matches(text: Buffer): { start: number; end: number }[] {
-    const found: { start: number; end: number }[] = []
+  /** Gives the text up to `keepFrom` with its secrets replaced, and holds the rest back. */
+  #emit(text: Buffer, keepFrom: number): Buffer {
+    const out: Buffer[] = []
+    let at = 0
+    for (const { start, end } of this.#regions(text)) {
+      const begun = start === 0 && this.#covered > 0
+      if (start >= keepFrom && !begun) break
+      out.push(text.subarray(at, start))
+      if (!begun) out.push(mask)
+      at = end
+    }
+    if (at < keepFrom) out.push(text.subarray(at, keepFrom))
+    this.#covered = Math.max(0, at - keepFrom)
+    this.#held = Buffer.from(text.subarray(keepFrom))
+    return out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out)
+  }
+
+  /** Where secrets stand in the text, in order, overlapping ones merged; the first may have begun before the text. */
+  #regions(text: Buffer): { start: number; end: number }[] {
+    const found: { start: number; end: number }[] = this.#covered === 0 ? [] : [{ start: 0, end: this.#covered }]
     for (const secret of this.#secrets) {
       for (let at = text.indexOf(secret); at >= 0; at = text.indexOf(secret, at + 1)) {
         found.push({ start: at, end: at + secret.length })
@@ -180,16 +186,4 @@ function isTokenByte(byte: number | undefined): boolean {
     byte === 0x5f ||
     byte === 0x3d
   )
-}
-
-function replace(text: Buffer, matches: { start: number; end: number }[]): Buffer {
-  if (matches.length === 0) return text
-  const out: Buffer[] = []
-  let at = 0
-  for (const { start, end } of matches) {
-    out.push(text.subarray(at, start), mask)
-    at = end
-  }
-  out.push(text.subarray(at))
-  return Buffer.concat(out)
 }

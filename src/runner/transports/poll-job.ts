@@ -94,7 +94,7 @@ export class PollJob {
   async #incremental(): Promise<boolean> {
     const patch = await this.#patch()
     if (patch !== 'aborted' && patch !== 'stored' && patch !== 'nothing') return true
-    const quiet = performance.now() - this.#contactAt > forceSendMs
+    const quiet = performance.now() - this.#contactAt > this.settings.traceIntervalMs * intervalsOfSilence
     const touch = patch !== 'aborted' && quiet ? await this.#touch() : 'taken'
     if (patch !== 'aborted' && touch !== 'aborted') return true
     this.#tell('force')
@@ -255,7 +255,8 @@ type UpdateOutcome = 'taken' | 'incomplete' | 'log_invalid' | 'aborted' | 'not_f
 
 // Source: GitLab Runner, `common/consts.go`.
 const maxIntervalMs = 15 * 60_000
-const forceSendMs = 30_000
+/** Ten of three seconds: after so long without a success the coordinator is told that the job lives. */
+const intervalsOfSilence = 10
 const maxPatchBytes = 1024 * 1024
 /** The original grows to an hour; but what was down for an hour is not found up again within it. */
 const maxFinalWaitMs = 60_000

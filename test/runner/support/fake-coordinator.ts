@@ -1,6 +1,7 @@
 import type http from 'node:http'
 import type { GoodbyeCode } from '../../../src/gen/signalbox/runner/v1/runner.js'
 import { FakeJob } from './fake-job.js'
+import type { GitServer } from './git-server.js'
 import { openGrpcDoor } from './grpc-door.js'
 import { openHttpDoor } from './http-door.js'
 import { buildPayload, type PayloadSpec } from './payload.js'
@@ -38,6 +39,8 @@ export class FakeCoordinator extends Changing {
   mute = false
   http = ''
   grpc = ''
+  /** The repositories, if there are any. */
+  git: GitServer | undefined
   /** Where an archive is fetched from, if not here. */
   redirectTo = ''
   /** The value that a long poll waits to see changed. */

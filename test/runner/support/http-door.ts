@@ -3,13 +3,15 @@ import type { AddressInfo } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { RunnerMessage, ServerMessage } from '../../../src/gen/signalbox/runner/v1/runner.js'
 import type { Door, FakeCoordinator } from './fake-coordinator.js'
+import type { GitServer } from './git-server.js'
 import { serveRest } from './rest-face.js'
 import { StreamPeer } from './stream-peer.js'
 
 /** The HTTP port: the WebSocket stream, and everything under `/api/v4`. */
 export async function openHttpDoor(box: FakeCoordinator, port: number): Promise<Door> {
   const server = http.createServer((request, response) => {
-    serveRest(box, request, response).catch(() => response.destroy())
+    if (box.git !== undefined && /[.]git[/]/.test(request.url ?? '')) serveGit(box, box.git, request, response)
+    else serveRest(box, request, response).catch(() => response.destroy())
   })
   const sockets = new WebSocketServer({
     noServer: true,
@@ -31,6 +33,17 @@ export async function openHttpDoor(box: FakeCoordinator, port: number): Promise<
     cut: () => server.closeAllConnections(),
     close: () => new Promise((resolve) => server.close(() => resolve())),
   }
+}
+
+function serveGit(
+  box: FakeCoordinator,
+  git: GitServer,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): void {
+  const fault = box.takeFault(`${request.method} ${request.url}`)
+  if (fault === undefined) git.serve(request, response)
+  else response.writeHead(fault.status, fault.headers).end()
 }
 
 function attach(box: FakeCoordinator, ws: WebSocket): void {

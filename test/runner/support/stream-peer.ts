@@ -167,7 +167,7 @@ export class StreamPeer {
         maxLogChunkBytes: 64 * 1024,
         logWindowBytes: 256 * 1024,
         httpUrl: this.box.http,
-        verdicts: hello.running.flatMap((ref) => this.#verdict(ref, true)),
+        verdicts: hello.running.flatMap((ref) => this.#verdict(ref, 'hello')),
         protocolFeatures: [],
       },
     })
@@ -187,7 +187,7 @@ export class StreamPeer {
     if (!job.treat.hold) return
     job.status = job.cancel === undefined ? 'running' : 'canceling'
     job.changed()
-    this.send({ $case: 'leaseState', value: { leases: this.#verdict(ref) } })
+    this.send({ $case: 'leaseState', value: { leases: this.#verdict(ref, 'accept') } })
   }
 
   #log(job: FakeJob, offset: number, data: Buffer): void {
@@ -213,13 +213,13 @@ export class StreamPeer {
     this.send({ $case: 'stateAck', value: { jobId, fence, revision: 1, outcome, jobStatus: job.status } })
   }
 
-  #verdict(ref: { jobId: number; fence: number }, greeting = false) {
+  #verdict(ref: { jobId: number; fence: number }, after: 'hello' | 'accept' | 'renewal' = 'renewal') {
     const job = this.box.job(ref.jobId)
     if (job === undefined || job.fence !== ref.fence || (job.done && job.treat.ackState)) return [abandon(ref)]
-    if (!job.treat.renew && !greeting) return []
+    if (!job.treat.renew && after === 'renewal') return []
     if (job.status === 'offered') job.status = 'running'
     const { jobId, fence } = ref
-    const cancel = greeting || job.treat.cancelWithLease ? toCancel(job) : undefined
+    const cancel = after === 'hello' || job.treat.cancelWithLease ? toCancel(job) : undefined
     const verdict = Verdict.VERDICT_HELD
     return [{ jobId, fence, verdict, expiresInMs: this.box.leaseMs, logOffset: job.log.length, reason: '', cancel }]
   }

@@ -35,7 +35,7 @@ export function openOutputPipe(file: string): OpenPipe {
   const readEnd = fs.openSync(file, O_RDONLY | O_NONBLOCK)
   const writeEnd = fs.openSync(file, O_WRONLY)
   const socket = new net.Socket({ fd: readEnd, readable: true, writable: false })
-  let busy = false
+  const handing = { busy: false, chunks: 0 }
   let open = true
   const handedOver = () => {
     if (open) fs.closeSync(writeEnd)
@@ -47,9 +47,10 @@ export function openOutputPipe(file: string): OpenPipe {
     async pump(output) {
       try {
         for await (const chunk of socket) {
-          busy = true
+          handing.busy = true
+          handing.chunks++
           await output(chunk as Buffer)
-          busy = false
+          handing.busy = false
         }
       } catch (error) {
         // Our own doing, see finish.
@@ -57,7 +58,7 @@ export function openOutputPipe(file: string): OpenPipe {
       }
     },
     finish() {
-      void drain(socket, () => busy)
+      void drain(socket, handing)
     },
     destroy() {
       handedOver()
@@ -66,14 +67,20 @@ export function openOutputPipe(file: string): OpenPipe {
   }
 }
 
-/** Ends the reading once the pipe is empty, although somebody who has outlived the script may still hold it open. */
-async function drain(socket: net.Socket, busy: () => boolean): Promise<void> {
+/**
+ * Ends the reading once the pipe is empty, although somebody who has outlived the script may still hold it open. It is
+ * empty if between two looks, at both of which nothing was being handed over, nothing came: what was in the pipe at the
+ * first would have been read before the second.
+ */
+async function drain(socket: net.Socket, handing: { busy: boolean; chunks: number }): Promise<void> {
   const atExit = socket.bytesRead
-  for (let seen = -1; !socket.destroyed; ) {
-    const quiet = !busy() && socket.readableLength === 0 && socket.bytesRead === seen
+  let last = { quiet: false, chunks: 0 }
+  while (!socket.destroyed) {
+    const now = { quiet: !handing.busy && socket.readableLength === 0, chunks: handing.chunks }
+    if (last.quiet && now.quiet && last.chunks === now.chunks) break
     // More than a pipe holds: this is no longer the script's output.
-    if (quiet || socket.bytesRead - atExit > maxPipeBytes) break
-    seen = socket.bytesRead
+    if (socket.bytesRead - atExit > maxPipeBytes) break
+    last = now
     await sleep(idleMs)
   }
   socket.destroy()

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
@@ -52,15 +52,21 @@ export class ShellRunner implements ExecutorRunner {
   }
 
   #start(session: Session, file: string, input: RunInput, out: number): Promise<RunResult> {
-    const child = spawn(this.#shell.file, [file], {
-      cwd: input.cwd,
-      env: jobEnvironment(process.env, input.env, input.session),
-      stdio: ['ignore', out, out],
-      detached: true,
-    })
-    const { pid } = child
-    if (pid !== undefined) session.leaders.push(pid)
     return new Promise((resolve, reject) => {
+      let child: ChildProcess
+      try {
+        child = spawn(this.#shell.file, [file], {
+          cwd: input.cwd,
+          env: jobEnvironment(process.env, input.env, input.session),
+          stdio: ['ignore', out, out],
+          detached: true,
+        })
+      } catch (error) {
+        reject(describeSpawnError(error as NodeJS.ErrnoException, input.cwd))
+        return
+      }
+      const { pid } = child
+      if (pid !== undefined) session.leaders.push(pid)
       child.once('error', (error) => reject(describeSpawnError(error, input.cwd)))
       child.once('exit', (exitCode, signal) => {
         session.leaders = session.leaders.filter((leader) => leader !== pid || groupAlive(leader))

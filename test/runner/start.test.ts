@@ -1,0 +1,106 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { expect, test } from 'vitest'
+import shell from '../../src/plugins/executors/shell/index.js'
+import type { RunnerOptions } from '../../src/runner/options.js'
+import { Spool } from '../../src/runner/spool.js'
+import { Harness } from './support/harness.js'
+
+const wrong: [string, Partial<RunnerOptions>][] = [
+  ['a gRPC address for WebSocket', { url: 'grpc://localhost:1', transport: 'websocket' }],
+  ['an HTTP address for gRPC', { url: 'http://localhost:1', transport: 'grpc' }],
+  ['a WebSocket address for polling', { url: 'ws://localhost:1', transport: 'poll' }],
+  ['no address', { url: 'localhost' }],
+  ['no token', { token: '' }],
+  ['a token with a line break', { token: 'glrt-a\nb' }],
+  ['no place for a job', { concurrency: 0 }],
+  ['an executor that runs elsewhere', { executor: { name: 'far', executor: { capabilities: () => [] } } }],
+  ['an empty system id', { systemId: '' }],
+]
+for (const [what, options] of wrong) {
+  test(`does not start with ${what}`, async () => {
+    await using harness = await Harness.start('websocket')
+    await expect(harness.runner(options)).rejects.toMatchObject({ name: 'RunnerError', code: 'usage' })
+  })
+}
+
+test('shares its work folder with nobody, and leaves it free', async () => {
+  await using harness = await Harness.start('websocket')
+  const first = await harness.runner()
+  await expect(harness.runner()).rejects.toMatchObject({ code: 'usage' })
+  await first.handle.close()
+  const second = await harness.runner()
+  expect(second.handle.systemId).toBe(first.handle.systemId)
+  expect(second.handle.systemId).toMatch(/^r_[0-9A-Za-z]{12}$/)
+  expect(fs.readFileSync(path.join(harness.workDir, '.runner_system_id'), 'utf8')).toBe(first.handle.systemId)
+})
+
+test('takes over the work folder of a process that is gone', async () => {
+  await using harness = await Harness.start('websocket')
+  fs.mkdirSync(harness.workDir)
+  fs.writeFileSync(path.join(harness.workDir, '.runner.lock'), `${2 ** 22 - 1} 1`)
+  const runner = await harness.runner()
+  await runner.event('connected')
+})
+
+test('leaves alone what another runner has spooled in the folder', async () => {
+  await using harness = await Harness.start('websocket')
+  const root = path.join(harness.workDir, 'spool')
+  const lease = { jobId: 5, fence: 1, jobName: 'other', runner: 'somebody else' }
+  Spool.create(root, lease, Buffer.from('{}')).close()
+  fs.mkdirSync(path.join(root, '6-1'))
+  const runner = await harness.runner()
+  await runner.event('connected')
+  const peer = await harness.box.peer()
+  expect(peer.hello?.running).toEqual([])
+  expect(fs.existsSync(path.join(root, '5-1/lease.json'))).toBe(true)
+})
+
+test('keeps a spool over a restart, to the byte', async () => {
+  await using harness = await Harness.start('websocket')
+  const lease = { jobId: 7, fence: 2, jobName: 'a job', runner: 'r' }
+  const spool = Spool.create(harness.root, lease, Buffer.from('{"id":7}'))
+  spool.append(Buffer.from('hello '))
+  spool.append(Buffer.from([0xff, 0x00]))
+  spool.ack(3)
+  spool.saveReport({ state: 'failed', failureReason: 'script_failure', message: 'exit code 1', exitCode: 1 })
+  spool.close()
+  const again = Spool.restore(path.join(harness.root, '7-2'))
+  expect(again).toMatchObject({ length: 8, crc: spool.crc, lease: { ...lease, session: spool.lease.session } })
+  expect(again?.report).toEqual({
+    state: 'failed',
+    failureReason: 'script_failure',
+    message: 'exit code 1',
+    exitCode: 1,
+  })
+  expect(again?.read(4, 100)).toEqual(Buffer.from([0x6f, 0x20, 0xff, 0x00]))
+  expect(again?.readPayload().toString()).toBe('{"id":7}')
+  expect(fs.statSync(path.join(harness.root, '7-2/payload.json')).mode & 0o777).toBe(0o600)
+  again?.remove()
+  expect(fs.existsSync(path.join(harness.root, '7-2'))).toBe(false)
+})
+
+test('refuses a configuration of the shell executor that it does not know', () => {
+  expect(shell.config?.({})).toEqual({})
+  expect(shell.config?.({ shell: 'sh' })).toEqual({ shell: 'sh' })
+  expect(() => shell.config?.({ shell: 'fish' })).toThrow('must be "bash" or "sh"')
+  expect(() => shell.config?.({ shel: 'sh' })).toThrow('unknown key')
+})
+
+test('loads neither gRPC nor archives for a WebSocket job', async () => {
+  const sources = fs
+    .readdirSync('src/runner', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+  const loaders = sources.filter((file) =>
+    /^import (?!type).*'(@grpc\/grpc-js|yazl|yauzl|ws)'/m.test(fs.readFileSync(path.join('src/runner', file), 'utf8')),
+  )
+  expect(loaders.sort()).toEqual([
+    'artifacts/extract.ts',
+    'artifacts/zip.ts',
+    'transports/grpc.ts',
+    'transports/websocket.ts',
+  ])
+  const eager =
+    /^import (?!type)[^;]*?'\.\/?.*(artifacts\/(extract|zip|upload|download)|transports\/(grpc|websocket|poll))\.js'/m
+  expect(sources.filter((file) => eager.test(fs.readFileSync(path.join('src/runner', file), 'utf8')))).toEqual([])
+})
