@@ -3,10 +3,8 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease, moveAcceptBy, touchLeaseOf } from '../store/leases.js'
-import { findManagerById, saveContact } from '../store/runners.js'
-import type { Tx } from '../store/write.js'
 import { acceptOffer, fenced } from './accept-lease.js'
-import { contactEveryMs } from './contact-runner.js'
+import { noteContact } from './note-contact.js'
 import { processPipeline } from './process-pipeline.js'
 
 export interface TouchInput {
@@ -39,10 +37,4 @@ export function touchLease(core: Core, input: TouchInput): Promise<{ jobStatus: 
     await noteContact(tx, lease)
     return { jobStatus: job.status }
   })
-}
-
-/** A manager that works on a job does not poll: what it writes about the job is its sign of life. */
-export async function noteContact(tx: Tx, lease: { managerId: number; runnerId: number }): Promise<void> {
-  const manager = await findManagerById(tx, lease.managerId)
-  if (manager && tx.now - manager.contactedAt >= contactEveryMs) await saveContact(tx, lease.runnerId, manager.id)
 }

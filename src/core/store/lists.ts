@@ -1,10 +1,11 @@
-/** Lists for people and scripts: jobs, pipelines and runners by filter, a page at a time. Nothing here is on a hot path. */
+/** Lists for people and scripts: jobs, pipelines, runners and projects by filter, a page at a time. Nothing here is on a hot path. */
 import { type ExpressionBuilder, sql } from 'kysely'
 import type { Job, JobKind } from '../job.js'
 import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
 import type { Pipeline } from '../pipeline.js'
+import type { Project } from '../project.js'
 import { onlineMs, type Runner, type RunnerStatus, type RunnerType, staleMs } from '../runner.js'
-import { jobColumns, pipelineColumns, runnerColumns } from './columns.js'
+import { jobColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
 import type { Database } from './schema.js'
 import type { Reader } from './write.js'
 
@@ -254,4 +255,47 @@ function hasStatus(status: RunnerStatus | 'active', now: number) {
     case 'offline':
       return sql<boolean>`${fresh} and contacted_at <= ${onlineSince}`
   }
+}
+
+export interface ProjectFilter {
+  /** Part of the path, whatever its case. */
+  search?: string
+  /** Only those that this user may read: its own, internal and public ones. */
+  visibleTo?: number
+  /** Only those in this user's own namespace. */
+  ownerId?: number
+}
+
+/** Projects, newest first. */
+export function listProjectsBy(from: Reader, filter: ProjectFilter, page: Page): Promise<Project[]> {
+  return from.db
+    .selectFrom('projects')
+    .select(projectColumns)
+    .where((e) => projectsWhere(e, filter))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countProjectsBy(from: Reader, filter: ProjectFilter): Promise<number> {
+  const row = await from.db
+    .selectFrom('projects')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where((e) => projectsWhere(e, filter))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, { search, visibleTo, ownerId }: ProjectFilter) {
+  const ownedBy = (user: number) =>
+    e('group_id', 'in', e.selectFrom('groups').select('groups.id').where('groups.owner_id', '=', user))
+  return e.and([
+    // Not LIKE: a search for `%` or `_` means just that.
+    ...(search === undefined
+      ? []
+      : [sql<boolean>`replace(lower(full_path), ${search.toLowerCase()}, '') <> lower(full_path)`]),
+    ...(visibleTo === undefined ? [] : [e.or([e('visibility', '<>', 'private'), ownedBy(visibleTo)])]),
+    ...(ownerId === undefined ? [] : [ownedBy(ownerId)]),
+  ])
 }

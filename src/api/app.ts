@@ -1,0 +1,50 @@
+/** Our own API, `/api/signalbox/v1`: what GitLab's lacks. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Core } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
+import type { Tasks } from '../core/scheduler/tasks.js'
+import { Access, defaultRates } from '../shim/access.js'
+import { answerError } from '../shim/errors.js'
+import { makeRequestId, sentRequestId } from '../shim/http/request-id.js'
+import { routesOn } from '../shim/routing.js'
+import { toProblem } from './errors.js'
+import { apiRoutes } from './routes.js'
+
+export interface Api {
+  /** Answers a request below `/api/signalbox/v1`. Never throws. */
+  handle(req: IncomingMessage, res: ServerResponse): void
+}
+
+/** Headers of which two say two things; Node keeps the first and tells nobody. */
+const single = new Set(['authorization', 'private-token'])
+
+/** The API on a core and its background tasks. Nothing is listened on: the caller's server hands requests over. */
+export function createApi(core: Core, tasks: Tasks): Api {
+  const refuse = (req: IncomingMessage, res: ServerResponse, requestId: string, thrown: unknown) =>
+    answerError(core, req, res, requestId, thrown, (error) => toProblem(error, requestId))
+  const handle = routesOn({
+    core,
+    access: new Access(core, defaultRates),
+    base: '/api/signalbox/v1',
+    routes: apiRoutes(tasks),
+    answerError: refuse,
+  })
+  return {
+    handle(req, res) {
+      const requestId = sentRequestId(req) ?? makeRequestId()
+      if (hasDoubled(req)) refuse(req, res, requestId, new SignalboxError('invalid', 'a header is given twice'))
+      else handle(req, res, requestId)
+    },
+  }
+}
+
+function hasDoubled({ rawHeaders }: IncomingMessage): boolean {
+  const seen = new Set<string>()
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase()
+    if (!single.has(name)) continue
+    if (seen.has(name)) return true
+    seen.add(name)
+  }
+  return false
+}

@@ -1,0 +1,34 @@
+/** Entities of our own API. */
+import type { StoredEvent } from '../core/store/events.js'
+import type { TaskRow } from '../core/store/tasks.js'
+
+export function toTask(task: TaskRow & { what: string }): object {
+  return {
+    name: task.name,
+    description: task.what,
+    paused: task.paused === 1,
+    /** Zero: done inline; running it does what was left while it was paused. */
+    interval_ms: task.intervalMs,
+    last_run_at: toIso(task.lastRunAt),
+    next_run_at: toIso(task.nextRunAt),
+    last_duration_ms: task.lastDurationMs,
+    last_result: task.lastResult,
+  }
+}
+
+export function toEvent(event: StoredEvent): object {
+  return {
+    id: event.id,
+    at: toIso(event.at),
+    kind: event.kind,
+    project_id: event.projectId,
+    pipeline_id: event.pipelineId,
+    job_id: event.jobId,
+    runner_id: event.runnerId,
+    data: JSON.parse(event.data),
+  }
+}
+
+function toIso(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString()
+}

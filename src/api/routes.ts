@@ -1,0 +1,75 @@
+/** What GitLab's API lacks: background tasks, and a look at a job from inside. For administrators. */
+import { SignalboxError } from '../core/errors.js'
+import { showJobToken } from '../core/operations/show-job-token.js'
+import type { Tasks } from '../core/scheduler/tasks.js'
+import { listJobEvents } from '../core/store/events.js'
+import { findJob } from '../core/store/jobs.js'
+import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../shim/call.js'
+import { Params } from '../shim/http/params.js'
+import { toEvent, toTask } from './convert.js'
+
+export function apiRoutes(tasks: Tasks): readonly Route[] {
+  return [
+    adminRoute('get', '/tasks', async () => ({ status: 200, body: (await tasks.list()).map(toTask) })),
+    adminRoute('post', '/tasks/:name/run', async (call) => {
+      const result = await tasks.run(call.path('name'))
+      return { status: 200, body: { ...(await taskOf(tasks, call)), result } }
+    }),
+    adminRoute('post', '/tasks/:name/pause', (call) => setPaused(tasks, call, true)),
+    adminRoute('post', '/tasks/:name/resume', (call) => setPaused(tasks, call, false)),
+    adminRoute('get', '/jobs/:id/token', showToken),
+    adminRoute('get', '/jobs/:id/events', showEvents),
+  ]
+}
+
+/** A route for administrators with the scope `api`. Tokens are taken from headers only: addresses end up in logs. */
+function adminRoute(method: Method, path: string, handle: (call: UserCall) => Promise<Reply>): Route {
+  return {
+    method,
+    path,
+    streams: false,
+    async handle(call) {
+      for (const name of ['private_token', 'access_token', 'job_token', 'token']) {
+        if (call.params.has(name)) throw new SignalboxError('invalid', 'tokens are taken from headers only')
+      }
+      const actor = await call.access.actor(call.req, noParams)
+      if (!actor) throw new SignalboxError('unauthenticated', 'an access token is needed')
+      if (actor.user.isAdmin === 0 || !actor.scopes.has('api')) {
+        throw new SignalboxError('forbidden', 'this needs an administrator’s token with the scope api')
+      }
+      return handle({ ...call, actor })
+    },
+  }
+}
+
+const noParams = new Params({})
+
+async function taskOf(tasks: Tasks, call: Call): Promise<object> {
+  const row = (await tasks.list()).find((task) => task.name === call.path('name'))
+  if (!row) throw new SignalboxError('not_found', 'there is no such task')
+  return toTask(row)
+}
+
+async function setPaused(tasks: Tasks, call: Call, paused: boolean): Promise<Reply> {
+  await tasks.setPaused(call.path('name'), paused)
+  return { status: 200, body: await taskOf(tasks, call) }
+}
+
+/** It is written down who has asked. */
+async function showToken(call: UserCall): Promise<Reply> {
+  const { core, actor } = call
+  return { status: 200, body: { token: await showJobToken(core, { jobId: jobIdOf(call), userId: actor.user.id }) } }
+}
+
+async function showEvents(call: UserCall): Promise<Reply> {
+  const { read } = call.core.store
+  const jobId = jobIdOf(call)
+  if (!(await findJob(read, jobId))) throw new SignalboxError('not_found', `no job ${jobId}`)
+  return { status: 200, body: (await listJobEvents(read, jobId)).map(toEvent) }
+}
+
+function jobIdOf(call: Call): number {
+  const id = idFrom(call.path('id'))
+  if (id === undefined) throw new SignalboxError('not_found', 'there is no such job')
+  return id
+}

@@ -1,0 +1,33 @@
+/** A manager that works on a job may not poll for hours: what it writes about the job is its sign of life too. */
+import type { Core } from '../core.js'
+import { findManagerById, saveContact } from '../store/runners.js'
+import type { Tx } from '../store/write.js'
+import { contactEveryMs } from './contact-runner.js'
+
+/** Step: notes the contact if the last one on record is old. */
+export async function noteContact(tx: Tx, lease: { managerId: number; runnerId: number }): Promise<void> {
+  const manager = await findManagerById(tx, lease.managerId)
+  if (manager && tx.now - manager.contactedAt >= contactEveryMs) await saveContact(tx, lease.runnerId, manager.id)
+}
+
+const lookEveryMs = 10 * 60_000
+const mostRemembered = 10_000
+const looked = new WeakMap<Core, Map<number, number>>()
+
+/**
+ * The same for a path that is too hot to look each time: now and then, in a transaction of its own that nobody waits for.
+ */
+export function noteContactSoon(core: Core, lease: { managerId: number; runnerId: number }): void {
+  let times = looked.get(core)
+  if (!times) {
+    times = new Map()
+    looked.set(core, times)
+  }
+  const now = core.clock.now()
+  if (now - (times.get(lease.managerId) ?? 0) < lookEveryMs) return
+  if (times.size >= mostRemembered) times.clear()
+  times.set(lease.managerId, now)
+  void core.store
+    .write((tx) => noteContact(tx, lease))
+    .catch((error) => core.log.warn({ err: error }, 'a contact was not noted'))
+}

@@ -1,0 +1,127 @@
+/** Who sends a request: a person by an access token, a runner or a job by its own. Tokens go nowhere from here. */
+import type { IncomingMessage } from 'node:http'
+import type { Core } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
+import { type Actor, authenticateJob, authenticateUser, type JobActor } from '../core/operations/authenticate.js'
+import { authenticateRunner } from '../core/operations/contact-runner.js'
+import type { Runner } from '../core/runner.js'
+import { forbidden } from './errors.js'
+import { type Params, wrongParameter } from './http/params.js'
+import { type Rate, RateLimit } from './http/rate-limit.js'
+
+/** How often something may be asked for; `off`: as often as anybody likes. */
+export interface Rates {
+  /** Polls of one runner. */
+  polls: Rate | 'off'
+  /** Wrong credentials from one address. */
+  wrongCredentials: Rate | 'off'
+  /** Registrations from one address. */
+  registrations: Rate | 'off'
+}
+
+export const defaultRates: Rates = {
+  polls: { perSecond: 10, burst: 50 },
+  wrongCredentials: { perSecond: 1, burst: 60 },
+  registrations: { perSecond: 5 / 60, burst: 50 },
+}
+
+const longestToken = 2048
+
+export class Access {
+  readonly #core: Core
+  readonly #polls: RateLimit<number> | undefined
+  readonly #wrong: RateLimit<string> | undefined
+  readonly #registrations: RateLimit<string> | undefined
+
+  constructor(core: Core, rates: Rates) {
+    this.#core = core
+    this.#polls = rates.polls === 'off' ? undefined : new RateLimit(core.clock, rates.polls)
+    this.#wrong = rates.wrongCredentials === 'off' ? undefined : new RateLimit(core.clock, rates.wrongCredentials)
+    this.#registrations = rates.registrations === 'off' ? undefined : new RateLimit(core.clock, rates.registrations)
+  }
+
+  /** The person of the request's access token; undefined if it has none. Throws `unauthenticated`, `rate_limited`. */
+  async actor(req: IncomingMessage, params: Params): Promise<Actor | undefined> {
+    const token = accessTokenOf(req, params)
+    if (token === undefined) return undefined
+    return this.#counted(req, () => authenticateUser(this.#core, token))
+  }
+
+  /**
+   * The runner of the request's token: the parameter `token`, else `RUNNER-TOKEN`. Throws `invalid` if there is none,
+   * `forbidden` if it is not known.
+   */
+  async runner(req: IncomingMessage, given: string | undefined): Promise<Runner> {
+    const token = given || headerOf(req, 'runner-token')
+    if (!token) throw wrongParameter('token', 'is missing')
+    if (token.length > longestToken) throw wrongParameter('token')
+    return asForbidden(this.#counted(req, () => authenticateRunner(this.#core, token)))
+  }
+
+  /**
+   * The job of the request's token: the parameter `token`, else `JOB-TOKEN`. Throws `forbidden` if it is missing, or not
+   * known, or another job's than `jobId`; `fenced` with `details.jobStatus` when its lease is over.
+   */
+  async job(req: IncomingMessage, given: string | undefined, jobId?: number): Promise<JobActor> {
+    const token = given || headerOf(req, 'job-token')
+    if (!token || token.length > longestToken) throw forbidden()
+    return asForbidden(this.#counted(req, () => authenticateJob(this.#core, token, jobId)))
+  }
+
+  /** Counts a poll of the runner. Throws `rate_limited`. */
+  countPoll(runnerId: number): void {
+    this.#polls?.take(runnerId)
+  }
+
+  /** Counts a registration. Throws `rate_limited`. */
+  countRegistration(req: IncomingMessage): void {
+    this.#registrations?.take(addressOf(req))
+  }
+
+  /** Runs a registration whose token may be wrong: that is `forbidden`, and counted. */
+  async checkRegistration<T>(req: IncomingMessage, register: () => Promise<T>): Promise<T> {
+    return asForbidden(this.#counted(req, register))
+  }
+
+  /** Only wrong credentials are counted, so nobody who has the right ones is ever refused for them. */
+  async #counted<T>(req: IncomingMessage, authenticate: () => Promise<T>): Promise<T> {
+    try {
+      return await authenticate()
+    } catch (error) {
+      if (error instanceof SignalboxError && error.code === 'unauthenticated') this.#wrong?.take(addressOf(req))
+      throw error
+    }
+  }
+}
+
+/** `JOB-TOKEN` and `job_token` of requests that a person's token may make too. */
+export function jobTokenOf(req: IncomingMessage, params: Params): string | undefined {
+  return headerOf(req, 'job-token') || params.text('job_token') || undefined
+}
+
+/** GitLab's clients send access tokens in these places. */
+function accessTokenOf(req: IncomingMessage, params: Params): string | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
+  return (
+    headerOf(req, 'private-token') || bearer || params.text('private_token') || params.text('access_token') || undefined
+  )
+}
+
+export function headerOf(req: IncomingMessage, name: string): string | undefined {
+  const value = req.headers[name]
+  return typeof value === 'string' ? value.trim() : undefined
+}
+
+export function addressOf(req: IncomingMessage): string {
+  return req.socket.remoteAddress ?? ''
+}
+
+/** GitLab's runner endpoints know no 401. */
+async function asForbidden<T>(authenticated: Promise<T>): Promise<T> {
+  try {
+    return await authenticated
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'unauthenticated') throw forbidden()
+    throw error
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * GitLab's `/api/v4`, for runners and scripts that know nothing of us. It converts in, calls one operation, converts out:
+ * no rule is its own, and no state but who polls. The two requests that runners make all the time are answered on the raw
+ * request; everything else goes through Express, which costs four times as much.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Core } from '../core/core.js'
+import { Access, defaultRates, type Rates } from './access.js'
+import { answerAppend } from './append.js'
+import type { Route } from './call.js'
+import { answerError, refined } from './errors.js'
+import { expectContinue } from './http/body.js'
+import { makeRequestId, sentRequestId } from './http/request-id.js'
+import { Polls } from './poll.js'
+import { artifactRoutes } from './routes/artifacts.js'
+import { jobRoutes } from './routes/jobs.js'
+import { lintRoutes } from './routes/lint.js'
+import { metaRoutes } from './routes/meta.js'
+import { pipelineRoutes } from './routes/pipelines.js'
+import { projectRoutes } from './routes/projects.js'
+import { registrationRoutes } from './routes/registration.js'
+import { runnerRoutes } from './routes/runners.js'
+import { runningJobRoutes } from './routes/running-jobs.js'
+import { routesOn } from './routing.js'
+
+export interface ShimOptions {
+  /** How long a poll is held that has seen the present queue value, in milliseconds; default 50,000; 0: not at all. */
+  holdMs?: number
+  /** How often things may be asked for; default `defaultRates`. */
+  rates?: Partial<Rates>
+  /** The names under which this server is reached; a request to another one is refused. Default: any. */
+  secureHosts?: readonly string[]
+}
+
+export interface Shim {
+  /** Answers a request below `/api/v4`. Never throws. */
+  handle(req: IncomingMessage, res: ServerResponse): void
+  /** The same for a request whose sender waits for `100 Continue`: the listener of the server's `checkContinue`. */
+  handleExpecting(req: IncomingMessage, res: ServerResponse): void
+  /** Polls that are held now. */
+  readonly held: number
+  /** Answers held polls with 204 and refuses new ones; resolves when all are answered. Safe to repeat. */
+  close(): Promise<void>
+}
+
+const base = '/api/v4'
+const tracePath = /^\/api\/v4\/jobs\/([^/?]+)\/trace(?:\?|$)/
+const pollPath = `${base}/jobs/request`
+
+const routes: readonly Route[] = [
+  ...metaRoutes,
+  ...registrationRoutes,
+  ...runningJobRoutes,
+  ...artifactRoutes,
+  ...runnerRoutes,
+  ...projectRoutes,
+  ...pipelineRoutes,
+  ...jobRoutes,
+  ...lintRoutes,
+]
+
+/** The API on a core. Nothing is listened on: the caller's server hands requests over. */
+export function createShim(core: Core, options: ShimOptions = {}): Shim {
+  const access = new Access(core, { ...defaultRates, ...options.rates })
+  const polls = new Polls(core, access, options.holdMs ?? 50_000)
+  const rest = routesOn({
+    core,
+    access,
+    base,
+    routes,
+    answerError: (req, res, requestId, thrown) => answerError(core, req, res, requestId, thrown),
+  })
+  const hosts = options.secureHosts && new Set(options.secureHosts.map((host) => host.toLowerCase()))
+
+  const handle = (req: IncomingMessage, res: ServerResponse): void => {
+    const requestId = sentRequestId(req) ?? makeRequestId()
+    const answer = (work: Promise<unknown>) => {
+      work.catch((error) => answerError(core, req, res, requestId, error))
+    }
+    const { url = '', method } = req
+    if (hosts && !hosts.has(hostOf(req))) {
+      answer(Promise.reject(refined('invalid', 'misdirected', 'this server does not go by that name')))
+    } else if (method === 'POST' && isPoll(url)) {
+      answer(polls.answer(req, res, requestId))
+    } else if (method === 'PATCH' && tracePath.test(url)) {
+      answer(answerAppend(core, access, req, res, requestId, tracePath.exec(url)![1]!))
+    } else {
+      rest(req, res, requestId)
+    }
+  }
+  return {
+    handle,
+    handleExpecting(req, res) {
+      expectContinue(res)
+      handle(req, res)
+    },
+    get held() {
+      return polls.held.size
+    },
+    close: () => polls.close(),
+  }
+}
+
+function isPoll(url: string): boolean {
+  return url.startsWith(pollPath) && (url.length === pollPath.length || url[pollPath.length] === '?')
+}
+
+function hostOf(req: IncomingMessage): string {
+  return (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase()
+}

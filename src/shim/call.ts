@@ -1,0 +1,149 @@
+/**
+ * A request on its way through a route. Every route says who may use it, by the function that makes it: there is none
+ * without a declaration. A handler converts in, calls one operation, converts out, and gives the reply as a value.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Core } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
+import { type Actor, authenticateJob } from '../core/operations/authenticate.js'
+import { can, type Deed } from '../core/operations/authorize.js'
+import type { Project } from '../core/project.js'
+import { findProject, findProjectByPath } from '../core/store/projects.js'
+import { type Access, jobTokenOf } from './access.js'
+import { notFound } from './errors.js'
+import type { Params } from './http/params.js'
+
+export interface Call {
+  core: Core
+  access: Access
+  req: IncomingMessage
+  res: ServerResponse
+  requestId: string
+  /** Of the query and the body; of the query alone where the route streams its body. */
+  params: Params
+  /** A part of the path, decoded. */
+  path(name: string): string
+}
+
+export interface UserCall extends Call {
+  actor: Actor
+}
+
+export interface ProjectCall extends Call {
+  /** Undefined: a job's token, or nobody signed in where the project is public. */
+  actor: Actor | undefined
+  project: Project
+}
+
+export interface Reply {
+  status: number
+  /** Sent as JSON. */
+  body?: unknown
+  /** Sent as plain text, as GitLab does where its runner looks at the status alone. */
+  text?: string
+  headers?: Record<string, string | number>
+}
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
+
+export interface Route {
+  method: Method
+  path: string
+  /** The handler reads the body itself. */
+  streams: boolean
+  /** Undefined: the handler has answered. */
+  handle(call: Call): Promise<Reply | undefined>
+}
+
+type Handler<C extends Call> = (call: C) => Promise<Reply | undefined>
+
+/** A route for runners and jobs: the handler checks their token. */
+export function tokenRoute(method: Method, path: string, handle: Handler<Call>, options?: { streams: true }): Route {
+  return { method, path, streams: options?.streams ?? false, handle }
+}
+
+export type Scope = 'api' | 'read_api' | 'create_runner' | 'manage_runner'
+
+/** A route for whoever has an access token with one of the scopes; `api` does for everything, `read_api` for reading. */
+export function userRoute(
+  method: Method,
+  path: string,
+  needs: { scopes?: readonly Scope[]; admin?: true },
+  handle: Handler<UserCall>,
+): Route {
+  return {
+    method,
+    path,
+    streams: false,
+    async handle(call) {
+      const actor = await call.access.actor(call.req, call.params)
+      if (!actor) throw new SignalboxError('unauthenticated', '401 Unauthorized')
+      requireScope(actor, method, needs.scopes)
+      if (needs.admin && actor.user.isAdmin === 0) throw new SignalboxError('forbidden', '403 Forbidden')
+      return handle({ ...call, actor })
+    },
+  }
+}
+
+/**
+ * A route below `/projects/:id` for whoever may do the deed in that project. A project that one may not read is not found;
+ * who has not signed in may only read. `jobToken`: also for jobs of the project, by their token.
+ */
+export function projectRoute(
+  method: Method,
+  path: string,
+  needs: { deed: Deed; jobToken?: true; signedIn?: true },
+  handle: Handler<ProjectCall>,
+): Route {
+  return {
+    method,
+    path,
+    streams: false,
+    async handle(call) {
+      const actor = await call.access.actor(call.req, call.params)
+      if (actor) requireScope(actor, method)
+      const jobToken = actor ? undefined : jobTokenOf(call.req, call.params)
+      if (jobToken !== undefined && needs.jobToken) {
+        const { job } = await authenticateJob(call.core, jobToken)
+        const project = await findProjectBy(call.core, call.path('id'))
+        if (project?.id !== job.projectId) throw notFound('Project')
+        return handle({ ...call, actor: undefined, project })
+      }
+      if (!actor && (method !== 'get' || needs.signedIn))
+        throw new SignalboxError('unauthenticated', '401 Unauthorized')
+      const project = await findProjectBy(call.core, call.path('id'))
+      if (!project || !(await can(call.core, actor, 'read', project))) throw notFound('Project')
+      if (!(await can(call.core, actor, needs.deed, project))) throw new SignalboxError('forbidden', '403 Forbidden')
+      return handle({ ...call, actor, project })
+    },
+  }
+}
+
+function requireScope(actor: Actor, method: Method, extra: readonly Scope[] = []): void {
+  const enough: Scope[] = ['api', ...(method === 'get' ? (['read_api'] as const) : []), ...extra]
+  if (enough.some((scope) => actor.scopes.has(scope))) return
+  throw new SignalboxError('forbidden', 'The request requires higher privileges than provided by the access token.', {
+    details: { scope: enough.join(' ') },
+  })
+}
+
+/** By id or by `group/name`. */
+function findProjectBy(core: Core, idOrPath: string): Promise<Project | undefined> {
+  const id = idFrom(idOrPath)
+  if (id !== undefined) return findProject(core.store.read, id)
+  return idOrPath.includes('/') ? findProjectByPath(core.store.read, idOrPath) : Promise.resolve(undefined)
+}
+
+/** The number that a part of a path is, if it can be an id. */
+export function idFrom(text: string): number | undefined {
+  if (!/^[1-9]\d{0,15}$/.test(text)) return undefined
+  const id = Number(text)
+  return Number.isSafeInteger(id) ? id : undefined
+}
+
+/** The id in the path of the call. Throws `not_found` for what cannot be one. */
+export function idOf(call: Pick<Call, 'path'>, name: string, what: string): number {
+  const id = idFrom(call.path(name))
+  if (id === undefined) throw notFound(what)
+  return id
+}

@@ -1,0 +1,87 @@
+/** Jobs, as gitlab lib/api/entities/ci/job.rb shows them. */
+import type { Artifact } from '../../core/artifact.js'
+import type { JobPlan } from '../../core/ci-config/plan.js'
+import { type Job, secondsBetween } from '../../core/job.js'
+import type { Pipeline } from '../../core/pipeline.js'
+import type { CommitInfo, Project } from '../../core/project.js'
+import type { Runner, RunnerManager } from '../../core/runner.js'
+import type { User } from '../../core/store/users.js'
+import { toPipelineBasic } from './pipeline.js'
+import { toRunner, toRunnerManager } from './runner.js'
+import { toIso } from './time.js'
+import { toUserBasic } from './user.js'
+
+/** All that a job is shown with. */
+export interface JobContext {
+  project: Project
+  pipeline: Pipeline
+  plan: JobPlan
+  user: User | undefined
+  /** Undefined: it could not be read. */
+  commit: CommitInfo | undefined
+  runner: Runner | undefined
+  manager: RunnerManager | undefined
+  artifacts: readonly Artifact[]
+  externalUrl: string
+  now: number
+}
+
+export function toJob(job: Job, context: JobContext): object {
+  const { project, pipeline, plan, user, runner, manager, externalUrl, now } = context
+  const archive = context.artifacts.find((artifact) => artifact.type === 'archive')
+  return {
+    id: job.id,
+    status: job.status,
+    stage: plan.stage,
+    name: job.name,
+    ref: pipeline.ref,
+    tag: pipeline.tag === 1,
+    coverage: null,
+    allow_failure: job.allowFailure === 1,
+    created_at: toIso(job.createdAt),
+    started_at: toIso(job.startedAt),
+    finished_at: toIso(job.finishedAt),
+    erased_at: toIso(job.erasedAt),
+    duration: secondsBetween(job.startedAt, job.finishedAt ?? now),
+    queued_duration: secondsBetween(job.queuedAt, job.startedAt ?? job.finishedAt ?? now),
+    user: user ? toUserBasic(user, externalUrl) : null,
+    commit: context.commit ? toCommit(context.commit, project, externalUrl) : null,
+    pipeline: toPipelineBasic(pipeline, project, externalUrl),
+    ...(job.status === 'failed' ? { failure_reason: job.failureReason ?? 'unknown_failure' } : {}),
+    web_url: `${externalUrl}/${project.fullPath}/-/jobs/${job.id}`,
+    project: { ci_job_token_scope_enabled: false },
+    ...(archive ? { artifacts_file: { filename: archive.filename, size: archive.sizeBytes } } : {}),
+    artifacts: context.artifacts.map((artifact) => ({
+      file_type: artifact.type,
+      size: artifact.sizeBytes,
+      filename: artifact.filename,
+      file_format: artifact.format,
+    })),
+    runner: runner ? toRunner(runner, manager, now) : null,
+    runner_manager: manager ? toRunnerManager(manager, now) : null,
+    artifacts_expire_at: toIso(archive?.expiresAt ?? null),
+    archived: false,
+    tag_list: plan.tags,
+  }
+}
+
+/** The commit that a job runs at. Authors are shown as committers too: only they are known. */
+function toCommit(commit: CommitInfo, project: Project, externalUrl: string): object {
+  const [title = ''] = commit.message.split('\n', 1)
+  return {
+    id: commit.sha,
+    short_id: commit.sha.slice(0, 8),
+    created_at: commit.timestamp,
+    parent_ids: [],
+    title,
+    message: commit.message,
+    author_name: commit.authorName,
+    author_email: commit.authorEmail,
+    authored_date: commit.timestamp,
+    committer_name: commit.authorName,
+    committer_email: commit.authorEmail,
+    committed_date: commit.timestamp,
+    trailers: {},
+    web_url: `${externalUrl}/${project.fullPath}/-/commit/${commit.sha}`,
+  }
+}

@@ -1,0 +1,67 @@
+/** Projects, as gitlab lib/api/entities/project.rb shows them, as far as there is something to show. */
+import type { Group, Project } from '../../core/project.js'
+import { toIso } from './time.js'
+
+export function toProject(project: Project, group: Group | undefined, externalUrl: string): object {
+  const url = `${externalUrl}/${project.fullPath}`
+  return {
+    ...toProjectBasic(project, group, externalUrl),
+    default_branch: project.defaultBranch,
+    tag_list: [],
+    topics: [],
+    ssh_url_to_repo: null,
+    http_url_to_repo: `${url}.git`,
+    web_url: url,
+    readme_url: null,
+    avatar_url: null,
+    forks_count: 0,
+    star_count: 0,
+    last_activity_at: toIso(project.updatedAt),
+    visibility: project.visibility,
+    namespace: group ? toNamespace(group, externalUrl) : null,
+    _links: { self: `${externalUrl}/api/v4/projects/${project.id}` },
+    archived: false,
+    empty_repo: false,
+    jobs_enabled: project.buildsEnabled === 1,
+    builds_access_level: project.buildsEnabled === 1 ? 'enabled' : 'disabled',
+    build_timeout: project.timeoutS,
+    ci_config_path: project.configPath,
+    ci_job_token_scope_enabled: false,
+    public_jobs: project.visibility === 'public',
+    shared_runners_enabled: project.instanceRunnersEnabled === 1,
+    group_runners_enabled: project.groupRunnersEnabled === 1,
+    updated_at: toIso(project.updatedAt),
+  }
+}
+
+/** How a project is shown inside other things. */
+export function toProjectBasic(
+  project: Project,
+  group: Pick<Group, 'fullPath'> | undefined,
+  externalUrl: string,
+): object {
+  const namespace = group?.fullPath ?? project.fullPath.split('/').slice(0, -1).join('/')
+  return {
+    id: project.id,
+    description: project.description,
+    name: project.name,
+    name_with_namespace: `${namespace.split('/').join(' / ')} / ${project.name}`,
+    path: project.path,
+    path_with_namespace: project.fullPath,
+    created_at: toIso(project.createdAt),
+    web_url: `${externalUrl}/${project.fullPath}`,
+  }
+}
+
+function toNamespace(group: Group, externalUrl: string): object {
+  return {
+    id: group.id,
+    name: group.name,
+    path: group.path,
+    kind: group.kind,
+    full_path: group.fullPath,
+    parent_id: group.parentId,
+    avatar_url: null,
+    web_url: `${externalUrl}/${group.kind === 'group' ? 'groups/' : ''}${group.fullPath}`,
+  }
+}

@@ -1,0 +1,6 @@
+/** ISO 8601 in UTC with milliseconds, as GitLab writes times; null stays null. */
+export function toIso(at: number): string
+export function toIso(at: number | null): string | null
+export function toIso(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString()
+}

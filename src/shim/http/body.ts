@@ -1,0 +1,162 @@
+/**
+ * Bodies of requests: read with a limit, a deadline and a floor of speed, and never after the sender has gone. A body
+ * that is refused unread is let flow past for a moment, so that the sender gets to see the answer.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../core/clock.js'
+import { SignalboxError } from '../../core/errors.js'
+
+export interface BodyLimits {
+  bytes: number
+  /** The whole body must be here within so long; absent: 1 KiB a second must come. */
+  withinMs?: number
+}
+
+const expecting = new WeakSet<ServerResponse>()
+
+/** Notes that the sender waits for `100 Continue` before it sends its body. */
+export function expectContinue(res: ServerResponse): void {
+  expecting.add(res)
+}
+
+/** Lets the sender of a body that is about to be read go on. */
+export function letBodyCome(res: ServerResponse): void {
+  if (expecting.delete(res)) res.writeContinue()
+}
+
+/**
+ * Refuses a body before a byte of it is read. Throws `unsupported_media_type` for one that is compressed, `too_large` by
+ * its declared length, `invalid` for one that is framed in two ways (RFC 9112 §6.3).
+ */
+export function checkFraming(req: IncomingMessage, limitBytes: number): void {
+  const { headers } = req
+  if (headers['content-length'] !== undefined && headers['transfer-encoding'] !== undefined) {
+    throw new SignalboxError('invalid', 'the request has both Content-Length and Transfer-Encoding')
+  }
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new SignalboxError('unsupported_media_type', 'compressed bodies are not taken')
+  }
+  if (Number(headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
+}
+
+function tooLarge(limitBytes: number): SignalboxError {
+  return new SignalboxError('too_large', `the body may have ${limitBytes} bytes`)
+}
+
+function tooSlow(): SignalboxError {
+  return new SignalboxError('invalid', 'the body came too slowly', { details: { refinement: 'too_slow' } })
+}
+
+/** What a wait for a sender ends with that has gone: nobody is there to be answered. */
+export function gone(): SignalboxError {
+  return new SignalboxError('invalid', 'the request was cut off', { details: { refinement: 'gone' } })
+}
+
+/** Reads a whole body. Throws what `checkFraming` throws, `too_large`, `invalid` when it is too slow or is cut off. */
+export function readBody(req: IncomingMessage, res: ServerResponse, clock: Clock, limits: BodyLimits): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    try {
+      checkFraming(req, limits.bytes)
+    } catch (error) {
+      reject(error)
+      return
+    }
+    const chunks: Buffer[] = []
+    let size = 0
+    const pace = () => size
+    const stopClock =
+      limits.withinMs === undefined
+        ? keepPace(clock, pace, () => settle(tooSlow()))
+        : clock.after(limits.withinMs, () => settle(tooSlow()))
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limits.bytes) settle(tooLarge(limits.bytes))
+      else chunks.push(chunk)
+    }
+    const onEnd = () => settle(undefined)
+    const onClose = () => settle(gone())
+    const settle = (error: SignalboxError | undefined) => {
+      stopClock()
+      req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose)
+      if (error) reject(error)
+      else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size))
+    }
+    req.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose)
+    letBodyCome(res)
+  })
+}
+
+const floorBytes = 30 * 1024
+const floorEveryMs = 30_000
+
+/** Calls `fail` once less than 1 KiB a second has come for half a minute. Gives what stops the watch. */
+function keepPace(clock: Clock, came: () => number, fail: () => void): () => void {
+  let before = 0
+  const stop = clock.every(floorEveryMs, () => {
+    const now = came()
+    if (now - before >= floorBytes) {
+      before = now
+      return
+    }
+    stop()
+    fail()
+  })
+  return stop
+}
+
+/**
+ * Watches a body that somebody else reads: calls `fail` when it comes too slowly, or its sender has gone before its end.
+ * Gives what stops the watch.
+ */
+export function watchBody(req: IncomingMessage, clock: Clock, fail: (error: SignalboxError) => void): () => void {
+  let came = 0
+  const onData = (chunk: Buffer) => {
+    came += chunk.length
+  }
+  const end = (error: SignalboxError) => {
+    stop()
+    fail(error)
+  }
+  const onClose = () => {
+    if (!req.complete) end(gone())
+  }
+  const stopClock = keepPace(
+    clock,
+    () => came,
+    () => end(tooSlow()),
+  )
+  const stop = () => {
+    stopClock()
+    req.off('data', onData).off('close', onClose)
+  }
+  req.on('data', onData).on('close', onClose)
+  return stop
+}
+
+const lingerBytes = 4 * 1024 * 1024
+const lingerMs = 5000
+
+/**
+ * After an answer to a request whose body was not read to its end: what the sender is still sending flows past, so that
+ * it gets to see the answer, but neither for long nor much of it; then the connection is cut.
+ */
+export function lingerAfter(req: IncomingMessage, clock: Clock): void {
+  if (req.complete || req.destroyed) return
+  let left = lingerBytes
+  const done = () => {
+    stopClock()
+    req.off('data', onData).off('end', done).off('close', done)
+  }
+  const cut = () => {
+    done()
+    req.socket.destroy()
+  }
+  const onData = (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) cut()
+  }
+  const stopClock = clock.after(lingerMs, cut)
+  req.on('data', onData).on('end', done).on('close', done)
+  req.resume()
+}

@@ -1,0 +1,66 @@
+/** Token buckets by key, in a table that never grows past its bound: who has not been seen for longest is forgotten first. */
+import type { Clock } from '../../core/clock.js'
+import { SignalboxError } from '../../core/errors.js'
+
+export interface Rate {
+  perSecond: number
+  burst: number
+}
+
+interface Bucket {
+  left: number
+  at: number
+}
+
+const mostKeys = 50_000
+
+export class RateLimit<Key extends string | number> {
+  readonly #clock: Clock
+  readonly #rate: Rate
+  readonly #buckets = new Map<Key, Bucket>()
+
+  constructor(clock: Clock, rate: Rate) {
+    this.#clock = clock
+    this.#rate = rate
+  }
+
+  get size(): number {
+    return this.#buckets.size
+  }
+
+  /** Takes one. Throws `rate_limited` with `details.retryAfterS` if none is left. */
+  take(key: Key): void {
+    const bucket = this.#bucket(key)
+    if (bucket.left < 1) throw limited((1 - bucket.left) / this.#rate.perSecond)
+    bucket.left -= 1
+  }
+
+  /** Throws as `take` does, but takes nothing. */
+  check(key: Key): void {
+    const bucket = this.#bucket(key)
+    if (bucket.left < 1) throw limited((1 - bucket.left) / this.#rate.perSecond)
+  }
+
+  #bucket(key: Key): Bucket {
+    const now = this.#clock.now()
+    const { perSecond, burst } = this.#rate
+    const known = this.#buckets.get(key)
+    if (known) {
+      known.left = Math.min(burst, known.left + ((now - known.at) / 1000) * perSecond)
+      known.at = now
+      this.#buckets.delete(key)
+      this.#buckets.set(key, known)
+      return known
+    }
+    if (this.#buckets.size >= mostKeys) this.#buckets.delete(this.#buckets.keys().next().value as Key)
+    const bucket = { left: burst, at: now }
+    this.#buckets.set(key, bucket)
+    return bucket
+  }
+}
+
+function limited(waitS: number): SignalboxError {
+  return new SignalboxError('rate_limited', 'This endpoint has been requested too many times. Try again later.', {
+    details: { retryAfterS: Math.max(1, Math.ceil(waitS)) },
+  })
+}

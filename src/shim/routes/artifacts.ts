@@ -1,0 +1,103 @@
+/** Artifacts of running jobs: a runner uploads its own, and downloads those of the jobs before. */
+
+import { pipeline } from 'node:stream/promises'
+import type { Artifact } from '../../core/artifact.js'
+import type { Core } from '../../core/core.js'
+import { SignalboxError } from '../../core/errors.js'
+import { storeArtifact } from '../../core/operations/store-artifact.js'
+import { findArtifact } from '../../core/store/artifacts.js'
+import { findJob } from '../../core/store/jobs.js'
+import { type Call, idOf, type Reply, type Route, tokenRoute } from '../call.js'
+import { notFound } from '../errors.js'
+import { attachment, requestedRange } from '../http/headers.js'
+import { readOneFile } from '../http/multipart.js'
+import { wrongParameter } from '../http/params.js'
+import { mediaType } from '../http/read-params.js'
+
+export const artifactRoutes: readonly Route[] = [
+  tokenRoute('post', '/jobs/:id/artifacts/authorize', authorize),
+  tokenRoute('post', '/jobs/:id/artifacts', upload, { streams: true }),
+  tokenRoute('get', '/jobs/:id/artifacts', download),
+]
+
+/** Asked by GitLab's own proxy before it takes the bytes in. */
+async function authorize(call: Call): Promise<Reply> {
+  const { access, req, params, core } = call
+  await access.job(req, params.text('token'), idOf(call, 'id', 'Job'))
+  const size = params.integer('filesize', { min: 0 })
+  if (size !== undefined && size > core.settings.artifactLimitBytes) throw tooLarge(core)
+  return { status: 200, body: { MaximumSize: core.settings.artifactLimitBytes } }
+}
+
+async function upload(call: Call): Promise<Reply> {
+  const { core, access, req, res, params } = call
+  const jobId = idOf(call, 'id', 'Job')
+  const { lease } = await access.job(req, params.text('token'), jobId)
+  const wanted = {
+    jobId,
+    fence: lease.fence,
+    type: params.text('artifact_type') || 'archive',
+    format: params.text('artifact_format') || 'zip',
+    expireIn: params.text('expire_in', { max: 255 }),
+  }
+  if (mediaType(req.headers['content-type']) !== 'multipart/form-data') throw wrongParameter('file', 'is missing')
+  const { artifactLimitBytes } = core.settings
+  const file = await readOneFile(req, res, core.clock, { field: 'file', limitBytes: artifactLimitBytes })
+  try {
+    await storeArtifact(core, { ...wanted, filename: cleanName(file.filename), body: file.body })
+  } finally {
+    file.body.destroy()
+  }
+  return { status: 201, text: '201' }
+}
+
+function tooLarge(core: Core): SignalboxError {
+  return new SignalboxError('too_large', `an artifact may have ${core.settings.artifactLimitBytes} bytes`)
+}
+
+const longestName = 255
+
+/** The base name of what the sender calls the file. Throws `invalid` for one that leaves nothing usable. */
+export function cleanName(given: string): string {
+  const name = given.split(/[/\\]/).at(-1)!.trim()
+  const odd = name === '' || name === '.' || name === '..' || /\p{Cc}/u.test(given)
+  if (odd || Buffer.byteLength(name) > longestName) throw wrongParameter('file', 'has a name that cannot be kept')
+  return name
+}
+
+/**
+ * The archive of a job, for that job itself or a running job of the same project. Whoever belongs elsewhere is told that
+ * there is none.
+ */
+async function download(call: Call): Promise<undefined> {
+  const { core, access, req, params } = call
+  const jobId = idOf(call, 'id', 'Job')
+  const { job } = await access.job(req, params.text('token') || params.text('job_token'))
+  const owner = await findJob(core.store.read, jobId)
+  if (!owner || owner.projectId !== job.projectId || owner.erasedAt !== null) throw notFound()
+  await sendArtifact(call, await findArtifact(core.store.read, jobId, 'archive'))
+}
+
+/** Sends a file, or the range of it that is asked for. Throws `not_found` for one that is expired or gone. */
+export async function sendArtifact({ core, req, res, requestId }: Call, artifact: Artifact | undefined): Promise<void> {
+  const expired = artifact?.expiresAt != null && artifact.expiresAt <= core.clock.now()
+  if (!artifact || expired || !(await core.artifacts.exists(artifact.location))) throw notFound()
+  const { sizeBytes } = artifact
+  const range = requestedRange(req.headers.range, sizeBytes)
+  res.writeHead(range ? 206 : 200, {
+    'Accept-Ranges': 'bytes',
+    'Content-Disposition': attachment(artifact.filename),
+    'Content-Length': range ? range.end - range.start + 1 : sizeBytes,
+    ...(range ? { 'Content-Range': `bytes ${range.start}-${range.end}/${sizeBytes}` } : {}),
+    'Content-Security-Policy': "sandbox; default-src 'none'",
+    'Content-Type': 'application/octet-stream',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Request-Id': requestId,
+  })
+  if (req.method === 'HEAD' || sizeBytes === 0) {
+    res.end()
+    return
+  }
+  // A reader that goes away ends the file stream with it.
+  await pipeline(core.artifacts.open(artifact.location, range), res).catch(() => res.destroy())
+}

@@ -1,0 +1,157 @@
+/** Jobs, for people and scripts. */
+import type { Core } from '../../core/core.js'
+import { SignalboxError } from '../../core/errors.js'
+import type { Job } from '../../core/job.js'
+import { type JobStatus, jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { cancelJob } from '../../core/operations/cancel-job.js'
+import { playJob } from '../../core/operations/play-job.js'
+import { retryJob } from '../../core/operations/retry-job.js'
+import { findArtifact } from '../../core/store/artifacts.js'
+import { findJob } from '../../core/store/jobs.js'
+import { countJobs, type JobFilter, listJobs } from '../../core/store/lists.js'
+import { jobTokenOf } from '../access.js'
+import { type Call, idOf, type ProjectCall, projectRoute, type Reply, type Route, tokenRoute } from '../call.js'
+import { forbidden, notFound, refined } from '../errors.js'
+import { type Params, wrongParameter } from '../http/params.js'
+import { jobEntities, jobEntity } from '../job-entities.js'
+import { keysetReply, pageReply, requestedPage } from '../pages.js'
+import { sendTrace } from '../trace-view.js'
+import { sendArtifact } from './artifacts.js'
+import { pipelineOf } from './pipelines.js'
+
+const operate = { deed: 'operate' } as const
+
+export const jobRoutes: readonly Route[] = [
+  tokenRoute('get', '/job', showOwn),
+  projectRoute('get', '/projects/:id/jobs', { deed: 'read', jobToken: true, signedIn: true }, listOfProject),
+  projectRoute('get', '/projects/:id/pipelines/:pipeline_id/jobs', { deed: 'read', jobToken: true }, listOfPipeline),
+  projectRoute('get', '/projects/:id/jobs/:job_id', { deed: 'read' }, async (call) =>
+    shown(call.core, await jobOf(call)),
+  ),
+  projectRoute('get', '/projects/:id/jobs/:job_id/trace', { deed: 'read' }, async (call) => {
+    await sendTrace(call, await jobOf(call))
+    return undefined
+  }),
+  projectRoute('get', '/projects/:id/jobs/:job_id/artifacts', { deed: 'read', jobToken: true }, downloadArchive),
+  projectRoute('post', '/projects/:id/jobs/:job_id/cancel', operate, cancel),
+  projectRoute('post', '/projects/:id/jobs/:job_id/retry', operate, retry),
+  projectRoute('post', '/projects/:id/jobs/:job_id/play', operate, play),
+]
+
+/** A job asks about itself; who has no job's token is told that there is none. */
+async function showOwn({ core, access, req, params }: Call): Promise<Reply> {
+  const token = jobTokenOf(req, params)
+  if (token === undefined) {
+    if (await access.actor(req, params)) throw notFound('Job')
+    throw new SignalboxError('unauthenticated', '401 Unauthorized')
+  }
+  return shown(core, (await access.job(req, token)).job)
+}
+
+/** Newest first and not counted; `pagination=keyset` goes on after a cursor. */
+async function listOfProject(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const filter: JobFilter = { projectId: project.id, kinds: ['build'], ...fromScope(params) }
+  const page = requestedPage(call)
+  if (params.text('pagination') === 'keyset') {
+    const sort = params.choice('sort', ['asc', 'desc']) ?? 'desc'
+    const after = fromCursor(params)
+    const jobs = await listJobs(
+      core.store.read,
+      { ...filter, ...(after === undefined ? {} : { after }) },
+      { limit: page.perPage + 1, offset: 0 },
+      sort,
+    )
+    const shownJobs = jobs.slice(0, page.perPage)
+    const cursor = jobs.length > page.perPage ? toCursor(shownJobs.at(-1)!.id) : undefined
+    return keysetReply(call, await jobEntities(core, shownJobs), page.perPage, cursor)
+  }
+  const jobs = await listJobs(core.store.read, filter, { ...page, limit: page.perPage + 1 })
+  return pageReply(call, page, await jobEntities(core, jobs), undefined)
+}
+
+async function listOfPipeline(call: ProjectCall): Promise<Reply> {
+  const { core, params } = call
+  const { id } = await pipelineOf(call)
+  const filter: JobFilter = {
+    pipelineId: id,
+    kinds: ['build'],
+    retried: params.boolean('include_retried') ?? false,
+    ...fromScope(params),
+  }
+  const page = requestedPage(call)
+  const [jobs, total] = await Promise.all([listJobs(core.store.read, filter, page), countJobs(core.store.read, filter)])
+  return pageReply(call, page, await jobEntities(core, jobs), total)
+}
+
+function fromScope(params: Params): { statuses?: JobStatus[] } {
+  const scope = params.texts('scope')?.filter((one) => one !== '')
+  if (!scope?.length) return {}
+  if (!scope.every((one) => (jobStatuses as readonly string[]).includes(one))) {
+    throw wrongParameter('scope', 'does not have a valid value')
+  }
+  return { statuses: scope as JobStatus[] }
+}
+
+function toCursor(id: number): string {
+  return Buffer.from(JSON.stringify({ id: String(id) })).toString('base64url')
+}
+
+function fromCursor(params: Params): number | undefined {
+  const text = params.text('cursor', { max: 256 })
+  if (!text) return undefined
+  const id = /^\{"id":"(\d{1,15})"\}$/.exec(Buffer.from(text, 'base64url').toString('latin1'))?.[1]
+  if (id === undefined) throw wrongParameter('cursor')
+  return Number(id)
+}
+
+async function downloadArchive(call: ProjectCall): Promise<undefined> {
+  const job = await jobOf(call)
+  if (job.erasedAt !== null) throw notFound()
+  await sendArtifact(call, await findArtifact(call.core.store.read, job.id, 'archive'))
+}
+
+async function cancel(call: ProjectCall): Promise<Reply> {
+  const { id } = await jobOf(call)
+  const force = call.params.boolean('force') ?? false
+  try {
+    return await shown(call.core, await cancelJob(call.core, { jobId: id, force }), 201)
+  } catch (error) {
+    if (!(error instanceof SignalboxError) || error.code !== 'invalid') throw error
+    throw refined('invalid', 'unprocessable', error.message)
+  }
+}
+
+async function retry(call: ProjectCall): Promise<Reply> {
+  const { id } = await jobOf(call)
+  try {
+    return await shown(call.core, await retryJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null }), 201)
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'forbidden') throw forbidden('Job is not retryable')
+    throw error
+  }
+}
+
+async function play(call: ProjectCall): Promise<Reply> {
+  const { id } = await jobOf(call)
+  if (call.params.maps('job_variables_attributes')?.length) {
+    throw wrongParameter('job_variables_attributes', 'are not supported yet')
+  }
+  try {
+    return await shown(call.core, await playJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null }))
+  } catch (error) {
+    if (!(error instanceof SignalboxError) || error.code !== 'invalid') throw error
+    throw new SignalboxError('invalid', '400 Bad request - Unplayable Job', { details: { verbatim: true } })
+  }
+}
+
+/** The job of the path, if it is this project's. */
+async function jobOf(call: ProjectCall): Promise<Job> {
+  const job = await findJob(call.core.store.read, idOf(call, 'job_id', 'Job'))
+  if (job?.projectId !== call.project.id) throw notFound('Job')
+  return job
+}
+
+async function shown(core: Core, job: Job, status = 200): Promise<Reply> {
+  return { status, body: await jobEntity(core, job) }
+}

@@ -1,0 +1,158 @@
+/** Pipelines of a project. */
+import type { PlanVariable } from '../../core/ci-config/plan.js'
+import type { Core } from '../../core/core.js'
+import { SignalboxError } from '../../core/errors.js'
+import { jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
+import { createPipeline } from '../../core/operations/create-pipeline.js'
+import { retryPipeline } from '../../core/operations/retry-pipeline.js'
+import { showPipelineVariables } from '../../core/operations/show-pipeline-variables.js'
+import { type Pipeline, pipelineSources } from '../../core/pipeline.js'
+import type { Project } from '../../core/project.js'
+import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/lists.js'
+import { findPipeline, getPipeline } from '../../core/store/pipelines.js'
+import { findUser } from '../../core/store/users.js'
+import { idOf, type ProjectCall, projectRoute, type Reply, type Route } from '../call.js'
+import { toPipeline, toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
+import { notFound } from '../errors.js'
+import { type Params, wrongParameter } from '../http/params.js'
+import { pageReply, requestedPage } from '../pages.js'
+
+const read = { deed: 'read' } as const
+const operate = { deed: 'operate' } as const
+
+export const pipelineRoutes: readonly Route[] = [
+  projectRoute('get', '/projects/:id/pipelines', read, list),
+  projectRoute('post', '/projects/:id/pipeline', operate, create),
+  projectRoute('get', '/projects/:id/pipelines/latest', read, latest),
+  projectRoute('get', '/projects/:id/pipelines/:pipeline_id', read, async (call) =>
+    shown(call, await pipelineOf(call)),
+  ),
+  projectRoute('get', '/projects/:id/pipelines/:pipeline_id/variables', operate, variables),
+  projectRoute('post', '/projects/:id/pipelines/:pipeline_id/retry', operate, retry),
+  projectRoute('post', '/projects/:id/pipelines/:pipeline_id/cancel', operate, cancel),
+]
+
+const scopes = ['running', 'pending', 'finished', 'branches', 'tags'] as const
+
+async function list(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const page = requestedPage(call)
+  const filter = fromPipelineFilter(params, project.id)
+  const order = {
+    by: params.choice('order_by', pipelineOrders) ?? 'id',
+    sort: params.choice('sort', ['asc', 'desc']) ?? 'desc',
+  }
+  const [rows, total] = await Promise.all([
+    listPipelines(core.store.read, filter, page, order),
+    countPipelines(core.store.read, filter),
+  ])
+  const body = rows.map((row) => ({ ...toPipelineBasic(row, project, core.externalUrl()), name: row.name }))
+  return pageReply(call, page, body, total)
+}
+
+function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
+  const text = (name: string) => params.text(name, { max: 1024 })
+  const wanted = {
+    scope: params.choice('scope', scopes),
+    status: params.choice('status', jobStatuses),
+    source: params.choice('source', pipelineSources),
+    ref: text('ref'),
+    sha: text('sha'),
+    name: text('name'),
+    username: text('username'),
+    yamlErrors: params.boolean('yaml_errors'),
+    updatedBefore: time(params, 'updated_before'),
+    updatedAfter: time(params, 'updated_after'),
+    createdBefore: time(params, 'created_before'),
+    createdAfter: time(params, 'created_after'),
+  }
+  return { projectId, ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) }
+}
+
+function time(params: Params, name: string): number | undefined {
+  const text = params.text(name, { max: 64 })
+  if (text === undefined || text === '') return undefined
+  const at = Date.parse(text)
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(at)) throw wrongParameter(name)
+  return at
+}
+
+async function create(call: ProjectCall): Promise<Reply> {
+  const { core, project, params, actor } = call
+  const ref = params.requiredText('ref', { max: 1024 })
+  if (params.map('inputs')?.keys().length) throw wrongParameter('inputs', 'are not supported yet')
+  const pipeline = await createPipeline(core, {
+    projectId: project.id,
+    ref,
+    source: 'api',
+    user: actor?.user ?? null,
+    variables: fromVariables(params),
+    onInvalid: 'refuse',
+  })
+  return shown(call, pipeline!, 201)
+}
+
+const mostVariables = 500
+const longestValue = 64 * 1024
+
+/** `variables: [{key, value, variable_type}]`. Values that are numbers or booleans count as their text. */
+function fromVariables(params: Params): PlanVariable[] {
+  const given = params.maps('variables') ?? []
+  if (given.length > mostVariables) throw wrongParameter('variables', 'are too many')
+  return given.map((one) => {
+    const key = one.text('key', { max: 255 })
+    if (key === undefined || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) throw wrongParameter('variables[key]')
+    const value = one.text('value', { max: longestValue, loose: true })
+    if (value === undefined) throw wrongParameter('variables[value]', 'is missing')
+    const file = one.choice('variable_type', ['env_var', 'file']) === 'file'
+    return { key, value, ...(file ? { file } : {}) }
+  })
+}
+
+async function latest(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const ref = params.text('ref', { max: 1024 }) || project.defaultBranch
+  const [newest] = await listPipelines(core.store.read, { projectId: project.id, ref }, { limit: 1, offset: 0 })
+  if (!newest) throw notFound('Pipeline')
+  return shown(call, newest)
+}
+
+async function variables(call: ProjectCall): Promise<Reply> {
+  const { id } = await pipelineOf(call)
+  return { status: 200, body: (await showPipelineVariables(call.core, id)).map(toPipelineVariable) }
+}
+
+async function retry(call: ProjectCall): Promise<Reply> {
+  const { id } = await pipelineOf(call)
+  return shown(call, await retryPipeline(call.core, { pipelineId: id, userId: call.actor?.user.id ?? null }), 201)
+}
+
+/** GitLab answers with the pipeline as it is when there is nothing to cancel, and so do we. */
+async function cancel(call: ProjectCall): Promise<Reply> {
+  const { id } = await pipelineOf(call)
+  try {
+    return await shown(call, await cancelPipeline(call.core, { pipelineId: id }))
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'invalid') {
+      return shown(call, await getPipeline(call.core.store.read, id))
+    }
+    throw error
+  }
+}
+
+/** The pipeline of the path, if it is this project's. */
+export async function pipelineOf(call: ProjectCall): Promise<Pipeline> {
+  const pipeline = await findPipeline(call.core.store.read, idOf(call, 'pipeline_id', 'Pipeline'))
+  if (pipeline?.projectId !== call.project.id) throw notFound('Pipeline')
+  return pipeline
+}
+
+async function shown(
+  { core, project }: { core: Core; project: Project },
+  pipeline: Pipeline,
+  status = 200,
+): Promise<Reply> {
+  const user = pipeline.userId === null ? undefined : await findUser(core.store.read, pipeline.userId)
+  return { status, body: toPipeline(pipeline, { project, user, externalUrl: core.externalUrl() }) }
+}

@@ -1,0 +1,89 @@
+/** Projects. */
+import { SignalboxError } from '../../core/errors.js'
+import { createProject } from '../../core/operations/create-project.js'
+import type { Project } from '../../core/project.js'
+import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
+import { findGroup } from '../../core/store/projects.js'
+import { type Call, projectRoute, type Reply, type Route, type UserCall, userRoute } from '../call.js'
+import { toProject } from '../convert/project.js'
+import { forbidden, notFound, wrongField } from '../errors.js'
+import { wrongParameter } from '../http/params.js'
+import { pageReply, requestedPage } from '../pages.js'
+
+export const projectRoutes: readonly Route[] = [
+  userRoute('get', '/projects', {}, list),
+  userRoute('post', '/projects', {}, create),
+  projectRoute('get', '/projects/:id', { deed: 'read' }, async (call) => ({
+    status: 200,
+    body: await entity(call, call.project),
+  })),
+]
+
+async function list(call: UserCall): Promise<Reply> {
+  const { core, params, actor } = call
+  const page = requestedPage(call)
+  const search = params.text('search', { max: 255 }) || undefined
+  const { user } = actor
+  const filter = {
+    ...(search === undefined ? {} : { search }),
+    ...(user.isAdmin === 1 ? {} : { visibleTo: user.id }),
+    ...(params.boolean('owned') && user.isAdmin === 0 ? { ownerId: user.id } : {}),
+  }
+  const [rows, total] = await Promise.all([
+    listProjectsBy(core.store.read, filter, page),
+    countProjectsBy(core.store.read, filter),
+  ])
+  return pageReply(call, page, await Promise.all(rows.map((project) => entity(call, project))), total)
+}
+
+async function entity({ core }: Call, project: Project): Promise<object> {
+  return toProject(project, await findGroup(core.store.read, project.groupId), core.externalUrl())
+}
+
+const visibilities = ['private', 'internal', 'public'] as const
+
+/**
+ * `path` or `name` in the user's own namespace, or in the group `namespace_id`. An administrator may give a whole path,
+ * `group/subgroup/name`: missing groups are made.
+ */
+async function create(call: UserCall): Promise<Reply> {
+  const { core, params, actor } = call
+  const name = params.text('name', { max: 255 }) || undefined
+  const path = params.text('path', { max: 1024 }) || (name === undefined ? undefined : pathFrom(name))
+  if (path === undefined) throw wrongParameter('name, path', 'are missing, at least one parameter must be provided')
+  if (path.includes('/') && actor.user.isAdmin === 0) throw forbidden()
+  const settings = {
+    name,
+    groupId: await groupFor(call),
+    description: params.text('description', { max: 2000 }),
+    visibility: params.choice('visibility', visibilities),
+    defaultBranch: params.text('default_branch', { max: 255 }) || undefined,
+    configPath: params.text('ci_config_path', { max: 255 }) || undefined,
+  }
+  try {
+    const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+    const project = await createProject(core, { ...given, path, user: actor.user })
+    return { status: 201, body: await entity(call, project) }
+  } catch (error) {
+    // GitLab answers a path that is taken as a failed validation.
+    if (error instanceof SignalboxError && error.code === 'conflict') throw wrongField('path', 'has already been taken')
+    throw error
+  }
+}
+
+async function groupFor({ core, params, actor }: UserCall): Promise<number | undefined> {
+  const id = params.integer('namespace_id', { min: 1 })
+  if (id === undefined) return undefined
+  const group = await findGroup(core.store.read, id)
+  if (!group) throw notFound('Namespace')
+  if (actor.user.isAdmin === 0 && group.ownerId !== actor.user.id) throw forbidden()
+  return id
+}
+
+/** `My App` → `my-app`, as GitLab makes a path of a name. */
+function pathFrom(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9_.-]+/g, '-')
+    .replace(/^[-.]+|[-.]+$/g, '')
+}

@@ -1,0 +1,68 @@
+/** What a runner does about itself: register, verify, change its token, leave. */
+import { contactRunner } from '../../core/operations/contact-runner.js'
+import { deleteManager, deleteRunner } from '../../core/operations/delete-runner.js'
+import { registerRunner } from '../../core/operations/register-runner.js'
+import { resetRunnerToken } from '../../core/operations/update-runner.js'
+import type { Runner } from '../../core/runner.js'
+import { addressOf } from '../access.js'
+import { type Call, type Reply, type Route, tokenRoute } from '../call.js'
+import { fromInfo } from '../convert/manager.js'
+import { fromRunnerSettings, toRunnerToken } from '../convert/runner.js'
+import { refined } from '../errors.js'
+
+export const registrationRoutes: readonly Route[] = [
+  tokenRoute('post', '/runners', register),
+  tokenRoute('delete', '/runners', unregister),
+  tokenRoute('post', '/runners/verify', verify),
+  tokenRoute('delete', '/runners/managers', unregisterManager),
+  tokenRoute('post', '/runners/reset_authentication_token', resetToken),
+  tokenRoute('get', '/runners/router/discovery', discover),
+]
+
+async function register({ core, access, req, params }: Call): Promise<Reply> {
+  access.countRegistration(req)
+  const registrationToken = params.requiredText('token', { max: 512 })
+  const settings = fromRunnerSettings(params)
+  const { runner, token } = await access.checkRegistration(req, () => registerRunner(core, registrationToken, settings))
+  return { status: 201, body: toRunnerToken(runner, token) }
+}
+
+async function unregister(call: Call): Promise<Reply> {
+  await deleteRunner(call.core, (await runnerOf(call)).id)
+  return { status: 204 }
+}
+
+/** A runner that registers reads its own id here; the manager that asks is on record from now on. */
+async function verify(call: Call): Promise<Reply> {
+  const { core, req, params } = call
+  const info = fromInfo(params, addressOf(req))
+  const runner = await runnerOf(call)
+  await contactRunner(core, runner, info)
+  return { status: 200, body: toRunnerToken(runner, givenToken(call)) }
+}
+
+async function unregisterManager(call: Call): Promise<Reply> {
+  const systemId = call.params.requiredText('system_id', { max: 64 })
+  await deleteManager(call.core, (await runnerOf(call)).id, systemId)
+  return { status: 204 }
+}
+
+async function resetToken(call: Call): Promise<Reply> {
+  const { runner, token } = await resetRunnerToken(call.core, (await runnerOf(call)).id)
+  return { status: 201, body: toRunnerToken(runner, token) }
+}
+
+/** GitLab's Job Router is another door; while it is closed a runner goes on polling. */
+async function discover(call: Call): Promise<Reply> {
+  await runnerOf(call)
+  throw refined('unavailable', 'not_implemented', 'the job router is not available')
+}
+
+function runnerOf({ access, req, params }: Call): Promise<Runner> {
+  return access.runner(req, params.text('token'))
+}
+
+/** The token that the runner has proved to know. */
+function givenToken({ req, params }: Call): string {
+  return params.text('token') || String(req.headers['runner-token'])
+}

@@ -1,0 +1,243 @@
+/** Runners, for the people who look after them. */
+
+import { jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { can, canManageRunner } from '../../core/operations/authorize.js'
+import { type CreateRunnerInput, createRunner } from '../../core/operations/create-runner.js'
+import { deleteRunner } from '../../core/operations/delete-runner.js'
+import { resetRegistrationToken } from '../../core/operations/register-runner.js'
+import { resetRunnerToken, updateRunner } from '../../core/operations/update-runner.js'
+import type { Runner } from '../../core/runner.js'
+import {
+  countJobs,
+  countRunnersBy,
+  type JobFilter,
+  listJobs,
+  listRunnersBy,
+  type RunnerFilter,
+} from '../../core/store/lists.js'
+import { findGroup, findProject } from '../../core/store/projects.js'
+import { newestManagers, projectsById } from '../../core/store/related.js'
+import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
+import {
+  type Call,
+  idOf,
+  type ProjectCall,
+  projectRoute,
+  type Reply,
+  type Route,
+  type UserCall,
+  userRoute,
+} from '../call.js'
+import { toProjectBasic } from '../convert/project.js'
+import { fromRunnerSettings, toRunner, toRunnerDetails, toRunnerManager, toRunnerToken } from '../convert/runner.js'
+import { forbidden, notFound } from '../errors.js'
+import { wrongParameter } from '../http/params.js'
+import { jobEntities } from '../job-entities.js'
+import { pageReply, requestedPage } from '../pages.js'
+
+const manage = { scopes: ['manage_runner'] } as const
+
+export const runnerRoutes: readonly Route[] = [
+  userRoute('post', '/user/runners', { scopes: ['create_runner'] }, create),
+  userRoute('get', '/runners', manage, list),
+  userRoute('get', '/runners/all', { ...manage, admin: true }, listAll),
+  userRoute('post', '/runners/reset_registration_token', { admin: true }, resetInstanceToken),
+  userRoute('get', '/runners/:id', manage, show),
+  userRoute('put', '/runners/:id', manage, update),
+  userRoute('delete', '/runners/:id', manage, remove),
+  userRoute('get', '/runners/:id/managers', manage, showManagers),
+  userRoute('get', '/runners/:id/jobs', manage, showJobs),
+  userRoute('post', '/runners/:id/reset_authentication_token', manage, resetToken),
+  projectRoute('get', '/projects/:id/runners', { deed: 'operate' }, listOfProject),
+  projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
+]
+
+const types = ['instance_type', 'group_type', 'project_type'] as const
+
+async function create(call: UserCall): Promise<Reply> {
+  const { core, params } = call
+  const type = params.choice('runner_type', types)
+  if (type === undefined) throw wrongParameter('runner_type', 'is missing')
+  const settings: CreateRunnerInput = {
+    ...fromRunnerSettings(params),
+    type: type.slice(0, -'_type'.length) as CreateRunnerInput['type'],
+  }
+  if (settings.type === 'project') settings.projectId = await projectFor(call)
+  else if (call.actor.user.isAdmin === 0) throw forbidden()
+  if (settings.type === 'group') settings.groupId = await groupFor(call)
+  const { runner, token } = await createRunner(core, settings)
+  return { status: 201, body: toRunnerToken(runner, token) }
+}
+
+async function projectFor({ core, params, actor }: UserCall): Promise<number> {
+  const id = params.integer('project_id')
+  if (id === undefined) throw wrongParameter('project_id', 'is missing')
+  const project = await findProject(core.store.read, id)
+  if (!project || !(await can(core, actor, 'read', project))) throw notFound('Project')
+  if (!(await can(core, actor, 'administer', project))) throw forbidden()
+  return id
+}
+
+async function groupFor({ core, params }: UserCall): Promise<number> {
+  const id = params.integer('group_id')
+  if (id === undefined) throw wrongParameter('group_id', 'is missing')
+  if (!(await findGroup(core.store.read, id))) throw notFound('Group')
+  return id
+}
+
+/** An administrator's own runners are all of them. */
+function list(call: UserCall): Promise<Reply> {
+  const { user } = call.actor
+  return listed(call, user.isAdmin === 1 ? {} : { ownerId: user.id })
+}
+
+function listAll(call: UserCall): Promise<Reply> {
+  return listed(call, {})
+}
+
+function listOfProject(call: ProjectCall): Promise<Reply> {
+  return listed(call, { projectId: call.project.id })
+}
+
+async function listed(call: Call, filter: Partial<RunnerFilter>): Promise<Reply> {
+  const { core } = call
+  const { read } = core.store
+  const page = requestedPage(call)
+  const wanted = { ...fromRunnerFilter(call), ...filter }
+  const [rows, total] = await Promise.all([listRunnersBy(read, wanted, page), countRunnersBy(read, wanted)])
+  const managers = await newestManagers(
+    read,
+    rows.map((row) => row.id),
+  )
+  const now = core.clock.now()
+  return pageReply(
+    call,
+    page,
+    rows.map((row) => toRunner(row, managers.get(row.id), now)),
+    total,
+  )
+}
+
+const statuses = ['online', 'offline', 'stale', 'never_contacted', 'paused', 'active'] as const
+
+function fromRunnerFilter({ core, params }: Call): RunnerFilter {
+  const scope = params.choice('scope', [
+    ...statuses,
+    'instance_type',
+    'group_type',
+    'project_type',
+    'shared',
+    'specific',
+  ])
+  const type = params.choice('type', types) ?? types.find((one) => one === scope)
+  const status = params.choice('status', statuses) ?? statuses.find((one) => one === scope)
+  const paused = params.boolean('paused')
+  const tags = params.texts('tag_list', { commas: true })
+  const versionPrefix = params.text('version_prefix', { max: 64 })
+  return {
+    now: core.clock.now(),
+    ...(type === undefined ? {} : { type: type.slice(0, -'_type'.length) as 'instance' }),
+    ...(scope === 'shared' ? { type: 'instance' } : scope === 'specific' ? { type: 'project' } : {}),
+    ...(status === undefined ? {} : { status }),
+    ...(paused === undefined ? {} : { paused }),
+    ...(tags === undefined ? {} : { tags: tags.filter((tag) => tag !== '') }),
+    ...(versionPrefix === undefined ? {} : { versionPrefix }),
+  }
+}
+
+/** The runner of the path, if the actor may look after it; to others it is not there. */
+async function managed(call: UserCall): Promise<Runner> {
+  const runner = await findRunner(call.core.store.read, idOf(call, 'id', 'Runner'))
+  if (!runner || !(await canManageRunner(call.core, call.actor, runner))) throw notFound('Runner')
+  return runner
+}
+
+async function show(call: UserCall): Promise<Reply> {
+  return { status: 200, body: await details(call, await managed(call)) }
+}
+
+async function details({ core }: Call, runner: Runner): Promise<object> {
+  const { read } = core.store
+  const scope = await runnerScope(read, runner.id)
+  const [projects, managers, groups] = await Promise.all([
+    projectsById(read, scope.projectIds),
+    newestManagers(read, [runner.id]),
+    Promise.all(scope.groupIds.map((id) => findGroup(read, id))),
+  ])
+  return toRunnerDetails(
+    runner,
+    managers.get(runner.id),
+    { projects: [...projects.values()], groups: groups.filter((group) => group !== undefined) },
+    { now: core.clock.now(), externalUrl: core.externalUrl() },
+  )
+}
+
+async function update(call: UserCall): Promise<Reply> {
+  const { id } = await managed(call)
+  const settings = fromRunnerSettings(call.params)
+  if (Object.keys(settings).length === 0) {
+    const names =
+      'description, active, paused, tag_list, run_untagged, locked, access_level, maximum_timeout, maintenance_note'
+    throw wrongParameter(names, 'are missing, at least one parameter must be provided')
+  }
+  const runner = await updateRunner(call.core, { ...settings, runnerId: id })
+  return { status: 200, body: await details(call, runner) }
+}
+
+async function remove(call: UserCall): Promise<Reply> {
+  await deleteRunner(call.core, (await managed(call)).id)
+  return { status: 204 }
+}
+
+async function showManagers(call: UserCall): Promise<Reply> {
+  const runner = await managed(call)
+  const rows = await listManagers(call.core.store.read, runner.id)
+  const now = call.core.clock.now()
+  return { status: 200, body: rows.toReversed().map((row) => toRunnerManager(row, now)) }
+}
+
+async function showJobs(call: UserCall): Promise<Reply> {
+  const { core, params } = call
+  const { read } = core.store
+  const runner = await managed(call)
+  const status = params.choice('status', jobStatuses)
+  const systemId = params.text('system_id', { max: 64 })
+  const manager = systemId ? await findManager(read, runner.id, systemId) : undefined
+  const filter: JobFilter = {
+    runnerId: runner.id,
+    ...(status === undefined ? {} : { statuses: [status] }),
+    ...(systemId ? { managerId: manager?.id ?? 0 } : {}),
+  }
+  const page = requestedPage(call)
+  const [jobs, total] = await Promise.all([
+    listJobs(read, filter, page, params.choice('sort', ['asc', 'desc'])),
+    countJobs(read, filter),
+  ])
+  const projects = await projectsById(
+    read,
+    jobs.map((job) => job.projectId),
+  )
+  const entities = await jobEntities(core, jobs)
+  const body = entities.map((entity, i) => ({
+    ...entity,
+    project: toProjectBasic(projects.get(jobs[i]!.projectId)!, undefined, core.externalUrl()),
+  }))
+  return pageReply(call, page, body, total)
+}
+
+async function resetToken(call: UserCall): Promise<Reply> {
+  const { runner, token } = await resetRunnerToken(call.core, (await managed(call)).id)
+  return { status: 201, body: toRunnerToken(runner, token) }
+}
+
+async function resetInstanceToken({ core }: UserCall): Promise<Reply> {
+  return registrationToken(await resetRegistrationToken(core, { projectId: null, groupId: null }))
+}
+
+async function resetProjectToken({ core, project }: ProjectCall): Promise<Reply> {
+  return registrationToken(await resetRegistrationToken(core, { projectId: project.id, groupId: null }))
+}
+
+function registrationToken(token: string): Reply {
+  return { status: 201, body: { token, token_expires_at: null } }
+}

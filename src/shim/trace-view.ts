@@ -1,0 +1,57 @@
+/** A job's log, for whoever reads it while it grows or later. */
+import { once } from 'node:events'
+import type { Core } from '../core/core.js'
+import type { Job } from '../core/job.js'
+import { is } from '../core/lifecycle/job-machine.js'
+import { findTrace } from '../core/store/traces.js'
+import type { Call } from './call.js'
+
+const pieceBytes = 256 * 1024
+
+/** Sends the log as far as it may be shown now; an unfinished secret at its end is held back. */
+export async function sendTrace({ core, req, res, requestId }: Call, job: Job): Promise<void> {
+  const session = core.traces.session(job.id, job.fence)
+  const length = session?.visible ?? (await findTrace(core.store.read, job.id))?.length ?? 0
+  if (is('executing', job.status)) noteViewer(core, job.id)
+  res.writeHead(200, {
+    'Content-Disposition': `attachment; filename="job-${job.id}.log"`,
+    'Content-Length': length,
+    'Content-Security-Policy': "sandbox; default-src 'none'",
+    'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Request-Id': requestId,
+  })
+  if (req.method !== 'HEAD') {
+    for (let at = 0; at < length && !res.destroyed; ) {
+      const piece = await core.traces.read(job.id, at, Math.min(length, at + pieceBytes))
+      if (piece.length === 0) {
+        res.destroy()
+        return
+      }
+      at += piece.length
+      if (!res.write(piece)) await Promise.race([once(res, 'drain'), once(res, 'close')]).catch(() => undefined)
+    }
+  }
+  res.end()
+}
+
+/** So long after somebody has read a log its runner is asked to send often. */
+const viewedMs = 10_000
+const viewers = new WeakMap<Core, Map<number, () => void>>()
+
+function noteViewer(core: Core, jobId: number): void {
+  let views = viewers.get(core)
+  if (!views) {
+    views = new Map()
+    viewers.set(core, views)
+  }
+  views.get(jobId)?.()
+  const unwatch = core.traces.watch(jobId, () => undefined)
+  const stopClock = core.clock.after(viewedMs, () => end())
+  const end = () => {
+    stopClock()
+    unwatch()
+    views.delete(jobId)
+  }
+  views.set(jobId, end)
+}
