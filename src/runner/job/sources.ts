@@ -29,6 +29,7 @@ export function writeGitFiles(payload: JobPayload, folders: JobFolders, coordina
     '[fetch]\n\trecurseSubmodules = false',
     '[credential]\n\tinteractive = never',
     '[gc]\n\tautoDetach = false',
+    `[remote "origin"]\n\turl = ${configValue(bareUrl(payload.git.repoUrl))}\n\tfetch = +refs/heads/*:refs/remotes/origin/*`,
     `[include]\n\tpath = ${configValue(included)}`,
   ]
   fs.writeFileSync(path.join(template, 'config'), `${lines.join('\n')}\n`)
@@ -52,21 +53,25 @@ export function removeFetchFiles(folders: JobFolders): void {
   fs.rmSync(path.join(folders.temp, '.git-fetch.conf'), { force: true })
 }
 
-/** The commands of the stage `get_sources`. */
+/** What is said where there are no sources to get. */
+export const noSources = ['Skipping Git repository setup', 'Skipping Git checkout', 'Skipping Git submodules setup']
+
+/** The commands of the stage `get_sources`; none where there is nothing to do. */
 export function sourcesScript(payload: JobPayload, settings: JobSettings, folders: JobFolders): string[] {
   const { build, temp } = folders
   switch (settings.strategy) {
     case 'none':
-      return [notice('Skipping Git repository setup'), command('mkdir', '-p', build), ...noSources]
+      return []
     case 'empty':
       return [
         notice('Skipping Git repository setup and creating an empty build directory'),
         command('rm', '-rf', build),
         command('mkdir', '-p', build),
-        ...noSources,
+        ...noSources.slice(1).map(notice),
       ]
     default: {
       const included = quote(path.join(temp, '.git.conf'))
+      const remote = bareUrl(payload.git.repoUrl)
       return [
         ...userLines(payload.hooks.preGetSources),
         ...(settings.strategy === 'clone' ? [command('rm', '-rf', build)] : removeLocks(build)),
@@ -75,17 +80,19 @@ export function sourcesScript(payload: JobPayload, settings: JobSettings, folder
             ? `Fetching changes with git depth set to ${payload.git.depth}...`
             : 'Fetching changes...',
         ),
-        `${command(
+        `fresh=yes; if [ -e ${quote(path.join(build, '.git', 'config'))} ]; then fresh=no; fi`,
+        command(
           'git',
           ...['-c', 'init.defaultBranch=none', 'init', `--template=${path.join(temp, 'git-template')}`],
           ...(payload.git.objectFormat === 'sha1' ? [] : [`--object-format=${payload.git.objectFormat}`]),
           build,
-        )}`,
+        ),
         command('cd', build),
-        `if ${command('git', 'remote', 'add', 'origin', bareUrl(payload.git.repoUrl))} >/dev/null 2>&1; then`,
+        // A fresh one has remote and include from the template.
+        'if [ "$fresh" = yes ]; then',
         notice('Created fresh repository.'),
         'else',
-        command('git', 'remote', 'set-url', 'origin', bareUrl(payload.git.repoUrl)),
+        `${command('git', 'remote', 'set-url', 'origin', remote)} || ${command('git', 'remote', 'add', 'origin', remote)}`,
         `git config --replace-all include.path ${included} '[.]git[.]conf$'`,
         'fi',
         ...fetch(payload, settings, folders),
@@ -176,12 +183,12 @@ function checkout(payload: JobPayload, settings: JobSettings): string[] {
   return [
     notice(`Checking out ${sha.slice(0, 8)} as detached HEAD (ref is ${ref})...`),
     command('git', '-c', 'submodule.recurse=false', 'checkout', '-f', '-q', sha),
-    ...(settings.cleanFlags.length > 0 ? [command('git', 'clean', ...settings.cleanFlags)] : []),
+    ...(settings.cleanFlags.length > 0
+      ? [`if [ "$fresh" = no ]; then ${command('git', 'clean', ...settings.cleanFlags)}; fi`]
+      : []),
     ...(settings.skipLfs ? [] : ['if command -v git-lfs >/dev/null 2>&1; then', 'git lfs pull', 'fi']),
   ]
 }
-
-const noSources = [notice('Skipping Git checkout'), notice('Skipping Git submodules setup')]
 
 function updateSubmodules(settings: JobSettings, folders: JobFolders): string[] {
   const recursive = settings.submodules === 'recursive'

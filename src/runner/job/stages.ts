@@ -1,26 +1,21 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { ExecutorRunner, RunResult } from '../../plugins/sdk.js'
+import type { RunResult } from '../../plugins/sdk.js'
+import type { JobContext } from './context.js'
 import type { JobFolders } from './folders.js'
-import type { JobLog } from './log.js'
 import type { Failure } from './report.js'
 import { type Shell, wholeScript } from './script.js'
 import { type Stop, stopOf } from './stop.js'
+import { within } from './time.js'
 
 /** Runs the scripts of one job, one after the other, through its executor. */
 export class Stages {
   constructor(
-    private readonly options: {
-      executor: ExecutorRunner
-      session: string
-      shell: Shell
-      folders: JobFolders
-      log: JobLog
-      trace: boolean
-      onStopped: () => void
-    },
+    private readonly context: Pick<JobContext, 'executor' | 'session' | 'folders' | 'log' | 'settings'>,
+    private readonly shell: Shell,
+    /** A script that was to be stopped is dead, with all that it had started. */
+    private readonly onStopped: () => void,
   ) {}
 
   /**
@@ -32,51 +27,65 @@ export class Stages {
     lines: readonly string[],
     env: Record<string, string>,
     signals: readonly AbortSignal[],
-    cwd = this.options.folders.build,
+    cwd = this.context.folders.build,
   ): Promise<Failure | undefined> {
-    const { executor, session, shell, log, trace } = this.options
+    const { executor, session, log, settings, folders } = this.context
     if (signals.some((signal) => signal.aborted)) return stoppedEarly
-    const stops: Promise<void>[] = []
+    const script = wholeScript(this.shell, lines, settings.trace)
+    const given = { ...env, ...readEnvFile(envFile(folders)) }
+    const result = await this.#watched(signals, () =>
+      executor.runner.run({ session, stage, script, env: given, cwd }, (chunk) => log.output(chunk)),
+    )
+    if (result === undefined || signals.some((signal) => signal.aborted)) return stoppedEarly
+    return failureOf(result)
+  }
+
+  /** @returns nothing if the script was stopped and the executor does not let go of it. */
+  async #watched(signals: readonly AbortSignal[], run: () => Promise<RunResult>): Promise<RunResult | undefined> {
+    const { log } = this.context
+    const result = run()
     const ended = new AbortController()
+    const stops: Promise<void>[] = []
+    let giveUp: () => void = () => undefined
+    const givenUp = new Promise<undefined>((resolve) => {
+      giveUp = () => resolve(undefined)
+    })
     for (const signal of signals) {
       const stop = () => {
         // What the dying script still says is little; it must not wait for room and so stay alive.
         log.stopWaiting()
-        stops.push(this.#cancel((stopOf(signal) as Stop).graceMs))
+        const running = result.then(() => undefined)
+        stops.push(
+          this.#cancel((stopOf(signal) as Stop).graceMs)
+            .then(() => within(lastWordsMs, running))
+            .then(giveUp),
+        )
       }
       signal.addEventListener('abort', stop, { signal: ended.signal })
     }
-    let result: RunResult
     try {
-      const script = wholeScript(shell, lines, trace)
-      const given = { ...env, ...readEnvFile(envFile(this.options.folders)) }
-      result = await executor.run({ session, stage, script, env: given, cwd }, (chunk) => log.output(chunk))
+      return await Promise.race([result, givenUp])
     } finally {
       ended.abort()
       await Promise.all(stops)
       if (stops.length > 0) {
         log.waitAgain()
-        this.options.onStopped()
+        this.onStopped()
       }
     }
-    if (signals.some((signal) => signal.aborted)) return stoppedEarly
-    return failureOf(result)
   }
 
+  /** An executor that does not keep its word must not keep the job. */
   async #cancel(graceMs: number): Promise<void> {
-    const { executor, session } = this.options
-    const limit = new AbortController()
-    await Promise.race([
-      executor.cancel({ session, graceMs }).catch(() => undefined),
-      // An executor that does not keep its word must not keep the job.
-      sleep(graceMs + executorDeadlineMs, undefined, { signal: limit.signal }).catch(() => undefined),
-    ])
-    limit.abort()
+    const { executor, session } = this.context
+    await within(graceMs + executorDeadlineMs, executor.runner.cancel({ session, graceMs }))
   }
 }
 
 /** The SDK's deadline for a call to an executor. */
 export const executorDeadlineMs = 30_000
+/** What a script that is dead may take to be reported as such. */
+const lastWordsMs = 5_000
 
 /** `NAME=value` lines that a script appends here are in the environment of the scripts after it (`$GITLAB_ENV`). */
 export function envFile(folders: JobFolders): string {
@@ -96,11 +105,6 @@ function failureOf({ exitCode, signal }: RunResult): Failure | undefined {
 
 function readEnvFile(file: string): Record<string, string> {
   if (!fs.existsSync(file)) return {}
-  const lines = fs.readFileSync(file, 'utf8').split('\n')
-  return Object.fromEntries(
-    lines.flatMap((line) => {
-      const at = line.indexOf('=')
-      return at > 0 ? [[line.slice(0, at), line.slice(at + 1)]] : []
-    }),
-  )
+  const lines = fs.readFileSync(file, 'utf8').matchAll(/^([A-Za-z_]\w*)=([^\0\n]*)$/gm)
+  return Object.fromEntries([...lines].map(([, key, value]) => [key, value]))
 }

@@ -1,19 +1,47 @@
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
 import net from 'node:net'
+import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 /**
- * The one pipe through which a script's stdout and stderr come, in the order in which they were written. It is a named
- * pipe because the pipes that Node gives a child are sockets, and on those `> /dev/stderr` and `tee /dev/stderr` fail.
+ * Makes the pipes through which stdout and stderr of a session's scripts come, both in the order in which they were
+ * written. They are named pipes because those that Node gives a child are sockets, and on these `> /dev/stderr` and
+ * `tee /dev/stderr` fail. One is always made ahead, so that a job does not wait for the process that makes it.
  */
-export async function makeOutputPipe(folder: string): Promise<string> {
-  const file = path.join(folder, '.output')
-  fs.rmSync(file, { force: true })
-  await promisify(execFile)('mkfifo', ['-m', '600', file])
-  return file
+export class OutputPipes {
+  #folder: string | undefined
+  #made = 0
+  #next: Promise<string> | undefined
+
+  /** A pipe that nobody else has had. */
+  async take(): Promise<string> {
+    const pipe = this.#next ?? this.#make()
+    this.#next = this.#make()
+    // Whoever takes it meets the error.
+    this.#next.catch(() => undefined)
+    return pipe
+  }
+
+  give(pipe: string): void {
+    fs.rmSync(pipe, { force: true })
+  }
+
+  async close(): Promise<void> {
+    await this.#next?.catch(() => undefined)
+    if (this.#folder !== undefined) fs.rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder = undefined
+    this.#next = undefined
+  }
+
+  async #make(): Promise<string> {
+    this.#folder ??= fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-output-'))
+    const pipe = path.join(this.#folder, String(++this.#made))
+    await promisify(execFile)('mkfifo', ['-m', '600', pipe])
+    return pipe
+  }
 }
 
 /** Both ends of the pipe, opened for one script. */

@@ -11,6 +11,8 @@ export interface ProcessTree {
   session: string
   /** Process ids of the shells that were started for the job, each leader of its own group and session. */
   leaders: readonly number[]
+  /** Processes that began before are not of the tree; in ticks since the system was started, 0 if it is not known. */
+  since: number
 }
 
 /** Process ids that are alive and belong to the tree. */
@@ -21,6 +23,7 @@ export function findProcesses(tree: ProcessTree): number[] {
   const marker = `${sessionMarker}=${tree.session}`
   const found = new Set<number>()
   for (const each of processes) {
+    if (each.began < tree.since) continue
     if (leaders.has(each.group) || leaders.has(each.session) || hasMarker(each.pid, marker)) found.add(each.pid)
   }
   for (let grown = true; grown; ) {
@@ -72,8 +75,20 @@ interface ProcessFacts {
   parent: number
   group: number
   session: number
+  /** In ticks since the system was started. */
+  began: number
   /** A zombie: it only waits for its parent. */
   dead: boolean
+}
+
+/** Now, as /proc tells when a process began; early enough that what begins now is never before it. */
+export function ticksSinceBoot(): number {
+  try {
+    // proc(5): seconds, and a hundred ticks each on every system that Node runs on. Two seconds make up for rounding.
+    return Math.floor(Number.parseFloat(fs.readFileSync('/proc/uptime', 'latin1')) * 100) - 200
+  } catch {
+    return 0
+  }
 }
 
 /** Nothing where there is no /proc. */
@@ -86,9 +101,10 @@ function listProcesses(): ProcessFacts[] | undefined {
       try {
         // proc(5): the name in brackets may hold anything, so the fields are read after the last bracket.
         const stat = fs.readFileSync(`/proc/${name}/stat`, 'latin1')
-        const [state, parent, group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-        const dead = state === 'Z' || state === 'X'
-        return [{ pid: Number(name), parent: Number(parent), group: Number(group), session: Number(session), dead }]
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        const [parent = 0, group = 0, session = 0] = fields.slice(1, 4).map(Number)
+        const dead = fields[0] === 'Z' || fields[0] === 'X'
+        return [{ pid: Number(name), parent, group, session, began: Number(fields[19]), dead }]
       } catch {
         return []
       }

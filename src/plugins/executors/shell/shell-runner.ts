@@ -5,8 +5,8 @@ import os from 'node:os'
 import path from 'node:path'
 import type { CancelInput, ExecutorRunner, PrepareInput, PrepareResult, RunInput, RunResult } from '../../sdk.js'
 import { jobEnvironment } from './environment.js'
-import { makeOutputPipe, openOutputPipe } from './output.js'
-import { endProcesses, groupAlive } from './process-tree.js'
+import { OutputPipes, openOutputPipe } from './output.js'
+import { endProcesses, groupAlive, type ProcessTree, ticksSinceBoot } from './process-tree.js'
 
 /**
  * Runs scripts as processes of this host. Each script is a file in the session's temporary folder, given to the shell
@@ -14,6 +14,7 @@ import { endProcesses, groupAlive } from './process-tree.js'
  */
 export class ShellRunner implements ExecutorRunner {
   readonly #sessions = new Map<string, Session>()
+  readonly #pipes = new OutputPipes()
   readonly #shell: { name: 'bash' | 'sh'; file: string }
 
   constructor(wanted: 'bash' | 'sh' | undefined) {
@@ -21,8 +22,9 @@ export class ShellRunner implements ExecutorRunner {
   }
 
   async prepare({ session, folders }: PrepareInput): Promise<PrepareResult> {
-    const pipe = await makeOutputPipe(folders.temp)
-    this.#sessions.set(session, { temp: folders.temp, pipe, leaders: [], running: undefined })
+    const since = ticksSinceBoot()
+    const pipe = await this.#pipes.take()
+    this.#sessions.set(session, { temp: folders.temp, pipe, since, leaders: [], running: undefined })
     return { facts: { shell: this.#shell.name, host: os.hostname() }, shell: this.#shell.name }
   }
 
@@ -31,7 +33,6 @@ export class ShellRunner implements ExecutorRunner {
     if (session === undefined) throw new Error(`session ${input.session} is not prepared`)
     const file = path.join(session.temp, `.script-${randomBytes(4).toString('hex')}`)
     fs.writeFileSync(file, input.script, { mode: 0o700 })
-    if (!fs.existsSync(session.pipe)) session.pipe = await makeOutputPipe(session.temp)
     const pipe = openOutputPipe(session.pipe)
     try {
       const ended = this.#start(session, file, input, pipe.writeEnd)
@@ -39,7 +40,7 @@ export class ShellRunner implements ExecutorRunner {
       pipe.handedOver()
       const read = pipe.pump(output).catch(async (error: unknown) => {
         // The output cannot be kept: there is no point in going on.
-        await endProcesses({ session: input.session, leaders: session.leaders }, 0)
+        await endProcesses(treeOf(input.session, session), 0)
         throw error
       })
       const [result] = await Promise.all([ended.finally(() => pipe.finish()), read])
@@ -78,7 +79,7 @@ export class ShellRunner implements ExecutorRunner {
   async cancel({ session: name, graceMs }: CancelInput): Promise<void> {
     const session = this.#sessions.get(name)
     if (session === undefined) return
-    await endProcesses({ session: name, leaders: session.leaders }, graceMs)
+    await endProcesses(treeOf(name, session), graceMs)
     await session.running?.catch(() => undefined)
   }
 
@@ -86,21 +87,28 @@ export class ShellRunner implements ExecutorRunner {
   async cleanUp({ session: name }: { session: string }): Promise<void> {
     const session = this.#sessions.get(name)
     this.#sessions.delete(name)
-    await endProcesses({ session: name, leaders: session?.leaders ?? [] }, leftoverGraceMs)
-    if (session !== undefined) fs.rmSync(session.pipe, { force: true })
+    await endProcesses(treeOf(name, session), leftoverGraceMs)
+    if (session !== undefined) this.#pipes.give(session.pipe)
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#sessions.keys()].map((session) => this.cleanUp({ session })))
+    await this.#pipes.close()
   }
 }
 
 interface Session {
   temp: string
   pipe: string
+  /** When it began, in the system's ticks. */
+  since: number
   /** Process ids of the shells started so far. */
   leaders: number[]
   running: Promise<RunResult> | undefined
+}
+
+function treeOf(name: string, session: Session | undefined): ProcessTree {
+  return { session: name, leaders: session?.leaders ?? [], since: session?.since ?? 0 }
 }
 
 /** What a job leaves running behind it is asked to go, and then made to. */

@@ -1,0 +1,31 @@
+import type { ExecutorRunner } from '../../plugins/sdk.js'
+import type { HttpClient } from '../http.js'
+import type { JobFolders } from './folders.js'
+import type { JobLog } from './log.js'
+import type { JobPayload } from './payload.js'
+import type { JobSettings } from './settings.js'
+import { envFile } from './stages.js'
+import type { StopLever } from './stop.js'
+import type { Variables } from './variables.js'
+
+/** What every stage of a job works with. */
+export interface JobContext {
+  payload: JobPayload
+  session: string
+  executor: { name: string; runner: ExecutorRunner }
+  folders: JobFolders
+  settings: JobSettings
+  variables: Variables
+  log: JobLog
+  stop: StopLever
+  http: HttpClient
+  /** The coordinator's HTTP address at this moment, for git and artifacts. */
+  httpUrl: () => string
+  /** Between attempts of a stage: the first wait and the longest, in milliseconds. */
+  retryWaitMs: { first: number; longest: number }
+}
+
+/** The environment of a job's scripts. */
+export function environmentOf({ variables, folders }: JobContext, status: string): Record<string, string> {
+  return { ...variables.environment(), CI_JOB_STATUS: status, GITLAB_ENV: envFile(folders) }
+}

@@ -1,0 +1,39 @@
+import { environmentOf, type JobContext } from './context.js'
+import type { Failure } from './report.js'
+import {
+  clearWorktreeScript,
+  noSources,
+  removeFetchFiles,
+  sourcesEnvironment,
+  sourcesScript,
+  writeGitFiles,
+} from './sources.js'
+import type { Stages } from './stages.js'
+import { attempt } from './time.js'
+
+/** Gets the sources, as often as it may try. */
+export async function getSources(context: JobContext, stages: Stages): Promise<Failure | undefined> {
+  const { payload, settings, folders, log, stop } = context
+  const title = 'Getting source from Git repository'
+  const script = sourcesScript(payload, settings, folders)
+  if (script.length === 0) {
+    await log.section('get_sources', title, async () => {
+      for (const line of noSources) log.notice(line)
+    })
+    return undefined
+  }
+  const env = { ...environmentOf(context, 'running'), ...sourcesEnvironment }
+  const run = (stage: string, lines: string[]) => stages.run(stage, lines, env, [stop.everything], folders.builds)
+  return attempt(context, settings.sourcesAttempts, async (count) => {
+    if (count === 1) {
+      const why = 'Deleting all tracked and untracked files due to source fetch failure'
+      await log.section('clear_worktree', why, () => run('clear_worktree', clearWorktreeScript(folders)))
+    }
+    writeGitFiles(payload, folders, context.httpUrl())
+    try {
+      return await log.section('get_sources', title, () => run('get_sources', script))
+    } finally {
+      removeFetchFiles(folders)
+    }
+  })
+}
