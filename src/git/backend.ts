@@ -60,6 +60,8 @@ export async function runBackend(run: BackendRun): Promise<void> {
   }
   const code = await ended
   stopKilling()
+  // Of a group that was asked to end, one may not have listened.
+  if (failure !== undefined || signal.aborted) endGroup(child, 'SIGKILL')
   const rest = await filter?.end()
   if (signal.aborted) throw signal.reason
   if (failure !== undefined) throw failure
@@ -137,7 +139,7 @@ async function feed(
   for await (const chunk of body) {
     onProgress()
     if (!writable(stdin)) return
-    if (!stdin.write(chunk)) await Promise.race([once(stdin, 'drain', { signal }), ended])
+    if (!stdin.write(chunk)) await Promise.race([once(stdin, 'drain', { signal }).catch(() => undefined), ended])
   }
   stdin.end()
 }

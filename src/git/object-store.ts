@@ -92,6 +92,10 @@ export class ObjectStore {
     return this.#pool.release(repository)
   }
 
+  get processes(): number {
+    return this.#pool.size
+  }
+
   /** Ends every process. Safe to repeat. */
   close(): Promise<void> {
     return this.#pool.close()

@@ -16,6 +16,7 @@ import { isRepository, ObjectStore } from './object-store.js'
 import { Pins } from './pins.js'
 import { branchOrTag, isObjectId, isRefName } from './ref-name.js'
 import { RefReader } from './refs.js'
+import { Slots } from './slots.js'
 
 export interface GitRepositoriesOptions {
   /** Where the repositories are; made if it is not there. */
@@ -45,6 +46,8 @@ export class GitRepositories implements Repositories {
   readonly #refs = new RefReader()
   readonly #objects: ObjectStore
   readonly #pins: Pins
+  /** Git processes that list something, at once. */
+  readonly #runs: Slots
   readonly #lists = new BoundedCache<string[]>(64 * mebibyte)
 
   constructor(options: GitRepositoriesOptions) {
@@ -52,9 +55,11 @@ export class GitRepositories implements Repositories {
     this.home = path.join(this.folder, '.home')
     fs.mkdirSync(this.home, { recursive: true })
     this.#env = gitEnvironment(this.home)
+    const clock = options.clock ?? systemClock()
+    this.#runs = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
     this.#objects = new ObjectStore({
       env: this.#env,
-      clock: options.clock ?? systemClock(),
+      clock,
       readers: options.readers ?? 16,
       readerIdleMs: options.readerIdleMs ?? 60_000,
       fileLimitBytes: options.fileLimitBytes ?? 8 * mebibyte,
@@ -205,10 +210,16 @@ export class GitRepositories implements Repositories {
   async #lines(project: Repository, args: readonly string[], end: string): Promise<string[]> {
     this.#mustExist(project)
     const options = { env: this.#env, maxBytes: largestListBytes }
-    const output = await runGit([`--git-dir=${this.pathOf(project.id)}`, ...args], options).catch((error: unknown) => {
+    let free: (() => void) | undefined
+    try {
+      free = await this.#runs.take()
+      const output = await runGit([`--git-dir=${this.pathOf(project.id)}`, ...args], options)
+      return output.toString('utf8').split(end).slice(0, -1)
+    } catch (error) {
       throw new SignalboxError('unavailable', `git cannot list this: ${args[0]}`, { cause: error })
-    })
-    return output.toString('utf8').split(end).slice(0, -1)
+    } finally {
+      free?.()
+    }
   }
 
   pin(project: Repository, pipelineId: number, sha: string): void {
@@ -223,6 +234,11 @@ export class GitRepositories implements Repositories {
   /** Resolves when every pin and unpin of the project asked for so far has been carried out. */
   async pinsSettled(projectId: number): Promise<void> {
     await this.#pins.settled(this.pathOf(projectId))
+  }
+
+  /** How many `git cat-file` are open. */
+  get processes(): number {
+    return this.#objects.processes
   }
 
   /** Ends every git process and waits for pins under way. Safe to repeat. */

@@ -29,9 +29,8 @@ export async function* readBody(req: IncomingMessage, { limitBytes, onChunk }: B
       yield chunk
     }
   } catch (error) {
-    throw source !== req && !req.destroyed && !(error instanceof Refusal)
-      ? new Refusal(400, 'The body is not gzip.')
-      : error
+    const { code } = error as NodeJS.ErrnoException
+    throw code?.startsWith('Z_') ? new Refusal(400, 'The body is not gzip.') : error
   } finally {
     if (source !== req) {
       req.unpipe()

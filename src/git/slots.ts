@@ -28,8 +28,8 @@ export class Slots {
    * Waits for a slot and gives what frees it again (safe to repeat). Rejects with a refusal (503) when the queue is full
    * or the wait too long, and with the signal's reason when that is aborted.
    */
-  async take(signal: AbortSignal): Promise<() => void> {
-    signal.throwIfAborted()
+  async take(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted()
     if (this.#taken < this.#options.atOnce) this.#taken++
     else await this.#wait(signal)
     let freed = false
@@ -43,13 +43,13 @@ export class Slots {
     }
   }
 
-  #wait(signal: AbortSignal): Promise<void> {
+  #wait(signal?: AbortSignal): Promise<void> {
     const { clock, queue, waitMs } = this.#options
     if (this.#waiting.size >= queue) return Promise.reject(busy())
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(enter)
-        signal.removeEventListener('abort', abort)
+        signal?.removeEventListener('abort', abort)
         stopTimer()
       }
       const enter = () => {
@@ -58,14 +58,14 @@ export class Slots {
       }
       const abort = () => {
         leave()
-        reject(signal.reason)
+        reject(signal?.reason)
       }
       const stopTimer = clock.after(waitMs, () => {
         leave()
         reject(busy())
       })
       this.#waiting.add(enter)
-      signal.addEventListener('abort', abort)
+      signal?.addEventListener('abort', abort)
     })
   }
 }

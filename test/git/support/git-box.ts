@@ -45,6 +45,7 @@ export class GitBox implements AsyncDisposable {
   readonly #box: TestStore
   readonly #tasks: Tasks
   readonly #temp = temporaryFolder()
+  readonly #open = new Set<Promise<boolean>>()
 
   constructor(box: TestStore, limits: Partial<GitHttpLimits>) {
     this.#box = box
@@ -73,8 +74,10 @@ export class GitBox implements AsyncDisposable {
     this.core = core
     this.#tasks = tasks
     this.door = createGitHttp({ core, repositories: this.repositories, log, limits })
-    this.server = http.createServer(async (req, res) => {
-      if (!(await this.door.handle(req, res))) res.writeHead(418).end()
+    this.server = http.createServer((req, res) => {
+      const answered = this.door.handle(req, res)
+      if (answered === false) res.writeHead(418).end()
+      else if (answered !== true) this.#open.add(answered)
     })
   }
 
@@ -151,7 +154,7 @@ export class GitBox implements AsyncDisposable {
       platform: 'linux',
       architecture: 'amd64',
       executor: 'shell',
-      features: ['cancel_gracefully'],
+      features: [],
       ipAddress: null,
     }
     const manager = await contactRunner(this.core, runner, info)
@@ -165,6 +168,11 @@ export class GitBox implements AsyncDisposable {
     })
     const payload: LeasedPayload = JSON.parse(offer!.payload.toString('utf8'))
     return { jobId: offer!.jobId, token: payload.token, payload }
+  }
+
+  /** Resolves when the door is through with every request that has come so far. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#open)
   }
 
   /** What was logged as an error. */

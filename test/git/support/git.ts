@@ -16,6 +16,12 @@ export interface GitResult {
 }
 
 const quiet = {
+  // Nothing here is worth packing tight.
+  GIT_CONFIG_COUNT: '2',
+  GIT_CONFIG_KEY_0: 'init.defaultBranch',
+  GIT_CONFIG_VALUE_0: 'main',
+  GIT_CONFIG_KEY_1: 'core.compression',
+  GIT_CONFIG_VALUE_1: '0',
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_CONFIG_GLOBAL: '/dev/null',
   GIT_TERMINAL_PROMPT: '0',
@@ -29,7 +35,7 @@ const quiet = {
 
 /** Runs the git of a user, whatever its outcome. */
 export function tryGit(cwd: string, ...args: string[]): Promise<GitResult> {
-  const child = spawn('git', ['-c', 'init.defaultBranch=main', ...args], {
+  const child = spawn('git', args, {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, ...quiet },
     stdio: ['ignore', 'pipe', 'pipe'],
