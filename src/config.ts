@@ -29,14 +29,14 @@ export interface ServerSettings {
   /** How long a poll is held that has nothing new to learn, in milliseconds; 0: not at all. */
   pollHoldMs: number
   plugins: PluginSetting[]
+  /** Where relative paths of plugins start, and their packages are looked for: the settings file's folder. */
+  baseFolder: string
 }
 
 export interface PluginSetting {
   /** A folder (beginning with `.` or `/`) or the name of a package. */
   use: string
   config: Record<string, unknown>
-  /** Folder that relative paths start from. */
-  baseFolder: string
 }
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
@@ -143,7 +143,8 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     insecure,
     core: coreSettings(file.table),
     pollHoldMs: duration(tableOf(file.table, 'poll', ['hold']).hold, 'poll.hold') ?? 50_000,
-    plugins: plugins(file.table.plugins, file.folder),
+    plugins: plugins(file.table.plugins),
+    baseFolder: file.folder,
   }
 }
 
@@ -195,7 +196,7 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   return settings
 }
 
-function plugins(value: unknown, baseFolder: string): PluginSetting[] {
+function plugins(value: unknown): PluginSetting[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw new SettingsError('plugins', 'must be [[plugins]] tables')
   return value.map((entry, i) => {
@@ -205,7 +206,7 @@ function plugins(value: unknown, baseFolder: string): PluginSetting[] {
     const config = entry.config ?? {}
     if (typeof config !== 'object' || Array.isArray(config))
       throw new SettingsError(`${where}.config`, 'must be a table')
-    return { use: entry.use, config, baseFolder }
+    return { use: entry.use, config }
   })
 }
 

@@ -346,8 +346,8 @@ const long = process.env.SIGNALBOX_TEST_LONG === '1'
 const steps = fc.array(step, { minLength: 10, maxLength: 60 })
 
 it.each([
-  ['sqlite', long ? 2000 : 60],
-  ['postgres', long ? 100 : 4],
+  ['sqlite', long ? 20_000 : 200],
+  ['postgres', long ? 200 : 5],
 ] as const)(
   'keeps every rule through random lives on %s',
   async (engine, numRuns) => {

@@ -1,22 +1,16 @@
 /** The sweep over delayed jobs: those whose time has come go to the queue. */
-import { sql } from 'kysely'
 import type { Core } from '../core.js'
-import { lockJob } from '../store/jobs.js'
+import { listDueJobs, lockJob } from '../store/jobs.js'
 import { applyJobEvent } from './apply-job-event.js'
 import { processPipeline } from './process-pipeline.js'
 
+const batch = 500
+
 /** Gives how many were queued. */
 export async function enqueueDueJobs(core: Core): Promise<number> {
-  const due = await core.store.read.db
-    .selectFrom('jobs')
-    .select('id')
-    .where(sql<boolean>`status = 'scheduled'`)
-    .where('scheduled_at', '<=', core.clock.now())
-    .orderBy('id')
-    .limit(500)
-    .execute()
+  const due = await listDueJobs(core.store.read, core.clock.now(), batch)
   let queued = 0
-  for (const { id } of due) {
+  for (const id of due) {
     const applied = await core.store.write(async (tx) => {
       const job = await lockJob(tx, id)
       const isDue = job !== undefined && (job.scheduledAt === null || job.scheduledAt <= tx.now)

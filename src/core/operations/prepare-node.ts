@@ -3,9 +3,9 @@
  * the settings say, open leases get a full fresh term (nobody could renew while we were away), and what an interrupted
  * run has left half done is finished.
  */
-import { sql } from 'kysely'
 import type { Core } from '../core.js'
 import { refreshOpenLeases } from '../store/leases.js'
+import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { getProject } from '../store/projects.js'
 import { findAccessToken, findUser, insertAccessToken, insertUser, type User } from '../store/users.js'
 import { hashToken, hintOf } from '../token.js'
@@ -62,22 +62,15 @@ export async function recoverNode(core: Core): Promise<void> {
 
 /** First processing of the pipelines that have not had it. Gives their number. */
 export async function processNewPipelines(core: Core): Promise<number> {
-  const rows = await core.store.read.db
-    .selectFrom('pipelines')
-    .select('id')
-    .where(sql<boolean>`status = 'created'`)
-    .orderBy('id')
-    .execute()
-  for (const { id } of rows) await core.store.write((tx) => processPipeline(core, tx, id))
-  return rows.length
+  const ids = await listNewPipelines(core.store.read)
+  for (const id of ids) await core.store.write((tx) => processPipeline(core, tx, id))
+  return ids.length
 }
 
 /** A crash between the commit of a pipeline and the ref that keeps its commit: the ref is made again. */
 async function pinLivingPipelines(core: Core): Promise<void> {
-  const rows = await core.store.read.db
-    .selectFrom('pipelines')
-    .select(['id', 'sha', 'project_id as projectId'])
-    .where('status', 'not in', ['success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled'])
-    .execute()
-  for (const row of rows) core.repositories.pin(await getProject(core.store.read, row.projectId), row.id, row.sha)
+  const { read } = core.store
+  for (const one of await listLivingPipelines(read)) {
+    core.repositories.pin(await getProject(read, one.projectId), one.id, one.sha)
+  }
 }

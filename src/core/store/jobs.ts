@@ -1,4 +1,5 @@
 /** Rows of jobs, their definitions and needs. */
+import { sql } from 'kysely'
 import type { JobPlan } from '../ci-config/plan.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
@@ -53,6 +54,32 @@ export async function getDefinition(from: Reader | Tx, definitionId: number): Pr
   if (!row)
     throw new SignalboxError('internal', 'internal error', { cause: new Error(`no definition ${definitionId}`) })
   return JSON.parse(row.body)
+}
+
+/** Ids of delayed jobs whose time has come. */
+export async function listDueJobs(from: Reader, now: number, limit: number): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('jobs')
+    .select('id')
+    .where(sql<boolean>`status = 'scheduled'`)
+    .where('scheduled_at', '<=', now)
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+/** What each current job of a pipeline does. */
+export async function listDefinitions(from: Reader, pipelineId: number): Promise<JobPlan[]> {
+  const rows = await from.db
+    .selectFrom('jobs')
+    .innerJoin('job_definitions', 'job_definitions.id', 'jobs.definition_id')
+    .select('job_definitions.body')
+    .where('jobs.pipeline_id', '=', pipelineId)
+    .where('jobs.retried', '=', 0)
+    .orderBy('jobs.id')
+    .execute()
+  return rows.map((row) => JSON.parse(row.body))
 }
 
 export interface Need {

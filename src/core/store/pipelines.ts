@@ -1,6 +1,7 @@
 /** Rows of pipelines and stages. */
+import { sql } from 'kysely'
 import { SignalboxError } from '../errors.js'
-import type { JobStatus } from '../lifecycle/job-machine.js'
+import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
 import type { Pipeline, Stage } from '../pipeline.js'
 import { pipelineColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
@@ -52,6 +53,26 @@ export function listStages(from: Reader | Tx, pipelineId: number): Promise<Stage
 
 export async function saveStageStatus(tx: Tx, id: number, status: JobStatus): Promise<void> {
   await tx.all(writeStage, { id, status })
+}
+
+/** Ids of the pipelines that have not been processed yet. */
+export async function listNewPipelines(from: Reader): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('pipelines')
+    .select('id')
+    .where(sql<boolean>`status = 'created'`)
+    .orderBy('id')
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+/** Pipelines that have not come to a stop. */
+export function listLivingPipelines(from: Reader): Promise<{ id: number; sha: string; projectId: number }[]> {
+  return from.db
+    .selectFrom('pipelines')
+    .select(['id', 'sha', 'project_id as projectId'])
+    .where('status', 'not in', statusSets.stopped)
+    .execute()
 }
 
 /** When each current job that has run ran, for the pipeline's duration. */

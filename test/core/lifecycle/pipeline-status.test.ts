@@ -84,7 +84,15 @@ describe('the composite status', () => {
   })
 
   it('is completed only when no job is alive', () => {
-    const alive = ['created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling']
+    const alive = [
+      'created',
+      'waiting_for_resource',
+      'preparing',
+      'waiting_for_callback',
+      'pending',
+      'running',
+      'canceling',
+    ]
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 8 }), (parts) => {
         if (['success', 'failed', 'canceled', 'skipped'].includes(compositeStatus(parts))) {

@@ -1,0 +1,79 @@
+/** `signalbox job show|log|cancel|retry|play|token`. */
+import { openContext } from '../context.js'
+import { Exit, exitCodes } from '../exit.js'
+import { LineReader, readableLog } from '../log-text.js'
+import { printable, statusText } from '../terminal.js'
+
+interface Job {
+  id: number
+  name: string
+  stage: string
+  status: string
+  ref: string
+  failure_reason?: string
+  web_url: string
+}
+
+export async function showJob(id: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const { project_id: projectId } = await find(id)
+  const job = await client().get<Job>(`/api/v4/projects/${projectId}/jobs/${id}`)
+  if (options.json) return json(job)
+  terminal.out(`job ${job.id} ${printable(job.name)} ${statusText(terminal, job.status)}`)
+  for (const [key, value] of Object.entries(job)) {
+    if (value === null || typeof value === 'object' || ['id', 'name', 'status'].includes(key)) continue
+    terminal.out(`${key}: ${printable(String(value))}`)
+  }
+}
+
+export async function printLog(id: string, options: { follow?: boolean }): Promise<void> {
+  const { client, terminal } = openContext()
+  await find(id)
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  process.once('SIGINT', interrupt)
+  const colors = process.stdout.isTTY === true
+  const lines = new LineReader()
+  try {
+    const bytes = await client().stream(
+      `/api/signalbox/v1/jobs/${id}/log${options.follow ? '?follow=true' : ''}`,
+      stop.signal,
+    )
+    for await (const chunk of bytes) terminal.write(readableLog(lines.push(chunk), colors))
+    terminal.write(readableLog(lines.end(), colors))
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    throw new Exit(
+      exitCodes.interrupted,
+      'stopped following; the job goes on',
+      `to cancel it: signalbox job cancel ${id}`,
+    )
+  } finally {
+    process.off('SIGINT', interrupt)
+  }
+}
+
+export async function changeJob(
+  verb: 'cancel' | 'retry' | 'play',
+  id: string,
+  options: { json?: boolean; force?: boolean },
+): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const { project_id: projectId } = await find(id)
+  const body = verb === 'cancel' && options.force ? { force: true } : {}
+  const job = await client().post<Job>(`/api/v4/projects/${projectId}/jobs/${id}/${verb}`, body)
+  if (options.json) return json(job)
+  terminal.say(`job ${job.id} ${printable(job.name)} ${statusText(terminal, job.status)}`)
+}
+
+export async function printToken(id: string): Promise<void> {
+  const { client, terminal } = openContext()
+  const { token } = await client().get<{ token: string }>(`/api/signalbox/v1/jobs/${encodeURIComponent(id)}/token`)
+  terminal.out(token)
+}
+
+/** Ids of jobs are unique on a coordinator, so no project need be named. */
+async function find(id: string): Promise<{ project_id: number }> {
+  if (!/^\d+$/.test(id)) throw new Exit(exitCodes.usage, `${id} is not the id of a job`)
+  return openContext().client().get<{ project_id: number }>(`/api/signalbox/v1/jobs/${id}`)
+}

@@ -1,0 +1,176 @@
+/** `signalbox pipeline run|list|show|watch|cancel|retry`. */
+import { parseDuration } from '../../core/ci-config/duration.js'
+import { openContext } from '../context.js'
+import { Exit, exitCodes } from '../exit.js'
+import { type FollowedPipeline, PipelineView } from '../follow.js'
+import { readEvents } from '../sse.js'
+import { duration, statusText, table } from '../terminal.js'
+import { parseVariables } from '../variables.js'
+
+interface Pipeline {
+  id: number
+  iid: number
+  project_id: number
+  status: string
+  ref: string
+  sha: string
+  source: string
+  created_at: string
+  duration: number | null
+  web_url: string
+}
+
+interface Job {
+  id: number
+  name: string
+  stage: string
+  status: string
+  duration: number | null
+  allow_failure: boolean
+  failure_reason?: string
+}
+
+interface Common {
+  project?: string
+  json?: boolean
+}
+
+export async function runPipeline(options: Common & { ref: string; var?: string[]; watch?: boolean }): Promise<void> {
+  const { client, project, terminal, json } = openContext()
+  const pipeline = await client().post<Pipeline>(`/api/v4/projects/${project(options.project)}/pipeline`, {
+    ref: options.ref,
+    variables: parseVariables(options.var ?? []),
+  })
+  if (options.watch) {
+    if (!options.json) terminal.say(`pipeline ${pipeline.id} created`)
+    return follow(pipeline.id, options)
+  }
+  if (options.json) return json(pipeline)
+  terminal.out(String(pipeline.id))
+}
+
+export async function listPipelines(options: Common & { ref?: string; status?: string; limit: string }): Promise<void> {
+  const { client, project, terminal, json } = openContext()
+  const query = new URLSearchParams()
+  if (options.ref) query.set('ref', options.ref)
+  if (options.status) query.set('status', options.status)
+  const mark = query.size > 0 ? `?${query}` : ''
+  const limit = Number(options.limit)
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new Exit(exitCodes.usage, '--limit must be a whole number')
+  const pipelines = await client().list<Pipeline>(
+    `/api/v4/projects/${project(options.project)}/pipelines${mark}`,
+    limit,
+  )
+  if (options.json) return json(pipelines)
+  table(
+    terminal,
+    ['ID', 'STATUS', 'REF', 'SHA', 'SOURCE', 'CREATED'],
+    pipelines.map((one) => [String(one.id), one.status, one.ref, one.sha.slice(0, 8), one.source, one.created_at]),
+  )
+}
+
+export async function showPipeline(id: string, options: Common): Promise<void> {
+  const { terminal, json } = openContext()
+  const { pipeline, jobs } = await load(id)
+  if (options.json) return json({ ...pipeline, jobs })
+  terminal.out(
+    `pipeline ${pipeline.id} ${statusText(terminal, pipeline.status)} ${duration(pipeline.duration)}`.trimEnd(),
+  )
+  terminal.out(`${pipeline.source} of ${pipeline.ref} at ${pipeline.sha.slice(0, 8)}`)
+  table(
+    terminal,
+    ['ID', 'STAGE', 'NAME', 'STATUS', 'TOOK', ''],
+    jobs.map((job) => [
+      String(job.id),
+      job.stage,
+      job.name,
+      job.status,
+      duration(job.duration),
+      job.status === 'failed' ? `${job.failure_reason ?? ''}${job.allow_failure ? ' (allowed)' : ''}` : '',
+    ]),
+  )
+}
+
+export async function watchPipeline(id: string | undefined, options: Common & { timeout?: string }): Promise<void> {
+  const { client, project } = openContext()
+  const pipelineId =
+    id ?? String((await client().get<Pipeline>(`/api/v4/projects/${project(options.project)}/pipelines/latest`)).id)
+  return follow(Number(pipelineId), options)
+}
+
+export async function changePipeline(verb: 'cancel' | 'retry', id: string, options: Common): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const { project_id: projectId } = await find(id)
+  const pipeline = await client().post<Pipeline>(`/api/v4/projects/${projectId}/pipelines/${id}/${verb}`)
+  if (options.json) return json(pipeline)
+  terminal.say(`pipeline ${pipeline.id} ${statusText(terminal, pipeline.status)}`)
+}
+
+/** Follows to the end; the exit code is the pipeline's. */
+async function follow(id: number, options: Common & { timeout?: string }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const stop = new AbortController()
+  let timedOut = false
+  const timer =
+    options.timeout === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true
+          stop.abort()
+        }, seconds(options.timeout) * 1000)
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    stop.abort()
+  }
+  process.once('SIGINT', interrupt)
+  const view = options.json ? undefined : new PipelineView(terminal)
+  let last: FollowedPipeline | undefined
+  try {
+    const bytes = await client().stream(`/api/signalbox/v1/pipelines/${id}/events`, stop.signal)
+    for await (const event of readEvents(bytes)) {
+      if (event.event !== 'pipeline') continue
+      last = JSON.parse(event.data) as FollowedPipeline
+      view?.update(last)
+    }
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+  } finally {
+    clearTimeout(timer)
+    process.off('SIGINT', interrupt)
+    view?.close()
+  }
+  if (timedOut) throw new Exit(exitCodes.timedOut, `pipeline ${id} is still ${last?.status ?? 'unknown'}`)
+  if (interrupted) {
+    throw new Exit(
+      exitCodes.interrupted,
+      'stopped watching; the pipeline goes on',
+      `to cancel it: signalbox pipeline cancel ${id}`,
+    )
+  }
+  if (!last) throw new Exit(exitCodes.unreachable, 'the coordinator closed the connection')
+  if (options.json) json((await load(String(id))).pipeline)
+  else terminal.say(`pipeline ${id} ${statusText(terminal, last.status)}`)
+  const good = ['success', 'skipped', 'manual', 'scheduled']
+  if (!good.includes(last.status)) throw new Exit(exitCodes.failed)
+}
+
+function seconds(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined) throw new Exit(exitCodes.usage, `--timeout: ${text} is not a duration`)
+  return value
+}
+
+async function load(id: string): Promise<{ pipeline: Pipeline; jobs: Job[] }> {
+  const { client } = openContext()
+  const { project_id: projectId } = await find(id)
+  const base = `/api/v4/projects/${projectId}/pipelines/${id}`
+  const [pipeline, jobs] = await Promise.all([client().get<Pipeline>(base), client().list<Job>(`${base}/jobs`, 2000)])
+  return { pipeline, jobs: jobs.sort((a, b) => a.id - b.id) }
+}
+
+/** Ids of pipelines are unique on a coordinator, so no project need be named. */
+async function find(id: string): Promise<{ project_id: number }> {
+  if (!/^\d+$/.test(id)) throw new Exit(exitCodes.usage, `${id} is not the id of a pipeline`)
+  return openContext().client().get<{ project_id: number }>(`/api/signalbox/v1/pipelines/${id}`)
+}

@@ -1,0 +1,39 @@
+/** `signalbox project create|list|show`. */
+import { openContext } from '../context.js'
+import { table } from '../terminal.js'
+
+interface Project {
+  id: number
+  path_with_namespace: string
+  default_branch: string
+  http_url_to_repo: string
+  web_url: string
+}
+
+export async function createProject(path: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const project = await client().post<Project>('/api/signalbox/v1/projects', { path })
+  if (options.json) return json(project)
+  terminal.say(`project ${project.id} ${project.path_with_namespace} created; push to it:`)
+  terminal.out(project.http_url_to_repo)
+}
+
+export async function listProjects(options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const projects = await client().list<Project>('/api/v4/projects', 1000)
+  if (options.json) return json(projects)
+  table(
+    terminal,
+    ['ID', 'PATH', 'REPOSITORY'],
+    projects.map((project) => [String(project.id), project.path_with_namespace, project.http_url_to_repo]),
+  )
+}
+
+export async function showProject(path: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const project = await client().get<Project>(`/api/v4/projects/${encodeURIComponent(path)}`)
+  if (options.json) return json(project)
+  for (const [key, value] of Object.entries(project)) {
+    terminal.out(`${key}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+  }
+}

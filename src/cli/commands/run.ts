@@ -1,0 +1,321 @@
+/**
+ * `signalbox run`: the repository's pipeline on this machine. A coordinator and a runner live in this process for one
+ * pipeline, on loopback, with everything they keep in a temporary folder.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { readSettings } from '../../config.js'
+import { compileConfig } from '../../core/ci-config/compile.js'
+import type { JobPlan } from '../../core/ci-config/plan.js'
+import { planPipeline } from '../../core/ci-config/plan-pipeline.js'
+import type { Log } from '../../core/core.js'
+import { SignalboxError } from '../../core/errors.js'
+import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
+import { createPipeline } from '../../core/operations/create-pipeline.js'
+import { createProject } from '../../core/operations/create-project.js'
+import { createRunner } from '../../core/operations/create-runner.js'
+import { playJob } from '../../core/operations/play-job.js'
+import type { Pipeline } from '../../core/pipeline.js'
+import { listDefinitions } from '../../core/store/jobs.js'
+import { findUser } from '../../core/store/users.js'
+import type { Server } from '../../server.js'
+import { type Context, openContext } from '../context.js'
+import { Exit, exitCodes } from '../exit.js'
+import { unpackArtifacts } from '../local-artifacts.js'
+import { LocalFollower } from '../local-follower.js'
+import { type Snapshot, takeSnapshot } from '../snapshot.js'
+import { statusText } from '../terminal.js'
+import { parseVariables } from '../variables.js'
+import { listFiles, localIncludes, type WorkingTree, workingTree } from '../working-tree.js'
+
+interface RunOptions {
+  cwd?: string
+  file?: string
+  var?: string[]
+  executor?: 'shell' | 'docker'
+  artifacts?: string
+  list?: boolean
+  json?: boolean
+}
+
+export async function run(jobs: string[], options: RunOptions): Promise<void> {
+  const context = openContext()
+  const folder = path.resolve(context.cwd, options.cwd ?? '.')
+  if (!existsSync(folder)) throw new Exit(exitCodes.notFound, `no folder ${folder}`)
+  const tree = workingTree(folder)
+  const configPath = configPathOf(tree, folder, options.file)
+  if (options.list) return list(context, tree, configPath, jobs, options)
+  if (options.executor === 'docker') {
+    throw new Exit(
+      exitCodes.usage,
+      'the docker executor is not part of this version',
+      'leave --executor out to use the shell',
+    )
+  }
+  const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-run-'))
+  try {
+    await runIn(place, context, tree, configPath, jobs, options)
+  } finally {
+    rmSync(place, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+async function runIn(
+  place: string,
+  context: Context,
+  tree: WorkingTree,
+  configPath: string,
+  jobs: string[],
+  options: RunOptions,
+): Promise<void> {
+  const { terminal } = context
+  const variables = parseVariables(options.var ?? [])
+  const log = quietLog(terminal.say)
+  const { startServer } = await import('../../server.js')
+  const taking = takeSnapshot(tree, path.join(place, 'snapshot'))
+  const server = await startServer({
+    settings: settingsFor(place),
+    log,
+    compile: compileConfig,
+    fatal: (error) => log.error({ err: error }, 'the temporary store failed'),
+    ephemeral: true,
+  })
+  try {
+    const snapshot = await taking
+    const pipeline = await start(server, { tree, snapshot, place, configPath, jobs, variables })
+    const follower = new LocalFollower(server.core, pipeline, terminal, { quiet: options.json === true })
+    const stopPlaying = playNamed(server, pipeline, jobs)
+    const runner = await startLocalRunner(server, place, await tagsAndWarnings(server, pipeline, terminal.say), log)
+    const interrupted = cancelOnInterrupt(server, pipeline, terminal.say)
+    const last = await follower.end()
+    stopPlaying()
+    interrupted.stop()
+    await runner.close()
+    if (options.artifacts) await unpackArtifacts(server.core, pipeline.id, path.resolve(context.cwd, options.artifacts))
+    if (options.json) context.json(await follower.document())
+    else terminal.say(`pipeline ${statusText(terminal, last.status)}`)
+    if (interrupted.happened) throw new Exit(exitCodes.interrupted)
+    if (last.status === 'failed' || last.status === 'canceled') throw new Exit(exitCodes.failed)
+  } finally {
+    await server.close()
+  }
+}
+
+/** Path of the configuration from the repository's top; it must be there. */
+function configPathOf(tree: WorkingTree, folder: string, given: string | undefined): string {
+  const file = given === undefined ? path.join(tree.root, '.gitlab-ci.yml') : path.resolve(folder, given)
+  const inside = path.relative(tree.root, file)
+  if (!existsSync(file)) throw new Exit(exitCodes.usage, `no configuration: ${file} does not exist`)
+  if (inside.startsWith('..') || path.isAbsolute(inside)) {
+    throw new Exit(exitCodes.usage, `${file} is not in the repository ${tree.root}`)
+  }
+  return inside.split(path.sep).join('/')
+}
+
+function settingsFor(place: string) {
+  return readSettings({
+    flags: { dataDir: path.join(place, 'data'), http: '127.0.0.1:0', logLevel: 'error' },
+    env: {},
+    cwd: place,
+  })
+}
+
+interface StartInput {
+  tree: WorkingTree
+  snapshot: Snapshot
+  place: string
+  configPath: string
+  jobs: string[]
+  variables: { key: string; value: string }[]
+}
+
+/** The project with the snapshot as its branch, and the pipeline of it. */
+async function start(server: Server, input: StartInput): Promise<Pipeline> {
+  const { core } = server
+  const user = (await findUser(core.store.read, 1))!
+  const { branch } = input.tree
+  const project = await createProject(core, {
+    path: `local/${projectName(input.tree.root)}`,
+    defaultBranch: branch,
+    configPath: input.configPath,
+    user,
+  })
+  const repository = path.join(input.place, 'data', 'repositories', `${project.id}.git`)
+  mkdirSync(path.join(repository, 'objects', 'info'), { recursive: true })
+  writeFileSync(
+    path.join(repository, 'objects', 'info', 'alternates'),
+    input.snapshot.objects.map((one) => `${one}\n`).join(''),
+  )
+  const ref = path.join(repository, 'refs', 'heads', branch)
+  mkdirSync(path.dirname(ref), { recursive: true })
+  writeFileSync(ref, `${input.snapshot.sha}\n`)
+  try {
+    const pipeline = await createPipeline(core, {
+      projectId: project.id,
+      ref: branch,
+      source: 'push',
+      user,
+      variables: input.variables,
+      onInvalid: 'refuse',
+      ...(input.jobs.length > 0 ? { onlyJobs: input.jobs } : {}),
+    })
+    if (!pipeline) throw new Exit(exitCodes.usage, 'the commit asks to skip CI')
+    return pipeline
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'invalid') {
+      throw new Exit(exitCodes.usage, `${input.configPath}: ${error.message}`)
+    }
+    throw error
+  }
+}
+
+/** Tags match anything here: the runner has all that the pipeline names. */
+async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: string) => void): Promise<string[]> {
+  const plans = await listDefinitions(server.core.store.read, pipeline.id)
+  if (plans.some((plan) => plan.image !== undefined)) {
+    say('warning: no container engine is used: jobs with an image run in this machine’s shell')
+  }
+  return [...new Set(plans.flatMap((plan) => plan.tags))]
+}
+
+async function startLocalRunner(server: Server, place: string, tags: string[], log: Log) {
+  const [{ startRunner }, { executorNamed }] = await Promise.all([
+    import('../../runner/start-runner.js'),
+    import('../executor.js'),
+  ])
+  const { token } = await createRunner(server.core, { type: 'instance', description: os.hostname(), tags })
+  return startRunner({
+    url: server.httpUrl,
+    token,
+    transport: 'websocket',
+    executor: await executorNamed('shell', undefined, log),
+    concurrency: os.availableParallelism(),
+    workDir: path.join(place, 'work'),
+    log: log as never,
+  })
+}
+
+/** Manual jobs run only when they are named. Gives the function that stops playing them. */
+function playNamed(server: Server, pipeline: Pipeline, names: string[]): () => void {
+  if (names.length === 0) return () => undefined
+  const { core } = server
+  const play = async () => {
+    const waiting = await core.store.read.db
+      .selectFrom('jobs')
+      .select(['id', 'name'])
+      .where('pipeline_id', '=', pipeline.id)
+      .where('status', '=', 'manual')
+      .where('retried', '=', 0)
+      .execute()
+    for (const job of waiting) {
+      const named = names.some(
+        (name) => job.name === name || job.name.startsWith(`${name} `) || job.name.startsWith(`${name}:`),
+      )
+      if (named) await playJob(core, { jobId: job.id, userId: 1 }).catch(() => undefined)
+    }
+  }
+  void play()
+  return core.events.listen((event) => {
+    if (event.pipelineId === pipeline.id && event.data?.to === 'manual') void play()
+  })
+}
+
+function cancelOnInterrupt(server: Server, pipeline: Pipeline, say: (line: string) => void) {
+  const state = { happened: false, stop: (): void => undefined }
+  const interrupt = () => {
+    if (state.happened) process.exit(exitCodes.interrupted)
+    state.happened = true
+    say('canceling; once more to leave at once')
+    void cancelPipeline(server.core, { pipelineId: pipeline.id }).catch(() => undefined)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt)
+  state.stop = () => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt)
+  }
+  return state
+}
+
+async function list(
+  context: Context,
+  tree: WorkingTree,
+  configPath: string,
+  jobs: string[],
+  options: RunOptions,
+): Promise<void> {
+  const source = readFileSync(path.join(tree.root, configPath), 'utf8')
+  const compiled = await compileConfig(source, { file: configPath, ...localIncludes(tree.root) })
+  if (!compiled.ok) {
+    const lines = compiled.errors.map((error) => `${error.file ?? configPath}:${error.line ?? 1}: ${error.message}`)
+    throw new Exit(exitCodes.usage, lines.join('\n'))
+  }
+  const variables = parseVariables(options.var ?? [])
+  const planned = planPipeline(compiled.config, {
+    source: 'push',
+    ref: tree.branch,
+    tag: false,
+    protected: true,
+    defaultBranch: tree.branch,
+    variables: [...predefined(tree), ...variables],
+    strongFrom: predefined(tree).length,
+    files: listFiles(tree.root),
+    ...(jobs.length > 0 ? { onlyJobs: jobs } : {}),
+  })
+  if (!planned.ok) throw new Exit(exitCodes.usage, planned.errors.map((error) => error.message).join('\n'))
+  const rows = [...planned.plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex).map(toListed)
+  if (options.json) return context.json(rows)
+  const { terminal } = context
+  const widest = Math.max(...rows.map((row) => row.name.length))
+  for (const row of rows) {
+    const needs = row.needs === undefined ? '' : ` needs ${row.needs.map((need) => need.job).join(', ') || 'nothing'}`
+    terminal.out(
+      `${row.stage}  ${row.name.padEnd(widest)}  ${terminal.colors.dim(`${row.when}${row.allow_failure ? ', may fail' : ''}${needs}`)}`,
+    )
+  }
+}
+
+/** What rules can see of an event that is only a look. */
+function predefined(tree: WorkingTree): { key: string; value: string; raw: boolean }[] {
+  const values = {
+    CI: 'true',
+    GITLAB_CI: 'true',
+    CI_PIPELINE_SOURCE: 'push',
+    CI_COMMIT_REF_NAME: tree.branch,
+    CI_COMMIT_BRANCH: tree.branch,
+    CI_DEFAULT_BRANCH: tree.branch,
+    CI_COMMIT_SHA: tree.head ?? '',
+    CI_COMMIT_SHORT_SHA: tree.head?.slice(0, 8) ?? '',
+    CI_PROJECT_NAME: projectName(tree.root),
+    CI_PROJECT_PATH: `local/${projectName(tree.root)}`,
+  }
+  return Object.entries(values).map(([key, value]) => ({ key, value, raw: true }))
+}
+
+function toListed(job: JobPlan) {
+  return {
+    name: job.name,
+    stage: job.stage,
+    when: job.when,
+    allow_failure: job.allowFailure,
+    needs: job.needs?.map(({ job: name, artifacts, optional }) => ({ job: name, artifacts, optional })),
+  }
+}
+
+function projectName(root: string): string {
+  const name = path
+    .basename(root)
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+  return name === '' ? 'project' : name
+}
+
+/** Only what went wrong is worth a line. */
+function quietLog(say: (line: string) => void): Log {
+  const nothing = () => undefined
+  return {
+    debug: nothing,
+    info: nothing,
+    warn: nothing,
+    error: (fields, message) => say(`error: ${message} ${String((fields as { err?: unknown }).err ?? '')}`),
+  }
+}

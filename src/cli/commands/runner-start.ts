@@ -1,0 +1,65 @@
+/** `signalbox runner start`: the reference runner on this machine. */
+import { type DestinationStream, pino } from 'pino'
+import { startRunner } from '../../runner/start-runner.js'
+import { executorNamed } from '../executor.js'
+import { Exit, exitCodes } from '../exit.js'
+
+interface RunnerStartOptions {
+  url?: string
+  token?: string
+  transport?: 'websocket' | 'grpc' | 'poll'
+  executor: string
+  concurrency: string
+  workDir: string
+  config?: string
+}
+
+export async function startRunnerCommand(options: RunnerStartOptions): Promise<void> {
+  const { env } = process
+  const url = options.url ?? env.SIGNALBOX_URL
+  const token = options.token ?? env.SIGNALBOX_RUNNER_TOKEN
+  if (!url) throw new Exit(exitCodes.usage, 'no coordinator: give --url, or set SIGNALBOX_URL')
+  if (!token) throw new Exit(exitCodes.usage, 'no token: set SIGNALBOX_RUNNER_TOKEN, or give --token')
+  const concurrency = Number(options.concurrency)
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+    throw new Exit(exitCodes.usage, '--concurrency must be a whole number from 1 on')
+  }
+  const log = pino(
+    { level: env.SIGNALBOX_LOG_LEVEL || 'info' },
+    pino.destination({ fd: 2, sync: true }) as DestinationStream,
+  )
+  const executor = await executorNamed(options.executor, options.config, log)
+  const runner = await startRunner({
+    url,
+    token,
+    transport: options.transport ?? transportOf(url),
+    executor,
+    concurrency,
+    workDir: options.workDir,
+    log,
+  }).catch((error) => {
+    throw (error as { code?: string }).code === 'usage' ? new Exit(exitCodes.usage, (error as Error).message) : error
+  })
+  let signals = 0
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      signals++
+      if (signals === 1) {
+        log.info('no new job; running ones go on to their end. A second signal stops them')
+        void runner.drain().then(() => runner.close())
+      } else if (signals === 2) {
+        log.warn('stopping running jobs')
+        void runner.stop().then(() => runner.close())
+      }
+    })
+  }
+  await runner.done.catch((error) => {
+    const notAllowed = /unauthori|token/i.test(String((error as { code?: string }).code ?? (error as Error).message))
+    throw new Exit(notAllowed ? exitCodes.notAllowed : exitCodes.failed, (error as Error).message)
+  })
+  process.exit(exitCodes.done)
+}
+
+function transportOf(url: string): 'websocket' | 'grpc' {
+  return /^grpcs?:/.test(url) ? 'grpc' : 'websocket'
+}

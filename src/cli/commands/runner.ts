@@ -1,0 +1,83 @@
+/** `signalbox runner create|list|show|pause|resume|delete`. */
+import { openContext } from '../context.js'
+import { Exit, exitCodes } from '../exit.js'
+import { statusText, table } from '../terminal.js'
+
+interface Runner {
+  id: number
+  description: string | null
+  runner_type: string
+  paused: boolean
+  status: string
+  tag_list?: string[]
+}
+
+interface CreateOptions {
+  description?: string
+  tags?: string
+  runUntagged?: boolean
+  project?: string
+  group?: string
+  json?: boolean
+}
+
+export async function createRunner(options: CreateOptions): Promise<void> {
+  const { client, terminal, json } = openContext()
+  if (options.project && options.group) throw new Exit(exitCodes.usage, '--project and --group exclude each other')
+  const scope = options.project
+    ? { runner_type: 'project_type', project_id: await idOf('projects', options.project) }
+    : options.group
+      ? { runner_type: 'group_type', group_id: await idOf('groups', options.group) }
+      : { runner_type: 'instance_type' }
+  const made = await client().post<{ id: number; token: string }>('/api/v4/user/runners', {
+    ...scope,
+    description: options.description ?? '',
+    tag_list: options.tags ?? '',
+    ...(options.tags && !options.runUntagged ? { run_untagged: false } : {}),
+  })
+  if (options.json) return json(made)
+  terminal.say(`runner ${made.id} created; its token is shown this once:`)
+  terminal.out(made.token)
+
+  async function idOf(kind: string, path: string): Promise<number> {
+    if (/^\d+$/.test(path)) return Number(path)
+    return (await client().get<{ id: number }>(`/api/v4/${kind}/${encodeURIComponent(path)}`)).id
+  }
+}
+
+export async function listRunners(options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const runners = await client().list<Runner>('/api/v4/runners/all', 1000)
+  if (options.json) return json(runners)
+  table(
+    terminal,
+    ['ID', 'STATUS', 'TYPE', 'DESCRIPTION'],
+    runners.map((runner) => [
+      String(runner.id),
+      runner.paused ? 'paused' : runner.status,
+      runner.runner_type.replace('_type', ''),
+      runner.description ?? '',
+    ]),
+  )
+}
+
+export async function showRunner(id: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const runner = await client().get<Runner>(`/api/v4/runners/${encodeURIComponent(id)}`)
+  if (options.json) return json(runner)
+  for (const [key, value] of Object.entries(runner)) {
+    terminal.out(`${key}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+  }
+}
+
+export async function pauseRunner(id: string, paused: boolean): Promise<void> {
+  const { client, terminal } = openContext()
+  const runner = await client().put<Runner>(`/api/v4/runners/${encodeURIComponent(id)}`, { paused })
+  terminal.say(`runner ${runner.id} is ${paused ? statusText(terminal, 'paused') : 'taking jobs again'}`)
+}
+
+export async function deleteRunner(id: string): Promise<void> {
+  const { client, terminal } = openContext()
+  await client().delete(`/api/v4/runners/${encodeURIComponent(id)}`)
+  terminal.say(`runner ${id} is deleted`)
+}

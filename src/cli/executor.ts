@@ -1,0 +1,32 @@
+/** The executor that a runner is started with, by name. */
+import path from 'node:path'
+import { readSettings } from '../config.js'
+import { systemClock } from '../core/clock.js'
+import type { Log } from '../core/core.js'
+import { builtinExecutors } from '../plugins/builtin.js'
+import { loadPlugins } from '../plugins/host.js'
+import type { Executor } from '../plugins/sdk.js'
+import { Exit, exitCodes } from './exit.js'
+
+/** Looks among the built-ins and the plugins of a settings file. Ends the program (2) if nobody offers the name. */
+export async function executorNamed(
+  name: string,
+  configFile: string | undefined,
+  log: Log,
+): Promise<{ name: string; executor: Executor }> {
+  const { plugins, baseFolder } = configFile
+    ? readSettings({ flags: { config: configFile }, env: {}, cwd: process.cwd() })
+    : { plugins: [], baseFolder: path.resolve('.') }
+  const host = await loadPlugins({
+    builtins: builtinExecutors,
+    configured: plugins,
+    baseFolder,
+    log,
+    clock: systemClock(),
+  })
+  const executor = host.executor(name)
+  if (!executor) {
+    throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${host.executors().join(', ')}`)
+  }
+  return { name, executor }
+}

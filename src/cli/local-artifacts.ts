@@ -1,0 +1,31 @@
+/** Unpacks what the jobs of a pipeline have kept into a folder: a folder for each job. */
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { pipeline as pump } from 'node:stream/promises'
+import type { Core } from '../core/core.js'
+import { listArtifacts } from '../core/store/artifacts.js'
+import { listJobViews } from '../core/store/job-views.js'
+import { extract } from '../runner/artifacts/extract.js'
+
+export async function unpackArtifacts(core: Core, pipelineId: number, folder: string): Promise<void> {
+  const jobs = new Map((await listJobViews(core.store.read, pipelineId)).map((job) => [job.id, job.name]))
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'signalbox-artifacts-'))
+  try {
+    for (const artifact of await listArtifacts(core.store.read, [...jobs.keys()])) {
+      const name = jobs.get(artifact.jobId)!.replace(/[^\w.-]+/g, '_')
+      const target = path.join(folder, name)
+      mkdirSync(target, { recursive: true })
+      const file = path.join(scratch, String(artifact.id))
+      await pump(core.artifacts.open(artifact.location), createWriteStream(file))
+      if (artifact.type === 'archive') await extract(file, target, { plain: () => undefined, warning: () => undefined })
+      else
+        await pump(
+          core.artifacts.open(artifact.location),
+          createWriteStream(path.join(target, path.basename(artifact.filename))),
+        )
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,247 @@
+#!/usr/bin/env node
+/** The `signalbox` command. Each command's file is loaded when it is called for, so that the quick ones stay quick. */
+import { Command, CommanderError, Option } from 'commander'
+import { version } from '../core/version.js'
+import { Exit, exitCodes } from './exit.js'
+
+const codes = `
+Exit codes: 0 done, 1 it ran and failed, 2 usage or configuration, 3 not found, 4 not allowed, 5 conflict,
+            6 coordinator unreachable, 70 internal fault, 75 data folder in use, 124 timed out, 130 interrupted`
+
+/** Collects a flag that may be given several times. */
+const several = (value: string, before: string[] = []) => [...before, value]
+
+export function buildProgram(): Command {
+  const program = new Command('signalbox')
+    .description('A CI coordinator for unmodified .gitlab-ci.yml pipelines')
+    .version(version)
+    .showSuggestionAfterError()
+    .showHelpAfterError('(add --help for help)')
+    .addHelpText('after', codes)
+    .exitOverride()
+
+  program
+    .command('run')
+    .argument('[JOB...]', 'only these jobs and what they need')
+    .description('run the repository’s pipeline on this machine')
+    .option('--cwd <dir>', 'the repository; default is this folder')
+    .option('--file <file>', 'the configuration; default .gitlab-ci.yml')
+    .option('--var <K=V>', 'a variable of the pipeline, may be repeated', several)
+    .addOption(new Option('--executor <name>', 'how jobs are run').choices(['shell', 'docker']))
+    .option('--artifacts <dir>', 'unpack what jobs keep into this folder')
+    .option('--list', 'list the jobs and run nothing')
+    .option('--json', 'print one JSON document')
+    .action(async (jobs, options) => (await import('./commands/run.js')).run(jobs, options))
+
+  program
+    .command('serve')
+    .description('start the coordinator')
+    .option('--config <file>', 'settings; default signalbox.toml')
+    .option('--data-dir <dir>', 'where everything is kept; default ./signalbox-data')
+    .option('--http <host:port>', 'default 127.0.0.1:8080; port 0 takes a free one')
+    .option('--grpc <host:port>', 'default 127.0.0.1:8081')
+    .option('--database <url>', 'sqlite:PATH or postgres://…')
+    .option('--external-url <url>', 'how runners and people reach this coordinator')
+    .option('--ready-file <file>', 'written when both ports answer')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
+    .option('--insecure', 'allow plain text on addresses that are not loopback')
+    .action(async (options) => (await import('./commands/serve.js')).serve(options))
+
+  addRunnerCommands(program)
+  addProjectCommands(program)
+  addPipelineCommands(program)
+  addJobCommands(program)
+
+  program
+    .command('lint')
+    .argument('[FILE]', 'default .gitlab-ci.yml')
+    .description('check a configuration')
+    .option('--json', 'print one JSON document')
+    .option('--merged', 'print the configuration with everything included and extended')
+    .action(async (file, options) => (await import('./commands/lint.js')).lint(file, options))
+
+  const task = program.command('task').description('background tasks')
+  task
+    .command('list')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/task.js')).listTasks(options))
+  for (const [name, what] of [
+    ['run', 'run a task now and wait for it'],
+    ['pause', 'stop a task from running'],
+    ['resume', 'let a task run again'],
+  ] as const) {
+    task
+      .command(name)
+      .argument('<NAME>')
+      .description(what)
+      .action(async (which) => (await import('./commands/task.js')).changeTask(name, which))
+  }
+
+  program
+    .command('migrate')
+    .description('bring the database to this version’s schema')
+    .option('--config <file>')
+    .option('--data-dir <dir>')
+    .option('--database <url>')
+    .action(async (options) => (await import('./commands/migrate.js')).migrate(options))
+
+  program
+    .command('doctor')
+    .description('look for what would keep this machine, or a coordinator, from working')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/doctor.js')).doctor(options))
+
+  program
+    .command('demo', { hidden: true })
+    .option('--keep', 'stay up and print the address')
+    .action(async (options) => (await import('./commands/demo.js')).demo(options))
+  return program
+}
+
+function addRunnerCommands(program: Command): void {
+  const runner = program.command('runner').description('runners')
+  runner
+    .command('start')
+    .description('start a runner on this machine')
+    .option('--url <url>', 'http(s)://, ws(s):// or grpc(s)://')
+    .option('--token <token>', 'the runner’s token (glrt-…); better in SIGNALBOX_RUNNER_TOKEN')
+    .addOption(new Option('--transport <name>', 'default by the URL').choices(['websocket', 'grpc', 'poll']))
+    .option('--executor <name>', 'how jobs are run', 'shell')
+    .option('--concurrency <n>', 'jobs at once', '1')
+    .option('--work-dir <dir>', 'where jobs work', './signalbox-work')
+    .option('--config <file>', 'plugins for the runner’s executors')
+    .action(async (options) => (await import('./commands/runner-start.js')).startRunnerCommand(options))
+  runner
+    .command('create')
+    .description('create a runner and print its token once')
+    .option('--description <text>')
+    .option('--tags <a,b>', 'comma-separated')
+    .option('--run-untagged', 'take jobs without tags too (the default without --tags)')
+    .option('--project <path>', 'serve this project only')
+    .option('--group <path>', 'serve this group only')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/runner.js')).createRunner(options))
+  runner
+    .command('list')
+    .description('list runners')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/runner.js')).listRunners(options))
+  runner
+    .command('show')
+    .argument('<ID>')
+    .option('--json', 'print one JSON document')
+    .action(async (id, options) => (await import('./commands/runner.js')).showRunner(id, options))
+  for (const [name, what] of [
+    ['pause', 'give the runner no more jobs'],
+    ['resume', 'give the runner jobs again'],
+  ] as const) {
+    runner
+      .command(name)
+      .argument('<ID>')
+      .description(what)
+      .action(async (id) => (await import('./commands/runner.js')).pauseRunner(id, name === 'pause'))
+  }
+  runner
+    .command('delete')
+    .argument('<ID>')
+    .description('delete a runner; what it runs goes on')
+    .action(async (id) => (await import('./commands/runner.js')).deleteRunner(id))
+}
+
+function addProjectCommands(program: Command): void {
+  const project = program.command('project').description('projects')
+  project
+    .command('create')
+    .argument('<PATH>', 'GROUP/NAME; missing groups are made')
+    .option('--json', 'print one JSON document')
+    .action(async (path, options) => (await import('./commands/project.js')).createProject(path, options))
+  project
+    .command('list')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/project.js')).listProjects(options))
+  project
+    .command('show')
+    .argument('<PATH>')
+    .option('--json', 'print one JSON document')
+    .action(async (path, options) => (await import('./commands/project.js')).showProject(path, options))
+}
+
+function addPipelineCommands(program: Command): void {
+  const pipeline = program.command('pipeline').description('pipelines')
+  const about = (name: string, what: string) =>
+    pipeline
+      .command(name)
+      .description(what)
+      .option('--project <path>', 'default: SIGNALBOX_PROJECT, or the git remote')
+      .option('--json', 'print one JSON document')
+  const load = () => import('./commands/pipeline.js')
+  about('run', 'create a pipeline')
+    .requiredOption('--ref <ref>', 'a branch or tag')
+    .option('--var <K=V>', 'a variable, may be repeated', several)
+    .option('--watch', 'follow it to its end')
+    .action(async (options) => (await load()).runPipeline(options))
+  about('list', 'list pipelines, newest first')
+    .option('--ref <ref>')
+    .option('--status <status>')
+    .option('--limit <n>', 'at most so many', '20')
+    .action(async (options) => (await load()).listPipelines(options))
+  about('show', 'show a pipeline and its jobs')
+    .argument('<ID>')
+    .action(async (id, options) => (await load()).showPipeline(id, options))
+  about('watch', 'follow a pipeline to its end')
+    .argument('[ID]', 'default: the newest')
+    .option('--timeout <duration>', 'give up after so long')
+    .action(async (id, options) => (await load()).watchPipeline(id, options))
+  about('cancel', 'cancel what is left of a pipeline')
+    .argument('<ID>')
+    .action(async (id, options) => (await load()).changePipeline('cancel', id, options))
+  about('retry', 'try again what failed or was canceled')
+    .argument('<ID>')
+    .action(async (id, options) => (await load()).changePipeline('retry', id, options))
+}
+
+function addJobCommands(program: Command): void {
+  const job = program.command('job').description('jobs')
+  const load = () => import('./commands/job.js')
+  const about = (name: string, what: string) =>
+    job.command(name).description(what).argument('<ID>').option('--project <path>')
+  about('show', 'show a job')
+    .option('--json', 'print one JSON document')
+    .action(async (id, options) => (await load()).showJob(id, options))
+  about('log', 'print a job’s log')
+    .option('-f, --follow', 'go on until the job ends')
+    .action(async (id, options) => (await load()).printLog(id, options))
+  for (const [name, what] of [
+    ['cancel', 'cancel a job'],
+    ['retry', 'try a job again'],
+    ['play', 'start a manual job'],
+  ] as const) {
+    about(name, what)
+      .option('--json', 'print one JSON document')
+      .option('--force', name === 'cancel' ? 'do not wait for its runner' : 'no effect')
+      .action(async (id, options) => (await load()).changeJob(name, id, options))
+  }
+  about('token', 'print a job’s token (administrators)').action(async (id) => (await load()).printToken(id))
+}
+
+/** Runs the program. Gives the exit code. */
+export async function main(argv: string[]): Promise<number> {
+  const program = buildProgram()
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return exitCodes.done
+  } catch (error) {
+    if (error instanceof Exit) {
+      if (error.message) process.stderr.write(`signalbox: ${error.message}\n`)
+      if (error.hint) process.stderr.write(`  ${error.hint}\n`)
+      return error.code
+    }
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    process.stderr.write(`signalbox: internal fault: ${(error as Error).stack ?? String(error)}\n`)
+    return exitCodes.internalFault
+  }
+}
+
+main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})

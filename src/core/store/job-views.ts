@@ -1,0 +1,64 @@
+/** Jobs as people see them: a row of what is shown in lists and followed live. */
+import type { Reader } from './write.js'
+
+export interface JobView {
+  id: number
+  name: string
+  stage: string
+  status: string
+  allow_failure: boolean
+  failure_reason: string | null
+  failure_message: string | null
+  /** Description of the runner that has or had the job. */
+  runner: string | null
+  /** How the runner was reached: grpc, websocket, poll; null before a lease. */
+  transport: string | null
+  /** Milliseconds since 1970. */
+  created_at: number
+  queued_at: number | null
+  started_at: number | null
+  finished_at: number | null
+}
+
+const transports: Record<string, string> = {
+  grpc: 'grpc',
+  websocket: 'websocket',
+  rest_two_phase: 'poll',
+  rest: 'poll',
+  rest_by_hand: 'poll',
+  job_router: 'job_router',
+}
+
+/** The current jobs of a pipeline, in the order of their stages. */
+export async function listJobViews(from: Reader, pipelineId: number): Promise<JobView[]> {
+  const rows = await from.db
+    .selectFrom('jobs')
+    .innerJoin('stages', 'stages.id', 'jobs.stage_id')
+    .leftJoin('runners', 'runners.id', 'jobs.runner_id')
+    .leftJoin('leases', (join) => join.onRef('leases.job_id', '=', 'jobs.id').onRef('leases.fence', '=', 'jobs.fence'))
+    .select([
+      'jobs.id',
+      'jobs.name',
+      'stages.name as stage',
+      'jobs.status',
+      'jobs.allow_failure',
+      'jobs.failure_reason',
+      'jobs.failure_message',
+      'runners.description as runner',
+      'leases.door',
+      'jobs.created_at',
+      'jobs.queued_at',
+      'jobs.started_at',
+      'jobs.finished_at',
+    ])
+    .where('jobs.pipeline_id', '=', pipelineId)
+    .where('jobs.retried', '=', 0)
+    .orderBy('jobs.stage_position')
+    .orderBy('jobs.id')
+    .execute()
+  return rows.map(({ door, ...row }) => ({
+    ...row,
+    allow_failure: row.allow_failure === 1,
+    transport: door === null ? null : (transports[door] ?? door),
+  }))
+}

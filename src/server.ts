@@ -1,0 +1,292 @@
+/**
+ * The composition root: opens the store, loads plugins, puts the core together, starts its background work and mounts the
+ * doors. What `signalbox serve` runs, `signalbox run` starts for one pipeline, and the tests boot.
+ */
+import { writeFileSync } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import type { Duplex } from 'node:stream'
+import { createApi } from './api/app.js'
+import type { ServerSettings } from './config.js'
+import { systemClock } from './core/clock.js'
+import type { Compile } from './core/config-cache.js'
+import type { Core, Log } from './core/core.js'
+import { readGauges } from './core/gauges.js'
+import { makeCore } from './core/make-core.js'
+import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
+import type { Tasks } from './core/scheduler/tasks.js'
+import { lockDataFolder } from './core/store/data-lock.js'
+import { openStore } from './core/store/open.js'
+import type { Store } from './core/store/write.js'
+import { openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
+import { createGitHttp } from './git/http.js'
+import { GitRepositories } from './git/repositories.js'
+import { builtins } from './plugins/builtin.js'
+import { loadPlugins } from './plugins/host.js'
+import { createShim } from './shim/app.js'
+import { StreamHub } from './transports/stream-hub.js'
+import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
+
+export interface StartOptions {
+  settings: ServerSettings
+  log: Log
+  /** Compiles configurations: in a worker for a server, in this thread where a worker's start would cost more. */
+  compile: Compile
+  /** Storage can no longer be trusted, or a fault could not be contained: the process must end with 70. */
+  fatal: (error: unknown) => void
+  /** Leaves the gRPC door closed, and the checkpoint thread unstarted: for a coordinator that lives for one command. */
+  ephemeral?: boolean
+}
+
+export interface Server {
+  /** Bases of the two doors, without a slash at the end; `grpcUrl` is empty when that door is closed. */
+  httpUrl: string
+  grpcUrl: string
+  adminToken: string
+  core: Core
+  tasks: Tasks
+  /** Stops: held polls are answered, streams told goodbye, bodies under way committed. Safe to repeat. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts a coordinator and resolves when both doors answer. Rejects with `conflict` when another process holds the data
+ * folder, `unavailable` when the store cannot be used; nothing stays open then.
+ */
+export async function startServer(options: StartOptions): Promise<Server> {
+  const closers: (() => unknown)[] = []
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    return await start(options, closers, closeAll)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+async function start(
+  { settings, log, compile, fatal, ephemeral = false }: StartOptions,
+  closers: (() => unknown)[],
+  closeAll: () => Promise<void>,
+): Promise<Server> {
+  const { dataDir } = settings
+  openDataFolder(dataDir)
+  const lock = lockDataFolder(dataDir)
+  closers.push(() => lock.release())
+  const clock = systemClock()
+  const report = (error: unknown, what: string) => log.error({ err: error, what }, 'the store reports a fault')
+  const store = await openStore({ url: settings.database, clock, report, fatal, checkpoints: !ephemeral })
+  closers.push(() => store.close())
+
+  let externalUrl = settings.externalUrl
+  const plugins = await loadPlugins({
+    builtins,
+    configured: settings.plugins,
+    baseFolder: settings.baseFolder,
+    log,
+    clock,
+  })
+  closers.push(() => plugins.close())
+  const repositories = new GitRepositories({ folder: path.join(dataDir, 'repositories'), log })
+  closers.push(() => repositories.close())
+  const { core, tasks } = makeCore({
+    node: readNodeName(dataDir),
+    store,
+    clock,
+    keys: readKeys(settings.keyFile),
+    folders: { traces: path.join(dataDir, 'traces'), artifacts: path.join(dataDir, 'artifacts') },
+    repositories,
+    compile,
+    log,
+    externalUrl: () => externalUrl,
+    classify: (evidence) => plugins.classify(evidence),
+    capabilitiesOf: (facts) => plugins.capabilitiesOf(facts),
+    settings: settings.core,
+    fatal,
+  })
+  closers.push(() => core.traces.close())
+  const adminToken = settings.adminToken || readAdminToken(dataDir)
+  await setAdminToken(core, adminToken)
+  await tasks.load()
+
+  const hub = new StreamHub(core)
+  const doors = {
+    shim: createShim(core, { holdMs: settings.pollHoldMs }),
+    api: createApi(core, tasks),
+    git: createGitHttp({ core, repositories, log }),
+    streams: createWebSocketDoor(core, hub),
+  }
+  const gauges = async () => [
+    ...(await readGauges(core)),
+    {
+      name: 'signalbox_streams',
+      help: 'Attached runner streams by carrier.',
+      values: (['grpc', 'websocket'] as const).map((carrier) => ({ labels: { carrier }, value: hub.count(carrier) })),
+    },
+    {
+      name: 'signalbox_fenced_writes',
+      help: 'Writes of streams that were refused because their lease was not open.',
+      values: [{ labels: {}, value: hub.stats.fenced }],
+    },
+  ]
+  const server = http.createServer(httpLimits, (req, res) => {
+    route(req, res).catch((error) => {
+      log.error({ err: error }, 'a request failed')
+      if (!res.headersSent) res.writeHead(500)
+      res.end()
+    })
+  })
+  server.on('upgrade', (req, socket, head) => upgrade(req, socket, head))
+  server.on('clientError', (_, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    else socket.destroy()
+  })
+
+  // Runners' payloads name the address that we listen on, so we listen first; but nobody may come in before what was
+  // open is recovered.
+  let open = false
+
+  async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const url = req.url ?? '/'
+    if (!open) {
+      res.setHeader('Retry-After', '1')
+      return text(res, 503, 'starting\n')
+    }
+    if (url.startsWith('/api/v4/')) return doors.shim.handle(req, res)
+    if (url.startsWith('/api/signalbox/v1/')) return doors.api.handle(req, res)
+    const { pathname } = new URL(url, 'http://localhost')
+    switch (pathname) {
+      case '/-/health':
+        return text(res, 200, 'ok\n')
+      case '/-/ready':
+        return ready(store, res)
+      case '/metrics':
+        return metrics(res, req.headers.accept)
+      case '/':
+        return text(res, 200, `signalbox ${core.node}\n`)
+    }
+    if (!(await doors.git.handle(req, res))) text(res, 404, 'not found\n')
+  }
+
+  function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { pathname } = new URL(req.url ?? '/', 'http://localhost')
+    if (open && pathname === streamPath) doors.streams.upgrade(req, socket, head)
+    else
+      socket.end(
+        `HTTP/1.1 ${open ? '404 Not Found' : '503 Service Unavailable'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+      )
+  }
+
+  async function metrics(res: ServerResponse, accept: string | undefined): Promise<void> {
+    const scrape = await plugins.scrape(await gauges(), accept)
+    if (!scrape) return text(res, 404, 'no exporter serves metrics\n')
+    res.writeHead(200, { 'Content-Type': scrape.contentType })
+    res.end(scrape.body)
+  }
+
+  await listen(server, settings.http)
+  closers.push(() => closeHttp(server))
+  const httpUrl = `http://${addressOf(server, settings.http)}`
+  externalUrl ||= httpUrl
+  await recoverNode(core)
+  open = true
+  closers.push(() => tasks.close())
+  tasks.start()
+  plugins.startExporters(core)
+  let grpcUrl = ''
+  if (!ephemeral) {
+    const { startGrpc } = await import('./transports/grpc/service.js')
+    const grpc = await startGrpc(core, hub, settings.grpc)
+    closers.push(() => grpc.close())
+    grpcUrl = `grpc://${hostOf(settings.grpc)}:${grpc.port}`
+  }
+  closers.push(async () => {
+    hub.close()
+    await doors.shim.close()
+    await doors.git.close()
+    await doors.streams.close()
+  })
+  let closed: Promise<void> | undefined
+  return {
+    httpUrl,
+    grpcUrl,
+    adminToken,
+    core,
+    tasks,
+    close() {
+      closed ??= closeAll()
+      return closed
+    },
+  }
+}
+
+/** Slow clients are cut off; uploads have as long as they keep sending. */
+const httpLimits: http.ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16 * 1024,
+  connectionsCheckingInterval: 5000,
+}
+
+/** Written by rename, so that whoever waits for it never reads half of it. */
+export async function writeReadyFile(file: string, server: Pick<Server, 'httpUrl' | 'grpcUrl'>): Promise<void> {
+  const temporary = `${file}.new`
+  writeFileSync(temporary, `${JSON.stringify({ http: server.httpUrl, grpc: server.grpcUrl, pid: process.pid })}\n`)
+  await rename(temporary, file)
+}
+
+export async function removeReadyFile(file: string): Promise<void> {
+  await rm(file, { force: true })
+}
+
+async function ready(store: Store, res: ServerResponse): Promise<void> {
+  try {
+    await store.write((tx) =>
+      tx.db
+        .insertInto('meta')
+        .values({ key: 'ready', value: String(tx.now) })
+        .onConflict((c) => c.column('key').doUpdateSet({ value: String(tx.now) }))
+        .execute(),
+    )
+    text(res, 200, 'ok\n')
+  } catch {
+    text(res, 503, 'the store is not writable\n')
+  }
+}
+
+function text(res: ServerResponse, status: number, body: string): void {
+  res.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': Buffer.byteLength(body) })
+  res.end(body)
+}
+
+function listen(server: http.Server, address: string): Promise<void> {
+  const port = Number(address.slice(address.lastIndexOf(':') + 1))
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, hostOf(address).replace(/^\[|\]$/g, '') || '0.0.0.0', () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function closeHttp(server: http.Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+    setTimeout(() => server.closeAllConnections(), 1000).unref()
+  })
+}
+
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(':'))
+}
+
+function addressOf(server: http.Server, given: string): string {
+  return `${hostOf(given) || '127.0.0.1'}:${(server.address() as AddressInfo).port}`
+}

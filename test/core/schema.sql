@@ -1,0 +1,318 @@
+CREATE TABLE "access_tokens" ("id" integer primary key autoincrement,
+  "user_id" bigint not null references "users" ("id"),
+  "name" text not null,
+  "token_hash" text not null unique,
+  "token_hint" text not null,
+  "scopes" text not null,
+  "expires_at" bigint,
+  "revoked_at" bigint,
+  "created_at" bigint not null);
+
+CREATE TABLE "artifacts" ("id" integer primary key autoincrement,
+  "job_id" bigint not null references "jobs" ("id"),
+  "project_id" bigint not null,
+  "type" text not null,
+  "format" text not null,
+  "filename" text not null,
+  "size_bytes" bigint not null,
+  "sha256" text not null,
+  "location" text not null,
+  "expires_at" bigint,
+  "created_at" bigint not null,
+  constraint "artifacts_identity" unique ("job_id",
+  "type"));
+
+CREATE TABLE "background_tasks" ("name" text primary key,
+  "paused" integer not null check ("paused" in (0, 1)),
+  "interval_ms" integer not null,
+  "last_run_at" bigint,
+  "next_run_at" bigint,
+  "last_duration_ms" bigint,
+  "last_result" text);
+
+CREATE TABLE "demands" ("id" integer primary key autoincrement,
+  "key" text not null unique,
+  "tags" text not null,
+  "protected" integer not null check ("protected" in (0, 1)),
+  "features" text not null);
+
+CREATE TABLE "events" ("id" integer primary key autoincrement,
+  "at" bigint not null,
+  "kind" text not null,
+  "project_id" bigint,
+  "pipeline_id" bigint,
+  "job_id" bigint,
+  "runner_id" bigint,
+  "data" text not null);
+
+CREATE INDEX events_by_job on events (job_id, id) where job_id is not null;
+
+CREATE TABLE "exporter_cursors" ("name" text primary key,
+  "event_id" bigint not null);
+
+CREATE TABLE "groups" ("id" integer primary key autoincrement,
+  "parent_id" bigint references "groups" ("id"),
+  "path" text not null,
+  "full_path" text not null,
+  "name" text not null,
+  "kind" text not null check ("kind" in ('group', 'user')),
+  "owner_id" bigint references "users" ("id"),
+  "created_at" bigint not null);
+
+CREATE UNIQUE INDEX groups_by_path on groups (lower(full_path));
+
+CREATE TABLE "job_definitions" ("id" integer primary key autoincrement,
+  "body" text not null);
+
+CREATE TABLE "job_needs" ("job_id" bigint not null references "jobs" ("id"),
+  "position" integer not null,
+  "name" text not null,
+  "artifacts" integer not null check ("artifacts" in (0, 1)),
+  "optional" integer not null check ("optional" in (0, 1)),
+  constraint "job_needs_key" primary key ("job_id",
+  "position"));
+
+CREATE TABLE "jobs" ("id" integer primary key autoincrement,
+  "pipeline_id" bigint not null references "pipelines" ("id"),
+  "project_id" bigint not null,
+  "stage_id" bigint not null,
+  "stage_position" integer not null,
+  "definition_id" bigint not null references "job_definitions" ("id"),
+  "name" text not null,
+  "kind" text not null check ("kind" in ('build', 'bridge', 'external')),
+  "status" text not null check ("status" in ('created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling', 'success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled')),
+  "run_when" text not null,
+  "scheduling" text not null check ("scheduling" in ('stage', 'dag')),
+  "allow_failure" integer not null check ("allow_failure" in (0, 1)),
+  "retried" integer not null check ("retried" in (0, 1)),
+  "retry_of" bigint,
+  "enqueue_at_once" integer not null check ("enqueue_at_once" in (0, 1)),
+  "lane_id" bigint,
+  "in_queue" integer not null check ("in_queue" in (0, 1)),
+  "priority" integer not null,
+  "fence" bigint not null,
+  "void_offers" integer not null,
+  "runner_id" bigint,
+  "manager_id" bigint,
+  "user_id" bigint,
+  "timeout_s" integer,
+  "timeout_source" text,
+  "exit_code" integer,
+  "failure_reason" text,
+  "failure_class" text,
+  "failure_message" text,
+  "token_issued_at" bigint,
+  "token_expires_at" bigint,
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  "queued_at" bigint,
+  "scheduled_at" bigint,
+  "started_at" bigint,
+  "finished_at" bigint,
+  "erased_at" bigint,
+  constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
+  constraint "jobs_reason" check (failure_reason is null or status = 'failed'));
+
+CREATE INDEX jobs_alive on jobs (status, id) where status in ('pending', 'running', 'canceling', 'scheduled');
+
+CREATE INDEX jobs_by_pipeline on jobs (pipeline_id, retried, stage_position, id);
+
+CREATE INDEX jobs_by_project on jobs (project_id, id);
+
+CREATE UNIQUE INDEX jobs_current_name on jobs (pipeline_id, name) where retried = 0 and kind <> 'external';
+
+CREATE INDEX jobs_queue_order on jobs (lane_id, priority desc, id) where in_queue = 1;
+
+CREATE TABLE "lanes" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "demand_id" bigint not null references "demands" ("id"),
+  "instance_share" integer,
+  "head_priority" integer,
+  "head_job_id" bigint,
+  "touched_at" bigint not null,
+  constraint "lanes_identity" unique ("project_id",
+  "demand_id"));
+
+CREATE INDEX lanes_for_instance on lanes (demand_id, instance_share, head_priority desc, head_job_id) where head_job_id is not null and instance_share is not null;
+
+CREATE INDEX lanes_waiting on lanes (head_job_id) where head_job_id is not null;
+
+CREATE TABLE "leases" ("id" integer primary key autoincrement,
+  "job_id" bigint not null references "jobs" ("id"),
+  "fence" bigint not null,
+  "project_id" bigint not null,
+  "runner_id" bigint not null,
+  "manager_id" bigint not null,
+  "instance_runner" integer not null check ("instance_runner" in (0, 1)),
+  "node" text not null,
+  "door" text not null,
+  "request_id" text,
+  "status" text not null check ("status" in ('offered', 'held', 'released', 'refused', 'expired')),
+  "term_ms" integer not null,
+  "written" integer not null check ("written" in (0, 1)),
+  "offered_at" bigint not null,
+  "accept_by" bigint,
+  "accepted_at" bigint,
+  "expires_at" bigint,
+  "ended_at" bigint,
+  "end_reason" text,
+  "excluded_until" bigint,
+  "cancel_revision" integer not null,
+  "cancel_mode" text,
+  "cancel_at" bigint,
+  "cancel_acked" integer not null,
+  "report" text,
+  "report_at" bigint,
+  constraint "leases_identity" unique ("job_id",
+  "fence"),
+  constraint "leases_offered" check (status <> 'offered' or accept_by is not null),
+  constraint "leases_held" check (status <> 'held' or expires_at is not null));
+
+CREATE INDEX leases_by_accept_by on leases (accept_by) where status = 'offered';
+
+CREATE INDEX leases_by_expiry on leases (expires_at) where status = 'held';
+
+CREATE INDEX leases_by_manager on leases (manager_id) where status in ('offered', 'held');
+
+CREATE INDEX leases_excluded on leases (manager_id, excluded_until) where excluded_until is not null;
+
+CREATE UNIQUE INDEX leases_one_open on leases (job_id) where status in ('offered', 'held');
+
+CREATE INDEX leases_reported on leases (report_at) where status = 'held' and report is not null;
+
+CREATE TABLE "meta" ("key" text primary key,
+  "value" text not null);
+
+CREATE TABLE "nodes" ("id" text primary key,
+  "started_at" bigint not null,
+  "seen_at" bigint not null,
+  "http_url" text not null);
+
+CREATE TABLE "payloads" ("job_id" bigint primary key references "jobs" ("id"),
+  "body" blob not null);
+
+CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "iid" bigint not null,
+  "ref" text not null,
+  "tag" integer not null check ("tag" in (0, 1)),
+  "protected" integer not null check ("protected" in (0, 1)),
+  "sha" text not null,
+  "before_sha" text not null,
+  "source" text not null,
+  "status" text not null check ("status" in ('created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling', 'success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled')),
+  "user_id" bigint references "users" ("id"),
+  "name" text,
+  "yaml_errors" text,
+  "variables" blob,
+  "on_new_commit" text not null,
+  "on_job_failure" text not null,
+  "auto_canceled_by" bigint,
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  "started_at" bigint,
+  "finished_at" bigint,
+  "duration_ms" bigint,
+  constraint "pipelines_iid" unique ("project_id",
+  "iid"));
+
+CREATE INDEX pipelines_by_ref on pipelines (project_id, ref, id);
+
+CREATE INDEX pipelines_created on pipelines (id) where status = 'created';
+
+CREATE TABLE "projects" ("id" integer primary key autoincrement,
+  "group_id" bigint not null references "groups" ("id"),
+  "path" text not null,
+  "full_path" text not null,
+  "name" text not null,
+  "description" text not null,
+  "visibility" text not null check ("visibility" in ('private', 'internal', 'public')),
+  "default_branch" text not null,
+  "config_path" text not null,
+  "timeout_s" integer not null,
+  "builds_enabled" integer not null check ("builds_enabled" in (0, 1)),
+  "instance_runners_enabled" integer not null check ("instance_runners_enabled" in (0, 1)),
+  "group_runners_enabled" integer not null check ("group_runners_enabled" in (0, 1)),
+  "cache_index" integer not null,
+  "last_pipeline_iid" bigint not null,
+  "instance_jobs" integer not null check (instance_jobs >= 0),
+  "created_at" bigint not null,
+  "updated_at" bigint not null);
+
+CREATE INDEX projects_by_group on projects (group_id);
+
+CREATE UNIQUE INDEX projects_by_path on projects (lower(full_path));
+
+CREATE TABLE "registration_tokens" ("id" integer primary key autoincrement,
+  "token_hash" text not null unique,
+  "token_hint" text not null,
+  "project_id" bigint references "projects" ("id"),
+  "group_id" bigint references "groups" ("id"),
+  "created_at" bigint not null);
+
+CREATE TABLE "runner_groups" ("runner_id" bigint not null references "runners" ("id") on delete cascade,
+  "group_id" bigint not null references "groups" ("id"),
+  constraint "runner_groups_key" primary key ("runner_id",
+  "group_id"));
+
+CREATE TABLE "runner_managers" ("id" integer primary key autoincrement,
+  "runner_id" bigint not null references "runners" ("id") on delete cascade,
+  "system_id" text not null,
+  "name" text not null,
+  "version" text not null,
+  "revision" text not null,
+  "platform" text not null,
+  "architecture" text not null,
+  "executor" text not null,
+  "features" text not null,
+  "ip_address" text,
+  "created_at" bigint not null,
+  "contacted_at" bigint not null,
+  constraint "runner_managers_identity" unique ("runner_id",
+  "system_id"));
+
+CREATE TABLE "runner_projects" ("runner_id" bigint not null references "runners" ("id") on delete cascade,
+  "project_id" bigint not null references "projects" ("id"),
+  constraint "runner_projects_key" primary key ("runner_id",
+  "project_id"));
+
+CREATE TABLE "runners" ("id" integer primary key autoincrement,
+  "type" text not null check ("type" in ('instance', 'group', 'project')),
+  "token_hash" text not null unique,
+  "token_hint" text not null,
+  "token_expires_at" bigint,
+  "registered" integer not null check ("registered" in (0, 1)),
+  "description" text not null,
+  "maintenance_note" text,
+  "active" integer not null check ("active" in (0, 1)),
+  "locked" integer not null check ("locked" in (0, 1)),
+  "run_untagged" integer not null check ("run_untagged" in (0, 1)),
+  "protected_only" integer not null check ("protected_only" in (0, 1)),
+  "tags" text not null,
+  "maximum_timeout_s" integer,
+  "created_at" bigint not null,
+  "contacted_at" bigint);
+
+CREATE TABLE "stages" ("id" integer primary key autoincrement,
+  "pipeline_id" bigint not null references "pipelines" ("id"),
+  "name" text not null,
+  "position" integer not null,
+  "status" text not null check ("status" in ('created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling', 'success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled')),
+  constraint "stages_position" unique ("pipeline_id",
+  "position"));
+
+CREATE TABLE "traces" ("job_id" bigint primary key references "jobs" ("id"),
+  "length" bigint not null,
+  "crc32" bigint not null,
+  "node" text not null,
+  "incomplete" integer not null check ("incomplete" in (0, 1)),
+  "mismatch" integer not null check ("mismatch" in (0, 1)),
+  "updated_at" bigint not null);
+
+CREATE TABLE "users" ("id" integer primary key autoincrement,
+  "username" text not null unique,
+  "name" text not null,
+  "email" text not null,
+  "is_admin" integer not null check ("is_admin" in (0, 1)),
+  "state" text not null check ("state" in ('active', 'blocked')),
+  "created_at" bigint not null);

@@ -1,0 +1,105 @@
+/** Who may import whom. A change of these rules is a decision record. */
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const src = path.resolve('src')
+
+interface Import {
+  from: string
+  /** A module of ours by its path under `src`, or the name of a package. */
+  to: string
+  typeOnly: boolean
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(path.join(src, file), 'utf8')
+  const found: Import[] = []
+  const statement =
+    /^\s*(?:import|export)\s+(type\s+)?[^'";]*?from\s+['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm
+  for (const match of text.matchAll(statement)) {
+    const name = match[2] ?? match[3] ?? match[4]!
+    const to = name.startsWith('.')
+      ? path.relative(src, path.resolve(src, path.dirname(file), name)).replace(/\.js$/, '')
+      : name
+    found.push({ from: file, to, typeOnly: match[1] !== undefined })
+  }
+  return found
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts') && !file.startsWith('gen/'))
+  .sort()
+const imports = files.flatMap(importsOf)
+
+/** The room a module is in: its first folder, or its own name at the top. */
+const roomOf = (module: string) => module.split('/')[0]!.replace(/\.ts$/, '')
+const isOurs = ({ to }: Import) => files.includes(`${to}.ts`) || to.startsWith('gen/')
+
+/** Each room, and the rooms and modules that it may import from. */
+const allowed: Record<string, (string | RegExp)[]> = {
+  core: [],
+  transports: ['core', 'gen'],
+  shim: ['core'],
+  api: ['core'],
+  git: ['core'],
+  plugins: [/^core\//],
+  runner: ['gen', /^plugins\/sdk$/],
+  server: ['core', 'transports', 'shim', 'api', 'git', 'plugins', 'config', 'data-folder'],
+  config: ['core'],
+  'data-folder': ['core', 'config'],
+  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'plugins'],
+}
+
+const corePackages = new Set(['yaml', 're2js', 'kysely', 'better-sqlite3', 'pg'])
+
+describe('imports', () => {
+  it('cross rooms only where the design says so', () => {
+    const wrong = imports.filter(isOurs).filter((one) => {
+      const [from, to] = [roomOf(one.from), roomOf(one.to)]
+      if (from === to) return false
+      return !(allowed[from] ?? []).some((rule) => (typeof rule === 'string' ? rule === to : rule.test(one.to)))
+    })
+    expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('keep protocols and frameworks out of core', () => {
+    const wrong = imports.filter(
+      (one) => one.from.startsWith('core/') && !isOurs(one) && !one.to.startsWith('node:') && !corePackages.has(one.to),
+    )
+    expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('keep the database drivers and kysely in core/store', () => {
+    const drivers = ['kysely', 'better-sqlite3', 'pg']
+    const wrong = imports.filter(
+      (one) => drivers.includes(one.to) && !one.typeOnly && !one.from.startsWith('core/store/'),
+    )
+    expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('keep the tables, the language, matching and order pure', () => {
+    const pure = /^core\/(lifecycle\/|ci-config\/|scheduler\/(match|order)\.ts)/
+    const wrong = imports.filter((one) => {
+      if (!pure.test(one.from) || one.typeOnly) return false
+      if (/worker/.test(one.from)) return one.to.startsWith('core/store') || one.to.startsWith('core/operations')
+      if (isOurs(one)) return !/^core\/(lifecycle|ci-config|errors|runner)/.test(one.to)
+      return !['yaml', 're2js'].includes(one.to) && !one.to.startsWith('node:')
+    })
+    expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('let a plugin see nothing but the surface for authors', () => {
+    const plugin = /^plugins\/(executors|classifiers|exporters)\//
+    const wrong = imports.filter((one) => {
+      if (!plugin.test(one.from) || !isOurs(one)) return false
+      const own = one.from.split('/').slice(0, 3).join('/')
+      return one.to !== 'plugins/sdk' && !one.to.startsWith(`${own}/`)
+    })
+    expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('are found at all', () => {
+    expect(imports.length).toBeGreaterThan(300)
+  })
+})
