@@ -209,23 +209,29 @@ function matchPiece(piece: Piece, name: string, at: number): boolean {
  */
 export function matchesIncludePath(pattern: string, path: string): boolean {
   const parts = pattern.match(/\*\*|\*|[^*]+/g) ?? []
-  // Positions in the path that the parts so far can lead to.
-  let reached = new Set([0])
+  // Which positions in the path the parts so far can lead to.
+  let reached = Array.from({ length: path.length + 1 }, (_, at) => at === 0)
   for (const part of parts) {
-    const next = new Set<number>()
-    for (const from of reached) {
-      if (part === '*' || part === '**') {
-        for (let to = from; to <= path.length; to++) {
-          next.add(to)
-          if (part === '*' && path[to] === '/') break
-        }
-      } else if (path.startsWith(part, from)) {
-        next.add(from + part.length)
-      }
-    }
-    reached = next
+    const stopsAt = part === '*' ? '/' : part === '**' ? '' : undefined
+    reached = stopsAt === undefined ? stepOver(reached, path, part) : stretch(reached, path, stopsAt)
   }
-  return reached.has(path.length)
+  return reached[path.length] === true
+}
+
+function stepOver(reached: readonly boolean[], path: string, part: string): boolean[] {
+  return reached.map((_, to) => {
+    const from = to - part.length
+    return from >= 0 && reached[from] === true && path.startsWith(part, from)
+  })
+}
+
+/** Every position that a run beginning at a reached one can end at. */
+function stretch(reached: readonly boolean[], path: string, stopsAt: string): boolean[] {
+  let running = false
+  return reached.map((one, at) => {
+    running = one || (running && path[at - 1] !== stopsAt)
+    return running
+  })
 }
 
 /** Does any path match any pattern? True without a look when that would take too many comparisons. */

@@ -1,14 +1,15 @@
 import { limits } from '../limits.js'
-import { boolean, either, keyword, list, mapped, node, record, text, type ValueOf } from '../shape.js'
-import { duration, textOrTexts } from './parts.js'
+import { boolean, either, keyword, list, mapped, node, record, type Shape, text, type ValueOf } from '../shape.js'
+import { duration, inputValues, textOrTexts } from './parts.js'
 import { includeRules } from './rules.js'
 
 /** Entries of `include` and `trigger:include` (lib/gitlab/ci/config/entry/include.rb). */
 
 export const includeKinds = ['local', 'project', 'remote', 'template', 'component', 'artifact'] as const
 
-export const includeMap = record(
-  {
+/** @param inputs values that stay as the document has them, for typed inputs, or become plain data */
+function entryKeys<T>(inputs: Shape<T>) {
+  return {
     local: keyword(text(), 'A file of this repository.'),
     project: keyword(text({ filled: true }), 'A project whose files are included.'),
     file: keyword(textOrTexts, 'Files of that project.'),
@@ -23,21 +24,24 @@ export const includeMap = record(
     component: keyword(text(), 'A component with its version.'),
     artifact: keyword(text(), 'A file that an earlier job made.'),
     job: keyword(text(), 'The job that made it.'),
-    inputs: keyword(node(), 'Values for the inputs of the file.'),
+    inputs: keyword(inputs, 'Values for the inputs of the file.'),
     rules: keyword(includeRules, 'When the file is included.'),
+  }
+}
+
+const together = {
+  oneOf: includeKinds,
+  requires: {
+    project: 'file',
+    file: 'project',
+    ref: 'project',
+    artifact: 'job',
+    job: 'artifact',
+    integrity: 'remote',
   },
-  {
-    oneOf: includeKinds,
-    requires: {
-      project: 'file',
-      file: 'project',
-      ref: 'project',
-      artifact: 'job',
-      job: 'artifact',
-      integrity: 'remote',
-    },
-  },
-)
+}
+
+export const includeMap = record(entryKeys(node()), together)
 
 export type IncludeMap = ValueOf<typeof includeMap>
 
@@ -51,4 +55,11 @@ export const include = either(
 
 export type IncludeEntry = ValueOf<typeof entry>
 
-export const triggerIncludes = list(entry, { max: limits.triggerIncludes, min: 1 })
+const triggerEntry = record(entryKeys(inputValues), together)
+
+/** What makes a child pipeline: one text, one entry or a few. */
+export const triggerInclude = either(
+  text({ filled: true }),
+  triggerEntry,
+  list(either(text(), triggerEntry), { max: limits.triggerIncludes, min: 1 }),
+)

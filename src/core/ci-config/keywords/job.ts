@@ -20,7 +20,7 @@ import {
 import { artifacts, cache } from './artifacts.js'
 import { environment } from './environment.js'
 import { jobInputs } from './header.js'
-import { includeMap, triggerIncludes } from './include.js'
+import { triggerInclude } from './include.js'
 import { matrix, needs } from './needs.js'
 import {
   exitCodes,
@@ -275,10 +275,7 @@ const trigger = either(
     record({
       project: keyword(projectPath, 'The project whose pipeline is started.'),
       branch: keyword(text(), 'The branch of that project.'),
-      include: keyword(
-        either(text({ filled: true }), includeMap, triggerIncludes),
-        'Files that make a child pipeline.',
-      ),
+      include: keyword(triggerInclude, 'Files that make a child pipeline.'),
       strategy: keyword(choice('depend', 'mirror'), 'Whether the trigger job follows the pipeline.'),
       forward: keyword(forward, 'Which variables are passed on.'),
       inputs: keyword(inputValues, 'Inputs of the pipeline.'),

@@ -62,7 +62,8 @@ export class Cursor {
         pos++
         this.lineStart = pos
         crossed = true
-      } else if (c === 0x23 && (pos === 0 || isBlankOrEnd(text.charCodeAt(pos - 1)))) {
+      } else if (c === 0x23) {
+        // libyaml asks for no blank before a comment that follows a token.
         const end = text.indexOf('\n', pos)
         pos = end === -1 ? text.length : end
       } else {

@@ -278,7 +278,8 @@ class Reader {
       if (cursor.char === 0x7d) break
       const at = this.#place
       this.#flowQuestion()
-      const key = cursor.char === colon || this.#atFlowEnd() ? makeScalar(null, at) : this.#flowNode()
+      const noKey = this.#atFlowEnd() || (cursor.char === colon && !this.#startsPlain(true))
+      const key = noKey ? makeScalar(null, at) : this.#flowNode()
       this.#skipFlow(start)
       let value: Node = makeScalar(null, at)
       if (cursor.char === colon) {
