@@ -8,6 +8,7 @@ import { answerError } from '../shim/errors.js'
 import { makeRequestId, sentRequestId } from '../shim/http/request-id.js'
 import { routesOn } from '../shim/routing.js'
 import { toProblem } from './errors.js'
+import { liveRoutes } from './live.js'
 import { apiRoutes } from './routes.js'
 
 export interface Api {
@@ -26,7 +27,7 @@ export function createApi(core: Core, tasks: Tasks): Api {
     core,
     access: new Access(core, defaultRates),
     base: '/api/signalbox/v1',
-    routes: apiRoutes(tasks),
+    routes: [...apiRoutes(tasks), ...liveRoutes],
     answerError: refuse,
   })
   return {

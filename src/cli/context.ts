@@ -19,17 +19,16 @@ export function openContext(): Context {
   const { env } = process
   const cwd = process.cwd()
   let client: Client | undefined
+  const getClient = () => {
+    client ??= new Client(clientSettings(env, cwd))
+    return client
+  }
   return {
     terminal,
     env,
     cwd,
-    client() {
-      client ??= new Client(clientSettings(env, cwd))
-      return client
-    },
-    project(given) {
-      return projectOf(given, env, cwd, this.client().url)
-    },
+    client: getClient,
+    project: (given) => projectOf(given, env, cwd, getClient().url),
     json: (value) => terminal.out(JSON.stringify(value, null, 2)),
   }
 }

@@ -35,8 +35,10 @@ export function parseTag(bytes: Buffer): string | undefined {
   return /^object ([0-9a-f]+)\n/.exec(bytes.toString('latin1', 0, 128))?.[1]
 }
 
+const idBytes = 20
+
 /** The entry of a name in a tree: its mode (`100644`, `120000`, `40000`…) and object id. */
-export function findTreeEntry(tree: Buffer, name: string, idBytes = 20): { mode: string; id: string } | undefined {
+export function findTreeEntry(tree: Buffer, name: string): { mode: string; id: string } | undefined {
   const wanted = Buffer.from(name)
   for (let at = 0; at < tree.length; ) {
     const space = tree.indexOf(0x20, at)

@@ -104,7 +104,7 @@ export class ObjectStore {
   async #fileId(repository: string, tree: string, parts: readonly string[]): Promise<string | undefined> {
     let id = tree
     for (const [i, part] of parts.entries()) {
-      const entry = findTreeEntry(await this.#tree(repository, id), part, id.length / 2)
+      const entry = findTreeEntry(await this.#tree(repository, id), part)
       const wanted = i === parts.length - 1 ? /^100/ : /^0?40000$/
       if (!entry || !wanted.test(entry.mode)) return undefined
       id = entry.id

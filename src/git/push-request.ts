@@ -76,7 +76,7 @@ function takeCommand(head: PushHead & { capabilities: Set<string> }, bytes: Buff
   if (/^shallow [0-9a-f]+$/.test(line)) return
   const [before = '', after = ''] = line.split(' ', 2)
   const ref = line.slice(before.length + after.length + 2)
-  if (!isObjectId(before) || !isObjectId(after) || before.length !== after.length) throw malformed()
+  if (!isObjectId(before) || !isObjectId(after)) throw malformed()
   if (!isRefName(ref)) throw new Refusal(400, `The ref name ${JSON.stringify(ref.slice(0, 256))} is not allowed.`)
   head.commands.push({ ref, before, after })
 }

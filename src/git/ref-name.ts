@@ -1,7 +1,7 @@
 /** Names of refs and objects, checked before git or the file system sees them. */
 
-/** SHA-1 or SHA-256, in full. */
-const objectId = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/
+/** SHA-1: the repositories are made with it. */
+const objectId = /^[0-9a-f]{40}$/
 
 /** Whether a text is a full object id in lower case. */
 export function isObjectId(text: string): boolean {

@@ -179,8 +179,7 @@ export class GitService {
   ): Promise<void> {
     const { req, res, route, access, signal, touch } = exchange
     const { repositories, log } = this.#options
-    this.#file ??= httpBackendPath(this.#env)
-    const file = await this.#file
+    const file = await this.#backend()
     // What a fetch looks for may be a pin that is just being written.
     await repositories.pinsSettled(access.project.id)
     const env: NodeJS.ProcessEnv = {
@@ -196,6 +195,15 @@ export class GitService {
     const protocol = req.headers['git-protocol']
     if (typeof protocol === 'string') env.GIT_PROTOCOL = protocol
     await runBackend({ file, env, body, res, signal, onProgress: touch, log, ...(filter ? { filter } : {}) })
+  }
+
+  #backend(): Promise<string> {
+    this.#file ??= httpBackendPath(this.#env).catch((error: unknown) => {
+      // The next request tries again.
+      this.#file = undefined
+      throw error
+    })
+    return this.#file
   }
 }
 

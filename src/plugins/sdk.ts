@@ -25,17 +25,36 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 /** What a plugin is. `C` is its configuration after validation. */
 export interface PluginDefinition<C = Record<string, Json>> {
-  /** `kind.name`, such as `classifier.log-patterns`: lower-case letters, digits and dashes around one dot. */
+  /**
+   * `kind.name`, such as `classifier.log-patterns`: lower-case letters, digits and dashes around one dot. Unique among
+   * the plugins that are loaded.
+   */
   id: string
   apiVersion: typeof apiVersion
-  /** Ids of plugins that must be set up before this one. */
+  /** Ids of plugins that must be set up before this one. If one of them is not ready, this one is not set up. */
   requires?: readonly string[]
   /**
    * Checks the table given in `signalbox.toml` and returns the configuration. Throws a `PluginConfigError` that names
    * the key at fault; unknown keys must be errors. Absent: the plugin takes no configuration.
    */
   config?: (given: Record<string, Json>) => C
+  /**
+   * Attaches the plugin's hooks; they come into force when it has ended, and none can be attached later. Deadline 10 s.
+   * A plugin whose setup throws is not used.
+   */
   setup(host: PluginHost, config: C): PluginInstance | undefined | Promise<PluginInstance | undefined>
+}
+
+/** What hooks a plugin attaches. */
+export type PluginKind = 'executor' | 'classifier' | 'exporter'
+
+/**
+ * The table `signalbox` of a plugin's package.json. It is read before any code of the plugin: a plugin that names another
+ * version is not loaded, and hooks of a kind that is not named here are refused.
+ */
+export interface PluginManifest {
+  apiVersion: typeof apiVersion
+  kind: PluginKind | PluginKind[]
 }
 
 /** What `setup` may return. */
@@ -63,14 +82,18 @@ export interface PluginHost {
   now(): number
   /** Aborted when the plugin is about to be closed. */
   readonly signal: AbortSignal
-  /** Offers an executor under `name`: what a runner is started with (`--executor name`). */
+  /**
+   * Offers an executor under `name`: what a runner is started with (`--executor name`). Names of all hooks are lower-case
+   * letters, digits and dashes; that of an executor must be free.
+   */
   executor(name: string, executor: Executor): void
   /** Adds a classifier. Classifiers are asked in the order of the configuration; the first verdict counts. */
   classify(name: string, classify: Classifier): void
-  /** Adds an exporter. */
+  /** Adds an exporter. Its place in the events is kept under the plugin's id and `name`. */
   export(name: string, exporter: Exporter): void
 }
 
+/** Writes to the server's log, with the plugin's id. More than 64 KiB in a second is cut. */
 export interface PluginLogger {
   debug(fields: Record<string, Json>, message: string): void
   info(fields: Record<string, Json>, message: string): void
@@ -79,8 +102,9 @@ export interface PluginLogger {
 }
 
 /**
- * Metrics of this plugin, shown on `/metrics` under `signalbox_plugin_<id>_<name>`. Labels must come from small closed
- * sets: never a job, pipeline or user id.
+ * Metrics of this plugin, shown on `/metrics` under `signalbox_plugin_<id>_<name>`, counters with `_total` at their end.
+ * Names are lower-case letters, digits and underscores. Labels must come from small closed sets: never a job, pipeline
+ * or user id. What is not right, or beyond 2,000 series, is dropped.
  */
 export interface PluginMetrics {
   /** Adds `by` (default 1, never negative) to a counter. */
@@ -179,7 +203,10 @@ export interface CancelInput {
 
 // -------------------------------------------------------------------------------------------------------- classifiers
 
-/** Gives a verdict, or nothing when the evidence says nothing to it. Built-ins must be pure and take at most 5 ms. */
+/**
+ * Gives a verdict, or nothing when the evidence says nothing to it. Deadline 2 s. Built-ins must be pure, answer at once
+ * and take at most 5 ms.
+ */
 export type Classifier = (evidence: Evidence) => Verdict | undefined | Promise<Verdict | undefined>
 
 // ---------------------------------------------------------------------------------------------------------- exporters
@@ -201,20 +228,24 @@ export interface ExportedEvent {
 export interface Gauge {
   name: string
   help: string
+  /** A `counter` only grows, and its name ends with `_total`. Default `gauge`. */
+  type?: 'gauge' | 'counter'
   values: { labels: Record<string, string>; value: number }[]
 }
 
 export interface Exporter {
   /**
-   * Receives committed events in order, at least once; the next batch comes after the promise resolves. Deadline 2 s; a
-   * batch that fails or is late is sent again.
+   * Receives committed events in order, at least once, at most 500 at a time; the next batch comes after the promise
+   * resolves. Deadline 2 s; a batch that fails or is late is sent again. After a crash the last ones may come again: an
+   * event's `id` tells. An exporter that is new starts with the events from then on.
    */
   onEvents?(events: ExportedEvent[]): void | Promise<void>
   /**
-   * Serves `GET /metrics` if the exporter is the one for it. `gauges` are the node's figures at this moment.
-   * Returns the body and its content type.
+   * Serves `GET /metrics` if the exporter is the one for it: the last one in the configuration that can, else the
+   * built-in one, which also stands in when this one fails. `gauges` are the node's figures at this moment; `accept` is
+   * the header of the request, empty if it had none. Returns the body, at most 16 MiB, and its content type. Deadline 2 s.
    */
-  scrape?(gauges: Gauge[]): Scrape | Promise<Scrape>
+  scrape?(gauges: Gauge[], accept: string): Scrape | Promise<Scrape>
 }
 
 export interface Scrape {

@@ -5,6 +5,7 @@ import type { JobContext } from './job/context.js'
 import { customFolder, type JobFolders, projectFolder } from './job/folders.js'
 import { jobVariables } from './job/job-variables.js'
 import { JobLog } from './job/log.js'
+import type { JobPayload } from './job/payload.js'
 import type { Failure, JobReport } from './job/report.js'
 import { readSettings } from './job/settings.js'
 import type { Slot } from './job/slots.js'
@@ -15,6 +16,7 @@ import { getSources } from './job/stage-sources.js'
 import { executorDeadlineMs, Stages } from './job/stages.js'
 import { type Stop, StopLever } from './job/stop.js'
 import { maxTimerMs, timeoutGraceMs, within } from './job/time.js'
+import type { Variables } from './job/variables.js'
 import { messageOf } from './runner-error.js'
 import type { Spool } from './spool.js'
 
@@ -55,7 +57,7 @@ export class JobRun {
     const variables = jobVariables(options, folders)
     const settings = readSettings(payload, variables)
     const log = new JobLog(spool, {
-      secrets: [...variables.masked(), payload.token, ...payload.dependencies.map((each) => each.token)],
+      secrets: secretsOf(payload, variables),
       tokenPrefixes: payload.features.tokenMaskPrefixes,
       sections: payload.features.traceSections,
     })
@@ -168,6 +170,12 @@ export class JobRun {
     }
     return toReport(failure)
   }
+}
+
+/** What must not be seen in the log: also what a failing command might show of the addresses and tokens it was given. */
+function secretsOf(payload: JobPayload, variables: Variables): string[] {
+  const repository = /^[a-z]+:\/\/[^:@/]*:([^@/]+)@/.exec(payload.git.repoUrl)?.[1] ?? ''
+  return [...variables.masked(), payload.token, repository, ...payload.dependencies.map((each) => each.token)]
 }
 
 function foldersOf(builds: string, build: string): JobFolders {

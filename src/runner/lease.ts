@@ -50,7 +50,8 @@ export class Lease {
   #sent = 0
   #window = 0
   #rewoundAt = -1
-  #lastAckAt = 0
+  /** When the last acknowledgement came, or the first byte was sent that still waits for one. */
+  #quietSince = 0
   #reportSent = false
   #facts: Record<string, string> | undefined
   #factsSent = false
@@ -59,12 +60,14 @@ export class Lease {
   #askedAt: number | undefined
   #deadline = Number.POSITIVE_INFINITY
   #lost = false
+  readonly #since: number
 
   constructor(
     readonly spool: Spool,
     private readonly owner: LeaseOwner,
     private readonly now: () => number = () => performance.now(),
   ) {
+    this.#since = now()
     if (spool.report !== undefined) this.#state = 'ended'
   }
 
@@ -84,14 +87,21 @@ export class Lease {
     return this.#state === 'gone'
   }
 
-  /** Whether there is anything to renew: not before the coordinator has said that the lease is ours. */
+  /** Whether the coordinator has still to say that the lease is ours. */
+  get accepting(): boolean {
+    return this.#state === 'accepting'
+  }
+
+  /** Whether to ask for more time: also for a lease whose word from the coordinator must have been lost. */
   get renewable(): boolean {
-    return this.#state === 'held' || this.#state === 'ended'
+    if (this.#state === 'accepting') return this.now() - this.#since > doubtAfterMs
+    return !this.gone
   }
 
   /** A new stream greets the coordinator and names this lease. */
   streamOpened(): void {
     this.#window = 0
+    this.#sent = this.spool.acked
     this.#reportSent = false
     this.#factsSent = false
     this.#askedAt = this.now()
@@ -113,7 +123,7 @@ export class Lease {
       this.#window = log.windowBytes
       this.#sent = verdict.logOffset
       this.spool.ack(verdict.logOffset)
-      this.#lastAckAt = this.now()
+      this.#quietSince = this.now()
     }
     // A cancel that comes with the lease comes before the job: nothing of it is to run.
     const phases = verdict.cancel === undefined ? [] : this.canceled(verdict.cancel)
@@ -141,11 +151,11 @@ export class Lease {
     this.#facts = facts
   }
 
-  /** The job has ended; the report is in the spool. */
+  /** The job has ended. Throws if the report could not be kept; it is delivered all the same. */
   ended(report: JobReport): void {
     if (this.gone) return
-    this.spool.saveReport(report)
     this.#state = 'ended'
+    this.spool.saveReport(report)
   }
 
   /**
@@ -168,22 +178,18 @@ export class Lease {
    * Takes an acknowledgement of log bytes.
    * @returns true if the coordinator has lost bytes that it had acknowledged.
    */
-  logAcked(ack: LogAck): boolean {
+  logAcked({ durableOffset, windowBytes }: LogAck): boolean {
     const before = this.spool.acked
-    const inFlight = this.#sent > ack.durableOffset
-    const regressed = ack.durableOffset < before
-    this.#window = ack.windowBytes
+    const regressed = durableOffset < before
     // No progress although bytes are on their way: a gap. Several may be reported for one; each would send everything
     // again, so the next is believed only after progress.
-    const gap = inFlight && ack.durableOffset === before && this.#rewoundAt !== before && this.#lastAckAt !== 0
-    if (regressed || gap) {
-      this.#sent = ack.durableOffset
-      this.#rewoundAt = ack.durableOffset
-    }
-    this.#sent = Math.max(this.#sent, ack.durableOffset)
-    if (ack.durableOffset !== before) this.#rewoundAt = -1
-    this.#lastAckAt = this.now()
-    this.spool.ack(ack.durableOffset)
+    const gap = durableOffset === before && this.#sent > before && this.#rewoundAt !== before
+    if (regressed || gap) this.#sent = durableOffset
+    this.#rewoundAt = durableOffset > before ? -1 : durableOffset
+    this.#sent = Math.max(this.#sent, durableOffset)
+    this.#window = windowBytes
+    this.#quietSince = this.now()
+    this.spool.ack(durableOffset)
     return regressed
   }
 
@@ -200,10 +206,10 @@ export class Lease {
       this.#lost = true
       this.owner.lost()
     }
-    const silent = this.now() - this.#lastAckAt > resendAfterMs
-    if (this.#sent > this.spool.acked && silent && this.#window > 0) {
+    const waiting = this.#sent > this.spool.acked && this.#window > 0
+    if (waiting && this.now() - this.#quietSince > resendAfterMs) {
       this.#sent = this.spool.acked
-      this.#lastAckAt = this.now()
+      this.#quietSince = this.now()
     }
   }
 
@@ -220,7 +226,7 @@ export class Lease {
       if (room <= 0) break
       const data = this.spool.read(this.#sent, Math.min(room, stream.maxLogChunkBytes))
       stream.send({ $case: 'logChunk', value: { ...ids, offset: this.#sent, data } })
-      if (this.#lastAckAt === 0) this.#lastAckAt = this.now()
+      if (this.#sent === this.spool.acked) this.#quietSince = this.now()
       this.#sent += data.length
     }
     if (this.#state === 'ended' && !this.#reportSent && this.#sent >= this.spool.length) this.sendReport(stream)
@@ -280,6 +286,8 @@ const outcomes: Partial<Record<StateOutcome, 'applied' | 'duplicate' | 'fenced'>
   [StateOutcome.STATE_OUTCOME_FENCED]: 'fenced',
 }
 
+/** No answer to an Accept for so long is a lost one. */
+const doubtAfterMs = 30_000
 /** An acknowledgement this late is not coming: the bytes were lost on the way. */
 const resendAfterMs = 15_000
 

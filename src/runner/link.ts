@@ -153,6 +153,16 @@ export class Link {
     state.heardAt = performance.now()
     // Processed, as far as the peer is concerned: everything below happens before we send anything.
     state.seenSeq = Math.max(state.seenSeq, message.seq)
+    try {
+      this.#handle(carrier, message)
+    } catch (error) {
+      // A fault of ours about one message must not take the other jobs along.
+      this.log.error({ seq: message.seq, case: message.body?.$case, error: messageOf(error) }, 'a message failed here')
+      this.#sendError(ErrorCode.ERROR_CODE_INTERNAL, 'internal error', message.seq)
+    }
+  }
+
+  #handle(carrier: Carrier, message: ServerMessage): void {
     const { body } = message
     switch (body?.$case) {
       case undefined:
@@ -166,7 +176,7 @@ export class Link {
         break
       case 'offerRevoked':
         // An offer can be withdrawn, a held lease only ended.
-        if (this.#leaseOf(body.value)?.renewable === false) this.#leaseOf(body.value)?.abandon(body.value.reason)
+        if (this.#leaseOf(body.value)?.accepting === true) this.#leaseOf(body.value)?.abandon(body.value.reason)
         this.#forgetGone()
         this.want()
         break
@@ -227,6 +237,7 @@ export class Link {
     const { renewEveryMs, pingIntervalMs } = welcome
     this.#tickEvery(Math.min(renewEveryMs || slowestTickMs, pingIntervalMs || slowestTickMs) / 4)
     this.owner.connected(welcome)
+    for (const lease of this.#leases.values()) lease.opened(welcome.logWindowBytes)
     for (const verdict of welcome.verdicts) this.#verdict(verdict, { windowBytes: welcome.logWindowBytes })
     this.#forgetGone()
     if (this.#drain !== undefined) this.#sendDrain()
@@ -236,6 +247,11 @@ export class Link {
 
   #offer(offer: Offer): void {
     const { offerId, jobId, fence } = offer
+    if (this.#leaseOf(offer) !== undefined) {
+      // Said twice, or the answer was lost.
+      this.#send({ $case: 'accept', value: { offerId, jobId, fence } })
+      return
+    }
     const answer = this.owner.offered(offer)
     if ('reason' in answer) {
       this.#send({ $case: 'reject', value: { offerId, jobId, fence, ...answer } })

@@ -28,7 +28,8 @@ export class Runner implements LinkOwner {
   readonly #runner: ExecutorRunner
   #link: Link | undefined
   #httpUrl: string
-  #taken = 0
+  /** A job has been begun; with `once` there is no other. */
+  #begun = false
   readonly done: Promise<void>
   #settle: { resolve: () => void; reject: (error: RunnerError) => void } | undefined
   #leaveTimer: NodeJS.Timeout | undefined
@@ -38,6 +39,8 @@ export class Runner implements LinkOwner {
     private readonly folder: WorkFolder,
     private readonly systemId: string,
     private readonly http: HttpClient,
+    /** Whether the executor's jobs share the host. */
+    private readonly shared: boolean,
     httpUrl: string,
   ) {
     this.#runner = options.executor.executor.runner as ExecutorRunner
@@ -58,8 +61,9 @@ export class Runner implements LinkOwner {
 
   credits(): number {
     if (this.#state !== 'running') return 0
-    if (this.options.once === true) return this.#taken === 0 ? 1 : 0
-    return Math.max(0, this.options.concurrency - this.#jobs.size)
+    if (this.options.once === true && this.#begun) return 0
+    const places = this.options.once === true ? 1 : this.options.concurrency
+    return Math.max(0, places - this.#jobs.size)
   }
 
   offered(offer: Offer): Lease | { reason: string; message: string } {
@@ -68,9 +72,7 @@ export class Runner implements LinkOwner {
     if ('reason' in answer) {
       this.options.log.warn({ jobId, fence, reason: answer.reason }, `offer rejected: ${answer.message}`)
       this.#emit({ type: 'job.rejected', jobId, fence, reason: answer.reason })
-      return answer
     }
-    this.#taken++
     return answer
   }
 
@@ -148,7 +150,14 @@ export class Runner implements LinkOwner {
     } catch (error) {
       return { reason: 'no_disk', message: messageOf(error) }
     }
-    return this.#newJob(payload, spool)
+    const slot = this.#slots.take(payload.job.projectId)
+    try {
+      return this.#newJob(payload, spool, slot)
+    } catch (error) {
+      slot.release()
+      spool.remove()
+      return { reason: 'unsupported', message: messageOf(error) }
+    }
   }
 
   #newSpool({ jobId, fence, jobName, payload }: Offer): Spool {
@@ -156,14 +165,13 @@ export class Runner implements LinkOwner {
     return Spool.create(this.folder.spool, lease, payload, this.options.spoolCapBytes)
   }
 
-  #newJob(payload: JobPayload, spool: Spool): Lease {
+  #newJob(payload: JobPayload, spool: Spool, slot: Slot): Lease {
     const { jobId, fence } = spool.lease
-    const slot = this.#slots.take(payload.job.projectId)
     const run = new JobRun({
       payload,
       spool,
       slot,
-      executor: { name: this.options.executor.name, runner: this.#runner },
+      executor: { name: this.options.executor.name, runner: this.#runner, shared: this.shared },
       builds: this.folder.builds,
       runner: {
         name: this.options.name ?? os.hostname(),
@@ -193,6 +201,7 @@ export class Runner implements LinkOwner {
       held: () => {
         this.options.log.info({ jobId, fence, job: jobName }, 'job accepted')
         this.#emit({ type: 'job.accepted', jobId, fence, name: jobName })
+        this.#begun = true
         job.ended = this.#see(job, spool)
       },
       cancel: (mode, graceMs) => {
@@ -294,8 +303,8 @@ export class Runner implements LinkOwner {
   /** Closes the link once no job runs and nothing is left to be said. */
   #leaveIfDone(): void {
     if ((this.#state !== 'draining' && this.#state !== 'stopping') || this.#link === undefined) return
-    if (this.#jobs.size > 0) return
-    const open = this.#link.leases.some((lease) => lease.finished)
+    if ([...this.#jobs.values()].some((job) => job.ended !== undefined)) return
+    const open = this.#jobs.size > 0 || this.#link.leases.some((lease) => lease.finished)
     // The coordinator has to agree, or an offer could be on its way; one that is not there has none on its way.
     if (!open && (this.#link.drained || !this.#link.live)) this.#link.close()
     else this.#leaveWithin(deliverWithinMs)

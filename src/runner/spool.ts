@@ -35,7 +35,8 @@ export class Spool {
     private readonly capBytes: number,
   ) {
     this.key = leaseKey(lease)
-    this.#fd = fs.openSync(path.join(folder, 'log'), 'a+', 0o600)
+    const { O_RDWR, O_CREAT } = fs.constants
+    this.#fd = fs.openSync(path.join(folder, 'log'), O_RDWR | O_CREAT, 0o600)
     const known = summarize(this.#fd)
     this.#length = known.length
     this.#crc = known.crc
@@ -97,8 +98,10 @@ export class Spool {
   /** Appends whatever the cap says. Throws what the file system throws. */
   append(bytes: Uint8Array): void {
     if (this.#closed || bytes.length === 0) return
-    let done = 0
-    while (done < bytes.length) done += fs.writeSync(this.#fd, bytes, done)
+    // At its place, so that what a full disk has cut off is written over by what comes next.
+    for (let done = 0; done < bytes.length; ) {
+      done += fs.writeSync(this.#fd, bytes, done, bytes.length - done, this.#length + done)
+    }
     this.#length += bytes.length
     this.#crc = crc32(bytes, this.#crc)
     for (const listener of this.#onAppend) listener()
@@ -133,11 +136,17 @@ export class Spool {
     this.#onAppend.push(listener)
   }
 
-  /** Keeps the final report; it is written by rename, so it is there whole or not at all. */
+  /**
+   * Keeps the final report; it is written by rename, so it is there whole or not at all. Throws what the file system
+   * throws, but even then this process knows the report and can deliver it.
+   */
   saveReport(report: JobReport): void {
-    writeJson(path.join(this.folder, 'report.json'), report)
     this.#report = report
-    for (const listener of this.#onReport) listener()
+    try {
+      writeJson(path.join(this.folder, 'report.json'), report)
+    } finally {
+      for (const listener of this.#onReport) listener()
+    }
   }
 
   /** Called once the final report is here, which may be at once. */

@@ -7,7 +7,7 @@ import { Runner } from './runner.js'
 import { leaseKey } from './spool.js'
 import type { PollSettings } from './transports/poll-settings.js'
 import type { Transport } from './transports/transport.js'
-import { takeWorkFolder } from './work-folder.js'
+import { takeWorkFolder, type WorkFolder } from './work-folder.js'
 
 /** A runner that has been started. All calls are safe to repeat, in any order. */
 export interface RunnerHandle {
@@ -35,12 +35,22 @@ export interface RunnerHandle {
 export async function startRunner(options: RunnerOptions): Promise<RunnerHandle> {
   const url = checkOptions(options)
   const folder = takeWorkFolder(options.workDir)
+  try {
+    return await start(options, url, folder)
+  } catch (error) {
+    folder.release()
+    throw error
+  }
+}
+
+async function start(options: RunnerOptions, url: URL, folder: WorkFolder): Promise<RunnerHandle> {
   const id = options.systemId ?? systemId(folder.root)
   const http = new HttpClient()
-  const runner = new Runner(options, folder, id, http, httpBase(url))
   const features = runnerFeatures(options.executor)
+  const runner = new Runner(options, folder, id, http, features.shared === true, httpBase(url))
   const transport = await loadTransport(options, url, {
     http,
+    log: options.log,
     systemId: id,
     info: {
       ...program,
@@ -84,7 +94,7 @@ export async function startRunner(options: RunnerOptions): Promise<RunnerHandle>
 async function loadTransport(
   options: RunnerOptions,
   url: URL,
-  poll: Pick<PollSettings, 'http' | 'systemId' | 'info' | 'spoolOf'>,
+  poll: Pick<PollSettings, 'http' | 'log' | 'systemId' | 'info' | 'spoolOf'>,
 ): Promise<Transport> {
   const settings = { url, token: options.token }
   switch (options.transport) {

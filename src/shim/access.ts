@@ -4,7 +4,8 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { type Actor, authenticateJob, authenticateUser, type JobActor } from '../core/operations/authenticate.js'
 import { authenticateRunner } from '../core/operations/contact-runner.js'
-import type { Runner } from '../core/runner.js'
+import { greetPoller, type Poller } from '../core/operations/greet-poller.js'
+import type { ManagerInfo, Runner } from '../core/runner.js'
 import { forbidden } from './errors.js'
 import { type Params, wrongParameter } from './http/params.js'
 import { type Rate, RateLimit } from './http/rate-limit.js'
@@ -51,11 +52,15 @@ export class Access {
    * The runner of the request's token: the parameter `token`, else `RUNNER-TOKEN`. Throws `invalid` if there is none,
    * `forbidden` if it is not known.
    */
-  async runner(req: IncomingMessage, given: string | undefined): Promise<Runner> {
-    const token = given || headerOf(req, 'runner-token')
-    if (!token) throw wrongParameter('token', 'is missing')
-    if (token.length > longestToken) throw wrongParameter('token')
-    return asForbidden(this.#counted(req, () => authenticateRunner(this.#core, token)))
+  runner(req: IncomingMessage, given: string | undefined): Promise<Runner> {
+    return this.#byRunnerToken(req, given, (token) => authenticateRunner(this.#core, token))
+  }
+
+  /** The same for a poll, with the manager that polls; its contact is noted. Throws `rate_limited` too. */
+  async poller(req: IncomingMessage, given: string | undefined, info: ManagerInfo): Promise<Poller> {
+    const poller = await this.#byRunnerToken(req, given, (token) => greetPoller(this.#core, token, info))
+    this.#polls?.take(poller.runner.id)
+    return poller
   }
 
   /**
@@ -68,11 +73,6 @@ export class Access {
     return asForbidden(this.#counted(req, () => authenticateJob(this.#core, token, jobId)))
   }
 
-  /** Counts a poll of the runner. Throws `rate_limited`. */
-  countPoll(runnerId: number): void {
-    this.#polls?.take(runnerId)
-  }
-
   /** Counts a registration. Throws `rate_limited`. */
   countRegistration(req: IncomingMessage): void {
     this.#registrations?.take(addressOf(req))
@@ -81,6 +81,17 @@ export class Access {
   /** Runs a registration whose token may be wrong: that is `forbidden`, and counted. */
   async checkRegistration<T>(req: IncomingMessage, register: () => Promise<T>): Promise<T> {
     return asForbidden(this.#counted(req, register))
+  }
+
+  async #byRunnerToken<T>(
+    req: IncomingMessage,
+    given: string | undefined,
+    authenticate: (token: string) => Promise<T>,
+  ): Promise<T> {
+    const token = given || headerOf(req, 'runner-token')
+    if (!token) throw wrongParameter('token', 'is missing')
+    if (token.length > longestToken) throw wrongParameter('token')
+    return asForbidden(this.#counted(req, () => authenticate(token)))
   }
 
   /** Only wrong credentials are counted, so nobody who has the right ones is ever refused for them. */

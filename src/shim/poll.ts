@@ -12,7 +12,6 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Door } from '../core/lease.js'
 import type { Offer } from '../core/offer.js'
-import { contactRunner } from '../core/operations/contact-runner.js'
 import { requestJob } from '../core/operations/request-job.js'
 import { voidOffer } from '../core/operations/void-offer.js'
 import type { ManagerInfo } from '../core/runner.js'
@@ -62,9 +61,7 @@ export class Polls {
     const body = await readBody(req, res, this.#core.clock, pollLimits)
     if (this.#closing) throw new SignalboxError('unavailable', 'the server is stopping')
     const poll = this.#read(req, body)
-    const runner = await this.#access.runner(req, poll.token)
-    this.#access.countPoll(runner.id)
-    const manager = await contactRunner(this.#core, runner, poll.info)
+    const { runner, manager } = await this.#access.poller(req, poll.token, poll.info)
     const poller = await this.#values.of(runner, manager)
     const { value } = poller
     const answerEmpty = (now: string) => answer204(res, requestId, now)
@@ -99,9 +96,9 @@ export class Polls {
     const address = addressOf(req)
     const type = mediaType(req.headers['content-type'])
     const query = queryOf(req.url ?? '')
-    const key = query === '' && type === 'application/json' ? `${address} ${body.toString('latin1')}` : undefined
+    const key = query === '' && type === 'application/json' ? body.toString('latin1') : undefined
     const known = key === undefined ? undefined : this.#known.get(key)
-    if (known) return known
+    if (known?.info.ipAddress === address) return known
     const map = Object.assign(foldPairs(readPairs(query)), parsePollBody(body, type))
     const poll = fromPoll(new Params(map), address)
     if (key !== undefined) this.#known.set(key, poll)
@@ -170,8 +167,8 @@ class KnownBodies {
 
   set(key: string, poll: Poll): void {
     if (key.length > longestKnown) return
+    if (!this.#polls.has(key)) this.#bytes += key.length
     this.#polls.set(key, poll)
-    this.#bytes += key.length
     for (const oldest of this.#polls.keys()) {
       if (this.#bytes <= knownBytes) break
       this.#polls.delete(oldest)

@@ -75,6 +75,7 @@ export class QueueValues {
 
 /** Whether two rows of a runner let it take the same jobs on the same terms. */
 function isSame(a: Runner, b: Runner): boolean {
+  if (a === b) return true
   return (
     a.active === b.active &&
     a.tags === b.tags &&

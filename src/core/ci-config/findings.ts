@@ -9,6 +9,8 @@ export class Findings {
   readonly errors: ConfigError[] = []
   readonly warnings: ConfigError[] = []
   readonly sources: Sources
+  /** Errors met, also those that are not listed: by this a reader sees that a part was wrong. */
+  met = 0
   /** Values of nodes that were read before, and as what: kept by validate.ts. */
   readonly values = new Map<Node, { shape: AnyShape; value: unknown }>()
 
@@ -17,10 +19,11 @@ export class Findings {
   }
 
   get failed(): boolean {
-    return this.errors.length > 0
+    return this.met > 0
   }
 
   error(message: string, at: number, path: string): void {
+    this.met++
     this.#add(this.errors, message, at, path)
   }
 

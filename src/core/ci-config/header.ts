@@ -68,9 +68,9 @@ function specNode(header: MapNode): MapNode | undefined {
 
 async function addIncluded(specs: InputSpecs, includes: Node, context: HeaderContext): Promise<void> {
   for (const { name, content } of await context.fetchInputs(includes)) {
-    const before = context.findings.errors.length
+    const before = context.findings.met
     const file = validate(inputsFile, content, `spec:include ${name}`, context.findings)
-    if (context.findings.errors.length > before) throw new StopCompilation()
+    if (context.findings.met > before) throw new StopCompilation()
     addSpecs(specs, file?.inputs ?? new Map(), content.at)
   }
 }

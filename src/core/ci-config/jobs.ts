@@ -9,7 +9,7 @@ import type { Policy, Rule } from './keywords/rules.js'
 import { limits } from './limits.js'
 import { compiledNeeds } from './needs.js'
 import { type Entry, isBlank, isNull, type MapNode, type Scalar } from './node.js'
-import { hasMatrixExpression, instancesOf, matrixTooLarge, replaceMatrixExpressions } from './parallel.js'
+import { hasMatrixExpression, instancesOf, matrixProblem, replaceMatrixExpressions } from './parallel.js'
 import { nearest } from './suggest.js'
 import { join, validate } from './validate.js'
 import { toPlanVariables } from './variables.js'
@@ -176,7 +176,7 @@ function common(
     )
   }
   if (job.parallel !== undefined && 'matrix' in job.parallel) {
-    const problem = matrixTooLarge(job.parallel.matrix)
+    const problem = matrixProblem(job.parallel.matrix)
     if (problem !== undefined) {
       findings.error(problem, placeOf(node, 'parallel'), join(path, 'parallel:matrix'))
       return undefined

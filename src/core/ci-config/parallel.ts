@@ -4,14 +4,15 @@ import { limits } from './limits.js'
 
 /** How one job becomes several (lib/gitlab/ci/config/normalizer). */
 
-/** @returns a sentence, when the matrix makes too many jobs */
-export function matrixTooLarge(matrix: Matrix): string | undefined {
+/** What is wrong with the number of jobs that a matrix makes, if anything. */
+export function matrixProblem(matrix: Matrix): string | undefined {
   let total = 0
   for (const map of matrix) {
     let product = 1
     for (const values of map.values()) product = Math.min(product * values.length, limits.parallel + 1)
     total += product
   }
+  if (total === 0) return 'generates no job'
   return total > limits.parallel ? `generates more than ${limits.parallel} jobs` : undefined
 }
 

@@ -39,15 +39,15 @@ function read(shape: AnyShape, node: Node, path: string, findings: Findings): un
 }
 
 function readNew(shape: AnyShape, node: Node, path: string, findings: Findings): unknown {
-  const before = findings.errors.length
+  const before = findings.met
   const value = readKind(shape, node, path, findings)
-  if (value === invalid || findings.errors.length !== before) return invalid
+  if (value === invalid || findings.met !== before) return invalid
   if (shape.into === undefined) return value
   const report: Report = (message, key) => {
     findings.error(message, placeOf(node, key), key === undefined ? path : join(path, key))
   }
   const made = shape.into(value as never, report)
-  return findings.errors.length === before ? made : invalid
+  return findings.met === before ? made : invalid
 }
 
 function readKind(shape: AnyShape, node: Node, path: string, findings: Findings): unknown {
@@ -184,7 +184,8 @@ function readEntries(shape: EntriesShape, node: MapNode, path: string, findings:
     } else if (isNull(entry.value) && shape.nullable === true) {
       value.set(name, null)
     } else if (shape.says !== undefined && !accepts(shape.of, entry.value)) {
-      findings.error(`${shape.says}, not ${describeNode(entry.value)}`, entry.value.at, entryPath)
+      const at = isNull(entry.value) ? entry.at : entry.value.at
+      findings.error(`${shape.says}, not ${describeNode(entry.value)}`, at, entryPath)
     } else {
       value.set(name, read(shape.of, entry.value, entryPath, findings))
     }
@@ -197,7 +198,9 @@ function readEntries(shape: EntriesShape, node: MapNode, path: string, findings:
 
 function mismatch(shape: AnyShape, node: Node, path: string, findings: Findings): typeof invalid {
   const odd = node.kind === 'list' && shape.kind === 'list' ? firstMisfit(shape, node) : undefined
-  const given = odd === undefined ? describeNode(node) : `a list with ${describeNode(odd)} in it`
+  // The classic: a script line with a colon and a blank in it is read as a map.
+  const hint = odd?.kind === 'map' ? '; a line with ": " in it must be in quotes' : ''
+  const given = odd === undefined ? describeNode(node) : `a list with ${describeNode(odd)} in it${hint}`
   findings.error(`must be ${expected(shape)}, not ${given}`, odd?.at ?? node.at, path)
   return invalid
 }

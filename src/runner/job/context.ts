@@ -12,7 +12,12 @@ import type { Variables } from './variables.js'
 export interface JobContext {
   payload: JobPayload
   session: string
-  executor: { name: string; runner: ExecutorRunner }
+  executor: {
+    name: string
+    runner: ExecutorRunner
+    /** Its jobs share the host, rather than each having an environment of its own. */
+    shared: boolean
+  }
   folders: JobFolders
   settings: JobSettings
   variables: Variables

@@ -25,8 +25,7 @@ export function jobVariables(
     own('CI_JOB_STATUS', 'running'),
     own('CI_JOB_TIMEOUT', String(Math.floor(payload.timeoutMs / 1000))),
     ...payload.variables,
-    // A shell executor's jobs share the host; the others get an environment of their own.
-    own(executor.name === 'shell' ? 'CI_SHARED_ENVIRONMENT' : 'CI_DISPOSABLE_ENVIRONMENT', 'true'),
+    own(executor.shared ? 'CI_SHARED_ENVIRONMENT' : 'CI_DISPOSABLE_ENVIRONMENT', 'true'),
     own('CI_RUNNER_VERSION', program.version),
     own('CI_RUNNER_REVISION', program.revision),
     own('CI_RUNNER_EXECUTABLE_ARCH', `${program.platform}/${program.architecture}`),

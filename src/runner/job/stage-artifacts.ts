@@ -42,7 +42,14 @@ export async function uploadArtifacts(context: JobContext, success: boolean): Pr
 
 function doorOf({ payload, http, httpUrl, retryWaitMs, stop }: JobContext) {
   const { id: jobId, token } = payload
-  return { http, url: httpUrl(), jobId, token, signal: stop.everything, pauseMs: retryWaitMs.first }
+  return {
+    http,
+    url: httpUrl(),
+    jobId,
+    token,
+    signal: stop.everything,
+    pauseMs: Math.min(retryWaitMs.first, maxPauseMs),
+  }
 }
 
 function expanded(artifact: ArtifactSpec, { variables }: JobContext): ArtifactSpec {
@@ -50,6 +57,9 @@ function expanded(artifact: ArtifactSpec, { variables }: JobContext): ArtifactSp
   const { name, paths, exclude } = artifact
   return { ...artifact, name: expand(name), paths: paths.map(expand), exclude: exclude.map(expand) }
 }
+
+// GitLab Runner, `helpers/retry`: between two tries of an upload or a download.
+const maxPauseMs = 5_000
 
 /** Source of the exit code: GitLab Runner, whose helper ends with 1 then. */
 function toFailure(message: string): Failure {

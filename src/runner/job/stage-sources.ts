@@ -13,7 +13,7 @@ import { attempt } from './time.js'
 
 /** Gets the sources, as often as it may try. */
 export async function getSources(context: JobContext, stages: Stages): Promise<Failure | undefined> {
-  const { payload, settings, folders, log, stop } = context
+  const { payload, settings, folders, log } = context
   const title = 'Getting source from Git repository'
   const script = sourcesScript(payload, settings, folders)
   if (script.length === 0) {
@@ -23,7 +23,7 @@ export async function getSources(context: JobContext, stages: Stages): Promise<F
     return undefined
   }
   const env = { ...environmentOf(context, 'running'), ...sourcesEnvironment }
-  const run = (stage: string, lines: string[]) => stages.run(stage, lines, env, [stop.everything], folders.builds)
+  const run = (stage: string, lines: string[]) => stages.run(stage, lines, env, [], folders.builds)
   return attempt(context, settings.sourcesAttempts, async (count) => {
     if (count === 1) {
       const why = 'Deleting all tracked and untracked files due to source fetch failure'

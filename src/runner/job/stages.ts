@@ -12,24 +12,25 @@ import { within } from './time.js'
 /** Runs the scripts of one job, one after the other, through its executor. */
 export class Stages {
   constructor(
-    private readonly context: Pick<JobContext, 'executor' | 'session' | 'folders' | 'log' | 'settings'>,
+    private readonly context: Pick<JobContext, 'executor' | 'session' | 'folders' | 'log' | 'settings' | 'stop'>,
     private readonly shell: Shell,
     /** A script that was to be stopped is dead, with all that it had started. */
     private readonly onStopped: () => void,
   ) {}
 
   /**
-   * Runs one script to its end, or until one of the signals ends it.
+   * Runs one script to its end, or until one of the signals ends it, or everything is stopped.
    * @returns nothing if it succeeded; rejects if the executor could not run it.
    */
   async run(
     stage: string,
     lines: readonly string[],
     env: Record<string, string>,
-    signals: readonly AbortSignal[],
+    limits: readonly AbortSignal[] = [],
     cwd = this.context.folders.build,
   ): Promise<Failure | undefined> {
-    const { executor, session, log, settings, folders } = this.context
+    const { executor, session, log, settings, folders, stop } = this.context
+    const signals = [stop.everything, stop.force, ...limits]
     if (signals.some((signal) => signal.aborted)) return stoppedEarly
     const script = wholeScript(this.shell, lines, settings.trace)
     const given = { ...env, ...readEnvFile(envFile(folders)) }

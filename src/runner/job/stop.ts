@@ -16,15 +16,20 @@ export interface Stop {
 }
 
 /**
- * The two ways to end a job, each pulled at most once: `script` ends what the user's script does and lets the job go on
- * to its after_script; `everything` ends the job.
+ * The ways to end a job, each pulled at most once: `script` ends what the user's script does and lets the job go on to
+ * its after_script; `everything` ends the job; `force` does so without grace, also when the grace of another has begun.
  */
 export class StopLever {
   readonly #everything = new AbortController()
+  readonly #force = new AbortController()
   readonly #script = new AbortController()
 
   get everything(): AbortSignal {
     return this.#everything.signal
+  }
+
+  get force(): AbortSignal {
+    return this.#force.signal
   }
 
   get script(): AbortSignal {
@@ -33,6 +38,7 @@ export class StopLever {
 
   stopEverything(stop: Stop): void {
     if (!this.#everything.signal.aborted) this.#everything.abort(stop)
+    if (stop.graceMs === 0 && !this.#force.signal.aborted) this.#force.abort(stop)
   }
 
   stopScript(stop: Stop): void {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpAnswer } from '../http.js'
 import { type JobPayload, parsePayload } from '../job/payload.js'
 import type { JobReport } from '../job/report.js'
+import { messageOf } from '../runner-error.js'
 import type { Spool } from '../spool.js'
 import { apiUrl, jsonHeaders, type PollSettings } from './poll-settings.js'
 
@@ -50,16 +51,23 @@ export class PollJob {
 
   /** Says that the job is ours: until then the coordinator may give it to somebody else. */
   accept(): void {
-    void this.#accept()
+    this.#watch(this.#accept())
   }
 
   /** Goes on with a job that was accepted earlier. */
   resume(): void {
-    void this.#see()
+    this.#watch(this.#see())
   }
 
   close(): void {
     this.#closed.abort()
+  }
+
+  /** Its spool cannot be read, say. The other jobs have theirs, and the next process may have more luck with this. */
+  #watch(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.settings.log.error({ jobId: this.#payload.id, error: messageOf(error) }, 'a job cannot be reported')
+    })
   }
 
   async #accept(): Promise<void> {

@@ -1,9 +1,11 @@
+import type { RunnerLog } from '../events.js'
 import type { HttpClient } from '../http.js'
 import type { Spool } from '../spool.js'
 import type { TransportSettings } from './transport.js'
 
 export interface PollSettings extends TransportSettings {
   http: HttpClient
+  log: RunnerLog
   systemId: string
   /** `info` of every request. */
   info: Record<string, unknown>

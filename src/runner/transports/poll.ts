@@ -195,6 +195,8 @@ class PollCarrier implements Carrier {
       return false
     }
     if (typeof job.id !== 'number') return false
+    // A repeated answer: the job is ours already.
+    if (this.#jobs.has(job.id)) return false
     const name = job.job_info?.name
     const offer: Offer = {
       offerId: '',

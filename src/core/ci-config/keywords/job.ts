@@ -255,6 +255,9 @@ export const jobShape = checked(jobRecord, (value, report) => {
   checkRulesAlone(value, ['only', 'except', 'start_in'], report)
   checkDependencies(value.dependencies, value.needs, report)
   checkCrossNeeds(value.needs, report)
+  if (value.needs?.some((need) => need.kind === 'bridge')) {
+    report('a need with pipeline alone mirrors a pipeline, which only trigger jobs can', 'needs')
+  }
 })
 
 export type Job = ValueOf<typeof jobRecord>

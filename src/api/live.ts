@@ -1,0 +1,223 @@
+/**
+ * What people follow: pipelines and logs, found by their ids alone and sent as they grow.
+ *
+ * - `GET /pipelines/:id`, `GET /jobs/:id`: where a pipeline or job is to be found in GitLab's API
+ * - `GET /pipelines/:id/events`: server-sent events, each the whole state after a change; ends with the pipeline
+ * - `GET /jobs/:id/log?follow=true`: the log, and what is added to it until the job ends
+ * - `POST /projects`: a project by its path, with the groups that are missing
+ */
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { Core } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
+import type { Job } from '../core/job.js'
+import { is } from '../core/lifecycle/job-machine.js'
+import { can } from '../core/operations/authorize.js'
+import { createProject } from '../core/operations/create-project.js'
+import type { Pipeline } from '../core/pipeline.js'
+import { listJobViews } from '../core/store/job-views.js'
+import { findJob, getJob } from '../core/store/jobs.js'
+import { findPipeline, getPipeline } from '../core/store/pipelines.js'
+import { getProject } from '../core/store/projects.js'
+import { findTrace } from '../core/store/traces.js'
+import { idFrom, type Reply, type Route, type UserCall } from '../shim/call.js'
+import { toProject } from '../shim/convert/project.js'
+import { signedInRoute } from './route.js'
+
+export const liveRoutes: readonly Route[] = [
+  signedInRoute('get', '/pipelines/:id', async (call) => {
+    const pipeline = await pipelineOf(call)
+    return {
+      status: 200,
+      body: await located(call, pipeline.projectId, { id: pipeline.id, iid: pipeline.iid, status: pipeline.status }),
+    }
+  }),
+  signedInRoute('get', '/pipelines/:id/events', async (call) => {
+    const pipeline = await pipelineOf(call)
+    await sendEvents(call.core, pipeline.id, call.res, call.requestId)
+    return undefined
+  }),
+  signedInRoute('get', '/jobs/:id', async (call) => {
+    const job = await jobOf(call)
+    return {
+      status: 200,
+      body: await located(call, job.projectId, {
+        id: job.id,
+        pipeline_id: job.pipelineId,
+        name: job.name,
+        status: job.status,
+      }),
+    }
+  }),
+  signedInRoute('get', '/jobs/:id/log', async (call) => {
+    const job = await jobOf(call)
+    const offset = offsetOf(call.params.text('offset'))
+    await sendLog(call.core, job.id, call.res, {
+      offset,
+      follow: call.params.boolean('follow') === true,
+      requestId: call.requestId,
+    })
+    return undefined
+  }),
+  signedInRoute('post', '/projects', makeProject, 'api'),
+]
+
+async function makeProject(call: UserCall): Promise<Reply> {
+  const path = call.params.text('path')
+  if (!path) throw new SignalboxError('invalid', 'path is missing')
+  const { user } = call.actor
+  if (user.isAdmin === 0 && path.split('/')[0] !== user.username) {
+    throw new SignalboxError('forbidden', 'this namespace is not yours')
+  }
+  const project = await createProject(call.core, { path, user })
+  return { status: 201, body: toProject(project, undefined, call.core.externalUrl()) }
+}
+
+/** An id that is not there and one that may not be seen look the same. */
+async function pipelineOf(call: UserCall): Promise<Pipeline> {
+  const id = idFrom(call.path('id'))
+  const pipeline = id === undefined ? undefined : await findPipeline(call.core.store.read, id)
+  if (!pipeline || !(await mayRead(call, pipeline.projectId))) {
+    throw new SignalboxError('not_found', `no pipeline ${call.path('id')}`)
+  }
+  return pipeline
+}
+
+async function jobOf(call: UserCall): Promise<Job> {
+  const id = idFrom(call.path('id'))
+  const job = id === undefined ? undefined : await findJob(call.core.store.read, id)
+  if (!job || !(await mayRead(call, job.projectId))) {
+    throw new SignalboxError('not_found', `no job ${call.path('id')}`)
+  }
+  return job
+}
+
+async function mayRead(call: UserCall, projectId: number): Promise<boolean> {
+  return can(call.core, call.actor, 'read', await getProject(call.core.store.read, projectId))
+}
+
+async function located(call: UserCall, projectId: number, entity: object): Promise<object> {
+  const project = await getProject(call.core.store.read, projectId)
+  return { ...entity, project_id: project.id, project_path: project.fullPath }
+}
+
+function offsetOf(text: string | undefined): number {
+  if (text === undefined) return 0
+  if (!/^\d{1,15}$/.test(text)) throw new SignalboxError('invalid', 'offset is not a number of bytes')
+  return Number(text)
+}
+
+/** A comment now and then, so that no proxy takes a quiet stream for a dead one. */
+const quietMs = 15_000
+
+async function sendEvents(core: Core, pipelineId: number, res: ServerResponse, requestId: string): Promise<void> {
+  res.writeHead(200, {
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'X-Accel-Buffering': 'no',
+    'X-Request-Id': requestId,
+  })
+  const changes = new Changes(res)
+  const stops = [
+    // Listening comes before the first look: what changes between the two is looked at again.
+    core.events.listen((event) => event.pipelineId === pipelineId && changes.signal()),
+    core.clock.every(quietMs, () => res.write(': still here\n\n')),
+  ]
+  try {
+    for (let status = ''; !changes.gone; ) {
+      const pipeline = await getPipeline(core.store.read, pipelineId)
+      const jobs = await listJobViews(core.store.read, pipelineId)
+      await write(
+        res,
+        `event: pipeline\ndata: ${JSON.stringify({ id: pipelineId, status: pipeline.status, jobs })}\n\n`,
+      )
+      status = pipeline.status
+      if (is('stopped', status as Pipeline['status'])) break
+      await changes.next()
+    }
+  } finally {
+    for (const stop of stops) stop()
+    res.end()
+  }
+}
+
+const pieceBytes = 256 * 1024
+
+interface LogOptions {
+  offset: number
+  follow: boolean
+  requestId: string
+}
+
+async function sendLog(core: Core, jobId: number, res: ServerResponse, options: LogOptions): Promise<void> {
+  res.writeHead(200, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Disposition': `attachment; filename="job-${jobId}.log"`,
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "sandbox; default-src 'none'",
+    'Cache-Control': 'no-store',
+    'X-Request-Id': options.requestId,
+  })
+  // The answer begins at once, however long the job is silent.
+  res.flushHeaders()
+  const changes = new Changes(res)
+  const stops = options.follow
+    ? [
+        core.traces.watch(jobId, () => changes.signal()),
+        core.events.listen((event) => event.jobId === jobId && changes.signal()),
+      ]
+    : []
+  try {
+    for (let sent = options.offset; !changes.gone; ) {
+      // The status first: a job that has ended has no more to say than what is read after.
+      const { status, fence } = await getJob(core.store.read, jobId)
+      const committed = (await findTrace(core.store.read, jobId))?.length ?? 0
+      const length = Math.min(committed, core.traces.session(jobId, fence)?.visible ?? committed)
+      while (sent < length && !changes.gone) {
+        const piece = await core.traces.read(jobId, sent, Math.min(length, sent + pieceBytes))
+        sent += piece.length
+        await write(res, piece)
+      }
+      if (!options.follow || is('completed', status)) break
+      await changes.next()
+    }
+  } finally {
+    for (const stop of stops) stop()
+    res.end()
+  }
+}
+
+/** Whether something has changed since the last look, and whether anybody is still there to be told. */
+class Changes {
+  gone = false
+  #changed = false
+  #wake: (() => void) | undefined
+
+  constructor(res: ServerResponse) {
+    res.on('close', () => {
+      this.gone = true
+      this.signal()
+    })
+  }
+
+  signal(): void {
+    this.#changed = true
+    this.#wake?.()
+  }
+
+  async next(): Promise<void> {
+    if (!this.#changed && !this.gone) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    this.#wake = undefined
+    this.#changed = false
+  }
+}
+
+/** Waits while the reader is behind: a slow one holds up nobody but itself. */
+async function write(res: ServerResponse, data: string | Buffer): Promise<void> {
+  if (res.write(data) || res.destroyed) return
+  await Promise.race([once(res, 'drain'), once(res, 'close')]).catch(() => undefined)
+}

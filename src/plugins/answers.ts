@@ -1,0 +1,114 @@
+/** What hooks may give back: each answer is copied and checked before the core sees it. All throw `ShapeError`. */
+import { type FailureClass, type FailureReason, failureReasons, type Verdict } from '../core/failure.js'
+import { isObject, nameOf, oneLine, type PlainLimits, ShapeError, toPlain, toPlainObject } from './plain.js'
+import type { PrepareResult, RunResult, Scrape } from './sdk.js'
+
+const failureClasses: Record<FailureClass, true> = {
+  script: true,
+  config: true,
+  image: true,
+  dependency: true,
+  capacity: true,
+  interrupted: true,
+  runner_lost: true,
+  timeout_job: true,
+  timeout_idle: true,
+  policy: true,
+  canceled: true,
+  internal: true,
+  unknown: true,
+}
+
+const small: PlainLimits = { values: 1000, characters: 64 * 1024 }
+const explanationLength = 1000
+const bodyLength = 16 * 1024 * 1024
+
+/** A classifier's answer: a verdict, or nothing (`undefined` or `null`). */
+export function asVerdict(value: unknown): Verdict | undefined {
+  if (value === undefined || value === null) return undefined
+  const { reason, class: failureClass, retryable, explanation, ...more } = toPlainObject(value, small)
+  if (typeof reason !== 'string' || !Object.hasOwn(failureReasons, reason)) {
+    throw new ShapeError('reason', `is not a failure reason: ${shown(reason)}`)
+  }
+  if (typeof failureClass !== 'string' || !Object.hasOwn(failureClasses, failureClass)) {
+    throw new ShapeError('class', `is not a failure class: ${shown(failureClass)}`)
+  }
+  if (typeof retryable !== 'boolean') throw new ShapeError('retryable', `must be a boolean, not ${nameOf(retryable)}`)
+  if (typeof explanation !== 'string') throw new ShapeError('explanation', `must be a text, not ${nameOf(explanation)}`)
+  if (explanation.length > explanationLength) {
+    throw new ShapeError('explanation', `has more than ${explanationLength} characters`)
+  }
+  refuseMore(more)
+  const sentence = oneLine(explanation, explanationLength)
+  return { reason: reason as FailureReason, class: failureClass as FailureClass, retryable, explanation: sentence }
+}
+
+/** An executor's capabilities: at most 100 short words. */
+export function asCapabilities(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new ShapeError('', `must be a list of features, not ${nameOf(value)}`)
+  if (value.length > 100) throw new ShapeError('', 'more than 100 features')
+  return Array.from(value as unknown[], (item, at) => {
+    if (typeof item === 'string' && /^[\w][\w.:-]{0,63}$/.test(item)) return item
+    throw new ShapeError(String(at), `is not the name of a feature: ${shown(item)}`)
+  })
+}
+
+/** An exporter's page for `/metrics`. */
+export function asScrape(value: unknown): Scrape {
+  if (!isObject(value)) throw new ShapeError('', `must be an object with a body, not ${nameOf(value)}`)
+  const { contentType, body } = value
+  if (typeof contentType !== 'string' || !/^[\x20-\x7e]{1,200}$/.test(contentType)) {
+    throw new ShapeError('contentType', 'must be one line of at most 200 characters')
+  }
+  if (typeof body !== 'string') throw new ShapeError('body', `must be a text, not ${nameOf(body)}`)
+  if (body.length > bodyLength) throw new ShapeError('body', `has more than ${bodyLength} characters`)
+  return { contentType, body }
+}
+
+/** What an executor's `prepare` gives. */
+export function asPrepareResult(value: unknown): PrepareResult {
+  const { facts, shell, ...more } = toPlainObject(value, small)
+  if (shell !== 'bash' && shell !== 'sh') throw new ShapeError('shell', `must be "bash" or "sh", not ${shown(shell)}`)
+  refuseMore(more)
+  if (!isObject(facts)) throw new ShapeError('facts', `must be an object, not ${nameOf(facts)}`)
+  const entries = Object.entries(facts).map(([name, text]): [string, string] => {
+    if (typeof text !== 'string') throw new ShapeError(`facts.${name}`, `must be a text, not ${nameOf(text)}`)
+    return [oneLine(name, 100), oneLine(text, 500)]
+  })
+  if (entries.length > 50) throw new ShapeError('facts', 'more than 50 facts')
+  return { facts: Object.fromEntries(entries), shell }
+}
+
+/** What an executor's `run` gives. */
+export function asRunResult(value: unknown): RunResult {
+  const { exitCode, signal, ...more } = toPlainObject(value, small)
+  refuseMore(more)
+  if (
+    exitCode !== null &&
+    !(typeof exitCode === 'number' && Number.isInteger(exitCode) && Math.abs(exitCode) < 2 ** 32)
+  ) {
+    throw new ShapeError('exitCode', `must be a whole number or null, not ${shown(exitCode)}`)
+  }
+  if (signal !== null && !(typeof signal === 'string' && /^SIG[A-Z0-9+-]{1,16}$/.test(signal))) {
+    throw new ShapeError('signal', `must be the name of a signal or null, not ${shown(signal)}`)
+  }
+  return { exitCode, signal }
+}
+
+/** For hooks that give nothing: whatever it is, nothing. */
+export function asNothing(): undefined {
+  return undefined
+}
+
+function refuseMore(more: Record<string, unknown>): void {
+  const key = Object.keys(more)[0]
+  if (key !== undefined) throw new ShapeError(oneLine(key, 80), 'is not a key of this answer')
+}
+
+function shown(value: unknown): string {
+  try {
+    return oneLine(JSON.stringify(toPlain(value, small)), 80)
+  } catch {
+    return nameOf(value)
+  }
+}

@@ -1,0 +1,17 @@
+/** The plugins that come with Signalbox, in the order in which they are set up and asked. */
+import exitCode from './classifiers/exit-code/index.js'
+import runnerReasons from './classifiers/runner-reasons/index.js'
+import shell from './executors/shell/index.js'
+import prometheus from './exporters/prometheus/index.js'
+import type { PluginDefinition } from './sdk.js'
+
+/** Where jobs run. All that a runner needs. */
+export const builtinExecutors: readonly PluginDefinition<unknown>[] = [shell]
+
+export const builtins: readonly PluginDefinition<unknown>[] = [
+  ...builtinExecutors,
+  // What the runner says of itself comes first; only what it calls the script's failure is told by its exit code.
+  runnerReasons,
+  exitCode,
+  prometheus,
+]

@@ -1,0 +1,107 @@
+/**
+ * What an exit code means. 126, 127 and 128 + n: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html
+ * (2.8.2, Exit Status for Commands) and the Bash manual, 3.7.5; the numbers of signals are Linux's, signal(7).
+ */
+import { definePlugin, type Evidence, type FailureClass, type Verdict } from '../../sdk.js'
+
+interface Meaning {
+  /** Follows "The script ended with exit code N: " or, for signals, "The script was ended by SIG… (exit code N): ". */
+  clause: string
+  class?: FailureClass
+  retryable?: boolean
+}
+
+const codes: Readonly<Record<number, Meaning>> = {
+  1: { clause: 'a command reported an error. The end of the log shows which.' },
+  2: { clause: 'a command was used wrongly, or reported an error of its own. The end of the log shows which.' },
+  124: { clause: 'that is what `timeout` answers when it has stopped a command that took too long.' },
+  125: { clause: 'a command that starts others (`timeout`, `docker run`, `env`) failed itself.' },
+  126: {
+    clause:
+      'a command was found but cannot be run. Is its file executable (`chmod +x`), its first line right, and is it made for this architecture?',
+  },
+  127: { clause: 'a command was not found. Is it installed where the job runs, and is its folder in PATH?' },
+  128: { clause: 'git ends so after a fatal error. Look for a line that begins with `fatal:`.' },
+  255: { clause: 'ssh ends so when it cannot connect; other commands mean an error in general.' },
+}
+
+const signals: Readonly<Record<number, { name: string } & Meaning>> = {
+  1: { name: 'SIGHUP', clause: 'its terminal or session was closed.' },
+  2: { name: 'SIGINT', clause: 'it was interrupted, as by Ctrl-C.' },
+  3: { name: 'SIGQUIT', clause: 'it was asked to quit.' },
+  4: {
+    name: 'SIGILL',
+    clause: 'a program has an instruction that this processor does not know. Was it built for another?',
+  },
+  5: { name: 'SIGTRAP', clause: 'a program met a trap.' },
+  6: { name: 'SIGABRT', clause: 'a program gave up by itself, as after a failed assertion.' },
+  7: { name: 'SIGBUS', clause: 'a program reached for memory that cannot be.' },
+  8: { name: 'SIGFPE', clause: 'a program made an impossible calculation, such as a division by zero.' },
+  9: {
+    name: 'SIGKILL',
+    class: 'capacity',
+    clause: 'it was ended by force. Most often the memory was used up: give the job more, or let it use less.',
+  },
+  11: { name: 'SIGSEGV', clause: 'a program crashed: it reached for memory that is not its own.' },
+  13: {
+    name: 'SIGPIPE',
+    clause: 'a command wrote to another that had ended. With `pipefail`, `… | head` does so.',
+  },
+  15: {
+    name: 'SIGTERM',
+    class: 'interrupted',
+    retryable: true,
+    clause: 'it was asked to stop, by a command of the job or because its host was shut down.',
+  },
+  24: { name: 'SIGXCPU', class: 'capacity', clause: 'it used more processor time than it may.' },
+  25: { name: 'SIGXFSZ', class: 'capacity', clause: 'it wrote a file larger than it may.' },
+}
+
+/** The verdict on a script that failed with an exit code or by a signal; nothing for any other failure. */
+export function judgeExitCode(evidence: Evidence): Verdict | undefined {
+  const { runnerReason, signal } = evidence
+  if (runnerReason !== '' && runnerReason !== 'script_failure') return undefined
+  const exitCode = evidence.exitCode ?? codeOf(signal)
+  if (exitCode === undefined || exitCode === 0) return undefined
+  const bySignal = exitCode > 128 ? signals[exitCode - 128] : undefined
+  const meaning = bySignal ??
+    codes[exitCode] ?? { clause: 'a command reported an error. The end of the log shows which.' }
+  const event = bySignal ? `was ended by ${bySignal.name} (exit code ${exitCode})` : `ended with exit code ${exitCode}`
+  const missing = exitCode === 127 ? missingCommand(evidence.traceTail) : undefined
+  return {
+    reason: 'script_failure',
+    class: meaning.class ?? 'script',
+    retryable: meaning.retryable ?? false,
+    explanation: `The script ${event}: ${missing === undefined ? meaning.clause : notFound(missing)}`,
+  }
+}
+
+function codeOf(signal: string | null): number | undefined {
+  const found = Object.entries(signals).find(([, { name }]) => name === signal)
+  return found ? 128 + Number(found[0]) : undefined
+}
+
+const notFound = (command: string) =>
+  `the command ${command} was not found. Is it installed where the job runs, and is its folder in PATH?`
+
+/** `bash: line 3: foo: command not found`, `sh: 1: foo: not found`: the command of the last such line of the log. */
+function missingCommand(traceTail: string): string | undefined {
+  const lines = traceTail.split('\n').slice(-50).reverse()
+  for (const line of lines) {
+    const text = line.slice(0, 500).trimEnd()
+    const ending = [': command not found', ': not found'].find((one) => text.endsWith(one))
+    if (ending === undefined) continue
+    const command = text.slice(0, -ending.length).split(': ').at(-1) ?? ''
+    if (/^[\w./+-]{1,100}$/.test(command)) return command
+  }
+  return undefined
+}
+
+export default definePlugin({
+  id: 'classifier.exit-code',
+  apiVersion: 1,
+  setup(host) {
+    host.classify('exit-code', judgeExitCode)
+    return undefined
+  },
+})

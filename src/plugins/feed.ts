@@ -1,0 +1,259 @@
+/**
+ * Hands committed events to exporters. Each follows the rows of `events` behind a cursor of its own, so one that is slow or
+ * fails is late and in nobody's way: a batch is handed over, then the place moves on; the cursor is saved soon after, and
+ * at the end. So every event arrives at least once, and after a crash those since the last save arrive again.
+ *
+ * A commit of this process wakes the followers, together with what is committed within the next moments; a slow timer
+ * finds what other processes have committed. A follower is `idle`, `running`, or `waiting` after a failure.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Core } from '../core/core.js'
+import { EventTail } from '../core/store/event-tail.js'
+import { lastEventId, listEventsAfter, readCursor, type StoredEvent, saveCursor } from '../core/store/events.js'
+import { asNothing } from './answers.js'
+import type { Plugin } from './plugin.js'
+import type { ExportedEvent, Exporter } from './sdk.js'
+
+export type FeedCore = Pick<Core, 'store' | 'clock' | 'events' | 'log'>
+
+/** An exporter with the plugin that it belongs to. */
+export interface ExporterHook {
+  plugin: Plugin
+  name: string
+  hook: Exporter
+}
+
+const batchSize = 500
+const deadlineMs = 2000
+/** Events of this long are handed over together: exporters need not be quick, whoever runs jobs must be. */
+const gatherMs = 50
+/** Looks without having been woken. */
+const lookEveryMs = 1000
+/** A place is saved at most so long after it has moved. */
+const saveMs = 1000
+const firstRetryMs = 1000
+const longestRetryMs = 60_000
+/** `/metrics` waits for its exporter no longer than this. */
+const catchUpMs = 500
+
+export class ExporterFeed {
+  readonly #core: FeedCore
+  readonly #followers: Follower[]
+  #stops: (() => void)[] = []
+  #gathering = false
+  #saving: Promise<void> = Promise.resolve()
+  #saveTimer: (() => void) | undefined
+  #closed = false
+
+  constructor(core: FeedCore, exporters: readonly ExporterHook[]) {
+    this.#core = core
+    const tail = new EventTail(core.store)
+    this.#followers = exporters
+      .filter(({ hook }) => typeof hook.onEvents === 'function')
+      .map(
+        (exporter) =>
+          new Follower(core, exporter, tail, {
+            moved: () => this.#saveSoon(),
+            unsettled: () => this.#gather(),
+          }),
+      )
+  }
+
+  /** Finds each exporter's place, gives one to those that are new, and begins to follow. */
+  async start(): Promise<void> {
+    const { store, events, clock } = this.#core
+    if (this.#followers.length === 0) return
+    const newest = await lastEventId(store.read)
+    for (const follower of this.#followers) follower.place(await readCursor(store.read, follower.cursor), newest)
+    await this.#save()
+    this.#stops = [events.listen(() => this.#gather()), clock.every(lookEveryMs, () => this.#wake())]
+    this.#wake()
+  }
+
+  /** Waits, at most half a second, until the exporter has what is committed by now. */
+  async catchUp(plugin: Plugin, name: string): Promise<void> {
+    const follower = this.#followers.find((one) => one.exporter.plugin === plugin && one.exporter.name === name)
+    if (!follower || this.#closed) return
+    await new Promise<void>((resolve) => {
+      const stop = this.#core.clock.after(catchUpMs, resolve)
+      void follower.run().finally(() => {
+        stop()
+        resolve()
+      })
+    })
+  }
+
+  /** How many ids each exporter is behind the newest event. */
+  async lags(): Promise<{ exporter: string; events: number }[]> {
+    if (this.#followers.length === 0) return []
+    const newest = await lastEventId(this.#core.store.read)
+    return this.#followers.map(({ cursor, position }) => ({ exporter: cursor, events: Math.max(0, newest - position) }))
+  }
+
+  /** Stops following, waits for the batches under way, and saves the places. Safe to repeat. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    for (const stop of this.#stops.splice(0)) stop()
+    await Promise.all(this.#followers.map((follower) => follower.stop()))
+    this.#saveTimer?.()
+    await this.#save()
+  }
+
+  #gather(): void {
+    if (this.#gathering) return
+    this.#gathering = true
+    this.#core.clock.after(gatherMs, () => {
+      this.#gathering = false
+      this.#wake()
+    })
+  }
+
+  #wake(): void {
+    if (this.#closed) return
+    for (const follower of this.#followers) void follower.run()
+  }
+
+  #saveSoon(): void {
+    if (this.#saveTimer || this.#closed) return
+    this.#saveTimer = this.#core.clock.after(saveMs, () => {
+      this.#saveTimer = undefined
+      void this.#save()
+    })
+  }
+
+  /** Saves the places that have moved, in one body. One save at a time, so that none goes back. */
+  #save(): Promise<void> {
+    this.#saving = this.#saving.then(async () => {
+      const moved = this.#followers.filter((follower) => follower.moved)
+      if (moved.length === 0) return
+      const places = moved.map((follower) => ({ follower, position: follower.position }))
+      try {
+        await this.#core.store.write(async (tx) => {
+          for (const { follower, position } of places) await saveCursor(tx, follower.cursor, position)
+        })
+        for (const { follower, position } of places) follower.saved(position)
+      } catch (error) {
+        this.#core.log.warn({ err: error }, 'the places of exporters could not be saved')
+        this.#saveSoon()
+      }
+    })
+    return this.#saving
+  }
+}
+
+class Follower {
+  readonly cursor: string
+  readonly exporter: ExporterHook
+  readonly #core: FeedCore
+  readonly #tail: EventTail
+  readonly #tell: { moved(): void; unsettled(): void }
+  #position = 0
+  #savedAt: number | undefined
+  #running: Promise<void> | undefined
+  #again = false
+  #failures = 0
+  #waiting: (() => void) | undefined
+  #stopped = false
+
+  constructor(core: FeedCore, exporter: ExporterHook, tail: EventTail, tell: { moved(): void; unsettled(): void }) {
+    this.#core = core
+    this.exporter = exporter
+    this.#tail = tail
+    this.#tell = tell
+    this.cursor = `${exporter.plugin.id}/${exporter.name}`
+  }
+
+  /** The last event that was handled. */
+  get position(): number {
+    return this.#position
+  }
+
+  get moved(): boolean {
+    return this.#position !== this.#savedAt
+  }
+
+  place(saved: number | undefined, newest: number): void {
+    this.#savedAt = saved
+    // Behind the newest event even if the store was put back to an older copy.
+    this.#position = Math.min(saved ?? newest, newest)
+  }
+
+  saved(position: number): void {
+    this.#savedAt = position
+  }
+
+  /** Hands over what is there. Resolves when nothing is left, or the exporter has failed. Never rejects. */
+  run(): Promise<void> {
+    if (this.#stopped || this.#waiting) return Promise.resolve()
+    this.#again = true
+    this.#running ??= this.#follow()
+      .catch((error: unknown) => {
+        // Not the plugin's failure: the events could not be read.
+        this.#core.log.warn({ err: error, exporter: this.cursor }, 'reading events for an exporter failed')
+        this.#wait(firstRetryMs)
+      })
+      .finally(() => {
+        this.#running = undefined
+        if (this.#again) void this.run()
+      })
+    return this.#running
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#waiting?.()
+    await this.#running
+  }
+
+  async #follow(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false
+      const settled = await this.#tail.settledId()
+      const rows = await listEventsAfter(this.#core.store.read, this.#position, batchSize)
+      const batch = rows.filter((row) => row.id <= settled)
+      const last = batch.at(-1)
+      if (!last) {
+        if (rows.length > 0) this.#tell.unsettled()
+        continue
+      }
+      if (!(await this.#handOver(batch))) return
+      this.#position = last.id
+      this.#tell.moved()
+      this.#again = true
+      // Others have their turn before the next batch.
+      await turn()
+    }
+  }
+
+  async #handOver(batch: readonly StoredEvent[]): Promise<boolean> {
+    const { plugin, name, hook } = this.exporter
+    const answer = await plugin.fence.call(
+      `onEvents ${name}`,
+      () => hook.onEvents?.(batch.map(toExported)),
+      asNothing,
+      { deadlineMs },
+    )
+    if (answer.ok) {
+      this.#failures = 0
+      return true
+    }
+    const backoffMs = Math.min(firstRetryMs * 2 ** this.#failures++, longestRetryMs)
+    this.#wait(Math.max(backoffMs, plugin.fence.breaker.opensInMs))
+    return false
+  }
+
+  #wait(ms: number): void {
+    if (this.#stopped) return
+    const cancel = this.#core.clock.after(ms, () => {
+      this.#waiting = undefined
+      void this.run()
+    })
+    this.#waiting = cancel
+  }
+}
+
+function toExported(row: StoredEvent): ExportedEvent {
+  const { id, at, kind, projectId, pipelineId, jobId, runnerId } = row
+  return { id, at, kind, projectId, pipelineId, jobId, runnerId, data: JSON.parse(row.data) }
+}

@@ -1,0 +1,223 @@
+/**
+ * Between us and a plugin. Every call of a hook goes through the plugin's fence: it has a deadline, waits in a bounded
+ * queue, and its answer is checked. Whatever goes wrong is counted against the plugin and told to the caller, who uses a
+ * default; nothing that a plugin throws comes out of here.
+ *
+ * The breaker: `closed`, calls pass; after 5 failures within 60 s `open`, calls are refused at once; after 30 s
+ * `half_open`, one call is let through, and its end closes the breaker or opens it anew.
+ */
+import type { Clock } from '../core/clock.js'
+import { oneLine } from './plain.js'
+
+/** What came of a call. `refused`: the plugin was not called, since its breaker is open or too many calls wait. */
+export type Answer<T> = { ok: true; value: T } | { ok: false; error: Error; refused: boolean }
+
+export interface CallOptions {
+  /** After so long the call has failed, and what comes later is dropped. Absent: it may take as long as it likes. */
+  deadlineMs?: number
+  /** `serial`: calls of the same name wait for one another, at most 100. Default `free`. */
+  order?: 'serial' | 'free'
+  /** Default true. False: the call is made even if the breaker is open, since there is no default to use instead. */
+  breaks?: boolean
+}
+
+const queueLimit = 100
+const notCalled = 'the plugin is not called for a while, it has failed too often'
+
+/** Tells the breaker how a call that it has admitted ended. */
+type Settle = (well: boolean) => void
+
+export class Fence {
+  readonly breaker: Breaker
+  readonly #clock: Clock
+  readonly #onFailure: (error: Error, what: string) => void
+  readonly #queues = new Map<string, Queue>()
+  #calls = 0
+  #failures = 0
+  #refused = 0
+
+  /** `onFailure` hears of each failure; it must not throw. */
+  constructor(clock: Clock, onFailure: (error: Error, what: string) => void) {
+    this.#clock = clock
+    this.#onFailure = onFailure
+    this.breaker = new Breaker(clock)
+  }
+
+  /** Calls made, calls that failed, and calls that were not made. */
+  get counts(): { calls: number; failures: number; refused: number } {
+    return { calls: this.#calls, failures: this.#failures, refused: this.#refused }
+  }
+
+  /** Makes the call `what` and waits for its answer, which `read` checks and copies. Never rejects. */
+  async call<T>(
+    what: string,
+    make: () => unknown,
+    read: (value: unknown) => T,
+    options: CallOptions = {},
+  ): Promise<Answer<T>> {
+    const queue = options.order === 'serial' ? this.#queue(what) : undefined
+    if (queue && !queue.enter()) return this.#refuse(`${what}: ${queueLimit} calls wait already`)
+    await queue?.turn()
+    const settle = options.breaks === false ? () => undefined : this.breaker.admit()
+    try {
+      if (!settle) return this.#refuse(`${what}: ${notCalled}`)
+      this.#calls++
+      const value = read(await inTime(this.#clock, options.deadlineMs, make))
+      settle(true)
+      return { ok: true, value }
+    } catch (thrown) {
+      return this.#fail(what, thrown, settle)
+    } finally {
+      queue?.leave()
+    }
+  }
+
+  /** The same for a hook that must answer at once. */
+  callNow<T>(what: string, make: () => unknown, read: (value: unknown) => T): Answer<T> {
+    const settle = this.breaker.admit()
+    if (!settle) return this.#refuse(`${what}: ${notCalled}`)
+    this.#calls++
+    try {
+      const value = read(ignoreRejection(make()))
+      settle(true)
+      return { ok: true, value }
+    } catch (thrown) {
+      return this.#fail(what, thrown, settle)
+    }
+  }
+
+  #fail(what: string, thrown: unknown, settle: Settle | undefined): Answer<never> {
+    const error = asError(thrown)
+    this.#failures++
+    settle?.(false)
+    this.#onFailure(error, what)
+    return { ok: false, error, refused: false }
+  }
+
+  #refuse(message: string): Answer<never> {
+    this.#refused++
+    return { ok: false, error: new Error(message), refused: true }
+  }
+
+  #queue(what: string): Queue {
+    let queue = this.#queues.get(what)
+    if (!queue) {
+      queue = new Queue()
+      this.#queues.set(what, queue)
+    }
+    return queue
+  }
+}
+
+const windowMs = 60_000
+const failureLimit = 5
+const openMs = 30_000
+
+export class Breaker {
+  readonly #clock: Clock
+  /** Times of the failures of the last 60 s. */
+  #failures: number[] = []
+  #openedAt: number | undefined
+  #trial = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get state(): 'closed' | 'open' | 'half_open' {
+    if (this.#openedAt === undefined) return 'closed'
+    return this.#clock.now() - this.#openedAt < openMs ? 'open' : 'half_open'
+  }
+
+  /** How long calls are still refused, in milliseconds. */
+  get opensInMs(): number {
+    return this.#openedAt === undefined ? 0 : Math.max(0, this.#openedAt + openMs - this.#clock.now())
+  }
+
+  /** Lets a call through, or not (undefined). The call must be settled. */
+  admit(): Settle | undefined {
+    const { state } = this
+    if (state === 'closed') {
+      // A good end says nothing here: it may be of a call from before the breaker opened.
+      return (well) => {
+        if (!well) this.#failed()
+      }
+    }
+    if (state === 'open' || this.#trial) return undefined
+    this.#trial = true
+    return (well) => {
+      this.#trial = false
+      this.#failures = []
+      this.#openedAt = well ? undefined : this.#clock.now()
+    }
+  }
+
+  #failed(): void {
+    const now = this.#clock.now()
+    this.#failures = [...this.#failures.filter((at) => now - at < windowMs), now]
+    if (this.#failures.length < failureLimit) return
+    this.#failures = []
+    this.#openedAt = now
+  }
+}
+
+/** One call at a time, in the order in which they came. */
+class Queue {
+  #tail: Promise<void> = Promise.resolve()
+  #waiting = 0
+  #next: (() => void)[] = []
+
+  /** Takes a place. Gives false if none is free. */
+  enter(): boolean {
+    if (this.#waiting > queueLimit) return false
+    this.#waiting++
+    return true
+  }
+
+  /** Waits for those before. */
+  turn(): Promise<void> {
+    const before = this.#tail
+    this.#tail = new Promise((resolve) => this.#next.push(resolve))
+    return before
+  }
+
+  leave(): void {
+    this.#waiting--
+    this.#next.shift()?.()
+  }
+}
+
+/**
+ * What `make` gives, if it comes within `deadlineMs` (undefined: whenever it comes); rejects otherwise, and with what
+ * `make` throws. An answer after the deadline, good or bad, is dropped.
+ */
+export function inTime(clock: Clock, deadlineMs: number | undefined, make: () => unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`no answer within ${deadlineMs} ms`))
+    const stop = deadlineMs === undefined ? undefined : clock.after(deadlineMs, late)
+    Promise.resolve()
+      .then(make)
+      .finally(() => stop?.())
+      .then(resolve, reject)
+  })
+}
+
+/**
+ * Takes a value that should be there at once. If it is a promise all the same, what becomes of it does not matter, except
+ * that a rejection nobody hears of would end the process.
+ */
+export function ignoreRejection<T>(value: T): T {
+  if (value instanceof Promise) value.catch(() => undefined)
+  return value
+}
+
+/** Whatever was thrown, as an error of ours with a short message. Looking at it must not run the plugin's code again. */
+export function asError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error)
+      return new Error(oneLine(String(thrown.message) || thrown.name, 500), { cause: thrown })
+    return new Error(`threw ${oneLine(String(thrown), 500)}`)
+  } catch {
+    return new Error('threw something that cannot be shown')
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The plugins of a node or of a runner. What they contribute reaches the rest as plain functions (`classify`,
+ * `capabilitiesOf`, `executor`, `scrape`); every call goes through the plugin's fence, and a plugin that fails is passed
+ * over: the caller gets what it would get without it.
+ */
+import type { Clock } from '../core/clock.js'
+import type { Core, Log } from '../core/core.js'
+import type { Evidence, Verdict } from '../core/failure.js'
+import { asCapabilities, asScrape, asVerdict } from './answers.js'
+import type { ExporterFeed } from './feed.js'
+import { fencedExecutor } from './fenced-executor.js'
+import { bringIn, closeAll, type LoadOptions } from './load.js'
+import type { Plugin, PluginStatus } from './plugin.js'
+import { pluginGauges } from './plugin-gauges.js'
+import type { Named } from './scope.js'
+import type { Executor, ExecutorFacts, Gauge, Scrape } from './sdk.js'
+
+export type { ConfiguredPlugin, LoadOptions } from './load.js'
+export type { PluginStatus } from './plugin.js'
+
+/** A verdict of a configured plugin, with who gave it. */
+export interface LateVerdict {
+  /** The plugin's id. */
+  plugin: string
+  /** The classifier's name. */
+  classifier: string
+  verdict: Verdict
+}
+
+/** Classifiers and exporters answer within this. */
+const deadlineMs = 2000
+/** A built-in classifier decides on the way of a finishing job. */
+const quickMs = 5
+
+/**
+ * Loads, configures and sets up the plugins. One that is configured and fails is shown by `list` as degraded with its
+ * error, and is otherwise not there.
+ * @throws SignalboxError `internal` when a built-in fails.
+ */
+export async function loadPlugins(options: LoadOptions): Promise<Plugins> {
+  const { plugins, ready } = await bringIn(options)
+  return new Plugins(plugins, ready, options)
+}
+
+export class Plugins {
+  readonly #plugins: readonly Plugin[]
+  /** In the order of their setup. */
+  readonly #ready: readonly Plugin[]
+  readonly #log: Log
+  readonly #clock: Clock
+  #feed: ExporterFeed | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(plugins: readonly Plugin[], ready: readonly Plugin[], { log, clock }: LoadOptions) {
+    this.#plugins = plugins
+    this.#ready = ready
+    this.#log = log
+    this.#clock = clock
+  }
+
+  /** The verdict of the first built-in classifier that has one: pure and at once, for the way of a finishing job. */
+  classify(evidence: Evidence): Verdict | undefined {
+    const shown = Object.freeze({ ...evidence, job: Object.freeze({ ...evidence.job }) })
+    for (const { plugin, name, hook } of this.#hooks('classifiers', true)) {
+      const startedAt = performance.now()
+      const answer = plugin.fence.callNow(`classify ${name}`, () => hook(shown), asVerdict)
+      const tookMs = performance.now() - startedAt
+      if (tookMs > quickMs) this.#log.warn({ plugin: plugin.id, classifier: name, ms: tookMs }, 'a classifier is slow')
+      if (answer.ok && answer.value) return answer.value
+    }
+    return undefined
+  }
+
+  /**
+   * The verdict of the first configured classifier that has one, in the order of the configuration. For after the finishing
+   * transaction: each may take 2 s. Never rejects.
+   */
+  async classifyLater(evidence: Evidence): Promise<LateVerdict | undefined> {
+    for (const { plugin, name, hook } of this.#hooks('classifiers', false)) {
+      const answer = await plugin.fence.call(`classify ${name}`, () => hook(structuredClone(evidence)), asVerdict, {
+        deadlineMs,
+        order: 'serial',
+      })
+      if (answer.ok && answer.value) return { plugin: plugin.id, classifier: name, verdict: answer.value }
+    }
+    return undefined
+  }
+
+  /** Features that the manager's executor adds to those that it reports itself; none if no plugin has that executor. */
+  capabilitiesOf(facts: ExecutorFacts): string[] {
+    const found = this.#executor(facts.executor)
+    if (!found) return []
+    const { plugin, hook } = found
+    // Asked at each contact of a runner: our own are taken at their word.
+    const read = plugin.builtin ? (value: unknown) => value as string[] : asCapabilities
+    const ask = () => hook.capabilities({ ...facts, features: [...facts.features] })
+    const answer = plugin.fence.callNow(`capabilities of ${facts.executor}`, ask, read)
+    return answer.ok ? answer.value : []
+  }
+
+  /** The executor of this name, to run jobs with. */
+  executor(name: string): Executor | undefined {
+    const found = this.#executor(name)
+    if (!found) return undefined
+    return found.plugin.builtin ? found.hook : fencedExecutor(found.plugin.fence, name, found.hook)
+  }
+
+  /** Names of the executors that are there. */
+  executors(): string[] {
+    return this.#ready.flatMap((plugin) => plugin.hooks.executors.map(({ name }) => name))
+  }
+
+  /**
+   * The page for `GET /metrics`: of the last configured exporter that can make one, else of the built-in. `gauges` are the
+   * node's figures; those of the plugins are added. `accept` is the request's header. Undefined if nobody can make one.
+   */
+  async scrape(gauges: readonly Gauge[], accept = ''): Promise<Scrape | undefined> {
+    const pages = [...this.#hooks('exporters', false).reverse(), ...this.#hooks('exporters', true)]
+    const all = [...gauges, ...(await pluginGauges(this.#plugins, this.#feed))]
+    for (const { plugin, name, hook } of pages) {
+      if (!hook.scrape) continue
+      await this.#feed?.catchUp(plugin, name)
+      const shown = plugin.builtin ? all : structuredClone(all)
+      const answer = await plugin.fence.call(`scrape ${name}`, () => hook.scrape?.(shown, accept), asScrape, {
+        deadlineMs,
+        order: 'serial',
+      })
+      if (answer.ok) return answer.value
+    }
+    return undefined
+  }
+
+  /** Every plugin with its state, in the order of the lists. */
+  list(): PluginStatus[] {
+    return this.#plugins.map((plugin) => plugin.status())
+  }
+
+  /** Lets the exporters follow the events from now on. Resolves when each has its place in them. Once. */
+  async startExporters(core: Pick<Core, 'store' | 'clock' | 'events' | 'log'>): Promise<void> {
+    if (this.#feed) throw new Error('the exporters have been started')
+    // Not loaded by a runner, which has no store.
+    const { ExporterFeed } = await import('./feed.js')
+    this.#feed = new ExporterFeed(core, [...this.#hooks('exporters', true), ...this.#hooks('exporters', false)])
+    await this.#feed.start()
+  }
+
+  /** Stops the exporters, keeps their places, and closes the plugins in reverse. Never rejects, safe to repeat. */
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      await this.#feed?.close()
+      await closeAll(this.#ready, this.#clock)
+    })()
+    return this.#closed
+  }
+
+  #executor(name: string): { plugin: Plugin; hook: Executor } | undefined {
+    for (const plugin of this.#ready) {
+      const found = plugin.hooks.executors.find((one) => one.name === name)
+      if (found) return { plugin, hook: found.hook }
+    }
+    return undefined
+  }
+
+  /** Hooks of the built-ins or of the configured plugins, in the order of the lists. */
+  #hooks<Kind extends 'classifiers' | 'exporters'>(kind: Kind, builtin: boolean) {
+    type Hook = Plugin['hooks'][Kind][number]['hook']
+    return this.#plugins.flatMap((plugin) =>
+      plugin.builtin === builtin && plugin.state === 'ready'
+        ? (plugin.hooks[kind] as Named<Hook>[]).map(({ name, hook }) => ({ plugin, name, hook }))
+        : [],
+    )
+  }
+}
