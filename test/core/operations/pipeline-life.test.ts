@@ -1,12 +1,19 @@
 import { expect, it } from 'vitest'
+import type { Offer } from '../../../src/core/offer.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { appendTrace } from '../../../src/core/operations/append-trace.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
-import type { Offer } from '../../../src/core/offer.js'
-import { onBothEngines } from '../../support/stores.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
+import { onBothEngines } from '../../support/stores.js'
 
-const success = { state: 'success', exitCode: null, failureReason: null, message: null, logLength: null, logCrc32: null } as const
+const success = {
+  state: 'success',
+  exitCode: null,
+  failureReason: null,
+  message: null,
+  logLength: null,
+  logCrc32: null,
+} as const
 
 async function finish(box: TestCore, by: TestRunner, offer: Offer, state: 'success' | 'failed' = 'success') {
   await acceptLease(box.core, { ...offer, managerId: by.manager.id })
