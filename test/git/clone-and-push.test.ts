@@ -26,7 +26,7 @@ it('clones what was pushed, in each version of the protocol', async () => {
 it('fetches only what is new, from a repository with many refs, whose requests git packs with gzip', async () => {
   await using box = await startGitBox()
   const { work } = await box.filled({ a: '1' })
-  for (let i = 0; i < 40; i++)
+  for (let i = 0; i < 25; i++)
     await work.git('tag', `v${i}`, await work.git('commit-tree', '-m', String(i), 'HEAD^{tree}'))
   await work.git('push', '--quiet', 'origin', '--tags')
   await git(box.folder, 'clone', '--quiet', box.url('acme/app'), 'copy')
@@ -35,7 +35,7 @@ it('fetches only what is new, from a repository with many refs, whose requests g
   await work.git('push', '--quiet', 'origin', 'main')
   await copy.git('pull', '--quiet')
   expect(await copy.git('rev-parse', 'HEAD')).toBe(next)
-  expect((await copy.git('tag')).split('\n')).toHaveLength(40)
+  expect((await copy.git('tag')).split('\n')).toHaveLength(25)
   const partial = await tryGit(
     box.folder,
     'clone',

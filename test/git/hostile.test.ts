@@ -74,9 +74,13 @@ it('refuses requests that no git client sends', async () => {
     ['no commands', requestTo('git-receive-pack', toPacket('push-cert\0')), 400],
     ['a push without an end', requestTo('git-receive-pack', toPacket(`${noSha} ${sha} refs/heads/x`)), 400],
     ['a gzip bomb', rpc(gzipSync(Buffer.alloc(50_000_000)), { 'Content-Encoding': 'gzip' }), 413],
-    ['a million wants', rpc(wants(1_000_000)), 413],
+    ['a quarter of a million wants', rpc(wants(250_000)), 413],
     ['a million wants, packed', rpc(gzipSync(wants(1_000_000)), { 'Content-Encoding': 'gzip' }), 413],
-    ['too many commands', push(Array.from({ length: 200_000 }, (_, i) => `${noSha} ${sha} refs/heads/x${i}`)), 413],
+    [
+      'too many commands',
+      requestTo('git-receive-pack', toPacket(`${noSha} ${sha} refs/heads/x`).toString().repeat(200_000)),
+      413,
+    ],
   ]
   for (const [what, request, status] of table) {
     const { status: answered, headers } = await send(box, request)

@@ -71,6 +71,8 @@ it('resolves branches, tags and commits by their type', async () => {
   await work.git('branch', 'both')
   // Every git refuses to make such a branch by this command, and takes one by the next.
   await work.git('update-ref', `refs/heads/${first}`, second)
+  const long = 'a'.repeat(64)
+  await work.git('branch', long)
   await shelf.push(work, '--all')
   await shelf.push(work, '--tags')
   const table: [ref: string, outcome: unknown][] = [
@@ -87,6 +89,7 @@ it('resolves branches, tags and commits by their type', async () => {
     [first, { name: first, tag: false, sha: first }],
     [first.toUpperCase(), { name: first, tag: false, sha: first }],
     [`refs/heads/${first}`, { name: first, tag: false, sha: second }],
+    [long, { name: long, tag: false, sha: second }],
     ['of-a-tree', undefined],
     ['refs/tags/main', undefined],
     ['refs/heads/light', undefined],
