@@ -1,7 +1,7 @@
 // Installs and builds whatever a fresh clone lacks, and nothing that is up to date. Uses Node's own modules only.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -14,14 +14,15 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 installIfNeeded()
-buildIfNeeded()
+if (!process.argv.includes('--install-only')) buildIfNeeded()
 
 function installIfNeeded() {
   const stamp = path.join(root, 'node_modules', '.signalbox-stamp')
   const wanted = hashOf([path.join(root, 'package-lock.json')]) + process.version
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && addonLoads()) return
   console.error('installing packages (better-sqlite3 is compiled here: a minute or two, once)')
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  // Not `npm ci`: it insists on entries for every platform that optional packages exist for, which not every registry has.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     // Where npm cannot download Node's headers, the ones that came with this Node serve as well.
     ...(hasHeaders() ? { npm_config_nodedir: nodePrefix() } : {}),
     JOBS: 'max',
@@ -40,10 +41,13 @@ function buildIfNeeded() {
     path.join(root, 'package-lock.json'),
   ])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  // Built aside and moved into place, so that nobody ever runs half of it.
+  const fresh = path.join(root, `.dist-${process.pid}`)
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], {})
+  run(process.execPath, ['scripts/copy-assets.mjs', fresh], {})
+  writeFileSync(path.join(fresh, '.signalbox-stamp'), wanted)
   rmSync(path.join(root, 'dist'), { recursive: true, force: true })
-  run('npm', ['run', '--silent', 'build'], {})
-  mkdirSync(path.join(root, 'dist'), { recursive: true })
-  writeFileSync(stamp, wanted)
+  renameSync(fresh, path.join(root, 'dist'))
 }
 
 function addonLoads() {
