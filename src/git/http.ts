@@ -91,7 +91,7 @@ export function createGitHttp({ core, repositories, log, limits: given }: GitHtt
 
   function refuse(res: ServerResponse, error: unknown, signal: AbortSignal): void {
     const refusal = Refusal.from(error)
-    if (!refusal && !signal.aborted) log.error({ error }, 'a git request has failed')
+    if (!refusal && !signal.aborted) log.error({ err: error }, 'a git request has failed')
     if (res.headersSent || res.destroyed) {
       // Half an answer must not look like a whole one.
       res.destroy()

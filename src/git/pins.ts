@@ -98,7 +98,7 @@ export class Pins {
         else await writeRef(path.join(repository, 'refs', 'pipelines'), String(pipelineId), done)
       } catch (error) {
         const what = done === null ? 'a pipeline was not unpinned' : 'the commit of a pipeline was not pinned'
-        this.#options.log.error({ repository, pipelineId, sha: done, error }, what)
+        this.#options.log.error({ err: error, repository, pipeline: pipelineId, sha: done }, what)
       }
     }
     wishes.delete(pipelineId)

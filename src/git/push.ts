@@ -33,7 +33,7 @@ export async function followPush(
   const { log } = context
   const lines: string[] = []
   await adoptDefaultBranch(context, push).catch((error: unknown) => {
-    log.error({ error, projectId: push.project.id }, 'the default branch of a new project was not set')
+    log.error({ err: error, project: push.project.id }, 'the default branch of a new project was not set')
   })
   const changed = push.changes.filter(({ ref, after }) => branchOrTag(ref) && !isZero(after))
   if (push.options.includes('ci.skip')) return lines
@@ -45,7 +45,10 @@ export async function followPush(
     } catch (error) {
       // A refusal is about the project (CI/CD is off) or a ref that is gone again: nothing is wrong with us.
       const refused = error instanceof SignalboxError && error.code === 'invalid'
-      log[refused ? 'info' : 'error']({ error, projectId: push.project.id, ref: change.ref }, 'a push made no pipeline')
+      log[refused ? 'info' : 'error'](
+        { err: error, project: push.project.id, ref: change.ref },
+        'a push made no pipeline',
+      )
     }
   }
   const left = changed.slice(pipelineLimit)
