@@ -79,6 +79,22 @@ test('refuses an offer beyond its places and goes on working', async () => {
   expect(await extra.finished()).toMatchObject({ state: 'success' })
 })
 
+test('takes an offer that is made twice once', async () => {
+  await using harness = await Harness.start('websocket')
+  const job = harness.box.add({ script: ['echo is ready', waitFor(harness.file('go'))] })
+  const runner = await harness.runner()
+  await job.says('is ready\n')
+  const peer = await harness.box.peer()
+  peer.offerJob(job)
+  await harness.box.until(
+    () => peer.received.filter(({ body }) => body?.$case === 'accept').length === 2,
+    'Accept again',
+  )
+  harness.touch('go')
+  expect(await job.finished()).toMatchObject({ state: 'success', logCrc: job.logCrc })
+  expect(runner.count('job.accepted')).toBe(1)
+})
+
 test('refuses what is no job', async () => {
   await using harness = await Harness.start('websocket')
   const job = harness.box.add({ extra: { steps: [{ name: 'script', script: 'not a list' }] } })

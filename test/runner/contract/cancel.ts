@@ -68,6 +68,24 @@ export function cancelContract(transport: TransportName): void {
     expect(job.text).not.toContain('never')
   })
 
+  test('a forced cancel cuts the grace short also where the sources are still being fetched', async () => {
+    await using harness = await Harness.start(transport)
+    const hook = { name: 'pre_get_sources_script', script: ["trap '' TERM", 'echo is ready', talk] }
+    const job = harness.box.add({
+      variables: { GIT_STRATEGY: 'fetch' },
+      extra: { hooks: [hook] },
+      afterScript: ['echo never'],
+    })
+    const runner = await harness.runner()
+    await job.says('is ready\n')
+    harness.box.cancel(job, 'graceful', 60_000)
+    await runner.event('job.canceling', ({ mode }) => mode === 'graceful')
+    harness.box.cancel(job, 'force')
+    const { report } = await runner.event('job.finished')
+    expect(report).toMatchObject({ failureReason: 'job_canceled' })
+    expect(job.text).not.toContain('never')
+  })
+
   test('a job that is canceled before it begins runs nothing', async () => {
     await using harness = await Harness.start(transport)
     const job = harness.box.add({ script: ['echo never'] })

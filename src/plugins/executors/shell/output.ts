@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextCheck, setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 /**
@@ -97,8 +97,9 @@ export function openOutputPipe(file: string): OpenPipe {
 
 /**
  * Ends the reading once the pipe is empty, although somebody who has outlived the script may still hold it open. It is
- * empty if between two looks, at both of which nothing was being handed over, nothing came: what was in the pipe at the
- * first would have been read before the second.
+ * empty if nothing came between two looks, at both of which nothing was being handed over. Each look is taken after the
+ * event loop has asked the system for input: a process that was starved could otherwise meet the second look with the
+ * script's last words still unread.
  */
 async function drain(socket: net.Socket, handing: { busy: boolean; chunks: number }): Promise<void> {
   const atExit = socket.bytesRead
@@ -110,10 +111,12 @@ async function drain(socket: net.Socket, handing: { busy: boolean; chunks: numbe
     if (socket.bytesRead - atExit > maxPipeBytes) break
     last = now
     await sleep(idleMs)
+    await nextCheck()
   }
   socket.destroy()
 }
 
-const idleMs = 100
+/** What reads for a script, such as a `tee` behind its output, may end a little after it. */
+const idleMs = 300
 // pipe(7): /proc/sys/fs/pipe-max-size.
 const maxPipeBytes = 1024 * 1024
