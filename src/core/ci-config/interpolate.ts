@@ -2,6 +2,7 @@ import { expandText } from './expand.js'
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
 import {
+  checkKey,
   type Entry,
   type MapNode,
   makeList,
@@ -53,6 +54,7 @@ class Interpolator {
     let changed = false
     for (const [key, entry] of map.entries) {
       const name = typeof key === 'string' ? this.#key(key, entry.at) : key
+      checkKey(name, entry.at)
       const value = this.#node(entry.value)
       changed ||= name !== key || value !== entry.value
       entries.set(name, value === entry.value ? entry : { at: entry.at, value })

@@ -99,6 +99,14 @@ function check(size: Size, at: number): void {
   }
 }
 
+/** They would reach a prototype instead of an entry in careless code anywhere after us. */
+const forbiddenKeys: ReadonlySet<Scalar> = new Set(['__proto__', 'constructor', 'prototype'])
+
+/** @throws ConfigFault for a key that no map may have */
+export function checkKey(key: Scalar, at: number): void {
+  if (forbiddenKeys.has(key)) throw new ConfigFault(`${quote(String(key))} may not be used as a key`, at)
+}
+
 /** The text that a scalar becomes where a text is wanted, as Ruby's `to_s` gives it. Null is empty. */
 export function textOf(node: ScalarNode): string {
   return node.text ?? (node.value === null ? '' : String(node.value))

@@ -1,4 +1,4 @@
-import { type Entry, makeList, makeMap, makeScalar, type Node, type Scalar } from './node.js'
+import { checkKey, type Entry, makeList, makeMap, makeScalar, type Node, type Scalar } from './node.js'
 import { floatNode } from './yaml/scalar.js'
 
 /**
@@ -27,7 +27,10 @@ export function fromPlain(value: unknown, at: number): Node {
   }
   if (typeof value === 'object' && value !== null) {
     const entries = new Map<Scalar, Entry>()
-    for (const [key, item] of Object.entries(value)) entries.set(key, { at, value: fromPlain(item, at) })
+    for (const [key, item] of Object.entries(value)) {
+      checkKey(key, at)
+      entries.set(key, { at, value: fromPlain(item, at) })
+    }
     return makeMap(entries, at)
   }
   if (typeof value === 'number') return Number.isInteger(value) ? makeScalar(value, at) : floatNode(value, at)

@@ -1,6 +1,6 @@
 import { ConfigFault } from '../fault.js'
 import { limits } from '../limits.js'
-import { type Entry, makeList, makeMap, makeScalar, type Node, quote, type Scalar } from '../node.js'
+import { checkKey, type Entry, makeList, makeMap, makeScalar, type Node, quote, type Scalar } from '../node.js'
 import { Cursor, isBlankOrEnd, isFlowIndicator } from './cursor.js'
 import { resolvePlain } from './scalar.js'
 import { blockText, continuePlain, doubleQuoted, plainLine, singleQuoted } from './text.js'
@@ -407,9 +407,7 @@ class Reader {
 
   #keyOf(key: Node, at: number): Scalar {
     if (key.kind !== 'scalar') throw new ConfigFault('a key must be a text, not a collection', at)
-    if (typeof key.value === 'string' && forbiddenKeys.has(key.value)) {
-      throw new ConfigFault(`${quote(key.value)} may not be used as a key`, at)
-    }
+    checkKey(key.value, at)
     return key.value
   }
 
@@ -469,9 +467,6 @@ class Reader {
 
 /** Characters that no plain text begins with: `,[]{}#&*!|>'"%@` and the backtick. */
 const indicators = new Set(Array.from(',[]{}#&*!|>\'"%@`', (c) => c.charCodeAt(0)))
-
-/** They would reach a prototype instead of an entry in careless code anywhere after us. */
-const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype'])
 
 const text = (value: string, at: number): Node => makeScalar(value, at)
 
