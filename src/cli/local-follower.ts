@@ -2,7 +2,7 @@
 import type { Core } from '../core/core.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import type { Pipeline } from '../core/pipeline.js'
-import { listJobViews } from '../core/store/job-views.js'
+import { type JobView, listJobViews } from '../core/store/job-views.js'
 import { getPipeline } from '../core/store/pipelines.js'
 import { findTrace } from '../core/store/traces.js'
 import { type FollowedPipeline, PipelineView } from './follow.js'
@@ -19,6 +19,13 @@ interface FollowedLog {
   stop: () => void
 }
 
+export interface FollowOptions {
+  /** Prints nothing. */
+  quiet: boolean
+  /** Starts the manual jobs that were named. Gives whether there were any: then the pipeline goes on. */
+  play: (jobs: readonly JobView[]) => Promise<boolean>
+}
+
 const hues = ['cyan', 'magenta', 'blue', 'green', 'yellow'] as const
 
 export class LocalFollower {
@@ -27,6 +34,7 @@ export class LocalFollower {
   readonly #terminal: Terminal
   readonly #view: PipelineView | undefined
   readonly #quiet: boolean
+  readonly #play: FollowOptions['play']
   readonly #logs = new Map<number, FollowedLog>()
   readonly #stop: () => void
   #looking: Promise<void> | undefined
@@ -35,11 +43,12 @@ export class LocalFollower {
   #ended!: () => void
   readonly #end: Promise<void>
 
-  constructor(core: Core, pipeline: Pipeline, terminal: Terminal, options: { quiet: boolean }) {
+  constructor(core: Core, pipeline: Pipeline, terminal: Terminal, options: FollowOptions) {
     this.#core = core
     this.#pipelineId = pipeline.id
     this.#terminal = terminal
     this.#quiet = options.quiet
+    this.#play = options.play
     this.#view = options.quiet ? undefined : new PipelineView(terminal)
     this.#end = new Promise((resolve) => {
       this.#ended = resolve
@@ -95,6 +104,7 @@ export class LocalFollower {
           await this.#closeLog(job.id, job.status === 'failed')
       }
       this.#view?.update(this.#last)
+      if (await this.#play(jobs)) continue
       if (is('stopped', pipeline.status)) this.#ended()
     }
   }

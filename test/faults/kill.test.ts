@@ -2,8 +2,9 @@
  * The coordinator is killed at random moments of a running pipeline and started again. The pipeline completes, its logs are
  * whole, no job was ever owned twice, and none went back to the queue.
  */
-import Sqlite from 'better-sqlite3'
+
 import path from 'node:path'
+import Sqlite from 'better-sqlite3'
 import { expect, it } from 'vitest'
 import { Coordinator, git } from '../support/processes.js'
 
@@ -48,7 +49,9 @@ it.each(['websocket', 'grpc', 'poll'] as const)(
 /** What the store says happened: each job was held by one lease, and no status was taken back. */
 function checkHistory(file: string): void {
   const db = new Sqlite(file, { readonly: true })
-  const held = db.prepare('select job_id, count(*) as n from leases where accepted_at is not null group by job_id').all()
+  const held = db
+    .prepare('select job_id, count(*) as n from leases where accepted_at is not null group by job_id')
+    .all()
   expect(held).toEqual([1, 2, 3].map((id) => ({ job_id: id, n: 1 })))
   const changes = db
     .prepare("select job_id, data from events where kind in ('job.changed', 'job.finished') order by id")
@@ -63,7 +66,15 @@ function checkHistory(file: string): void {
 
 it('refuses a second coordinator on the same folder, which harms nothing', async () => {
   await using box = await Coordinator.start()
-  const second = await box.signalbox('serve', '--data-dir', box.dataDir, '--http', '127.0.0.1:0', '--grpc', '127.0.0.1:0')
+  const second = await box.signalbox(
+    'serve',
+    '--data-dir',
+    box.dataDir,
+    '--http',
+    '127.0.0.1:0',
+    '--grpc',
+    '127.0.0.1:0',
+  )
   expect(second.code).toBe(75)
   expect(second.stderr).toContain('another signalbox holds')
   expect(second.stdout).toBe('')
@@ -75,12 +86,15 @@ it('starts again after a stop, and ends with 0 within ten seconds while a job ru
   await using box = await Coordinator.start()
   await box.runner('websocket')
   const folder = await box.repository('team/app', {
-    '.gitlab-ci.yml': JSON.stringify({ slow: { script: ['echo begun', 'while [ ! -e "$CI_BUILDS_DIR/../go" ]; do sleep 0.05; done', 'echo done'] } }),
+    '.gitlab-ci.yml': JSON.stringify({
+      slow: { script: ['echo begun', 'while [ ! -e "$CI_BUILDS_DIR/../go" ]; do sleep 0.05; done', 'echo done'] },
+    }),
   })
   await git(folder, 'push', '--quiet', 'origin', 'main')
   const { stdout } = await box.signalbox('pipeline', 'list', '--project', 'team/app', '--json')
   const [{ id }] = JSON.parse(stdout)
-  for (let status = ''; status !== 'running'; ) status = (await box.api<{ status: string }>('GET', '/api/signalbox/v1/jobs/1')).status
+  for (let status = ''; status !== 'running'; )
+    status = (await box.api<{ status: string }>('GET', '/api/signalbox/v1/jobs/1')).status
   expect(await box.stop()).toBe(0)
   await box.up()
   const { writeFileSync } = await import('node:fs')

@@ -78,7 +78,10 @@ async function trace(nodeFlags: string[]): Promise<string[][]> {
   await box.repository('team/app', { '.gitlab-ci.yml': '{"j": {"script": "x"}}' }).then(async (folder) => {
     execFileSync('git', ['push', '--quiet', 'origin', 'main'], { cwd: folder, stdio: 'ignore' })
   })
-  const request = await fetch(`${box.url}/api/v4/jobs/request`, { method: 'POST', body: new URLSearchParams({ token }) })
+  const request = await fetch(`${box.url}/api/v4/jobs/request`, {
+    method: 'POST',
+    body: new URLSearchParams({ token }),
+  })
   const job = (await request.json()) as { id: number; token: string }
   let offset = 0
   for (const probe of probes) {

@@ -14,7 +14,10 @@ export interface Finished {
 }
 
 /** Runs the command to its end. */
-export function signalbox(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Promise<Finished> {
+export function signalbox(
+  args: string[],
+  options: { cwd?: string; env?: Record<string, string> } = {},
+): Promise<Finished> {
   return new Promise((resolve) => {
     const { NO_COLOR: _, FORCE_COLOR: __, ...env } = process.env
     execFile(
@@ -25,7 +28,8 @@ export function signalbox(args: string[], options: { cwd?: string; env?: Record<
         env: { ...env, ...options.env },
         maxBuffer: 64 * 1024 * 1024,
       },
-      (error, stdout, stderr) => resolve({ code: error ? (error.code as number | undefined ?? null) : 0, stdout, stderr }),
+      (error, stdout, stderr) =>
+        resolve({ code: error ? ((error.code as number | undefined) ?? null) : 0, stdout, stderr }),
     )
   })
 }

@@ -17,6 +17,7 @@ import { createProject } from '../../core/operations/create-project.js'
 import { createRunner } from '../../core/operations/create-runner.js'
 import { playJob } from '../../core/operations/play-job.js'
 import type { Pipeline } from '../../core/pipeline.js'
+import type { JobView } from '../../core/store/job-views.js'
 import { listDefinitions } from '../../core/store/jobs.js'
 import { findUser } from '../../core/store/users.js'
 import type { Server } from '../../server.js'
@@ -84,12 +85,13 @@ async function runIn(
   try {
     const snapshot = await taking
     const pipeline = await start(server, { tree, snapshot, place, configPath, jobs, variables })
-    const follower = new LocalFollower(server.core, pipeline, terminal, { quiet: options.json === true })
-    const stopPlaying = playNamed(server, pipeline, jobs)
+    const follower = new LocalFollower(server.core, pipeline, terminal, {
+      quiet: options.json === true,
+      play: (waiting) => playNamed(server, waiting, jobs),
+    })
     const runner = await startLocalRunner(server, place, await tagsAndWarnings(server, pipeline, terminal.say), log)
     const interrupted = cancelOnInterrupt(server, pipeline, terminal.say)
     const last = await follower.end()
-    stopPlaying()
     interrupted.stop()
     await runner.close()
     if (options.artifacts) await unpackArtifacts(server.core, pipeline.id, path.resolve(context.cwd, options.artifacts))
@@ -196,29 +198,18 @@ async function startLocalRunner(server: Server, place: string, tags: string[], l
   })
 }
 
-/** Manual jobs run only when they are named. Gives the function that stops playing them. */
-function playNamed(server: Server, pipeline: Pipeline, names: string[]): () => void {
-  if (names.length === 0) return () => undefined
-  const { core } = server
-  const play = async () => {
-    const waiting = await core.store.read.db
-      .selectFrom('jobs')
-      .select(['id', 'name'])
-      .where('pipeline_id', '=', pipeline.id)
-      .where('status', '=', 'manual')
-      .where('retried', '=', 0)
-      .execute()
-    for (const job of waiting) {
-      const named = names.some(
-        (name) => job.name === name || job.name.startsWith(`${name} `) || job.name.startsWith(`${name}:`),
-      )
-      if (named) await playJob(core, { jobId: job.id, userId: 1 }).catch(() => undefined)
-    }
+/** Manual jobs run only when they are named. Gives whether any was started. */
+async function playNamed(server: Server, jobs: readonly JobView[], names: readonly string[]): Promise<boolean> {
+  let played = false
+  for (const job of jobs) {
+    const named = names.some(
+      (name) => job.name === name || job.name.startsWith(`${name} `) || job.name.startsWith(`${name}:`),
+    )
+    if (job.status !== 'manual' || !named) continue
+    await playJob(server.core, { jobId: job.id, userId: 1 })
+    played = true
   }
-  void play()
-  return core.events.listen((event) => {
-    if (event.pipelineId === pipeline.id && event.data?.to === 'manual') void play()
-  })
+  return played
 }
 
 function cancelOnInterrupt(server: Server, pipeline: Pipeline, say: (line: string) => void) {

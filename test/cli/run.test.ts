@@ -1,0 +1,230 @@
+/** `signalbox run` as a person types it, in repositories of all sorts. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { expect, it } from 'vitest'
+import { git, program, signalbox } from '../support/processes.js'
+
+class Folder implements Disposable {
+  readonly path = mkdtempSync(path.join(os.tmpdir(), 'signalbox-cli-'))
+
+  write(files: Record<string, string | object>): this {
+    for (const [name, content] of Object.entries(files)) {
+      const file = path.join(this.path, name)
+      mkdirSync(path.dirname(file), { recursive: true })
+      writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content))
+    }
+    return this
+  }
+
+  async commit(): Promise<this> {
+    await git(this.path, 'init', '--quiet', '--initial-branch=main')
+    await git(this.path, 'add', '--all')
+    await git(this.path, 'commit', '--quiet', '--message', 'First')
+    return this
+  }
+
+  run(...args: string[]) {
+    return signalbox(['run', ...args], { cwd: this.path, env: { NO_COLOR: '1' } })
+  }
+
+  /** Every file of the git folder with its content, to see that nothing has changed. */
+  repository(): Record<string, string> {
+    const root = path.join(this.path, '.git')
+    return Object.fromEntries(
+      readdirSync(root, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => path.join(entry.parentPath, entry.name))
+        .map((file) => [path.relative(root, file), readFileSync(file, 'latin1')]),
+    )
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+it('runs the pipeline and shows what its scripts say', async () => {
+  using folder = new Folder()
+  await folder
+    .write({
+      '.gitlab-ci.yml': {
+        stages: ['build', 'test'],
+        compile: { stage: 'build', script: ['mkdir out', 'echo made > out/it'], artifacts: { paths: ['out/'] } },
+        unit: { stage: 'test', script: ['cat out/it', 'echo "on $CI_COMMIT_BRANCH of $CI_PROJECT_NAME"'] },
+      },
+    })
+    .commit()
+  const { code, stdout, stderr } = await folder.run()
+  expect(stderr).toContain('pipeline ✓ success')
+  expect(code).toBe(0)
+  expect(stdout).toContain('unit | made\n')
+  expect(stdout).toContain(`unit | on main of ${path.basename(folder.path)}\n`)
+})
+
+it('follows the pipeline with its exit code', async () => {
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': { bad: { script: ['echo before', 'exit 7'] } } }).commit()
+  const { code, stdout, stderr } = await folder.run()
+  expect(code).toBe(1)
+  expect(stdout).toContain('bad | ERROR: Job failed: exit code 7')
+  expect(stderr).toContain('✗ failed bad')
+})
+
+it('takes changed and untracked files, leaves ignored ones out, and writes nothing to the repository', async () => {
+  using folder = new Folder()
+  await folder
+    .write({
+      '.gitignore': 'secret.txt\n',
+      'tracked.txt': 'old\n',
+      '.gitlab-ci.yml': {
+        look: { script: ['cat tracked.txt new.txt', 'test ! -e secret.txt', 'git status --porcelain'] },
+      },
+    })
+    .commit()
+  folder.write({ 'tracked.txt': 'changed\n', 'new.txt': 'untracked\n', 'secret.txt': 'no\n' })
+  const before = folder.repository()
+  const status = await git(folder.path, 'status', '--porcelain')
+  const { code, stdout } = await folder.run()
+  expect(code).toBe(0)
+  expect(stdout).toContain('look | changed\nlook | untracked\n')
+  expect(await git(folder.path, 'status', '--porcelain')).toBe(status)
+  // `git status` may refresh the index; nothing else has changed, and no object or ref was added.
+  const { index: _, ...after } = folder.repository()
+  const { index: __, ...first } = before
+  expect(after).toEqual(first)
+})
+
+it('runs a clean tree as HEAD itself', async () => {
+  using folder = new Folder()
+  await folder
+    .write({ '.gitlab-ci.yml': { sha: { script: ['echo "at $CI_COMMIT_SHA"', 'git rev-parse HEAD'] } } })
+    .commit()
+  const head = (await git(folder.path, 'rev-parse', 'HEAD')).trim()
+  const { stdout } = await folder.run()
+  expect(stdout).toContain(`sha | at ${head}\n`)
+  expect(stdout).toContain(`sha | ${head}\n`)
+})
+
+it('runs in a folder without git, and from below a repository’s top', async () => {
+  using plain = new Folder()
+  plain.write({ '.gitlab-ci.yml': { j: { script: 'cat file.txt' } }, 'file.txt': 'no git here\n' })
+  expect(await plain.run()).toMatchObject({ code: 0, stdout: expect.stringContaining('j | no git here\n') })
+  expect(existsSync(path.join(plain.path, '.git'))).toBe(false)
+
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': { j: { script: 'ls' } }, 'deep/er/file.txt': '' }).commit()
+  expect(await folder.run('--cwd', 'deep/er')).toMatchObject({ code: 0, stdout: expect.stringContaining('j | deep\n') })
+})
+
+it('runs the named jobs and what they need, and manual ones only when they are named', async () => {
+  using folder = new Folder()
+  await folder
+    .write({
+      '.gitlab-ci.yml': {
+        stages: ['a', 'b'],
+        base: { stage: 'a', script: 'echo base' },
+        other: { stage: 'a', script: 'echo other' },
+        top: { stage: 'b', script: 'echo top', needs: ['base'] },
+        deploy: { stage: 'b', script: 'echo deployed', when: 'manual', needs: [] },
+      },
+    })
+    .commit()
+  const top = await folder.run('top')
+  expect(top.code).toBe(0)
+  expect(top.stdout).toContain('base | base\n')
+  expect(top.stdout).toContain('top | top\n')
+  expect(top.stdout).not.toContain('other')
+  const all = await folder.run()
+  expect(all).toMatchObject({ code: 0 })
+  expect(all.stdout).not.toContain('deployed')
+  const manual = await folder.run('deploy')
+  expect(manual).toMatchObject({ code: 0, stdout: expect.stringContaining('deploy | deployed\n') })
+})
+
+it('hands over variables, matches any tag, and unpacks what jobs keep', async () => {
+  using folder = new Folder()
+  await folder
+    .write({
+      '.gitlab-ci.yml': {
+        j: {
+          tags: ['gpu', 'linux'],
+          script: 'mkdir out; echo "$GREETING" > out/said',
+          artifacts: { paths: ['out/said'] },
+        },
+      },
+    })
+    .commit()
+  const { code } = await folder.run('--var', 'GREETING=hello = you', '--artifacts', 'kept')
+  expect(code).toBe(0)
+  expect(readFileSync(path.join(folder.path, 'kept/j/out/said'), 'utf8')).toBe('hello = you\n')
+})
+
+it('prints one JSON document', async () => {
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': { j: { script: 'echo hi' } } }).commit()
+  const { code, stdout } = await folder.run('--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ status: 'success', ref: 'main', jobs: [{ name: 'j', status: 'success' }] })
+})
+
+it('lists the jobs in pipeline order and runs nothing', async () => {
+  using folder = new Folder()
+  await folder
+    .write({
+      '.gitlab-ci.yml': {
+        stages: ['a', 'b'],
+        last: { stage: 'b', script: 'touch ran', needs: ['first'] },
+        first: { stage: 'a', script: 'touch ran' },
+        perhaps: { stage: 'b', script: 'touch ran', when: 'manual' },
+        never: { stage: 'b', script: 'x', rules: [{ if: '$CI_COMMIT_BRANCH == "other"' }] },
+      },
+    })
+    .commit()
+  const { code, stdout } = await folder.run('--list', '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toEqual([
+    { name: 'first', stage: 'a', when: 'on_success', allow_failure: false },
+    {
+      name: 'last',
+      stage: 'b',
+      when: 'on_success',
+      allow_failure: false,
+      needs: [{ job: 'first', artifacts: true, optional: false }],
+    },
+    { name: 'perhaps', stage: 'b', when: 'manual', allow_failure: true },
+  ])
+  expect((await folder.run('--list')).stdout.split('\n')[0]).toMatch(/^a {2}first/)
+  expect(existsSync(path.join(folder.path, 'ran'))).toBe(false)
+})
+
+it.each([
+  ['a job that is not there', { ok: { script: 'x' } }, ['nope'], 'nope'],
+  ['a configuration that is wrong', { bad: { scrip: 'x' } }, [], 'bad'],
+  ['a variable without a name', { ok: { script: 'x' } }, ['--var', '=x'], '--var'],
+])('ends with 2 and a reason for %s', async (_, config, args, reason) => {
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': config }).commit()
+  const { code, stderr } = await folder.run(...args)
+  expect(code).toBe(2)
+  expect(stderr).toContain(reason)
+})
+
+it('ends with 2 where there is no configuration', async () => {
+  using folder = new Folder()
+  expect(await folder.run()).toMatchObject({ code: 2, stderr: expect.stringContaining('.gitlab-ci.yml') })
+})
+
+it('cancels on an interrupt and leaves nothing running', async () => {
+  using folder = new Folder()
+  const mark = path.join(folder.path, 'begun')
+  await folder.write({ '.gitlab-ci.yml': { slow: { script: [`echo $$ > "${mark}"`, 'sleep 600'] } } }).commit()
+  const child = spawn(process.execPath, [program, 'run'], { cwd: folder.path, stdio: 'ignore' })
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  while (!existsSync(mark) || readFileSync(mark, 'utf8') === '') await new Promise((resolve) => setImmediate(resolve))
+  const shell = Number(readFileSync(mark, 'utf8'))
+  child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  expect(() => process.kill(shell, 0)).toThrow(/ESRCH/)
+})
