@@ -179,7 +179,7 @@ it('reads regular files and nothing else', async () => {
   await work.git('update-index', '--chmod=+x', 'script.sh')
   await work.git('update-index', '--add', '--cacheinfo', `160000,${sha},module`)
   await work.git('commit', '--quiet', '-m', 'Add a submodule')
-  const head = await work.git('rev-parse', 'HEAD')
+  const head = work.head()
   await shelf.push(work, 'main')
   const table: [file: string, text: string | undefined][] = [
     ['ci/deep/job.yml', 'a: 1\n'],

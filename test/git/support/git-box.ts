@@ -110,7 +110,7 @@ export class GitBox implements AsyncDisposable {
   /** A working copy whose `origin` is the project, made or not. */
   async work(projectPath = 'acme/app', name = 'work'): Promise<Work> {
     const work = await Work.init(this.#temp.path, name)
-    await work.git('remote', 'add', 'origin', this.url(projectPath))
+    work.setOrigin(this.url(projectPath))
     return work
   }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -95,6 +95,24 @@ export class Work {
     for (const [file, content] of Object.entries(files)) this.write(file, content)
     await this.git('add', '--all')
     await this.git('commit', '--quiet', '--allow-empty', '-m', message)
-    return this.git('rev-parse', 'HEAD')
+    return this.head()
+  }
+
+  /** The commit that is checked out: read, not asked for, since a process costs more than all the rest. */
+  head(): string {
+    const head = this.#read('HEAD')
+    return head.startsWith('ref: ') ? this.#read(head.slice(5)) : head
+  }
+
+  /** Where `origin` is. */
+  setOrigin(url: string): void {
+    appendFileSync(
+      path.join(this.folder, '.git/config'),
+      `[remote "origin"]\n\turl = ${url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n`,
+    )
+  }
+
+  #read(file: string): string {
+    return readFileSync(path.join(this.folder, '.git', file), 'utf8').trimEnd()
   }
 }
