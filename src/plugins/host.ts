@@ -49,6 +49,7 @@ export class Plugins {
   readonly #log: Log
   readonly #clock: Clock
   #feed: ExporterFeed | undefined
+  #started: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   constructor(plugins: readonly Plugin[], ready: readonly Plugin[], { log, clock }: LoadOptions) {
@@ -135,18 +136,24 @@ export class Plugins {
     return this.#plugins.map((plugin) => plugin.status())
   }
 
-  /** Lets the exporters follow the events from now on. Resolves when each has its place in them. Once. */
-  async startExporters(core: Pick<Core, 'store' | 'clock' | 'events' | 'log'>): Promise<void> {
-    if (this.#feed) throw new Error('the exporters have been started')
-    // Not loaded by a runner, which has no store.
-    const { ExporterFeed } = await import('./feed.js')
-    this.#feed = new ExporterFeed(core, [...this.#hooks('exporters', true), ...this.#hooks('exporters', false)])
-    await this.#feed.start()
+  /**
+   * Lets the exporters follow the events from now on. Resolves when each has its place in them: what is committed after
+   * that reaches them all. Rejects when the store cannot be read. A repeated call gives the first one's promise.
+   */
+  startExporters(core: Pick<Core, 'store' | 'clock' | 'events' | 'log'>): Promise<void> {
+    this.#started ??= (async () => {
+      // Not loaded by a runner, which has no store.
+      const { ExporterFeed } = await import('./feed.js')
+      this.#feed = new ExporterFeed(core, [...this.#hooks('exporters', true), ...this.#hooks('exporters', false)])
+      await this.#feed.start()
+    })()
+    return this.#started
   }
 
   /** Stops the exporters, keeps their places, and closes the plugins in reverse. Never rejects, safe to repeat. */
   close(): Promise<void> {
     this.#closed ??= (async () => {
+      await this.#started?.catch(() => undefined)
       await this.#feed?.close()
       await closeAll(this.#ready, this.#clock)
     })()

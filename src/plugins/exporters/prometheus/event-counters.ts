@@ -28,14 +28,14 @@ const quickBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 3
 // The buckets of GitLab Runner's gitlab_runner_job_duration_seconds, and shorter ones.
 const durationBuckets = [1, 5, 15, 30, 60, 300, 600, 1800, 3600, 7200, 10_800, 18_000, 36_000]
 
-const carriers: Readonly<Record<string, string>> = {
-  grpc: 'grpc',
-  websocket: 'websocket',
-  job_router: 'job_router',
-  rest: 'poll',
-  rest_two_phase: 'poll',
-  rest_by_hand: 'poll',
-}
+const carriers: ReadonlyMap<unknown, string> = new Map([
+  ['grpc', 'grpc'],
+  ['websocket', 'websocket'],
+  ['job_router', 'job_router'],
+  ['rest', 'poll'],
+  ['rest_two_phase', 'poll'],
+  ['rest_by_hand', 'poll'],
+])
 
 const finalStatuses = new Set(['success', 'failed', 'canceled', 'skipped'])
 
@@ -77,7 +77,7 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
   )
   const jobs = counter('signalbox_jobs_total', 'Jobs that have ended.', 'status', 'class')
   const retries = counter('signalbox_jobs_retried_total', 'Jobs that were tried again.')
-  const pipelinesCreated = counter('signalbox_pipelines_created_total', 'Pipelines that were made.', 'source')
+  const newPipelines = counter('signalbox_new_pipelines_total', 'Pipelines that were made.', 'source')
   const pipelines = counter('signalbox_pipelines_total', 'Pipelines that have ended, counted at each end.', 'status')
   const leasesExpired = counter('signalbox_leases_expired_total', 'Leases whose runner was not heard from.', 'state')
   const mismatches = counter('signalbox_trace_mismatches_total', 'Logs that are not what the runner said it sent.')
@@ -85,6 +85,7 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
   leasesExpired.inc({ state: 'offered' }, 0)
 
   const underWay = new Map<number, JobUnderWay>()
+  const lost = new Set<number>()
   const bounded = boundedLabels()
 
   return (event) => {
@@ -96,7 +97,7 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
         const waitedMs = typeof data.waited_ms === 'number' ? data.waited_ms : null
         if (waitedMs !== null) queueDuration.observe(seconds(waitedMs))
         if (jobId === null) break
-        const carrier = (typeof data.door === 'string' ? carriers[data.door] : undefined) ?? 'other'
+        const carrier = carriers.get(data.door) ?? 'other'
         const queuedAt = waitedMs === null ? null : at - waitedMs
         remember(underWay, jobId, { queuedAt, offeredAt: at, carrier, startedAt: null, cancelAt: null })
         break
@@ -124,12 +125,17 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
         if (job?.startedAt) jobDuration.observe({ status: text('to') }, seconds(at - job.startedAt))
         if (job?.cancelAt) cancelToStop.observe({ carrier: job.carrier }, seconds(at - job.cancelAt))
         if (jobId !== null) underWay.delete(jobId)
+        // The lease of a job that has lost its runner ends right after it, as expired or not.
+        if (data.class === 'runner_lost' && jobId !== null) {
+          leasesExpired.inc({ state: 'held' })
+          lost.add(jobId)
+        }
         break
       case 'job.retried':
         retries.inc()
         break
       case 'pipeline.created':
-        pipelinesCreated.inc({ source: text('source') })
+        newPipelines.inc({ source: text('source') })
         // One without jobs shows what is wrong with its file, and has failed as it was made.
         if (data.jobs === 0) pipelineFailures.inc({ reason: 'config_error' })
         break
@@ -138,6 +144,7 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
         if (data.to === 'failed') pipelineFailures.inc({ reason: 'unknown_failure' })
         break
       case 'lease.ended':
+        if (jobId !== null && lost.delete(jobId)) break
         if (data.status === 'expired') leasesExpired.inc({ state: 'held' })
         break
       case 'trace.mismatch':
