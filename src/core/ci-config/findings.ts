@@ -22,6 +22,11 @@ export class Findings {
     return this.met > 0
   }
 
+  /** No more errors will be listed, so there is no use in looking for them. */
+  get full(): boolean {
+    return this.errors.length >= limits.errors
+  }
+
   error(message: string, at: number, path: string): void {
     this.met++
     this.#add(this.errors, message, at, path)

@@ -46,6 +46,7 @@ export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
   let instances = 0
   for (const [name, entry] of root.entries) {
     if (typeof name === 'string' && Object.hasOwn(rootKeys, name)) continue
+    if (findings.full) break
     if (!isVisibleJob(name, entry, findings)) continue
     visible++
     const draft = readJob(name, entry, around)

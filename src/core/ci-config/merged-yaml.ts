@@ -74,7 +74,7 @@ function writeItem(value: Encoded, indent: number, dash: string, lines: string[]
 }
 
 function isMap(value: Encoded): value is { map: Encoded[] } {
-  return typeof value === 'object' && value !== null && 'map' in value
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && 'map' in value
 }
 
 /** Characters that YAML takes for line ends or not at all. */

@@ -33,6 +33,11 @@ export function fromPlain(value: unknown, at: number): Node {
     }
     return makeMap(entries, at)
   }
-  if (typeof value === 'number') return Number.isInteger(value) ? makeScalar(value, at) : floatNode(value, at)
+  if (typeof value === 'number') return numberNode(value, at)
   return typeof value === 'string' || typeof value === 'boolean' ? makeScalar(value, at) : makeScalar(null, at)
+}
+
+function numberNode(value: number, at: number): Node {
+  if (Number.isSafeInteger(value)) return makeScalar(value, at)
+  return Number.isInteger(value) && Math.abs(value) < 1e16 ? makeScalar(value, at, String(value)) : floatNode(value, at)
 }

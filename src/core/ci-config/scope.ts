@@ -28,7 +28,9 @@ export class Scope {
   /** The value with everything in it expanded: what paths and names are made of. */
   readonly expanded = (name: string): string | undefined => {
     if (this.#expanded.has(name)) return this.#expanded.get(name)
-    const value = this.#expand(name, 0, [])
+    // Met again while it is being expanded, it stands for itself: a circle, which is told elsewhere.
+    this.#expanded.set(name, this.find(name)?.value)
+    const value = this.#expand(name, 0)
     this.#expanded.set(name, value)
     return value
   }
@@ -48,16 +50,14 @@ export class Scope {
     return -1
   }
 
-  /** A reference to the own name means the weaker variable; circles are told by `circleThrough` and end here. */
-  #expand(name: string, from: number, open: readonly string[]): string | undefined {
+  /** A reference to the own name means the weaker variable of this name. */
+  #expand(name: string, from: number): string | undefined {
     const layer = this.#layerOf(name, from)
     const variable = layer === -1 ? undefined : this.#layers[layer]?.(name)
     if (variable === undefined || variable.raw === true || !mayRefer(variable.value)) return variable?.value
-    if (open.length > maxDepth || open.includes(name)) return variable.value
-    const inner = [...open, name]
     const value = expandText(
       variable.value,
-      (other) => (other === name ? this.#expand(name, layer + 1, open) : this.#expand(other, 0, inner)),
+      (other) => (other === name ? this.#expand(name, layer + 1) : this.expanded(other)),
       'blank',
     )
     return value.length > limits.regexSubjectBytes ? variable.value : value
@@ -65,23 +65,28 @@ export class Scope {
 
   /** Names of a circle of references that begins at one of these variables. */
   circleThrough(variables: readonly PlanVariable[]): string | undefined {
+    const free = new Set<string>()
     for (const variable of variables) {
-      const circle = this.#circle(variable, [])
+      const circle = this.#circle(variable, [], free)
       if (circle !== undefined) return circleMessage(circle)
     }
     return undefined
   }
 
-  #circle(variable: PlanVariable, open: readonly string[]): string[] | undefined {
+  /** @param free names that are known to lead to no circle */
+  #circle(variable: PlanVariable, open: readonly string[], free: Set<string>): string[] | undefined {
+    const names = referencesOf(variable)
+    if (names.length === 0 || free.has(variable.key)) return undefined
     const inner = [...open, variable.key]
-    if (inner.length > maxDepth) return undefined
-    for (const name of referencesOf(variable)) {
+    if (inner.length > longestChain) return undefined
+    for (const name of names) {
       if (name === variable.key) continue
       if (inner.includes(name)) return inner.slice(inner.indexOf(name))
       const next = this.find(name)
-      const circle = next === undefined ? undefined : this.#circle(next, inner)
+      const circle = next === undefined ? undefined : this.#circle(next, inner, free)
       if (circle !== undefined) return circle
     }
+    free.add(variable.key)
     return undefined
   }
 
@@ -95,8 +100,8 @@ export class Scope {
   }
 }
 
-/** Longest chain of variables that refer to each other. */
-const maxDepth = 50
+/** Longest chain of variables, each referring to the next, that is searched for a circle. */
+const longestChain = 500
 
 const indexes = new WeakMap<readonly PlanVariable[], Map<string, PlanVariable>>()
 

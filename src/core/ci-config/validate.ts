@@ -146,7 +146,12 @@ function readRecord(shape: RecordShape, node: MapNode, path: string, findings: F
   }
   const first = unknown[0]
   if (first !== undefined) {
-    const names = unknown.map(([key]) => String(key)).join(', ')
+    const rest = unknown.length > 10 ? ` and ${unknown.length - 10} more` : ''
+    const names =
+      unknown
+        .slice(0, 10)
+        .map(([key]) => String(key))
+        .join(', ') + rest
     const hint = didYouMean(String(first[0]), Object.keys(shape.keys))
     findings.error(`unknown keys: ${names}${hint}`, first[1], path)
   }
