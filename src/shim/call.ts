@@ -131,7 +131,9 @@ function requireScope(actor: Actor, method: Method, extra: readonly Scope[] = []
 function findProjectBy(core: Core, idOrPath: string): Promise<Project | undefined> {
   const id = idFrom(idOrPath)
   if (id !== undefined) return findProject(core.store.read, id)
-  return idOrPath.includes('/') ? findProjectByPath(core.store.read, idOrPath) : Promise.resolve(undefined)
+  // PostgreSQL takes no NUL, not even to look for it.
+  const isPath = idOrPath.includes('/') && !idOrPath.includes('\0')
+  return isPath ? findProjectByPath(core.store.read, idOrPath) : Promise.resolve(undefined)
 }
 
 /** The number that a part of a path is, if it can be an id. */

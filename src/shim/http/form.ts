@@ -38,7 +38,7 @@ export function foldPairs(pairs: readonly Pair[]): JsonMap {
     if (value.includes('\0')) throw new SignalboxError('invalid', 'a parameter has a NUL character')
     const path = pathOf(name)
     const at = path.indexOf('')
-    if (at > 0 && at === path.length - 2) {
+    if (at > 0 && at === path.length - 2 && path.at(-1) !== '') {
       const list = JSON.stringify(path.slice(0, at))
       rows.set(list, [...(rows.get(list) ?? []), [path.at(-1)!, value]])
     } else {
