@@ -36,7 +36,7 @@ test('masks the same however the text is cut', () => {
       expect(run(new SecretMasker(given), pieces(text, at))).toBe(whole)
       expect(run(new SecretMasker(given), text.split(''))).toBe(whole)
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   )
 })
 
@@ -54,7 +54,7 @@ test('leaves no secret in what comes out', () => {
 test('does not fill memory with what could be a secret for ever', () => {
   const masker = new SecretMasker(['aaaa'])
   let out = 0
-  for (let count = 0; count < 10; count++) out += masker.push(Buffer.alloc(64 * 1024, 'a')).length
+  for (let count = 0; count < 4; count++) out += masker.push(Buffer.alloc(64 * 1024, 'a')).length
   expect(out).toBeGreaterThan(0)
 })
 

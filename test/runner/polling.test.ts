@@ -115,14 +115,20 @@ test('asks again while the final state is accepted but not complete', async () =
 
 test('keeps the interval that the server asks for', async () => {
   await using harness = await Harness.start('poll')
-  harness.box.traceInterval = { 'x-gitlab-trace-update-interval': '900' }
-  const job = harness.box.add({ script: ['echo is ready', waitFor(harness.file('go')), 'echo more'] })
+  const script = ['echo first', waitFor(harness.file('a')), 'echo second', waitFor(harness.file('b')), 'echo third']
+  const job = harness.box.add({ script })
   const runner = await harness.runner()
-  await job.says('is ready\n')
-  harness.touch('go')
+  await job.says('\nfirst\n')
+  harness.box.traceInterval = { 'x-gitlab-trace-update-interval': '900' }
+  harness.touch('a')
+  await job.says('$ echo second')
+  const patches = () => harness.box.requests.filter(({ method }) => method === 'PATCH').length
+  const before = patches()
+  harness.touch('b')
   // The end of the job does not wait for the interval.
   await runner.event('job.reported')
-  expect(harness.box.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(2)
+  expect(patches()).toBe(before + 1)
+  expect(job.text).toContain('\nthird\n')
 })
 
 test('gives a sign of life for a job that has nothing to say', async () => {

@@ -21,14 +21,12 @@ test('hears what comes through a helper that ends after the script', async () =>
 
 test('loses no last words however busy the process is', async () => {
   await using shell = await openSession()
-  for (let round = 0; round < 2; round++) {
-    const running = shell.run("sleep 0.02; printf 'last words\\n'")
-    // The script ends while we are busy, and more than the pause between two looks passes before we see it.
-    const until = performance.now() + 500
-    await shell.runner.cancel({ session: 'nobody', graceMs: 0 })
-    while (performance.now() < until) Math.sqrt(until)
-    expect((await running).text).toBe('last words\n')
-  }
+  const running = shell.run("sleep 0.02; printf 'last words\\n'")
+  // The script ends while we are busy, and more than the pause between two looks passes before we see it.
+  const until = performance.now() + 500
+  await shell.runner.cancel({ session: 'nobody', graceMs: 0 })
+  while (performance.now() < until) Math.sqrt(until)
+  expect((await running).text).toBe('last words\n')
 })
 
 test('lets a script wait whose output nobody takes', async () => {

@@ -80,7 +80,9 @@ export function sourcesScript(payload: JobPayload, settings: JobSettings, folder
             ? `Fetching changes with git depth set to ${payload.git.depth}...`
             : 'Fetching changes...',
         ),
-        `fresh=yes; if [ -e ${quote(path.join(build, '.git', 'config'))} ]; then fresh=no; fi`,
+        // After a fetch git looks whether there is something to tidy up; in a fresh repository there is not.
+        "fresh=yes; tidy='-c maintenance.auto=false'",
+        `if [ -e ${quote(path.join(build, '.git', 'config'))} ]; then fresh=no; tidy=; fi`,
         command(
           'git',
           ...['-c', 'init.defaultBranch=none', 'init', `--template=${path.join(temp, 'git-template')}`],
@@ -168,14 +170,15 @@ function removeLocks(build: string): string[] {
 function fetch(payload: JobPayload, settings: JobSettings, folders: JobFolders): string[] {
   const { depth, refspecs } = payload.git
   const words = [
-    ...git(folders),
+    ...tokenAtHand(folders),
     ...['-c', `http.userAgent=${program.name} ${program.version} ${program.platform}/${program.architecture}`],
     ...['fetch', 'origin', '--no-recurse-submodules', ...refspecs],
     ...(depth > 0 ? ['--depth', String(depth)] : []),
     ...settings.fetchFlags,
   ]
-  if (depth > 0) return [command(...words)]
-  return ['if [ -e .git/shallow ]; then', command(...words, '--unshallow'), 'else', command(...words), 'fi']
+  const run = `git $tidy ${command(...words)}`
+  if (depth > 0) return [run]
+  return ['if [ -e .git/shallow ]; then', `${run} --unshallow`, 'else', run, 'fi']
 }
 
 function checkout(payload: JobPayload, settings: JobSettings): string[] {
@@ -198,7 +201,8 @@ function updateSubmodules(settings: JobSettings, folders: JobFolders): string[] 
   const deep = recursive ? ['--recursive'] : []
   const sync = command('git', 'submodule', 'sync', ...deep, ...paths)
   const update = command(
-    ...git(folders),
+    'git',
+    ...tokenAtHand(folders),
     ...['submodule', 'update', '--init', ...deep],
     ...(settings.submoduleDepth > 0 ? ['--depth', String(settings.submoduleDepth)] : []),
     ...settings.submoduleFlags,
@@ -228,13 +232,13 @@ function updateSubmodules(settings: JobSettings, folders: JobFolders): string[] 
     ),
     ...(settings.skipLfs
       ? []
-      : ['if command -v git-lfs >/dev/null 2>&1; then', each(...git(folders), 'lfs', 'pull'), 'fi']),
+      : ['if command -v git-lfs >/dev/null 2>&1; then', each('git', ...tokenAtHand(folders), 'lfs', 'pull'), 'fi']),
   ]
 }
 
-/** git with the token at hand. What comes with `-c` reaches the commands that git runs in submodules too. */
-function git(folders: JobFolders): string[] {
-  return ['git', '-c', `include.path=${path.join(folders.temp, '.git-fetch.conf')}`]
+/** Options that give git the token. What comes with `-c` reaches the commands that git runs in submodules too. */
+function tokenAtHand(folders: JobFolders): string[] {
+  return ['-c', `include.path=${path.join(folders.temp, '.git-fetch.conf')}`]
 }
 
 function parseHttp(text: string): URL | undefined {

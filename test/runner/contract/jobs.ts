@@ -64,11 +64,11 @@ export function jobContract(transport: TransportName): void {
     const job = harness.box.add({
       script: ['echo begins', 'sleep 1000'],
       afterScript: ['echo never'],
-      timeoutSeconds: 1,
+      timeoutSeconds: 0.4,
     })
     await harness.runner()
     expect(await job.finished()).toMatchObject({ state: 'failed', failureReason: 'job_execution_timeout' })
-    expect(job.text).toContain('ERROR: Job failed: execution took longer than 1s seconds')
+    expect(job.text).toContain('ERROR: Job failed: execution took longer than 0.4s seconds')
     expect(job.text).not.toContain('never')
   })
 

@@ -69,8 +69,8 @@ export function logContract(transport: TransportName): void {
       variables: { SECRET: { value: 'open sesame', masked: true } },
       script: [
         'printf "it is %s.\\n" "$SECRET"',
-        'printf "open "; sleep 0.2; printf "sesame\\n"',
-        'printf "glpat-"; sleep 0.2; printf "%s.%s" abc DEF; sleep 0.2; printf "123 and more\\n"',
+        'printf "open "; sleep 0.05; printf "sesame\\n"',
+        'printf "glpat-"; sleep 0.05; printf "%s.%s" abc DEF; sleep 0.05; printf "123 and more\\n"',
         'echo "token $CI_JOB_TOKEN end"',
       ],
     })
