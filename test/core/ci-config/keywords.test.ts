@@ -303,3 +303,11 @@ function findOdd(value: unknown, path = ''): string[] {
   const inner = Object.entries(value).flatMap(([key, one]) => findOdd(one, `${path}.${key}`))
   return isPlain ? inner : [path, ...inner]
 }
+
+test('docs/ci-yaml.md names every keyword of the top of a file and of jobs', () => {
+  const docs = readFileSync(fileURLToPath(new URL('../../../docs/ci-yaml.md', import.meta.url)), 'utf8')
+  const names = [root, jobShape, bridgeShape].flatMap((shape) =>
+    shape.kind === 'record' ? Object.keys(shape.keys) : [],
+  )
+  expect(names.filter((name) => !new RegExp(`\`(?:\\w+:)*${name}[\`:]`).test(docs))).toEqual([])
+})
