@@ -97,7 +97,7 @@ describe('merging', () => {
         expect(merge(merge(a, b), c)).toEqual(merge(a, merge(b, c)))
         expect(merge(a, a)).toEqual(toPlain(fromPlain(a, 0)))
       }),
-      tries(300),
+      tries(50),
     )
   })
 })

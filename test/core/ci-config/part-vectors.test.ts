@@ -51,6 +51,11 @@ function has(field: string): (vector: Vector) => boolean {
 }
 
 describe.skipIf(!hasVectors)('vectors of parts of the original processor (needs ../shared/corpus)', () => {
+  test('every vector told of is there', () => {
+    const ids = new Set(readVectors('expressions').map(({ id }) => id))
+    expect([...refusedAtLoad].filter((id) => !ids.has(id))).toEqual([])
+  })
+
   test.each(named(readVectors('expressions')))('%s', (_, vector) => {
     const source = vector.expression as string
     const variables = new Map(Object.entries((vector.variables ?? {}) as Record<string, string>))

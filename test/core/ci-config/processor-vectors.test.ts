@@ -88,6 +88,13 @@ function configVectors(theme: string): Vector[] {
 }
 
 describe.skipIf(!hasVectors)('vectors of the original processor (needs ../shared/corpus)', () => {
+  test('every vector told of is there', () => {
+    const ids = new Set(themes.flatMap(configVectors).map(({ id }) => id))
+    const named = [...disagreed.keys(), ...Array.from(notKept.keys(), (one) => one.split(' ')[0] ?? '')]
+    expect(named.filter((id) => !ids.has(id))).toEqual([])
+    expect(ids.size).toBeGreaterThan(600)
+  })
+
   describe.each(themes)('%s', (theme) => {
     test.each(
       configVectors(theme)
