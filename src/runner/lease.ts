@@ -60,6 +60,7 @@ export class Lease {
   #askedAt: number | undefined
   #deadline = Number.POSITIVE_INFINITY
   #lost = false
+  #endedAt = 0
   readonly #since: number
 
   constructor(
@@ -102,6 +103,7 @@ export class Lease {
   streamOpened(): void {
     this.#window = 0
     this.#sent = this.spool.acked
+    this.#quietSince = this.now()
     this.#reportSent = false
     this.#factsSent = false
     this.#askedAt = this.now()
@@ -155,6 +157,7 @@ export class Lease {
   ended(report: JobReport): void {
     if (this.gone) return
     this.#state = 'ended'
+    this.#endedAt = this.now()
     this.spool.saveReport(report)
   }
 
@@ -229,13 +232,14 @@ export class Lease {
       if (this.#sent === this.spool.acked) this.#quietSince = this.now()
       this.#sent += data.length
     }
-    if (this.#state === 'ended' && !this.#reportSent && this.#sent >= this.spool.length) this.sendReport(stream)
+    // A log that is stuck must not hold the result for ever.
+    const due = this.#sent >= this.spool.length || this.now() - Math.max(this.#endedAt, this.#quietSince) > reportAnywayAfterMs
+    if (this.#state === 'ended' && !this.#reportSent && due) this.#sendReport(stream)
   }
 
-  /** Sends the final report even if not all of the log could be sent: a log that is stuck must not hold the result. */
-  sendReport(stream: LeaseStream): void {
+  #sendReport(stream: LeaseStream): void {
     const { report } = this.spool
-    if (this.#state !== 'ended' || this.#reportSent || report === undefined) return
+    if (report === undefined) return
     this.#reportSent = true
     const cancel = this.#cancel
     if (cancel !== undefined && !cancel.stopped) this.cancelStopped(stream)
@@ -288,6 +292,8 @@ const outcomes: Partial<Record<StateOutcome, 'applied' | 'duplicate' | 'fenced'>
 
 /** No answer to an Accept for so long is a lost one. */
 const doubtAfterMs = 30_000
+/** How long the final report waits for a log that makes no progress. */
+const reportAnywayAfterMs = 30_000
 /** An acknowledgement this late is not coming: the bytes were lost on the way. */
 const resendAfterMs = 15_000
 

@@ -306,7 +306,7 @@ export class Runner implements LinkOwner {
     if ([...this.#jobs.values()].some((job) => job.ended !== undefined)) return
     const open = this.#jobs.size > 0 || this.#link.leases.some((lease) => lease.finished)
     // The coordinator has to agree, or an offer could be on its way; one that is not there has none on its way.
-    if (!open && (this.#link.drained || !this.#link.live)) this.#link.close()
+    if (!open && (this.#link.settled || !this.#link.live)) this.#link.close()
     else this.#leaveWithin(deliverWithinMs)
   }
 
