@@ -123,8 +123,8 @@ export class Lease {
     this.#extend(verdict.expiresInMs > 0 ? verdict.expiresInMs : leaseMs)
     if (log !== undefined) {
       this.#window = log.windowBytes
-      this.#sent = verdict.logOffset
       this.spool.ack(verdict.logOffset)
+      this.#sent = this.spool.acked
       this.#quietSince = this.now()
     }
     // A cancel that comes with the lease comes before the job: nothing of it is to run.
@@ -189,7 +189,7 @@ export class Lease {
     const gap = durableOffset === before && this.#sent > before && this.#rewoundAt !== before
     if (regressed || gap) this.#sent = durableOffset
     this.#rewoundAt = durableOffset > before ? -1 : durableOffset
-    this.#sent = Math.max(this.#sent, durableOffset)
+    this.#sent = Math.max(this.#sent, Math.min(durableOffset, this.spool.length))
     this.#window = windowBytes
     this.#quietSince = this.now()
     this.spool.ack(durableOffset)
