@@ -14,7 +14,7 @@ import { asError, inTime } from './fence.js'
 import { isObject, nameOf } from './plain.js'
 import { Plugin } from './plugin.js'
 import { resolvePlugin } from './resolve.js'
-import type { PluginDefinition } from './sdk.js'
+import type { PluginDefinition, PluginKind } from './sdk.js'
 import { provideSdk } from './sdk-resolution.js'
 
 /** One entry `[[plugins]]` of the configuration. */
@@ -32,6 +32,8 @@ export interface LoadOptions {
   configured: readonly ConfiguredPlugin[]
   /** The folder of the configuration file: paths and packages are looked for from there. Default: the current one. */
   baseFolder?: string
+  /** Configured plugins of other kinds are left out: a runner needs executors, and nothing else of a common configuration. */
+  kinds?: readonly PluginKind[]
   log: Log
   clock: Clock
   /** Brings in the module at a file URL; by default `import()`. */
@@ -58,7 +60,8 @@ export async function bringIn(options: LoadOptions): Promise<{ plugins: Plugin[]
       builtin.use = entry.use
       builtin.given = entry.config ?? {}
     } else {
-      plugins.push(await declareConfigured(entry, plugins, options))
+      const plugin = await declareConfigured(entry, plugins, options)
+      if (plugin.state === 'failed' || isWanted(plugin.kinds, options)) plugins.push(plugin)
     }
   }
   for (const plugin of plugins) if (plugin.state === 'loading') attempt(plugin, 'config', () => plugin.configure())
@@ -88,15 +91,18 @@ function declareBuiltin(definition: PluginDefinition<unknown>, { clock, log }: L
 async function declareConfigured(
   entry: ConfiguredPlugin,
   others: readonly Plugin[],
-  { clock, log, baseFolder = process.cwd(), importModule = (url) => import(url) }: LoadOptions,
+  options: LoadOptions,
 ): Promise<Plugin> {
+  const { clock, log, importModule = (url) => import(url) } = options
   const use: unknown = entry.use
   const name = typeof use === 'string' ? use : nameOf(use)
   const plugin = new Plugin({ name, use: name, builtin: false, clock, log })
   plugin.given = entry.config ?? {}
   try {
     if (typeof use !== 'string') throw new Error(`use must be a text, not ${nameOf(use)}`)
-    const { entry: file, kinds } = await resolvePlugin(use, entry.baseFolder ?? baseFolder)
+    const { entry: file, kinds } = await resolvePlugin(use, entry.baseFolder ?? options.baseFolder ?? process.cwd())
+    plugin.kinds = kinds ?? []
+    if (kinds && !isWanted(kinds, options)) return plugin
     provideSdk()
     const module = await inTime(clock, importMs, () => importModule(pathToFileURL(file).href))
     const checked = checkDefinition(isObject(module) ? module.default : undefined, kinds)
@@ -108,6 +114,10 @@ async function declareConfigured(
     plugin.fail('load', error)
   }
   return plugin
+}
+
+function isWanted(kinds: readonly PluginKind[], options: LoadOptions): boolean {
+  return !options.kinds || options.kinds.some((kind) => kinds.includes(kind))
 }
 
 async function setUpAll(order: readonly Plugin[], clock: Clock): Promise<Plugin[]> {

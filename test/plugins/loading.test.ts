@@ -68,6 +68,22 @@ describe('a plugin that the configuration names', () => {
       lastError: 'config: plugin classifier.keys: config key "patterns.0.contains": must be a text',
     })
   })
+
+  it('of another kind than is asked for is left out, and its code does not run', async () => {
+    await using bench = new PluginBench()
+    const uses = [
+      bench.plugin('classifier.out', `setup() { trail.push('setup') }`, { before: `${openTrail}; trail.push('code')` }),
+      bench.plugin('executor.in', `setup(host) { host.executor('in', { capabilities: () => [] }) }`),
+      bench.write('broken', {}),
+    ]
+    bench.write('', { 'single.mjs': `export default { id: 'exporter.single', apiVersion: 1, setup() {} }` })
+    const plugins = await bench.load([...uses, './single.mjs'], [], { kinds: ['executor'] })
+    expect(plugins.list().map(({ id, state }) => [id, state])).toEqual([
+      ['executor.in', 'ready'],
+      ['./broken', 'degraded'],
+    ])
+    expect(trail()).toEqual([])
+  })
 })
 
 describe('what is not a plugin is shown as degraded with the reason', () => {
@@ -231,7 +247,7 @@ describe('what is not a plugin is shown as degraded with the reason', () => {
 
   it.each([
     ['./nothing', /nothing at \.\/nothing/],
-    ['../x', /nothing at \.\.\/x/],
+    ['../nowhere-at-all', /nothing at \.\.\/nowhere/],
     ['constructor', /no package constructor is installed/],
     ['not a package', /neither a path/],
     ['@a/../b', /neither a path/],

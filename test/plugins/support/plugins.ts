@@ -2,7 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
-import { type ConfiguredPlugin, loadPlugins, type PluginStatus, type Plugins } from '../../../src/plugins/host.js'
+import {
+  type ConfiguredPlugin,
+  type LoadOptions,
+  loadPlugins,
+  type PluginStatus,
+  type Plugins,
+} from '../../../src/plugins/host.js'
 import type { PluginDefinition } from '../../../src/plugins/sdk.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
@@ -58,6 +64,7 @@ export class PluginBench implements AsyncDisposable {
   async load(
     configured: (string | ConfiguredPlugin)[],
     builtins: readonly PluginDefinition<never>[] | readonly PluginDefinition<unknown>[] = [],
+    options: Partial<LoadOptions> = {},
   ): Promise<Plugins> {
     const plugins = await loadPlugins({
       builtins: builtins as readonly PluginDefinition<unknown>[],
@@ -66,6 +73,7 @@ export class PluginBench implements AsyncDisposable {
       log: this.log,
       clock: this.clock,
       importModule: importNatively,
+      ...options,
     })
     this.#loaded.push(plugins)
     return plugins

@@ -102,6 +102,5 @@ export default definePlugin({
   apiVersion: 1,
   setup(host) {
     host.classify('exit-code', judgeExitCode)
-    return undefined
   },
 })

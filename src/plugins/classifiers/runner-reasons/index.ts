@@ -135,6 +135,5 @@ export default definePlugin({
   apiVersion: 1,
   setup(host) {
     host.classify('runner-reasons', judgeReason)
-    return undefined
   },
 })
