@@ -25,8 +25,8 @@ export interface CompiledHotQuery {
   /** Short and unique: the name of the prepared statement on PostgreSQL. */
   name: string
   sql: string
-  /** What stands at each placeholder: a parameter's name, or a value fixed in the query. */
-  slots: readonly ({ param: string } | { value: Value })[]
+  /** The parameter at each placeholder. */
+  slots: readonly { param: string }[]
 }
 
 export interface HotQuery<Result, Names extends string> {
@@ -69,7 +69,6 @@ export function hotQuery<Result, Names extends string>(
 /** The values of a hot query's placeholders in order. */
 export function bind(query: CompiledHotQuery, params: Readonly<Record<string, Value>>): Value[] {
   return query.slots.map((slot) => {
-    if ('value' in slot) return slot.value
     const value = params[slot.param]
     if (value === undefined) throw new TypeError(`parameter ${slot.param} is missing`)
     return value
@@ -82,11 +81,30 @@ function compile(
   build: (db: Kysely<Database>, p: (name: string) => Placeholder, engine: Engine) => Compilable<unknown>,
 ): CompiledHotQuery {
   const { sql, parameters } = build(compilers[engine](), (param) => new Slot(param), engine).compile()
-  return {
-    name,
-    sql,
-    slots: parameters.map((value) => (value instanceof Slot ? { param: value.param } : { value: value as Value })),
-  }
+  const slots: { param: string }[] = []
+  let seen = 0
+  const text = sql.replace(placeholder[engine], (mark) => {
+    const value = parameters[mark === '?' ? seen++ : Number(mark.slice(1)) - 1]
+    if (!(value instanceof Slot)) return literal(value as Value)
+    slots.push({ param: value.param })
+    return engine === 'postgres' ? `$${slots.length}` : '?'
+  })
+  return { name, sql: text, slots }
+}
+
+/** No text in a hot query holds one of these, or it could not be told from a placeholder. */
+const placeholder: Record<Engine, RegExp> = { sqlite: /\?/g, postgres: /\$\d+/g }
+
+/**
+ * Values that a query fixes stand in it as literals. Bound, they would make SQLite prepare the statement anew at each run
+ * wherever its plan depends on them (a limit, a term that a partial index asks about), which costs ten times the query;
+ * and PostgreSQL's generic plan could not use that index.
+ */
+function literal(value: Value): string {
+  if (value === null) return 'null'
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
+  if (typeof value === 'string') return `'${value.replaceAll("'", "''")}'`
+  throw new TypeError('a hot query cannot hold such a value')
 }
 
 const compilers: Record<Engine, () => Kysely<Database>> = {

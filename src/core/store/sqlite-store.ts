@@ -56,6 +56,7 @@ export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions
   readonly #connection: SqliteConnection
   readonly #reading: SqliteConnection | undefined
+  readonly #snapshot: Snapshot | undefined
   readonly #checkpointer: Checkpointer | undefined
   #queue: Pending[] = []
   #state: 'idle' | 'armed' | 'running' | 'closed' = 'idle'
@@ -69,7 +70,8 @@ export class SqliteStore implements Store {
     } else {
       const reading = new SqliteConnection(options.file, { readonly: true })
       this.#reading = reading
-      this.read = readerOn(reading)
+      this.#snapshot = new Snapshot(reading)
+      this.read = readerOn(this.#snapshot)
       if (options.checkpoints !== false) {
         this.#checkpointer = new Checkpointer(options.file, (error) => options.report(error, 'checkpoint'))
       }
@@ -97,6 +99,7 @@ export class SqliteStore implements Store {
     if (this.#state !== 'idle') await new Promise<void>((resolve) => this.#drained.push(resolve))
     this.#state = 'closed'
     await this.#checkpointer?.close()
+    this.#snapshot?.end()
     this.#reading?.close()
     this.#connection.close()
   }
@@ -111,6 +114,8 @@ export class SqliteStore implements Store {
   async #runBatch(): Promise<void> {
     const batch: Settled[] = []
     const failed = (error: unknown) => this.#rejectBatch(batch, error)
+    // The log starts over only while nobody reads from it.
+    this.#snapshot?.end()
     try {
       this.#connection.exec('begin immediate')
     } catch (error) {
@@ -134,6 +139,7 @@ export class SqliteStore implements Store {
       failed(error)
       return
     }
+    this.#snapshot?.end()
     this.stats.commits++
     this.stats.bodies += batch.length
     this.#checkpointer?.committed(this.#connection)
@@ -244,11 +250,41 @@ class BodyScope {
   }
 }
 
-function readerOn(connection: SqliteConnection): Reader {
+/**
+ * What the reads of one turn of the event loop share: taking the read lock and giving it up again costs more than most of
+ * the reads themselves. It ends with the turn and with each commit, so no read misses what was committed before it.
+ */
+class Snapshot {
+  readonly #connection: SqliteConnection
+  #open = false
+
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection
+  }
+
+  /** The connection, to be read from at once. */
+  use(): SqliteConnection {
+    if (!this.#open) {
+      this.#connection.exec('begin')
+      this.#open = true
+      setImmediate(() => this.end())
+    }
+    return this.#connection
+  }
+
+  end(): void {
+    if (!this.#open) return
+    this.#open = false
+    // A failed read may have ended it.
+    if (this.#connection.raw.inTransaction) this.#connection.exec('commit')
+  }
+}
+
+function readerOn(snapshot: Snapshot): Reader {
   return {
-    db: kyselyOn({ provideConnection: (consumer) => consumer(connection) }),
-    all: async (query, params) => connection.all(query, params),
-    first: async (query, params) => connection.all(query, params)[0],
+    db: kyselyOn({ provideConnection: (consumer) => consumer(snapshot.use()) }),
+    all: async (query, params) => snapshot.use().all(query, params),
+    first: async (query, params) => snapshot.use().all(query, params)[0],
   }
 }
 
