@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { userAgent } from './identity.js'
 
@@ -82,7 +81,12 @@ export class HttpClient {
     return new Promise((resolve, reject) => {
       const request = (secure ? https : http).request(url, { method, headers, agent, ...(signal ? { signal } : {}) })
       request.setTimeout(headersWithinMs, () => request.destroy(new Error(`no answer from ${url.host} in time`)))
-      request.on('response', resolve)
+      request.on('response', (response) => {
+        // One that came before the server had read everything: its rest is not wanted, and nothing can follow on this
+        // connection.
+        if (!request.writableFinished) response.on('close', () => request.destroy())
+        resolve(response)
+      })
       request.on('error', (error: NodeJS.ErrnoException) => {
         const stale = request.reusedSocket && error.code === 'ECONNRESET' && typeof body !== 'function'
         reject(stale ? new StaleConnectionError() : error)
@@ -92,9 +96,10 @@ export class HttpClient {
         return
       }
       const source = body()
-      // A server may answer before it has read everything; the rest is then of no interest.
+      source.on('error', (error) => request.destroy(error))
       request.on('response', () => source.destroy())
-      pipeline(source, request).catch(reject)
+      request.on('close', () => source.destroy())
+      source.pipe(request)
     })
   }
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { program } from './identity.js'
 import { refusal, stopFailure, toReport } from './job/conclude.js'
 import type { JobContext } from './job/context.js'
-import { customFolder, type JobFolders, projectFolder } from './job/folders.js'
+import { customFolder, type JobFolders, projectFolder, removeFolder } from './job/folders.js'
 import { jobVariables } from './job/job-variables.js'
 import { JobLog } from './job/log.js'
 import type { JobPayload } from './job/payload.js'
@@ -105,15 +105,20 @@ export class JobRun {
   }
 
   async #job(): Promise<Failure | undefined> {
-    const { folders, executor, session } = this.#context
+    const { folders, executor, session, log } = this.#context
     fs.mkdirSync(folders.build, { recursive: true })
-    fs.rmSync(folders.temp, { recursive: true, force: true })
+    removeFolder(folders.temp)
     fs.mkdirSync(folders.temp, { recursive: true, mode: 0o700 })
     try {
       return await this.#stages()
     } finally {
       await within(executorDeadlineMs, executor.runner.cleanUp({ session }))
-      fs.rmSync(folders.temp, { recursive: true, force: true })
+      try {
+        removeFolder(folders.temp)
+      } catch (error) {
+        // The next job of this place will say it again, where it matters.
+        log.warning(`cannot remove ${folders.temp}: ${messageOf(error)}`)
+      }
     }
   }
 
@@ -124,7 +129,8 @@ export class JobRun {
     if (prepared === undefined) return undefined
     const stages = new Stages(context, prepared.shell, this.options.onScriptStopped)
     let failure = await getSources(context, stages)
-    // Caches are restored here.
+    // Caches are restored here, once they are supported.
+    if (context.payload.caches > 0) context.log.warning('caches are not supported by this runner yet')
     failure ??= await downloadArtifacts(context)
     if (failure === undefined && !stop.everything.aborted) {
       this.#phase = 'script'
@@ -133,7 +139,7 @@ export class JobRun {
       })
     }
     this.#phase = 'after'
-    // Caches are saved here.
+    // Caches are saved here, once they are supported.
     const upload = await uploadArtifacts(context, failure === undefined)
     if (!stop.everything.aborted) await this.#cleanUp()
     return failure ?? upload

@@ -233,7 +233,8 @@ export class Lease {
       this.#sent += data.length
     }
     // A log that is stuck must not hold the result for ever.
-    const due = this.#sent >= this.spool.length || this.now() - Math.max(this.#endedAt, this.#quietSince) > reportAnywayAfterMs
+    const due =
+      this.#sent >= this.spool.length || this.now() - Math.max(this.#endedAt, this.#quietSince) > reportAnywayAfterMs
     if (this.#state === 'ended' && !this.#reportSent && due) this.#sendReport(stream)
   }
 

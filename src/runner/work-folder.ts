@@ -24,14 +24,13 @@ export function takeWorkFolder(workDir: string): WorkFolder {
   const real = fs.realpathSync(root)
   const lock = path.join(real, '.runner.lock')
   const own = `${process.pid} ${startOf(process.pid)}`
-  const holder = fs.existsSync(lock) ? fs.readFileSync(lock, 'utf8').trim() : ''
+  const holder = take(lock, own)
   if (inUse.has(real) || (holder !== own && isAlive(holder))) {
-    throw new RunnerError(
-      'usage',
-      `the work folder ${root} is in use by another runner (process ${holder.split(' ')[0]})`,
-    )
+    const [pid] = holder.split(' ')
+    throw new RunnerError('usage', `the work folder ${root} is in use by another runner (process ${pid})`)
   }
-  fs.writeFileSync(lock, own)
+  // Left by a process that is gone.
+  if (holder !== own) fs.writeFileSync(lock, own)
   inUse.add(real)
   let held = true
   return {
@@ -48,6 +47,17 @@ export function takeWorkFolder(workDir: string): WorkFolder {
 }
 
 const inUse = new Set<string>()
+
+/** @returns who holds the lock now. */
+function take(lock: string, own: string): string {
+  try {
+    fs.writeFileSync(lock, own, { flag: 'wx' })
+    return own
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return fs.readFileSync(lock, 'utf8').trim()
+  }
+}
 
 function isAlive(holder: string): boolean {
   const [pid, start] = holder.split(' ')

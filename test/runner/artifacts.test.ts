@@ -138,6 +138,26 @@ for (const [status, sentence, times] of [
   })
 }
 
+test('understands an answer that comes before the archive was read', async () => {
+  await using harness = await Harness.start('websocket')
+  const impatient = http.createServer((request, response) => {
+    response.writeHead(413, { connection: 'close' }).end('{"message":"no"}')
+    // It reads no more.
+    request.pause()
+  })
+  await new Promise<void>((resolve) => impatient.listen(0, '127.0.0.1', resolve))
+  harness.onClose(() => void impatient.close())
+  const location = `http://127.0.0.1:${(impatient.address() as AddressInfo).port}`
+  harness.box.fault(/POST .*artifacts/, 307, { headers: { location } })
+  const job = harness.box.add({
+    script: ['head -c 20000000 /dev/urandom > big.bin'],
+    extra: { artifacts: [{ paths: ['big.bin'], artifact_type: 'archive', artifact_format: 'zip' }] },
+  })
+  await harness.runner()
+  expect(await job.finished()).toMatchObject({ state: 'failed', failureReason: 'script_failure' })
+  expect(job.text).toContain('uploading artifacts: too large')
+})
+
 test('fetches an archive from where it is sent to, without taking the token there', async () => {
   await using harness = await Harness.start('websocket')
   const maker = harness.box.add(keeper('archive'))

@@ -197,6 +197,25 @@ test('runs scripts with sh where it is told to', async () => {
   expect(job.text).toContain('Using Shell (sh) executor...')
 })
 
+test('cleans up after jobs that leave folders which nobody may write to', async () => {
+  await using harness = await Harness.start('websocket')
+  const script = ['mkdir -p "$RUNNER_TEMP_PROJECT_DIR/a/b"', 'touch "$RUNNER_TEMP_PROJECT_DIR/a/b/c"']
+  const job = harness.box.add({ script: [...script, 'chmod -R a-w "$RUNNER_TEMP_PROJECT_DIR/a"', 'pwd'] })
+  await harness.runner()
+  expect(await job.finished()).toMatchObject({ state: 'success' })
+  const build = /^\/.*demo$/m.exec(job.text)?.[0] ?? ''
+  expect(fs.existsSync(build)).toBe(true)
+  expect(fs.existsSync(`${build}.tmp`)).toBe(false)
+})
+
+test('says that it keeps no caches yet', async () => {
+  await using harness = await Harness.start('websocket')
+  const job = harness.box.add({ extra: { cache: [{ key: 'a', paths: ['b/'] }] } })
+  await harness.runner()
+  expect(await job.finished()).toMatchObject({ state: 'success' })
+  expect(job.text).toContain('WARNING: caches are not supported by this runner yet')
+})
+
 test('warns of settings that cannot be', async () => {
   await using harness = await Harness.start('websocket')
   const job = harness.box.add({

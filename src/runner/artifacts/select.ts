@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { ArtifactSpec } from '../job/payload.js'
 import { messageOf } from '../runner-error.js'
@@ -41,7 +42,7 @@ export async function selectFiles(root: string, spec: ArtifactSpec, log: SelectL
     return rule === undefined
   }
   for (const { given, relative, glob } of spec.paths.flatMap(compiled)) {
-    const found = findMatches(root, relative, glob).filter(add).length
+    const found = (await findMatches(root, relative, glob)).filter(add).length
     if (found > 0) log.plain(`${given}: found ${found} matching artifact files and directories`)
     else {
       const where = 'Ensure that the artifact path is relative to the working directory'
@@ -70,33 +71,46 @@ function relativeTo(root: string, given: string): string | undefined {
   return joined === '' ? '.' : joined
 }
 
-function findMatches(root: string, pattern: string, glob: Glob): string[] {
-  if (!hasGlob(pattern)) return isInside(root, path.dirname(pattern)) ? walk(root, pattern) : []
-  if (!isInside(root, glob.base)) return []
-  return [...new Set(search(root, glob.base, glob))]
+/** What a pattern matches, with all that lies below a match. */
+async function findMatches(root: string, pattern: string, glob: Glob): Promise<string[]> {
+  const special = hasGlob(pattern)
+  if (!isInside(root, special ? glob.base : path.dirname(pattern))) return []
+  const search: Search = { root, found: [], breathe: breather() }
+  await visit(search, special ? glob.base : pattern, special ? glob : undefined)
+  return search.found
 }
 
-/** Everything below `folder` that matches, with all that lies below a match. */
-function search(root: string, folder: string, glob: Glob): string[] {
-  const here = folder === '' || folder === '.' ? '' : folder
-  const matched = here !== '' && glob.matches(here)
-  if (matched) return walk(root, here)
-  if (here !== '' && here.split('/').length >= glob.depth) return []
-  return entriesOf(root, here).flatMap(({ name, isFolder }) => {
-    const file = here === '' ? name : `${here}/${name}`
-    if (isFolder) return search(root, file, glob)
-    return glob.matches(file) ? [file] : []
-  })
+interface Search {
+  root: string
+  found: string[]
+  breathe: () => Promise<void>
 }
 
-/** The path and everything below it; nothing if it does not exist. */
-function walk(root: string, file: string): string[] {
-  const stat = fs.lstatSync(path.join(root, file), { throwIfNoEntry: false })
-  if (stat === undefined) return []
-  const itself = file === '.' || file === '' ? [] : [file]
-  if (!stat.isDirectory()) return itself
-  const prefix = itself.length === 0 ? '' : `${file}/`
-  return [...itself, ...entriesOf(root, file).flatMap(({ name }) => walk(root, prefix + name))]
+/** Without a glob everything is taken. */
+async function visit(search: Search, file: string, glob: Glob | undefined): Promise<void> {
+  const here = file === '.' ? '' : file
+  const stat = fs.lstatSync(path.join(search.root, here), { throwIfNoEntry: false })
+  if (stat === undefined) return
+  const taken = glob === undefined || (here !== '' && glob.matches(here))
+  if (taken && here !== '') search.found.push(here)
+  if (!stat.isDirectory()) return
+  if (!taken && here !== '' && here.split('/').length >= glob.depth) return
+  await search.breathe()
+  for (const { name, isFolder } of entriesOf(search.root, here)) {
+    const inside = here === '' ? name : `${here}/${name}`
+    if (isFolder) await visit(search, inside, taken ? undefined : glob)
+    else if (taken || glob.matches(inside)) search.found.push(inside)
+  }
+}
+
+/** Gives the event loop a turn when it was not given one for a while: a job may leave a million files. */
+function breather(): () => Promise<void> {
+  let since = performance.now()
+  return async () => {
+    if (performance.now() - since < 10) return
+    await setImmediate()
+    since = performance.now()
+  }
 }
 
 function entriesOf(root: string, folder: string): { name: string; isFolder: boolean }[] {

@@ -92,7 +92,7 @@ function post(spec: ArtifactSpec, name: string, body: () => Readable, door: Arti
   async function* parts(): AsyncGenerator<Buffer> {
     const filename = name
       .replaceAll('\\', '\\\\')
-      .replaceAll('"', '%22')
+      .replaceAll('"', '\\"')
       .replace(/[\r\n]/g, '_')
     yield Buffer.from(
       `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${filename}"\r\n` +

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import yazl from 'yazl'
 import { openFile } from './pack.js'
 import type { SelectLog } from './select.js'
@@ -15,9 +16,17 @@ export function zip(root: string, files: readonly string[], log: SelectLog): Rea
     log.warning('Part of .git directory is on the list of files to archive')
     log.warning('This may introduce unexpected problems')
   }
-  for (const file of files) addEntry(archive, root, file, log)
-  archive.end()
+  fill(archive, root, files, log).catch((error: unknown) => output.destroy(error as Error))
   return output
+}
+
+/** Adds the entries while the archive is already read, with turns for others between. */
+async function fill(archive: yazl.ZipFile, root: string, files: readonly string[], log: SelectLog): Promise<void> {
+  for (const [index, file] of files.entries()) {
+    if (index % 200 === 199) await setImmediate()
+    addEntry(archive, root, file, log)
+  }
+  archive.end()
 }
 
 function addEntry(archive: yazl.ZipFile, root: string, file: string, log: SelectLog): void {

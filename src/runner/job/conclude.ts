@@ -36,6 +36,9 @@ export function refusal(
   const refuse = (message: string): Failure => ({ reason: 'runner_configuration_error', message })
   if (payload.hasRunSteps) return refuse('`run:` steps are not supported by this runner')
   if (payload.inputs > 0) return refuse('job inputs are not supported by this runner')
+  if (payload.secrets.length > 0) {
+    return refuse(`secrets from a provider are not supported by this runner: ${payload.secrets.join(', ')}`)
+  }
   if (!hasFolder) return refuse(`the GIT_CLONE_PATH=${JSON.stringify(settings.clonePath)} has to be within ${builds}`)
   if (settings.checkout && payload.git.sha.length < 8) return refuse('the commit id of the job is missing')
   return undefined

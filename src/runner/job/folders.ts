@@ -1,3 +1,4 @@
+import fs from 'node:fs'
 import path from 'node:path'
 import type { JobPayload } from './payload.js'
 
@@ -27,6 +28,23 @@ export function customFolder(builds: string, wanted: string): string | undefined
   const folder = path.resolve(builds, wanted)
   const relative = path.relative(builds, folder)
   return relative === '' || relative === '..' || relative.startsWith('../') ? undefined : folder
+}
+
+/** Removes a folder with all that is in it, also where a job has left folders that nobody may write to. */
+export function removeFolder(folder: string): void {
+  try {
+    fs.rmSync(folder, { recursive: true, force: true })
+  } catch {
+    makeWritable(folder)
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function makeWritable(folder: string): void {
+  fs.chmodSync(folder, 0o700)
+  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) makeWritable(path.join(folder, entry.name))
+  }
 }
 
 function slugOf(payload: JobPayload): string {

@@ -28,6 +28,9 @@ export interface JobPayload {
   /** True for a job whose work is `run:` steps instead of a script. */
   hasRunSteps: boolean
   inputs: number
+  /** Secrets that the runner itself would have to fetch. */
+  secrets: string[]
+  caches: number
 }
 
 export interface JobVariable {
@@ -132,6 +135,8 @@ export function parsePayload(bytes: Uint8Array): JobPayload {
     },
     hasRunSteps: root.text('run') !== '',
     inputs: root.list('inputs').length,
+    secrets: root.object('secrets').names,
+    caches: root.list('cache').filter((cache) => cache.texts('paths').length > 0 || cache.flag('untracked')).length,
   }
 }
 
@@ -160,6 +165,10 @@ class Fields {
       throw new Error(`${path} must be an object`)
     }
     this.#fields = (value ?? {}) as Record<string, unknown>
+  }
+
+  get names(): string[] {
+    return Object.keys(this.#fields)
   }
 
   has(name: string): boolean {

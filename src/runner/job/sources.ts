@@ -65,7 +65,7 @@ export function sourcesScript(payload: JobPayload, settings: JobSettings, folder
     case 'empty':
       return [
         notice('Skipping Git repository setup and creating an empty build directory'),
-        command('rm', '-rf', build),
+        ...removal(build),
         command('mkdir', '-p', build),
         ...noSources.slice(1).map(notice),
       ]
@@ -74,7 +74,7 @@ export function sourcesScript(payload: JobPayload, settings: JobSettings, folder
       const remote = bareUrl(payload.git.repoUrl)
       return [
         ...userLines(payload.hooks.preGetSources),
-        ...(settings.strategy === 'clone' ? [command('rm', '-rf', build)] : removeLocks(build)),
+        ...(settings.strategy === 'clone' ? removal(build) : removeLocks(build)),
         notice(
           payload.git.depth > 0
             ? `Fetching changes with git depth set to ${payload.git.depth}...`
@@ -153,6 +153,14 @@ function credentials(
     })
   }
   return list
+}
+
+/** A job may leave folders that nobody may write to, such as Go's module cache. */
+function removal(folder: string): string[] {
+  return [
+    `if [ -d ${quote(folder)} ]; then ${command('chmod', '-R', 'u+rwX', folder)}; fi`,
+    command('rm', '-rf', folder),
+  ]
 }
 
 /** A killed git leaves locks behind that would fail the next one. */

@@ -76,11 +76,13 @@ export function jobContract(transport: TransportName): void {
     await using harness = await Harness.start(transport)
     const steps = harness.box.add({ extra: { run: '[{"name":"a"}]' } })
     const inputs = harness.box.add({ extra: { inputs: [{ key: 'a', value: { type: 'string', content: 'b' } }] } })
+    const secrets = harness.box.add({ extra: { secrets: { KEY: { vault: { path: 'a' } } } } })
     await harness.runner()
-    for (const job of [steps, inputs]) {
+    for (const job of [steps, inputs, secrets]) {
       expect(await job.finished()).toMatchObject({ state: 'failed', failureReason: 'runner_configuration_error' })
     }
     expect(steps.text).toContain('`run:` steps are not supported by this runner')
     expect(inputs.text).toContain('job inputs are not supported by this runner')
+    expect(secrets.text).toContain('secrets from a provider are not supported by this runner: KEY')
   })
 }
