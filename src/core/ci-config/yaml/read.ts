@@ -69,11 +69,11 @@ class Reader {
   }
 
   /** The value after `:`, `-` or `?` of a collection at column `indent`. */
-  #value(indent: number, inMap: boolean): Node {
+  #value(indent: number, inMap: boolean, compact = !inMap): Node {
     const cursor = this.#cursor
     const after = this.#place
     if (cursor.skip()) return this.#freshLine(indent, inMap, after)
-    return cursor.atEnd ? makeScalar(null, after) : this.#blockNode(indent, !inMap, inMap)
+    return cursor.atEnd ? makeScalar(null, after) : this.#blockNode(indent, compact, inMap)
   }
 
   /** A value that begins on a line of its own, or null if that line belongs to somebody else. */
@@ -98,8 +98,9 @@ class Reader {
         if (!compact) cursor.fail('a list may not begin on the line of its key')
         return this.#blockList(column)
       }
-      if (first === question || first === colon) {
-        if (!compact) cursor.fail('mapping values are not allowed here')
+      if (first === colon) cursor.fail("a key is missing before this ':'")
+      if (first === question) {
+        if (!compact) cursor.fail('mapping keys are not allowed here')
         return this.#blockMap(column, undefined)
       }
     }
@@ -138,7 +139,7 @@ class Reader {
     return makeList(items, at)
   }
 
-  /** A block map from its first key on: already read, or at `?` or a bare `:`. */
+  /** A block map from its first key on: already read, or at `?`. */
   #blockMap(column: number, firstKey: Node | undefined, firstPos = this.#cursor.pos): Node {
     const cursor = this.#cursor
     const at = cursor.base + firstPos
@@ -147,13 +148,16 @@ class Reader {
     let keyAt = at
     this.#enter()
     for (;;) {
+      let marked = false
       if (key === undefined) {
         keyAt = this.#place
+        marked = this.#atIndicator(question)
         key = this.#blockKey(column)
       }
       if (cursor.char === colon && isBlankOrEnd(cursor.text.charCodeAt(cursor.pos + 1))) {
         cursor.pos++
-        this.#add(entries, key, keyAt, this.#value(column, true))
+        // After a key of its own line, marked with `?`, a collection may follow the colon at once.
+        this.#add(entries, key, keyAt, this.#value(column, true, marked))
       } else {
         this.#add(entries, key, keyAt, makeScalar(null, keyAt))
       }
@@ -171,7 +175,7 @@ class Reader {
   /** Reads a key up to its `:`, which must follow unless the key was marked with `?`. */
   #blockKey(column: number): Node {
     const cursor = this.#cursor
-    if (this.#atIndicator(colon)) return makeScalar(null, this.#place)
+    if (this.#atIndicator(colon)) cursor.fail("a key is missing before this ':'")
     if (this.#atIndicator(question)) {
       cursor.pos++
       const key = this.#value(column, false)
@@ -347,9 +351,11 @@ class Reader {
   }
 
   #name(what: string): string {
-    const name = this.#word(true)
-    if (name === '') this.#cursor.fail(`this ${what} has no name`)
-    return name
+    const cursor = this.#cursor
+    const start = cursor.pos
+    while (isNameCharacter(cursor.char)) cursor.pos++
+    if (cursor.pos === start) cursor.fail(`this ${what} needs a name of letters, digits, "-" and "_"`)
+    return cursor.text.slice(start, cursor.pos)
   }
 
   #word(stopAtFlow: boolean): string {
@@ -463,6 +469,10 @@ class Reader {
     if (c === ':') cursor.fail('mapping values are not allowed here')
     return cursor.fail(`unexpected ${quote(c)}`)
   }
+}
+
+function isNameCharacter(c: number): boolean {
+  return (c >= 0x30 && c <= 0x39) || (c >= 0x41 && c <= 0x5a) || (c >= 0x61 && c <= 0x7a) || c === 0x2d || c === 0x5f
 }
 
 /** Characters that no plain text begins with: `,[]{}#&*!|>'"%@` and the backtick. */

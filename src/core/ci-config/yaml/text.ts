@@ -209,6 +209,7 @@ export function blockText(cursor: Cursor, parent: number): string {
   const { text } = cursor
   const lines: string[] = []
   let endsWithBreak = true
+  let widest = 0
   while (!cursor.atEnd) {
     const start = cursor.pos
     const lineEnd = text.indexOf('\n', start)
@@ -219,11 +220,13 @@ export function blockText(cursor: Cursor, parent: number): string {
       if (indent === 0) {
         if (content - start <= parent || content === start) break
         indent = content - start
+        if (widest > indent) cursor.fail('an empty line before this one is indented deeper than it', content)
       } else if (content - start < indent) {
         if (text.charCodeAt(content) === 0x09) cursor.fail('a tab is used for indentation; use spaces', content)
         break
       }
     }
+    if (indent === 0) widest = Math.max(widest, content - start)
     lines.push(indent === 0 ? '' : text.slice(start + indent, end))
     endsWithBreak = lineEnd !== -1
     cursor.pos = endsWithBreak ? end + 1 : end
