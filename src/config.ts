@@ -28,6 +28,8 @@ export interface ServerSettings {
   core: CoreSettings
   /** How long a poll is held that has nothing new to learn, in milliseconds; 0: not at all. */
   pollHoldMs: number
+  /** How often one runner may poll, in polls a second; 0: as often as it likes. Undefined: the default. */
+  pollsPerSecond: number | undefined
   plugins: PluginSetting[]
   /** Where relative paths of plugins start, and their packages are looked for: the settings file's folder. */
   baseFolder: string
@@ -142,7 +144,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     logLevel: oneOf(text('logLevel'), logLevels),
     insecure,
     core: coreSettings(file.table),
-    pollHoldMs: duration(tableOf(file.table, 'poll', ['hold']).hold, 'poll.hold') ?? 50_000,
+    ...pollSettings(file.table),
     plugins: plugins(file.table.plugins),
     baseFolder: file.folder,
   }
@@ -194,6 +196,14 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   if (expireIn === 'never') settings.artifactExpiryMs = null
   else settings.artifactExpiryMs = duration(expireIn, 'artifacts.expire_in') ?? settings.artifactExpiryMs
   return settings
+}
+
+function pollSettings(table: Record<string, unknown>): Pick<ServerSettings, 'pollHoldMs' | 'pollsPerSecond'> {
+  const { hold, rate } = tableOf(table, 'poll', ['hold', 'rate'])
+  if (rate !== undefined && (typeof rate !== 'number' || !Number.isFinite(rate) || rate < 0)) {
+    throw new SettingsError('poll.rate', 'must be a number of polls a second, not negative')
+  }
+  return { pollHoldMs: duration(hold, 'poll.hold') ?? 50_000, pollsPerSecond: rate }
 }
 
 function plugins(value: unknown): PluginSetting[] {

@@ -25,6 +25,7 @@ import { createGitHttp } from './git/http.js'
 import { GitRepositories } from './git/repositories.js'
 import { builtins } from './plugins/builtin.js'
 import { loadPlugins } from './plugins/host.js'
+import type { Rates } from './shim/access.js'
 import { createShim } from './shim/app.js'
 import { StreamHub } from './transports/stream-hub.js'
 import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
@@ -115,7 +116,7 @@ async function start(
 
   const hub = new StreamHub(core)
   const doors = {
-    shim: createShim(core, { holdMs: settings.pollHoldMs }),
+    shim: createShim(core, { holdMs: settings.pollHoldMs, rates: pollRates(settings.pollsPerSecond) }),
     api: createApi(core, tasks),
     git: createGitHttp({ core, repositories, log }),
     streams: createWebSocketDoor(core, hub),
@@ -289,4 +290,10 @@ function hostOf(address: string): string {
 
 function addressOf(server: http.Server, given: string): string {
   return `${hostOf(given) || '127.0.0.1'}:${(server.address() as AddressInfo).port}`
+}
+
+/** A burst of five seconds' polls: a runner that comes back asks for all its free slots at once. */
+function pollRates(perSecond: number | undefined): Partial<Rates> {
+  if (perSecond === undefined) return {}
+  return { polls: perSecond === 0 ? 'off' : { perSecond, burst: Math.max(1, Math.ceil(perSecond * 5)) } }
 }

@@ -1,0 +1,84 @@
+// Full lives of jobs a second (submit, lease, start, finish) over gRPC streams with about 64 outstanding, beside the least
+// coordinator that keeps the same promise.
+import { child, inFolder, runs, summary } from '../lib.mjs'
+
+const jobs = 50
+const config = JSON.stringify(
+  Object.fromEntries(Array.from({ length: jobs }, (_, i) => [`job-${i}`, { script: 'true' }])),
+)
+const streams = 100
+
+export async function* measure() {
+  for (const log of [0, 1024]) {
+    const floor = await prototype(log)
+    const { rate, commits } = await product(log)
+    yield {
+      figure: `full job lives a second over streams, FULL, 64 outstanding${log > 0 ? ', a 1 KiB log each' : ''}`,
+      unit: '1/s',
+      ours: rate,
+      floor,
+      against: `bare prototype${log > 0 ? ' that also makes, writes and syncs a 1 KiB file' : ''}`,
+      bar: 0.4,
+      stretch: 0.75,
+      better: 'more',
+    }
+    if (log === 0) {
+      yield { figure: 'commits a life with 64 outstanding', unit: '', ours: commits, bar: 0.6, stretch: 0.4 }
+    }
+  }
+}
+
+async function prototype(log) {
+  return inFolder(async (dir) => {
+    const server = child('floors/prototype.mjs', ['server'])
+    const runners = child('floors/prototype.mjs', ['runners'])
+    const submitter = child('floors/prototype.mjs', ['submitter'])
+    const port = await server.ask('start', { dir, log })
+    await runners.ask('open', { port, count: streams })
+    await submitter.ask('open', { port })
+    const rates = []
+    for (let i = 0; i < runs + 1; i++) {
+      const count = 3000
+      await runners.ask('arm', { count })
+      const [started, ended] = await Promise.all([submitter.ask('burst', { count, atOnce: 64 }), runners.ask('wait')])
+      if (i > 0) rates.push(count / ((ended - started) / 1e6))
+    }
+    for (const one of [submitter, runners, server]) await one.stop()
+    return summary(rates)
+  })
+}
+
+async function product(log) {
+  return inFolder(async (dir) => {
+    const server = child('product/server.mjs')
+    const { http, grpc, token } = await server.ask('start', { dir })
+    const [runner] = await server.ask('runners', { count: 1 })
+    const project = await server.ask('project', { name: 'lives', config })
+    const runners = child('product/runners.mjs')
+    await runners.ask('log', { bytes: log })
+    await runners.ask('open', { carrier: 'grpc', url: grpc, token: runner.token, count: streams, work: true })
+    const submitter = child('product/submitter.mjs')
+    const rates = []
+    const commits = []
+    for (let i = 0; i < runs + 1; i++) {
+      const pipelines = 30
+      const count = pipelines * jobs
+      await runners.ask('arm', { count })
+      const before = await server.ask('stat')
+      const [started, { at, finished }] = await Promise.all([
+        // Two pipelines of fifty at a time keep at least 64 jobs outstanding.
+        submitter.ask('burst', { to: { url: http, token, project }, count: pipelines, atOnce: 2 }),
+        runners.ask('wait'),
+      ])
+      if (finished < count) throw new Error(`${finished} of ${count} jobs were finished`)
+      const after = await server.ask('stat')
+      if (i === 0) continue
+      rates.push(count / ((at - started) / 1e6))
+      commits.push((after.commits - before.commits) / count)
+    }
+    for (const one of [submitter, runners]) await one.stop()
+    await server.ask('stop')
+    await server.stop()
+    return { rate: summary(rates), commits: summary(commits) }
+  })
+}

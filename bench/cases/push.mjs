@@ -1,0 +1,100 @@
+// How soon a job that can run is with its runner, beside the least that such a push can cost: a message on an idle stream
+// and one insert that is on disk.
+import { child, inFolder, percentile, runs, sleep, summary } from '../lib.mjs'
+
+const config = JSON.stringify({ hi: { script: 'true' } })
+
+export async function* measure() {
+  const floor = await bare()
+  const one = await product({ idle: 0, gapMs: 2 })
+  yield {
+    figure: 'coordinator received → runner received, p50, durable, every 2 ms',
+    unit: 'µs',
+    ours: one.inner,
+    floor,
+    against: 'bare gRPC push + one FULL insert',
+    bar: 2.5,
+    stretch: 2,
+  }
+  const many = await product({ idle: 1000, gapMs: 2 })
+  yield {
+    figure: 'the same with 1,000 idle runners',
+    unit: 'µs',
+    ours: many.inner,
+    floor: one.inner,
+    against: 'the same with one runner',
+    bar: 1.5,
+    stretch: 1.3,
+  }
+  const paced = await product({ idle: 0, gapMs: 20 })
+  yield { figure: 'submit → runner received, p50, every 20 ms', unit: 'µs', ours: paced.whole }
+}
+
+/** Median of bare push plus median of bare insert, run by run. */
+async function bare() {
+  const pusher = child('floors/grpc-push.mjs', ['server'])
+  const client = child('floors/grpc-push.mjs', ['client'])
+  const port = await pusher.ask('start')
+  await client.ask('open', { port, streams: 1 })
+  await sleep(500)
+  const values = []
+  await inFolder(async (dir) => {
+    const store = child('floors/sqlite-insert.mjs')
+    await store.ask('open', { dir })
+    for (let i = 0; i < runs + 1; i++) {
+      await pusher.ask('push', { count: 400, gapMs: 2 })
+      const push = percentile(await client.ask('samples'), 0.5)
+      const insert = percentile(await store.ask('insert', { count: 400, gapMs: 2 }), 0.5)
+      if (i > 0) values.push(push + insert)
+    }
+    await store.stop()
+  })
+  await pusher.stop()
+  await client.stop()
+  return summary(values)
+}
+
+/** One runner that works beside `idle` others that wait for nothing. */
+async function product({ idle, gapMs }) {
+  return inFolder(async (dir) => {
+    const server = child('product/server.mjs')
+    const { http, grpc, token } = await server.ask('start', { dir })
+    const [worker] = await server.ask('runners', { count: 1 })
+    const project = await server.ask('project', { name: 'push', config })
+    const runner = child('product/runners.mjs')
+    const others = child('product/runners.mjs')
+    if (idle > 0) {
+      const [sleeper] = await server.ask('runners', { count: 1, tags: ['none'], runUntagged: false })
+      await others.ask('open', { carrier: 'grpc', url: grpc, token: sleeper.token, count: idle, work: true, from: 1 })
+    }
+    await runner.ask('open', { carrier: 'grpc', url: grpc, token: worker.token, count: 1, work: true })
+    const submitter = child('product/submitter.mjs')
+    const inner = []
+    const whole = []
+    const count = gapMs === 2 ? 300 : 100
+    for (let i = 0; i < runs + 1; i++) {
+      await runner.ask('arm', { count })
+      await server.ask('received')
+      const sent = await submitter.ask('paced', { to: { url: http, token, project }, count, gapMs })
+      const { arrived } = await runner.ask('wait')
+      const received = await server.ask('received')
+      if (i === 0) continue
+      inner.push(
+        percentile(
+          arrived.map((at, n) => at - received[n]),
+          0.5,
+        ),
+      )
+      whole.push(
+        percentile(
+          arrived.map((at, n) => at - sent[n]),
+          0.5,
+        ),
+      )
+    }
+    for (const one of [submitter, runner, others]) await one.stop()
+    await server.ask('stop')
+    await server.stop()
+    return { inner: summary(inner), whole: summary(whole) }
+  })
+}

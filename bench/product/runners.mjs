@@ -1,0 +1,156 @@
+// Many simulated runners in one process, each with a stream of its own: they hold it, or take jobs and finish them at once.
+import grpc from '@grpc/grpc-js'
+import { WebSocket } from 'ws'
+import { RunnerMessage, RunnerServiceService, ServerMessage } from '../../dist/gen/signalbox/runner/v1/runner.js'
+import { nowUs, serve, sleep } from '../lib.mjs'
+
+const streams = []
+let arrived = []
+let finished = 0
+let target
+
+const raw = (bytes) => bytes
+const encode = (message) => {
+  const bytes = RunnerMessage.encode(message).finish()
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** `log`: bytes that each job writes; 0: none. */
+let logBytes = 0
+let line = Buffer.alloc(0)
+let lineCrc = 0
+
+class Stream {
+  seq = 0
+  heard = 0
+  constructor(write, name) {
+    this.write = write
+    this.name = name
+  }
+
+  send($case, value) {
+    this.write(encode({ seq: ++this.seq, ack: this.heard, body: { $case, value } }))
+  }
+
+  hello() {
+    this.send('hello', {
+      token: '',
+      systemId: this.name,
+      bootId: 'b',
+      protocolMin: 1,
+      protocolMax: 1,
+      name: 'bench',
+      version: '1',
+      revision: '',
+      platform: 'linux',
+      architecture: 'amd64',
+      executor: 'shell',
+      features: ['cancel_gracefully'],
+      labels: {},
+      capacity: 1,
+      running: [],
+      protocolFeatures: [],
+    })
+  }
+
+  receive(bytes) {
+    const at = nowUs()
+    const { seq, body } = ServerMessage.decode(bytes)
+    this.heard = seq
+    switch (body?.$case) {
+      case 'welcome':
+        this.welcomed()
+        return
+      case 'offer':
+        arrived.push(at)
+        this.send('accept', body.value)
+        return
+      case 'leaseState':
+        for (const lease of body.value.leases) if (lease.expiresInMs > 0) this.finish(lease)
+        return
+      case 'stateAck':
+        if (++finished === target?.count) target.resolve(nowUs())
+        return
+      case 'ping':
+        this.send('pong', body.value)
+    }
+  }
+
+  finish({ jobId, fence }) {
+    if (logBytes > 0) this.send('logChunk', { jobId, fence, offset: 0, data: line })
+    this.send('stateUpdate', {
+      jobId,
+      fence,
+      revision: 1,
+      state: 'JOB_STATE_SUCCESS',
+      failureReason: '',
+      message: '',
+      logLength: logBytes,
+      logCrc32: lineCrc,
+    })
+    this.send('want', { credits: 1 })
+  }
+}
+
+async function open({ carrier, url, token, count, work, from = 0 }) {
+  const welcomes = []
+  for (let i = 0; i < count; i++) {
+    let stream
+    if (carrier === 'grpc') {
+      const client = new grpc.Client(new URL(url.replace('grpc', 'http')).host, grpc.credentials.createInsecure(), {
+        'grpc.use_local_subchannel_pool': 1,
+      })
+      const metadata = new grpc.Metadata()
+      metadata.set('authorization', `Bearer ${token}`)
+      const call = client.makeBidiStreamRequest(RunnerServiceService.connect.path, raw, raw, metadata)
+      call.on('error', () => {})
+      stream = new Stream((bytes) => call.write(bytes), `s_${from + i}`)
+      call.on('data', (bytes) => stream.receive(bytes))
+      stream.hello()
+    } else {
+      const socket = new WebSocket(`${url.replace('http', 'ws')}/runner/v1/stream`, 'signalbox.v1+proto', {
+        headers: { authorization: `Bearer ${token}` },
+        perMessageDeflate: false,
+      })
+      socket.on('error', () => {})
+      stream = new Stream((bytes) => socket.send(bytes), `s_${from + i}`)
+      socket.on('message', (bytes) => stream.receive(bytes))
+      socket.on('open', () => stream.hello())
+    }
+    streams.push(stream)
+    welcomes.push(
+      new Promise((resolve) => {
+        stream.welcomed = () => {
+          stream.send('want', { credits: work ? 1 : 0 })
+          resolve()
+        }
+      }),
+    )
+    if (i % 200 === 199) await Promise.all(welcomes.slice(-200))
+  }
+  await Promise.all(welcomes)
+}
+
+serve({
+  open,
+  /** From here on every job writes so many bytes of log. */
+  async log({ bytes }) {
+    const { crc32 } = await import('node:zlib')
+    logBytes = bytes
+    line = Buffer.alloc(bytes, 'x')
+    lineCrc = crc32(line)
+  },
+  arm({ count }) {
+    arrived = []
+    finished = 0
+    target = { count }
+    target.promise = new Promise((resolve) => {
+      target.resolve = resolve
+    })
+  },
+  /** When the last of the jobs was finished, and when each arrived. */
+  async wait() {
+    const at = await Promise.race([target.promise, sleep(120_000)])
+    return { at, finished, arrived }
+  },
+})

@@ -1,0 +1,71 @@
+// A real coordinator of the built program in this process, asked over IPC. Notes when each submit reaches the HTTP server.
+import http from 'node:http'
+import path from 'node:path'
+import { cpuUs, nowUs, residentBytes, serve } from '../lib.mjs'
+
+const received = []
+const { createServer } = http
+http.createServer = (...args) => {
+  const server = createServer(...args)
+  server.prependListener('request', (req) => {
+    if (req.method === 'POST' && req.url.endsWith('/pipeline')) received.push(nowUs())
+  })
+  return server
+}
+
+const { startServer } = await import('../../dist/server.js')
+const { readSettings } = await import('../../dist/config.js')
+const { compileConfig } = await import('../../dist/core/ci-config/compile.js')
+const { createRunner } = await import('../../dist/core/operations/create-runner.js')
+const { createProject } = await import('../../dist/core/operations/create-project.js')
+const { findUser } = await import('../../dist/core/store/users.js')
+const { execFileSync } = await import('node:child_process')
+const { mkdirSync, writeFileSync } = await import('node:fs')
+
+let server
+let folder
+const quiet = { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) }
+
+serve({
+  async start({ dir, toml = '' }) {
+    folder = dir
+    writeFileSync(path.join(dir, 'signalbox.toml'), toml)
+    const settings = readSettings({
+      flags: { dataDir: path.join(dir, 'data'), http: '127.0.0.1:0', grpc: '127.0.0.1:0' },
+      env: {},
+      cwd: dir,
+    })
+    server = await startServer({
+      settings,
+      log: quiet,
+      compile: compileConfig,
+      fatal: (error) => {
+        throw error
+      },
+    })
+    return { http: server.httpUrl, grpc: server.grpcUrl, token: server.adminToken }
+  },
+  async runners({ count = 1, ...input }) {
+    const made = []
+    for (let i = 0; i < count; i++) made.push(await createRunner(server.core, { type: 'instance', ...input }))
+    return made.map(({ token, runner }) => ({ token, id: runner.id }))
+  },
+  /** A project with one commit of this configuration. */
+  async project({ name, config }) {
+    const { core } = server
+    const project = await createProject(core, { path: `bench/${name}`, user: await findUser(core.store.read, 1) })
+    const work = path.join(folder, `work-${name}`)
+    mkdirSync(work)
+    writeFileSync(path.join(work, '.gitlab-ci.yml'), config)
+    const git = (...args) => execFileSync('git', ['-c', 'user.name=b', '-c', 'user.email=b@b', ...args], { cwd: work })
+    git('init', '-q', '-b', 'main')
+    git('add', '-A')
+    git('commit', '-q', '-m', 'x')
+    git('push', '-q', path.join(folder, 'data', 'repositories', `${project.id}.git`), 'main')
+    return project.id
+  },
+  received: () => received.splice(0),
+  stat: () => ({ cpuUs: cpuUs(), ...server.core.store.stats, waiters: server.core.dispatcher.waiters }),
+  memory: residentBytes,
+  stop: () => server.close(),
+})

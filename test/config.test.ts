@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { readSettings, SettingsError } from '../src/config.js'
+
+let cwd: string
+beforeEach(() => {
+  cwd = mkdtempSync(path.join(os.tmpdir(), 'signalbox-config-'))
+})
+afterEach(() => rmSync(cwd, { recursive: true }))
+
+const read = (toml: string | undefined, rest: Partial<Parameters<typeof readSettings>[0]> = {}) => {
+  if (toml !== undefined) writeFileSync(path.join(cwd, 'signalbox.toml'), toml)
+  return readSettings({ flags: {}, env: {}, cwd, ...rest })
+}
+
+it('lets a flag beat the environment, which beats the file, which beats the default', () => {
+  expect(read(undefined).http).toBe('127.0.0.1:8080')
+  const toml = 'http = "127.0.0.1:1"'
+  expect(read(toml).http).toBe('127.0.0.1:1')
+  const env = { SIGNALBOX_HTTP: '127.0.0.1:2' }
+  expect(read(toml, { env }).http).toBe('127.0.0.1:2')
+  expect(read(toml, { env, flags: { http: '127.0.0.1:3' } }).http).toBe('127.0.0.1:3')
+})
+
+it('takes an empty variable as one that is not set', () => {
+  expect(read(undefined, { env: { SIGNALBOX_HTTP: '' } }).http).toBe('127.0.0.1:8080')
+})
+
+it('reads the tables of the file', () => {
+  const settings = read(`
+    data_dir = "elsewhere"
+    [leases]
+    stream_held_for = "2 minutes"
+    poll_held_for = "5 minutes"
+    [limits]
+    jobs_per_pipeline = 7
+    [artifacts]
+    expire_in = "never"
+    [poll]
+    hold = 0
+    rate = 2.5
+    [[plugins]]
+    use = "./mine"
+    config = { colour = "red" }
+  `)
+  expect(settings).toMatchObject({
+    dataDir: path.join(cwd, 'elsewhere'),
+    database: `sqlite:${path.join(cwd, 'elsewhere', 'signalbox.db')}`,
+    keyFile: path.join(cwd, 'elsewhere', 'key'),
+    pollHoldMs: 0,
+    pollsPerSecond: 2.5,
+    plugins: [{ use: './mine', config: { colour: 'red' } }],
+    baseFolder: cwd,
+    core: { pipelineJobLimit: 7, artifactExpiryMs: null },
+  })
+  expect(settings.core.leases.stream.heldForMs).toBe(120_000)
+  expect(settings.core.leases.twoPhase.heldForMs).toBe(300_000)
+  expect(settings.core.leases.onePhase.heldForMs).toBe(300_000)
+})
+
+const wrong: [toml: string, message: RegExp][] = [
+  ['htpp = "127.0.0.1:1"', /signalbox\.toml: unknown key htpp; known are .*http/],
+  ['http = 8080', /^http: must be a text/],
+  ['http = "8080"', /^http: 8080 is not HOST:PORT/],
+  ['http = "127.0.0.1:70000"', /^http: .* is not HOST:PORT/],
+  ['http = "0.0.0.0:8080"', /^http: .*needs --insecure/],
+  ['http = "[::]:8080"', /^http: .*needs --insecure/],
+  ['insecure = "yes"', /^insecure: must be true or false/],
+  ['database = "mysql://x"', /^database: must be sqlite:PATH or postgres/],
+  ['external_url = "ftp://x"', /^external_url: .*not an http or https URL/],
+  ['admin_token = "short"', /^admin_token: must have 20 or more characters/],
+  ['log_level = "loud"', /^log_level: must be one of/],
+  ['[leases]\nstream_held = "1s"', /^leases: unknown key stream_held/],
+  ['[leases]\nstream_held_for = "soon"', /^leases\.stream_held_for: must be a duration/],
+  ['leases = 1', /^leases: must be a table/],
+  ['[limits]\ntrace_bytes = -1', /^limits\.trace_bytes: must be a whole number/],
+  ['[limits]\ntrace_bytes = 1.5', /^limits\.trace_bytes: must be a whole number/],
+  ['[poll]\nrate = -1', /^poll\.rate: must be a number/],
+  ['[poll]\nrate = "10"', /^poll\.rate: must be a number/],
+  ['plugins = 1', /^plugins: must be/],
+  ['[[plugins]]\nuse = ""', /^plugins\[0\]\.use: must be a text/],
+  ['[[plugins]]\nuse = "x"\ncolour = 1', /^plugins\[0\]: unknown key colour/],
+  ['a = ', /signalbox\.toml:1:\d+: /],
+]
+
+it.each(wrong)('refuses %j, and says where', (toml, message) => {
+  expect(() => read(toml)).toThrow(message)
+  expect(() => read(toml)).toThrow(SettingsError)
+})
+
+it('names the variable or the flag that is at fault', () => {
+  expect(() => read(undefined, { env: { SIGNALBOX_HTTP: 'x' } })).toThrow(/^SIGNALBOX_HTTP: /)
+  expect(() => read(undefined, { flags: { grpc: 'x' } })).toThrow(/^--grpc: /)
+  expect(() => read(undefined, { flags: { config: 'nowhere.toml' } })).toThrow(/^--config: cannot read .*nowhere\.toml/)
+})
+
+it('allows plain text elsewhere where that is asked for', () => {
+  expect(read(undefined, { flags: { http: '0.0.0.0:80', insecure: true } }).http).toBe('0.0.0.0:80')
+  expect(read(undefined, { flags: { http: 'localhost:80' } }).http).toBe('localhost:80')
+})
