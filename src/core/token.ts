@@ -2,7 +2,7 @@
  * Tokens: random text with a prefix that tells its kind to people, clients and secret scanners. At rest there is only
  * their SHA-256 and a hint for lists. The prefixes are GitLab's, since its clients look at them.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { Random } from './clock.js'
 
 export const tokenPrefixes = {
@@ -30,7 +30,7 @@ export function mintToken(kind: TokenKind, random: Random): string {
 
 /** What is stored of a token: the hex SHA-256. Random tokens of this length need no slow hash. */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex')
+  return hash('sha256', token, 'hex')
 }
 
 /** What lists show of a token: its prefix and four characters. */

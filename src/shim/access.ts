@@ -45,7 +45,12 @@ export class Access {
   async actor(req: IncomingMessage, params: Params): Promise<Actor | undefined> {
     const token = accessTokenOf(req, params)
     if (token === undefined) return undefined
-    return this.#counted(req, () => authenticateUser(this.#core, token))
+    try {
+      return await authenticateUser(this.#core, token)
+    } catch (error) {
+      this.#count(req, error)
+      throw error
+    }
   }
 
   /**
@@ -70,7 +75,11 @@ export class Access {
   async job(req: IncomingMessage, given: string | undefined, jobId?: number): Promise<JobActor> {
     const token = given || headerOf(req, 'job-token')
     if (!token || token.length > longestToken) throw forbidden()
-    return asForbidden(this.#counted(req, () => authenticateJob(this.#core, token, jobId)))
+    try {
+      return await authenticateJob(this.#core, token, jobId)
+    } catch (error) {
+      throw this.#count(req, error)
+    }
   }
 
   /** Counts a registration. Throws `rate_limited`. */
@@ -80,7 +89,11 @@ export class Access {
 
   /** Runs a registration whose token may be wrong: that is `forbidden`, and counted. */
   async checkRegistration<T>(req: IncomingMessage, register: () => Promise<T>): Promise<T> {
-    return asForbidden(this.#counted(req, register))
+    try {
+      return await register()
+    } catch (error) {
+      throw this.#count(req, error)
+    }
   }
 
   async #byRunnerToken<T>(
@@ -91,17 +104,21 @@ export class Access {
     const token = given || headerOf(req, 'runner-token')
     if (!token) throw wrongParameter('token', 'is missing')
     if (token.length > longestToken) throw wrongParameter('token')
-    return asForbidden(this.#counted(req, () => authenticate(token)))
+    try {
+      return await authenticate(token)
+    } catch (error) {
+      throw this.#count(req, error)
+    }
   }
 
-  /** Only wrong credentials are counted, so nobody who has the right ones is ever refused for them. */
-  async #counted<T>(req: IncomingMessage, authenticate: () => Promise<T>): Promise<T> {
-    try {
-      return await authenticate()
-    } catch (error) {
-      if (error instanceof SignalboxError && error.code === 'unauthenticated') this.#wrong?.take(addressOf(req))
-      throw error
-    }
+  /**
+   * Counts wrong credentials, and only these, so that nobody who has the right ones is ever refused for them. Gives the
+   * refusal of a runner's or job's: GitLab's runner endpoints know no 401. Throws `rate_limited`.
+   */
+  #count(req: IncomingMessage, error: unknown): unknown {
+    if (!(error instanceof SignalboxError) || error.code !== 'unauthenticated') return error
+    this.#wrong?.take(addressOf(req))
+    return forbidden()
   }
 }
 
@@ -125,14 +142,4 @@ export function headerOf(req: IncomingMessage, name: string): string | undefined
 
 export function addressOf(req: IncomingMessage): string {
   return req.socket.remoteAddress ?? ''
-}
-
-/** GitLab's runner endpoints know no 401. */
-async function asForbidden<T>(authenticated: Promise<T>): Promise<T> {
-  try {
-    return await authenticated
-  } catch (error) {
-    if (error instanceof SignalboxError && error.code === 'unauthenticated') throw forbidden()
-    throw error
-  }
 }

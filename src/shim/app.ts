@@ -73,7 +73,8 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
   const hosts = options.secureHosts && new Set(options.secureHosts.map((host) => host.toLowerCase()))
 
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
-    const requestId = sentRequestId(req) ?? makeRequestId()
+    const sentId = sentRequestId(req)
+    const requestId = sentId ?? makeRequestId()
     const answer = (work: Promise<unknown>) => {
       work.catch((error) => answerError(core, req, res, requestId, error))
     }
@@ -81,7 +82,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
     if (hosts && !hosts.has(hostOf(req))) {
       answer(Promise.reject(refined('invalid', 'misdirected', 'this server does not go by that name')))
     } else if (method === 'POST' && isPoll(url)) {
-      answer(polls.answer(req, res, requestId))
+      answer(polls.answer(req, res, requestId, sentId ?? null))
     } else if (method === 'PATCH' && tracePath.test(url)) {
       answer(answerAppend(core, access, req, res, requestId, tracePath.exec(url)![1]!))
     } else {

@@ -22,7 +22,6 @@ import { readBody } from './http/body.js'
 import { foldPairs, readPairs } from './http/form.js'
 import { Params } from './http/params.js'
 import { mediaType, parseBody, queryOf } from './http/read-params.js'
-import { sentRequestId } from './http/request-id.js'
 import { HeldPolls } from './long-poll.js'
 import { QueueValues } from './queue-values.js'
 
@@ -56,8 +55,11 @@ export class Polls {
     })
   }
 
-  /** Answers a poll. Throws what a request can be refused with; nothing has been answered then. */
-  async answer(req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
+  /**
+   * Answers a poll. `sentId`: the request's id if its sender gave one, under which it may be repeated. Throws what a
+   * request can be refused with; nothing has been answered then.
+   */
+  async answer(req: IncomingMessage, res: ServerResponse, requestId: string, sentId: string | null): Promise<void> {
     const body = await readBody(req, res, this.#core.clock, pollLimits)
     if (this.#closing) throw new SignalboxError('unavailable', 'the server is stopping')
     const poll = this.#read(req, body)
@@ -71,7 +73,7 @@ export class Polls {
       managerId: manager.id,
       facts: poller.facts,
       door: poll.door,
-      requestId: sentRequestId(req) ?? null,
+      requestId: sentId,
       deliver: (offer) => this.#answer201(res, requestId, offer),
     }
     const { offer, conflict } = { conflict: false, ...(await requestJob(this.#core, claimant)) }

@@ -68,6 +68,8 @@ export class Dispatcher {
   readonly #classOf = new Map<Waiter, RunnerClass>()
   readonly #seeking = new Map<Waiter, { again: boolean }>()
   readonly #stalledSince = new Map<number, number>()
+  /** What claimants that do not stay can meet, as long as they come with the same facts. */
+  readonly #metBy = new WeakMap<RunnerFacts, Map<number, boolean>>()
   #violations = 0
 
   constructor(options: DispatcherOptions) {
@@ -170,12 +172,9 @@ export class Dispatcher {
 
   /** What the waiter may look for in the store. */
   seekerOf(claimant: Claimant): Seeker {
-    const key = this.#classOf.get(claimant as Waiter)
-    return {
-      facts: claimant.facts,
-      managerId: claimant.managerId,
-      demandIds: this.#demandsMetBy(key ?? { facts: claimant.facts, meets: new Map() }),
-    }
+    const { facts, managerId } = claimant
+    const runnerClass = this.#classOf.get(claimant as Waiter) ?? { facts, meets: this.#meetsOf(facts) }
+    return { facts, managerId, demandIds: this.#demandsMetBy(runnerClass) }
   }
 
   /** Heals lost wake-ups, and checks that nothing eligible stands beside somebody idle for long. */
@@ -241,6 +240,15 @@ export class Dispatcher {
       runnerClass.meets.set(demandId, known)
     }
     return known
+  }
+
+  #meetsOf(facts: RunnerFacts): Map<number, boolean> {
+    let meets = this.#metBy.get(facts)
+    if (!meets) {
+      meets = new Map()
+      this.#metBy.set(facts, meets)
+    }
+    return meets
   }
 
   #demandsMetBy(runnerClass: Pick<RunnerClass, 'facts' | 'meets'>): number[] {

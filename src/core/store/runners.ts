@@ -153,8 +153,9 @@ export function listManagers(from: Reader, runnerId: number): Promise<RunnerMana
 }
 
 /**
- * A runner by its token and one of its managers, as a text that changes with anything in their rows but the times of
- * contact. For polls: most find what they found before, and a text is read in a third of the time of the rows.
+ * A runner by its token and one of its managers, as a text that changes with whatever changes in their rows: all settings
+ * of the runner, and the time of the manager's contact, which is written with everything else of it. For polls: most find
+ * what they found before, and a text is read in a third of the time of the rows.
  */
 export function findPollerStamp(
   from: Reader,
@@ -234,10 +235,8 @@ const pollerStamp = hotQuery<{ stamp: string; contactedAt: number }, 'hash' | 's
   compile: () =>
     sql`
       select runner_managers.contacted_at as "contactedAt", concat_ws('|',
-        runners.id, type, registered, active, locked, run_untagged, protected_only,
-        coalesce(token_expires_at, -1), coalesce(maximum_timeout_s, -1), tags, length(runners.description),
-        runners.description, coalesce(maintenance_note, ''), runner_managers.id, name, version, revision, platform, architecture, executor,
-        coalesce(ip_address, ''), features) as stamp
+        runners.id, runner_managers.id, runner_managers.contacted_at, active, locked, run_untagged, protected_only,
+        coalesce(token_expires_at, -1), coalesce(maximum_timeout_s, -1), tags, description) as stamp
       from runners join runner_managers on runner_managers.runner_id = runners.id
       where token_hash = ${p('hash')} and system_id = ${p('systemId')}`.compile(db),
 }))

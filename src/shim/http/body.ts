@@ -64,11 +64,15 @@ export function readBody(req: IncomingMessage, res: ServerResponse, clock: Clock
     }
     const chunks: Buffer[] = []
     let size = 0
-    const pace = () => size
-    const stopClock =
-      limits.withinMs === undefined
-        ? keepPace(clock, pace, () => settle(tooSlow()))
-        : clock.after(limits.withinMs, () => settle(tooSlow()))
+    let settled = false
+    let stopClock = () => {}
+    // Most bodies come with their head, and are here before a clock would have to be set.
+    process.nextTick(() => {
+      if (req.complete || settled) return
+      const slow = () => settle(tooSlow())
+      const { withinMs } = limits
+      stopClock = withinMs === undefined ? keepPace(clock, () => size, slow) : clock.after(withinMs, slow)
+    })
     const onData = (chunk: Buffer) => {
       size += chunk.length
       if (size > limits.bytes) settle(tooLarge(limits.bytes))
@@ -77,6 +81,7 @@ export function readBody(req: IncomingMessage, res: ServerResponse, clock: Clock
     const onEnd = () => settle(undefined)
     const onClose = () => settle(gone())
     const settle = (error: SignalboxError | undefined) => {
+      settled = true
       stopClock()
       req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose)
       if (error) reject(error)

@@ -13,6 +13,7 @@ export const bodyLimits = { bytes: 1024 * 1024, withinMs: 60_000 }
 
 /** The media type of a `Content-Type`, without its parameters. */
 export function mediaType(header: string | undefined): string {
+  if (header === 'application/json') return header
   return (header?.split(';', 1)[0] ?? '').trim().toLowerCase()
 }
 
