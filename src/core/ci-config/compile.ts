@@ -1,4 +1,5 @@
 import { assemble } from './assemble.js'
+import { toWorkflowRule } from './compile-rules.js'
 import type { CompiledConfig, CompiledWorkflow, Prefill } from './config.js'
 import { checkOnStop } from './environments.js'
 import { resolveExtends } from './extends.js'
@@ -97,24 +98,6 @@ function readWorkflow(root: MapNode, findings: Findings): CompiledWorkflow {
     },
     ...(value.name === undefined ? {} : { name: value.name }),
     ...(value.rules === undefined ? {} : { rules: value.rules.map(toWorkflowRule) }),
-  }
-}
-
-function toWorkflowRule(
-  rule: NonNullable<ValueOf<typeof workflowShape>['rules']>[number],
-): NonNullable<CompiledWorkflow['rules']>[number] {
-  const { on_new_commit: onNewCommit, on_job_failure: onJobFailure } = rule.auto_cancel ?? {}
-  const autoCancel = {
-    ...(onNewCommit === undefined ? {} : { onNewCommit }),
-    ...(onJobFailure === undefined ? {} : { onJobFailure }),
-  }
-  return {
-    ...(rule.if === undefined ? {} : { if: rule.if }),
-    ...(rule.changes === undefined ? {} : { changes: rule.changes }),
-    ...(rule.exists === undefined ? {} : { exists: rule.exists }),
-    when: rule.when ?? 'always',
-    ...(rule.variables === undefined ? {} : { variables: toPlanVariables(rule.variables) }),
-    ...(rule.auto_cancel === undefined ? {} : { autoCancel }),
   }
 }
 

@@ -1,6 +1,6 @@
-import type { Origin } from './assemble.js'
 import { ConfigFault } from './fault.js'
 import { type Findings, StopCompilation } from './findings.js'
+import type { Origin } from './include-entries.js'
 import { resolveInputs } from './inputs.js'
 import { interpolate } from './interpolate.js'
 import { header as headerShape, type InputSpecs, inputsFile } from './keywords/header.js'

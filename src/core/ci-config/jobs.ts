@@ -1,11 +1,11 @@
-import type { CompiledJob, CompiledPolicy, CompiledRule } from './config.js'
+import { compiledRules, toPolicy } from './compile-rules.js'
+import type { CompiledJob } from './config.js'
 import type { Findings } from './findings.js'
 import { resolveInputs } from './inputs.js'
 import { type Defaults, staticBridgePlan, staticPlan } from './job-plan.js'
 import { type Bridge, bridgeShape, deprecatedReasons, type Job, jobShape } from './keywords/job.js'
 import type { Need } from './keywords/needs.js'
 import { reservedNames, rootKeys } from './keywords/root.js'
-import type { Policy, Rule } from './keywords/rules.js'
 import { limits } from './limits.js'
 import { compiledNeeds } from './needs.js'
 import { type Entry, isBlank, isNull, type MapNode, type Scalar } from './node.js'
@@ -211,43 +211,6 @@ function addWhenIncluded(compiled: CompiledJob, job: Job | Bridge, around: Surro
   if (only !== undefined) compiled.only = toPolicy(only, ['branches', 'tags'])
   else if (byDefault) compiled.only = { refs: ['branches', 'tags'] }
   if (except !== undefined) compiled.except = toPolicy(except)
-}
-
-function toPolicy(policy: Policy, defaultRefs?: string[]): CompiledPolicy {
-  const { refs, variables, changes, kubernetes } = policy as Extract<Policy, { kubernetes?: unknown }>
-  const matched = refs ?? defaultRefs
-  return {
-    ...(matched === undefined ? {} : { refs: matched }),
-    ...(variables === undefined ? {} : { variables }),
-    ...(changes === undefined ? {} : { changes }),
-    ...(kubernetes === undefined ? {} : { kubernetes: true }),
-  }
-}
-
-const compiledByRules = new WeakMap<readonly Rule[], CompiledRule[]>()
-
-/** Jobs that have the same rules through `extends` share them compiled, too. */
-function compiledRules(rules: readonly Rule[]): CompiledRule[] {
-  let compiled = compiledByRules.get(rules)
-  if (compiled === undefined) {
-    compiled = rules.map(toRule)
-    compiledByRules.set(rules, compiled)
-  }
-  return compiled
-}
-
-function toRule(rule: Rule): CompiledRule {
-  return {
-    ...(rule.if === undefined ? {} : { if: rule.if }),
-    ...(rule.changes === undefined ? {} : { changes: rule.changes }),
-    ...(rule.exists === undefined ? {} : { exists: rule.exists }),
-    ...(rule.when === undefined ? {} : { when: rule.when }),
-    ...(rule.start_in === undefined ? {} : { startInSeconds: rule.start_in }),
-    ...(rule.allow_failure === undefined ? {} : { allowFailure: rule.allow_failure }),
-    ...(rule.variables === undefined ? {} : { variables: toPlanVariables(rule.variables) }),
-    ...(rule.needs === undefined ? {} : { needs: compiledNeeds(rule.needs) }),
-    ...(rule.interruptible === undefined ? {} : { interruptible: rule.interruptible }),
-  }
 }
 
 /** Needs with matrix expressions differ between the instances of the job. */

@@ -7,7 +7,7 @@ import type {
   CompiledRule,
   CompiledWorkflowRule,
 } from './config.js'
-import { expandText, mayRefer } from './expand.js'
+import { expandText } from './expand.js'
 import { limits } from './limits.js'
 import { JobNames } from './needs.js'
 import type {
@@ -21,7 +21,8 @@ import type {
   PlanResult,
   PlanVariable,
 } from './plan.js'
-import { contextLayers, environmentName, globalScope, jobScope, ownVariables, type Scope } from './scope.js'
+import { circleOf, type Included, planJob } from './plan-job.js'
+import { contextLayers, globalScope, jobScope, ownVariables, type Scope } from './scope.js'
 import { mergeVariables } from './variables.js'
 
 /**
@@ -205,8 +206,17 @@ class Planner {
   #resolveNeeds(included: readonly Included[]): JobPlan[] {
     const present = new Set(included.map(({ instance }) => instance.name))
     return included.map((one) => {
+      const circle = circleOf(one)
+      if (circle !== undefined) {
+        this.#fail(`${one.instance.name}: ${circle}`, `jobs:${one.job.name}:variables`, one.job)
+      }
       const needs = needsOf(one)
-      return this.#jobPlan(one, needs === undefined ? undefined : this.#planNeeds(one, needs, present), present)
+      return planJob(
+        one,
+        this.#globals,
+        needs === undefined ? undefined : this.#planNeeds(one, needs, present),
+        present,
+      )
     })
   }
 
@@ -236,48 +246,6 @@ class Planner {
     return planned
   }
 
-  #jobPlan(one: Included, needs: PlanNeed[] | undefined, present: ReadonlySet<string>): JobPlan {
-    const { job, instance, own, rule, scope } = one
-    const { plan: fixed } = job
-    const when = rule?.when ?? job.when
-    const startIn = rule?.when === undefined ? job.startInSeconds : rule.startInSeconds
-    // Copied first and completed after: a literal that goes on after a spread takes fifty times as long in V8.
-    const plan = { ...fixed }
-    plan.name = instance.name
-    plan.when = when
-    plan.allowFailure = rule?.allowFailure ?? allowsFailure(job)
-    plan.variables = this.#variables(job, own, rule)
-    if (startIn !== undefined && when === 'delayed') plan.startInSeconds = startIn
-    if (job.allowFailureExitCodes !== undefined && rule?.allowFailure === undefined) {
-      plan.allowFailureExitCodes = job.allowFailureExitCodes
-    }
-    if (needs !== undefined) plan.needs = needs
-    if (rule?.interruptible !== undefined) plan.interruptible = rule.interruptible
-    if (instance.parallel !== undefined) plan.parallel = instance.parallel
-    if (fixed.dependencies !== undefined) plan.dependencies = fixed.dependencies.filter((name) => present.has(name))
-    if (fixed.tags.some(mayRefer)) plan.tags = fixed.tags.map((tag) => expandText(tag, scope.lookup, 'existing'))
-    if (fixed.environment !== undefined) {
-      plan.environment = { ...fixed.environment, name: environmentName(job, scope) ?? fixed.environment.name }
-    }
-    if (fixed.resourceGroup !== undefined) plan.resourceGroup = resourceGroup(fixed.resourceGroup, scope)
-    const changed = rule?.variables === undefined ? own : [...own, ...rule.variables]
-    const circle = changed.some(({ value }) => mayRefer(value)) ? scope.circleThrough(changed) : undefined
-    if (circle !== undefined) this.#fail(`${instance.name}: ${circle}`, `jobs:${job.name}:variables`, job)
-    return plan
-  }
-
-  #variables(job: CompiledJob, own: readonly PlanVariable[], rule: CompiledRule | undefined): PlanVariable[] {
-    const { inheritVariables: inherited } = job
-    const globals =
-      inherited === undefined
-        ? this.#globals
-        : inherited === false
-          ? []
-          : this.#globals.filter(({ key }) => inherited.includes(key))
-    if (own.length === 0 && rule?.variables === undefined) return globals as PlanVariable[]
-    return mergeVariables(globals, own, rule?.variables ?? [])
-  }
-
   #fail(message: string, path: string, job?: CompiledJob): void {
     if (this.#errors.length < limits.errors) this.#errors.push({ message, path, ...job?.place })
   }
@@ -290,21 +258,6 @@ class Planner {
   #failure(): PlanResult {
     return { ok: false, filtered: false, errors: this.#errors }
   }
-}
-
-/** An instance that is in the pipeline, and by which rule. */
-interface Included {
-  job: CompiledJob
-  instance: CompiledInstance
-  own: readonly PlanVariable[]
-  scope: Scope
-  rule: CompiledRule | undefined
-}
-
-/** Without a word in the rule: exit codes decide later, and a manual job is one that nobody has to start. */
-function allowsFailure(job: CompiledJob): boolean {
-  if (job.allowFailureExitCodes !== undefined) return false
-  return job.allowFailure ?? job.when === 'manual'
 }
 
 /** Needs of the rule that matched replace all others, also when they are an empty list. */
@@ -321,15 +274,6 @@ function namesOf(config: CompiledConfig): JobNames {
     names.set(config, found)
   }
   return found
-}
-
-/** The slug of an environment is made when the environment is, so a reference to it stays for then. */
-function resourceGroup(written: string, scope: Scope): string {
-  return expandText(
-    written,
-    (name) => (name === 'CI_ENVIRONMENT_SLUG' ? '$CI_ENVIRONMENT_SLUG' : scope.expanded(name)),
-    'blank',
-  )
 }
 
 function filteredBy(what: string, path: string): PlanResult {

@@ -14,8 +14,10 @@ export function toPlanVariables(values: ReadonlyMap<string, VariableValue> | und
   return Array.from(values, ([key, { value, raw }]) => (raw === true ? { key, value, raw } : { key, value }))
 }
 
-/** Weaker variables first; one of the same name is replaced where it stands. */
+/** Weaker variables first; one of the same name is replaced where it stands. One list alone is given back as it is. */
 export function mergeVariables(...lists: readonly (readonly PlanVariable[])[]): PlanVariable[] {
+  const given = lists.filter((list) => list.length > 0)
+  if (given.length < 2) return (given[0] ?? []) as PlanVariable[]
   const merged = new Map<string, PlanVariable>()
   for (const list of lists) for (const variable of list) merged.set(variable.key, variable)
   return [...merged.values()]

@@ -316,12 +316,29 @@ include: [{local: a.yml, inputs: {n: 2, more: false}, rules: [{if: '"$[[ inputs.
     ])
   })
 
-  test('an include that is refused or throws is an error like any other', async () => {
-    const rejecting: CompileOptions = { fetchInclude: () => Promise.reject(new Error('boom')) }
-    expect(await compileConfig('include: a.yml\n', rejecting)).toMatchObject({
+  test.each([
+    ['rejects', () => Promise.reject(new Error('boom'))],
+    [
+      'throws',
+      () => {
+        throw new Error('boom')
+      },
+    ],
+  ])('a fetch that %s is an error like any other', async (_, fetchInclude) => {
+    expect(await compileConfig('include: a.yml\n', { fetchInclude })).toMatchObject({
       ok: false,
       errors: [{ message: 'included file "a.yml": could not be fetched', line: 1, column: 10 }],
     })
+  })
+
+  test('what a file hands on to itself tells its turns apart', async () => {
+    const content = `
+spec: {inputs: {n: {type: string}}}
+---
+include: [{local: a.yml, inputs: {n: "$[[ inputs.n ]]x"}, rules: [{if: '"$[[ inputs.n ]]" != "axxx"'}]}]
+"job $[[ inputs.n ]]": {script: x}
+`
+    expect(Object.keys(await tree('include: [{local: a.yml, inputs: {n: a}}]\n', { 'a.yml': content }))).toHaveLength(4)
   })
 
   test('the first of several failures is told, whatever answers first', async () => {

@@ -12,7 +12,7 @@ import type { Node } from '../../../src/core/ci-config/node.js'
 import { toPlain } from '../../../src/core/ci-config/plain.js'
 import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../../../src/core/ci-config/plan.js'
 import type { AnyShape } from '../../../src/core/ci-config/shape.js'
-import { accepts } from '../../../src/core/ci-config/validate.js'
+import { accepts } from '../../../src/core/ci-config/shape-words.js'
 import { readYaml } from '../../../src/core/ci-config/yaml/read.js'
 import { fitsSchema } from './check-schema.js'
 

@@ -3,6 +3,7 @@ import { limits } from '../limits.js'
 import { checkKey, type Entry, makeList, makeMap, makeScalar, type Node, quote, type Scalar } from '../node.js'
 import { Cursor, isBlankOrEnd, isFlowIndicator } from './cursor.js'
 import { resolvePlain } from './scalar.js'
+import { tagNode, tagText } from './tags.js'
 import { blockText, continuePlain, doubleQuoted, plainLine, singleQuoted } from './text.js'
 
 /**
@@ -376,31 +377,19 @@ class Reader {
 
   #scalar(text: string, plain: boolean, properties: Properties | undefined, pos: number): Node {
     const at = this.#cursor.base + pos
-    if (properties?.tag === undefined) {
-      const node = plain ? resolvePlain(text, at) : makeScalar(text, at)
-      if (properties?.anchor !== undefined) this.#anchors.set(properties.anchor, node)
-      return node
-    }
-    const resolve = scalarTags.get(properties.tag)
-    if (resolve === undefined) throw unknownTag(properties, 'a text')
-    const node = resolve(text, at)
-    if (properties.anchor !== undefined) this.#anchors.set(properties.anchor, node)
-    return node
+    if (properties?.tag !== undefined) return this.#named(tagText(properties.tag, at, text), properties)
+    return this.#named(plain ? resolvePlain(text, at) : makeScalar(text, at), properties)
   }
 
-  /** Gives a collection, or an empty value, its anchor and tag. */
+  /** Gives a collection, or what stands on the next lines, its tag and anchor. */
   #dress(node: Node, properties: Properties | undefined): Node {
-    if (properties === undefined) return node
-    let dressed = node
-    const { tag } = properties
-    if (tag === '!reference') dressed = referenceNode(node, properties.at)
-    else if (tag !== undefined && tag !== collectionTags.get(node.kind)) {
-      const resolve = node.kind === 'scalar' ? scalarTags.get(tag) : undefined
-      if (resolve === undefined || node.kind !== 'scalar') throw unknownTag(properties, 'a collection')
-      if (node.value === null) dressed = resolve('', node.at)
-    }
-    if (properties.anchor !== undefined) this.#anchors.set(properties.anchor, dressed)
-    return dressed
+    const tag = properties?.tag
+    return this.#named(tag === undefined ? node : tagNode(tag, properties?.at ?? node.at, node), properties)
+  }
+
+  #named(node: Node, properties: Properties | undefined): Node {
+    if (properties?.anchor !== undefined) this.#anchors.set(properties.anchor, node)
+    return node
   }
 
   /** Adds an entry as Psych does: the last of equal keys wins, `<<` merges at its position. */
@@ -477,49 +466,3 @@ function isNameCharacter(c: number): boolean {
 
 /** Characters that no plain text begins with: `,[]{}#&*!|>'"%@` and the backtick. */
 const indicators = new Set(Array.from(',[]{}#&*!|>\'"%@`', (c) => c.charCodeAt(0)))
-
-const text = (value: string, at: number): Node => makeScalar(value, at)
-
-const scalarTags = new Map<string, (text: string, at: number) => Node>([
-  ['!', text],
-  ['!!str', text],
-  ['!!int', resolvePlain],
-  ['!!float', resolvePlain],
-  ['!!bool', resolvePlain],
-  ['!!null', resolvePlain],
-  [
-    '!reference',
-    (value, at) => {
-      throw invalidReference(value, at)
-    },
-  ],
-])
-
-const collectionTags = new Map<Node['kind'], string>([
-  ['list', '!!seq'],
-  ['map', '!!map'],
-])
-
-function unknownTag(properties: Properties, what: string): ConfigFault {
-  return new ConfigFault(
-    `tag ${quote(properties.tag ?? '')} is not permitted on ${what}; only !reference is`,
-    properties.at,
-  )
-}
-
-function referenceNode(node: Node, at: number): Node {
-  if (node.kind !== 'list' || node.items.length === 0) {
-    throw invalidReference(node.kind === 'scalar' ? String(node.value ?? '') : node.kind, at)
-  }
-  const path = node.items.map((item) => {
-    if (item.kind !== 'scalar' || typeof item.value !== 'string') {
-      throw invalidReference(item.kind === 'scalar' ? String(item.value) : item.kind, item.at)
-    }
-    return item.value
-  })
-  return { kind: 'reference', path, at }
-}
-
-function invalidReference(given: string, at: number): ConfigFault {
-  return new ConfigFault(`!reference ${quote(given)} is not valid: give the path as a list of texts`, at)
-}
