@@ -12,7 +12,7 @@ export interface WorkerLimits {
 
 const standardLimits: WorkerLimits = { milliseconds: 5_000, memoryMiB: 256 }
 
-interface Task {
+interface Compilation {
   source: string
   options: CompileOptions
   finish: (result: CompileResult) => void
@@ -20,15 +20,15 @@ interface Task {
 
 /**
  * Compiles in a thread of its own, so that no file can hold up or bring down the server. The thread is started by the
- * first task and reused; tasks take turns. It is `idle` or `busy` with one task; a task that computes too long or needs
- * too much memory ends the thread, and the next task starts another.
+ * first compilation and reused; compilations take turns. One that computes too long or needs too much memory ends the
+ * thread, and the next one starts another.
  */
 export class CompileWorker {
   readonly #limits: WorkerLimits
   readonly #script: URL
-  readonly #queue: Task[] = []
+  readonly #queue: Compilation[] = []
   #worker: Worker | undefined
-  #task: Task | undefined
+  #current: Compilation | undefined
   #clock: NodeJS.Timeout | undefined
   #startedAt = 0
   #left = 0
@@ -47,27 +47,27 @@ export class CompileWorker {
     })
   }
 
-  /** Ends the thread; unfinished tasks are refused. Safe to repeat; a later task starts a new thread. */
+  /** Ends the thread; what is unfinished is refused. Safe to repeat; a later compilation starts a new thread. */
   async close(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
     this.#end(failure('compiling was stopped'))
-    for (const task of this.#queue.splice(0)) task.finish(failure('compiling was stopped'))
+    for (const waiting of this.#queue.splice(0)) waiting.finish(failure('compiling was stopped'))
     await worker?.terminate()
   }
 
   #next(): void {
-    if (this.#task !== undefined) return
-    const task = this.#queue.shift()
-    if (task === undefined) return
-    this.#task = task
+    if (this.#current !== undefined) return
+    const next = this.#queue.shift()
+    if (next === undefined) return
+    this.#current = next
     this.#left = this.#limits.milliseconds
     this.#openQuestions = 0
     const worker = this.#started()
     worker.ref()
     this.#startClock()
     try {
-      send(worker, { kind: 'compile', source: task.source, options: plainOptions(task.options) })
+      send(worker, { kind: 'compile', source: next.source, options: plainOptions(next.options) })
     } catch {
       // Only data can cross: an input may hold something else.
       this.#end(failure('the options of the compilation are not plain data'))
@@ -108,7 +108,7 @@ export class CompileWorker {
   }
 
   async #call(name: FunctionName, args: unknown[]): Promise<unknown> {
-    const call = this.#task?.options[name] as ((...args: unknown[]) => Promise<unknown>) | undefined
+    const call = this.#current?.options[name] as ((...args: unknown[]) => Promise<unknown>) | undefined
     return call?.(...args)
   }
 
@@ -148,9 +148,9 @@ export class CompileWorker {
 
   #end(result: CompileResult): void {
     this.#stopClock()
-    const task = this.#task
-    this.#task = undefined
-    task?.finish(result)
+    const current = this.#current
+    this.#current = undefined
+    current?.finish(result)
   }
 }
 

@@ -8,7 +8,7 @@ import type { Need } from './keywords/needs.js'
 import { reservedNames, rootKeys } from './keywords/root.js'
 import { limits } from './limits.js'
 import { compiledNeeds } from './needs.js'
-import { type Entry, isBlank, isNull, type MapNode, type Scalar } from './node.js'
+import { type Entry, isBlank, isNull, type MapNode, quote, type Scalar } from './node.js'
 import { hasMatrixExpression, instancesOf, matrixProblem, replaceMatrixExpressions } from './parallel.js'
 import { nearest } from './suggest.js'
 import { join, validate } from './validate.js'
@@ -42,8 +42,8 @@ export interface JobDraft {
 export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
   const drafts: JobDraft[] = []
   const { findings } = around
+  const names = new Set<string>()
   let visible = 0
-  let instances = 0
   for (const [name, entry] of root.entries) {
     if (typeof name === 'string' && Object.hasOwn(rootKeys, name)) continue
     if (findings.full) break
@@ -51,8 +51,12 @@ export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
     visible++
     const draft = readJob(name, entry, around)
     if (draft === undefined) continue
-    instances += draft.job.instances.length
-    if (instances > limits.jobsPerFile) {
+    for (const instance of draft.job.instances) {
+      if (names.has(instance.name))
+        findings.error(`another job is named ${quote(instance.name)}, too`, entry.at, draft.path)
+      names.add(instance.name)
+    }
+    if (names.size > limits.jobsPerFile) {
       findings.error(`more than ${limits.jobsPerFile} jobs`, entry.at, draft.path)
       return drafts
     }
@@ -98,12 +102,12 @@ function readJob(name: string, entry: Entry, around: Surroundings): JobDraft | u
     findings.error(`the keys ${key} and trigger can't be used together`, entry.at, path)
     return undefined
   }
-  const draft = runs ? readBuild(name, entry, node, path, around) : readBridge(name, entry, node, path, around)
+  const draft = runs ? readScriptJob(name, entry, node, path, around) : readTriggerJob(name, entry, node, path, around)
   if (draft !== undefined) warnAboutPipelines(draft, around)
   return draft
 }
 
-function readBuild(
+function readScriptJob(
   name: string,
   entry: Entry,
   node: MapNode,
@@ -141,7 +145,7 @@ function readBuild(
   return draft
 }
 
-function readBridge(
+function readTriggerJob(
   name: string,
   entry: Entry,
   node: MapNode,

@@ -53,7 +53,7 @@ export class Sources {
   /** A fault as a `ConfigError`. Stack overflow, the one thing deep input could still cause, is told as a limit. */
   describeThrown(thrown: unknown): ConfigError {
     if (thrown instanceof ConfigFault) return this.describe(thrown.message, thrown.at, thrown.path)
-    if (thrown instanceof RangeError) return this.describe('the configuration is nested too deep', 0, '')
+    if (thrown instanceof RangeError) return this.describe('the configuration is nested too deep or too large', 0, '')
     throw thrown
   }
 }

@@ -186,6 +186,7 @@ describe('a job', () => {
     ['job: {trigger: {include: [{artifact: a}]}}', 'artifact requires job'],
     ['job: {trigger: {branch: a}}', "project can't be blank"],
     ['job: {trigger: a/b, needs: [{pipeline: "1", job: a}]}', 'may not need jobs of other pipelines'],
+    ['a: {script: x, parallel: 2}\na 1/2: {script: x}', 'another job is named "a 1/2", too'],
     ['10: {script: x}', 'the job name 10 must be a string'],
     ['true: {script: x}', 'the job name true must be a string'],
     ["'': {script: x}", "job name can't be blank"],
