@@ -191,7 +191,7 @@ test('fails a job whose variables no process can be given', async () => {
 
 test('runs scripts with sh where it is told to', async () => {
   await using harness = await Harness.start('websocket')
-  const job = harness.box.add({ script: ['echo "in ${BASH_VERSION:-no bash}"', 'exit 4'] })
+  const job = harness.box.add({ script: [`echo "in \${BASH_VERSION:-no bash}"`, 'exit 4'] })
   await harness.runner({ executor: { name: 'shell', executor: harness.shell({ shell: 'sh' }) } })
   expect(await job.finished()).toMatchObject({ state: 'failed', exitCode: 4 })
   expect(job.text).toContain('Using Shell (sh) executor...')

@@ -15,7 +15,7 @@ test('gives everything that a script writes, in the order in which it was writte
 
 test('hears what comes through a helper that ends after the script', async () => {
   await using shell = await openSession()
-  const { text } = await shell.run(`exec > >(sleep 0.2; cat) 2>&1\necho last words`)
+  const { text } = await shell.run(`exec > >(sleep 0.1; cat) 2>&1\necho last words`)
   expect(text).toBe('last words\n')
 })
 

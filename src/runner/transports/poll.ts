@@ -155,7 +155,7 @@ class PollCarrier implements Carrier {
       const outcome = await this.#askOnce()
       refusals = outcome === 'refused' ? refusals + 1 : 0
       if (refusals === refusalsLimit) this.#refused('the coordinator does not know this runner')
-      if (outcome === 'again') continue
+      if (outcome === 'again' || this.#credits === 0) continue
       const rest = this.settings.intervalMs - (performance.now() - since)
       if (rest > 0) await sleep(rest, undefined, { signal: this.#stop.signal }).catch(() => undefined)
     }

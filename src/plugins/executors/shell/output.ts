@@ -117,6 +117,6 @@ async function drain(socket: net.Socket, handing: { busy: boolean; chunks: numbe
 }
 
 /** What reads for a script, such as a `tee` behind its output, may end a little after it. */
-const idleMs = 300
+const idleMs = 1_000
 // pipe(7): /proc/sys/fs/pipe-max-size.
 const maxPipeBytes = 1024 * 1024
