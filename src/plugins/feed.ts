@@ -9,7 +9,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Core } from '../core/core.js'
 import { EventTail } from '../core/store/event-tail.js'
-import { lastEventId, listEventsAfter, readCursor, type StoredEvent, saveCursor } from '../core/store/events.js'
+import { lastEventId, readCursor, type StoredEvent, saveCursor } from '../core/store/events.js'
 import { asNothing } from './answers.js'
 import type { Plugin } from './plugin.js'
 import type { ExportedEvent, Exporter } from './sdk.js'
@@ -209,14 +209,10 @@ class Follower {
   async #follow(): Promise<void> {
     while (this.#again && !this.#stopped) {
       this.#again = false
-      const settled = await this.#tail.settledId()
-      const rows = await listEventsAfter(this.#core.store.read, this.#position, batchSize)
-      const batch = rows.filter((row) => row.id <= settled)
+      const { events: batch, more } = await this.#tail.read(this.#position, batchSize)
+      if (more) this.#tell.unsettled()
       const last = batch.at(-1)
-      if (!last) {
-        if (rows.length > 0) this.#tell.unsettled()
-        continue
-      }
+      if (!last) continue
       if (!(await this.#handOver(batch))) return
       this.#position = last.id
       this.#tell.moved()

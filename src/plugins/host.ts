@@ -116,11 +116,11 @@ export class Plugins {
    * node's figures; those of the plugins are added. `accept` is the request's header. Undefined if nobody can make one.
    */
   async scrape(gauges: readonly Gauge[], accept = ''): Promise<Scrape | undefined> {
-    const pages = [...this.#hooks('exporters', false).reverse(), ...this.#hooks('exporters', true)]
+    const exporters = [...this.#hooks('exporters', false).reverse(), ...this.#hooks('exporters', true)]
+    const pages = exporters.filter(({ hook }) => typeof hook.scrape === 'function')
+    await Promise.all(pages.map(({ plugin, name }) => this.#feed?.catchUp(plugin, name)))
     const all = [...gauges, ...(await pluginGauges(this.#plugins, this.#feed))]
     for (const { plugin, name, hook } of pages) {
-      if (!hook.scrape) continue
-      await this.#feed?.catchUp(plugin, name)
       const shown = plugin.builtin ? all : structuredClone(all)
       const answer = await plugin.fence.call(`scrape ${name}`, () => hook.scrape?.(shown, accept), asScrape, {
         deadlineMs,

@@ -4,6 +4,7 @@ import type { Core } from '../../src/core/core.js'
 import { record } from '../../src/core/operations/record.js'
 import { EventTail } from '../../src/core/store/event-tail.js'
 import { insertEvent, lastEventId, readCursor } from '../../src/core/store/events.js'
+import type { PostgresStore } from '../../src/core/store/postgres-store.js'
 import type { Store } from '../../src/core/store/write.js'
 import type { Plugins } from '../../src/plugins/host.js'
 import { definePlugin, type ExportedEvent } from '../../src/plugins/sdk.js'
@@ -283,48 +284,67 @@ it('sends a batch again that failed, that was late, and after the breaker has cl
 })
 
 describe('the tail of the events on postgres', () => {
-  it('waits for a transaction that may still commit a lower id, and not for later ones', async () => {
+  /** A transaction of its own, by hand. */
+  async function open(box: TestCore) {
+    const client = await (box.core.store as PostgresStore).pool.connect()
+    await client.query('begin')
+    return {
+      /** Gets its number, if it has none yet, before it does anything else. */
+      number: () => client.query('select pg_current_xact_id()'),
+      event: async () => {
+        const { rows } = await client.query(`insert into events (at, kind, data) values (0, 'x', '{}') returning id`)
+        return (rows[0] as { id: number }).id
+      },
+      end: async (how: 'commit' | 'rollback') => {
+        await client.query(how)
+        client.release()
+      },
+    }
+  }
+  const idsOf = async (tail: EventTail, after = 0) => (await tail.read(after, 500)).events.map(({ id }) => id)
+
+  it.each(['older', 'younger'])('waits for a transaction that may still commit a lower id, the %s of two', async (which) => {
     await using box = await startTestCore('postgres')
-    const { store } = box.core
-    const tail = new EventTail(store)
-    const gates: (() => void)[] = []
-    const events = async () => (await store.read.db.selectFrom('events').select('id').execute()).map(({ id }) => id)
-    /** Writes an event, and commits only when the row of meta that it waits for may be locked. */
-    const slow = async (key: string) => {
-      const held = new Promise<void>((resolve) => gates.push(resolve))
-      let begun: (id: number) => void = () => undefined
-      const id = new Promise<number>((resolve) => {
-        begun = resolve
-      })
-      const written = store.write(async (tx) => {
-        const [row] = await sql<{ id: number }>`
-          insert into events (at, kind, data) values (0, ${key}, '{}') returning id`
-          .execute(tx.db)
-          .then((r) => r.rows)
-        begun(row?.id ?? 0)
-        let open = false
-        void held.then(() => {
-          open = true
-        })
-        while (!open) await sql`select pg_sleep(0.002)`.execute(tx.db)
-      })
-      return { id: await id, written }
-    }
-    const settled = async (id: number) => {
-      while ((await tail.settledId()) < id);
-    }
-    const low = await slow('low')
-    await store.write((tx) => insertEvent(tx, { kind: 'job.changed' }))
-    const high = Math.max(...(await events()))
-    expect(high).toBeGreaterThan(low.id)
-    for (let i = 0; i < 5; i++) expect(await tail.settledId()).toBeLessThan(low.id)
-    const later = await slow('later')
-    gates[0]?.()
-    await low.written
-    await settled(high)
-    expect(await tail.settledId()).toBeLessThan(later.id)
-    gates[1]?.()
-    await later.written
-    await settled(later.id)
+    const tail = new EventTail(box.core.store)
+    const [one, two] = [await open(box), await open(box)]
+    await one.number()
+    await two.number()
+    const [low, high] = which === 'older' ? [one, two] : [two, one]
+    const lowId = await low.event()
+    const highId = await high.event()
+    expect(highId).toBeGreaterThan(lowId)
+    await high.end('commit')
+    for (let i = 0; i < 3; i++) expect(await tail.read(0, 500)).toEqual({ events: [], more: true })
+    const later = await open(box)
+    const laterId = await later.event()
+    await low.end('commit')
+    expect(await idsOf(tail)).toEqual([lowId, highId])
+    await later.end('commit')
+    expect(await idsOf(tail, highId)).toEqual([laterId])
+  })
+
+  it('goes on past an id that was never committed', async () => {
+    await using box = await startTestCore('postgres')
+    const tail = new EventTail(box.core.store)
+    const [gone, kept] = [await open(box), await open(box)]
+    await gone.event()
+    const id = await kept.event()
+    await kept.end('commit')
+    expect(await idsOf(tail)).toEqual([])
+    await gone.end('rollback')
+    expect(await idsOf(tail)).toEqual([id])
+    expect(await tail.read(id, 500)).toEqual({ events: [], more: false })
+  })
+
+  it('takes no notice of other databases of the server', async () => {
+    await using box = await startTestCore('postgres')
+    await using other = await startTestCore('postgres')
+    const foreign = await open(other)
+    await foreign.number()
+    const own = await open(box)
+    const id = await own.event()
+    await own.end('commit')
+    expect(await idsOf(new EventTail(box.core.store))).toEqual([id])
+    await foreign.end('rollback')
   })
 })

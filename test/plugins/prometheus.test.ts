@@ -81,7 +81,7 @@ onBothEngines((engine) => {
     expect(await box.pipelineStatus(pipeline)).toBe('failed')
 
     let page = await pageOf(plugins)
-    // On PostgreSQL events are read up to the oldest transaction of the whole server, which other suites use as well.
+    // On PostgreSQL the exporters' own saving of their places may be under way, and is waited for.
     while (!page.samples.has('signalbox_pipelines_total{status="failed"}')) page = await pageOf(plugins)
     const { samples, types } = page
     expect(types.get('job_queue_duration_seconds')).toBe('histogram')
