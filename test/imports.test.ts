@@ -40,8 +40,9 @@ const isOurs = ({ to }: Import) => files.includes(`${to}.ts`) || to.startsWith('
 const allowed: Record<string, (string | RegExp)[]> = {
   core: [],
   transports: ['core', 'gen'],
-  shim: ['core'],
-  api: ['core'],
+  http: ['core'],
+  shim: ['core', 'http'],
+  api: ['core', 'http'],
   git: ['core'],
   plugins: [/^core\//],
   runner: ['gen', /^plugins\/sdk$/],

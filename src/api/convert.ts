@@ -1,4 +1,5 @@
 /** Entities of our own API. */
+import type { Project } from '../core/project.js'
 import type { StoredEvent } from '../core/store/events.js'
 import type { TaskRow } from '../core/store/tasks.js'
 
@@ -26,6 +27,22 @@ export function toEvent(event: StoredEvent): object {
     job_id: event.jobId,
     runner_id: event.runnerId,
     data: JSON.parse(event.data),
+  }
+}
+
+/** A project, by the names that GitLab's API has for these fields. */
+export function toProject(project: Project, externalUrl: string): object {
+  return {
+    id: project.id,
+    name: project.name,
+    path: project.path,
+    path_with_namespace: project.fullPath,
+    description: project.description,
+    default_branch: project.defaultBranch,
+    visibility: project.visibility,
+    web_url: `${externalUrl}/${project.fullPath}`,
+    http_url_to_repo: `${externalUrl}/${project.fullPath}.git`,
+    created_at: toIso(project.createdAt),
   }
 }
 

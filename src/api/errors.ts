@@ -1,7 +1,7 @@
 /** Errors of our own API: problem documents (RFC 9457) with our code and the request's id. */
 import { STATUS_CODES } from 'node:http'
 import type { ErrorCode, SignalboxError } from '../core/errors.js'
-import { type ErrorAnswer, statusByRefinement } from '../shim/errors.js'
+import { type ErrorAnswer, refinedStatus } from '../http/errors.js'
 
 export const statusByCode = {
   invalid: 400,
@@ -19,12 +19,9 @@ export const statusByCode = {
 } as const satisfies Record<ErrorCode, number>
 
 /** The sentence is safe to show by contract; everything internal has a fixed one. */
-export function toProblem(error: SignalboxError, requestId: string): ErrorAnswer & { type: string } {
-  const { refinement, retryAfterS, allow } = error.details
-  const status =
-    typeof refinement === 'string' && Object.hasOwn(statusByRefinement, refinement)
-      ? statusByRefinement[refinement as keyof typeof statusByRefinement]
-      : statusByCode[error.code]
+export function toProblem(error: SignalboxError, requestId: string): ErrorAnswer {
+  const { retryAfterS, allow } = error.details
+  const status = refinedStatus(error) ?? statusByCode[error.code]
   return {
     status,
     type: 'application/problem+json',

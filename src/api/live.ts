@@ -20,8 +20,8 @@ import { findJob, getJob } from '../core/store/jobs.js'
 import { findPipeline, getPipeline } from '../core/store/pipelines.js'
 import { getProject } from '../core/store/projects.js'
 import { findTrace } from '../core/store/traces.js'
-import { idFrom, type Reply, type Route, type UserCall } from '../shim/call.js'
-import { toProject } from '../shim/convert/project.js'
+import { idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
+import { toProject } from './convert.js'
 import { signedInRoute } from './route.js'
 
 export const liveRoutes: readonly Route[] = [
@@ -70,7 +70,7 @@ async function makeProject(call: UserCall): Promise<Reply> {
     throw new SignalboxError('forbidden', 'this namespace is not yours')
   }
   const project = await createProject(call.core, { path, user })
-  return { status: 201, body: toProject(project, undefined, call.core.externalUrl()) }
+  return { status: 201, body: toProject(project, call.core.externalUrl()) }
 }
 
 /** An id that is not there and one that may not be seen look the same. */

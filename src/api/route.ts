@@ -1,7 +1,7 @@
 /** A route of our own API for whoever has an access token. Tokens are taken from headers only: addresses end up in logs. */
 import { SignalboxError } from '../core/errors.js'
-import type { Method, Reply, Route, UserCall } from '../shim/call.js'
-import { Params } from '../shim/http/params.js'
+import type { Method, Reply, Route, UserCall } from '../http/call.js'
+import { Params } from '../http/params.js'
 
 /** `scope`: what the token must be good for; reading is also allowed with `read_api`. */
 export function signedInRoute(

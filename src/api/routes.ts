@@ -4,8 +4,8 @@ import { showJobToken } from '../core/operations/show-job-token.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
 import { listJobEvents } from '../core/store/events.js'
 import { findJob } from '../core/store/jobs.js'
-import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../shim/call.js'
-import { Params } from '../shim/http/params.js'
+import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
+import { Params } from '../http/params.js'
 import { toEvent, toTask } from './convert.js'
 
 export function apiRoutes(tasks: Tasks): readonly Route[] {

@@ -3,6 +3,7 @@
  * authenticates without a look-up; what the token may still do is decided by the lease that it names.
  */
 import type { Keys } from './keys.js'
+import { RecentMap } from './recent-map.js'
 import { tokenPrefixes } from './token.js'
 
 export interface JobTokenClaims {
@@ -47,14 +48,12 @@ export function issueJobToken(keys: Keys, claims: JobTokenClaims): string {
  * tokens are remembered, since a runner sends one with each of thousands of requests.
  */
 export function jobTokenReader(keys: Keys): (token: string, now: number) => JobTokenClaims | undefined {
-  const known = new Map<string, JobTokenClaims>()
+  const known = new RecentMap<string, JobTokenClaims>(knownLimit)
   return (token, now) => {
-    const claims = known.get(token) ?? verified(keys, token)
+    const before = known.get(token)
+    const claims = before ?? verified(keys, token)
     if (!claims || claims.expiresAt <= now) return undefined
-    if (!known.has(token)) {
-      if (known.size >= knownLimit) known.delete(known.keys().next().value as string)
-      known.set(token, claims)
-    }
+    if (!before) known.set(token, claims)
     return claims
   }
 }

@@ -5,12 +5,14 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Core } from '../core/core.js'
-import { Access, defaultRates, type Rates } from './access.js'
+import { Access, defaultRates, type Rates } from '../http/access.js'
+import { expectContinue } from '../http/body.js'
+import type { Route } from '../http/call.js'
+import { answerError, refined } from '../http/errors.js'
+import { makeRequestId, sentRequestId } from '../http/request-id.js'
+import { routesOn } from '../http/routing.js'
 import { answerAppend } from './append.js'
-import type { Route } from './call.js'
-import { answerError, refined } from './errors.js'
-import { expectContinue } from './http/body.js'
-import { makeRequestId, sentRequestId } from './http/request-id.js'
+import { toErrorAnswer } from './errors.js'
 import { Polls } from './poll.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { jobRoutes } from './routes/jobs.js'
@@ -21,7 +23,8 @@ import { projectRoutes } from './routes/projects.js'
 import { registrationRoutes } from './routes/registration.js'
 import { runnerRoutes } from './routes/runners.js'
 import { runningJobRoutes } from './routes/running-jobs.js'
-import { routesOn } from './routing.js'
+
+export type { Rates }
 
 export interface ShimOptions {
   /** How long a poll is held that has seen the present queue value, in milliseconds; default 50,000; 0: not at all. */
@@ -68,7 +71,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
     access,
     base,
     routes,
-    answerError: (req, res, requestId, thrown) => answerError(core, req, res, requestId, thrown),
+    answerError: (req, res, requestId, thrown) => answerError(core, req, res, requestId, thrown, toErrorAnswer),
   })
   const hosts = options.secureHosts && new Set(options.secureHosts.map((host) => host.toLowerCase()))
 
@@ -76,7 +79,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
     const sentId = sentRequestId(req)
     const requestId = sentId ?? makeRequestId()
     const answer = (work: Promise<unknown>) => {
-      work.catch((error) => answerError(core, req, res, requestId, error))
+      work.catch((error) => answerError(core, req, res, requestId, error, toErrorAnswer))
     }
     const { url = '', method } = req
     if (hosts && !hosts.has(hostOf(req))) {

@@ -1,58 +1,19 @@
-/**
- * A request on its way through a route. Every route says who may use it, by the function that makes it: there is none
- * without a declaration. A handler converts in, calls one operation, converts out, and gives the reply as a value.
- */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** Who may use a route of GitLab's API: runners and jobs by their tokens, people by scopes and by what they may do in a project. */
+
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { type Actor, authenticateJob } from '../core/operations/authenticate.js'
 import { can, type Deed } from '../core/operations/authorize.js'
 import type { Project } from '../core/project.js'
 import { findProject, findProjectByPath } from '../core/store/projects.js'
-import { type Access, jobTokenOf } from './access.js'
+import { jobTokenOf } from '../http/access.js'
+import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
 import { notFound } from './errors.js'
-import type { Params } from './http/params.js'
-
-export interface Call {
-  core: Core
-  access: Access
-  req: IncomingMessage
-  res: ServerResponse
-  requestId: string
-  /** Of the query and the body; of the query alone where the route streams its body. */
-  params: Params
-  /** A part of the path, decoded. */
-  path(name: string): string
-}
-
-export interface UserCall extends Call {
-  actor: Actor
-}
 
 export interface ProjectCall extends Call {
   /** Undefined: a job's token, or nobody signed in where the project is public. */
   actor: Actor | undefined
   project: Project
-}
-
-export interface Reply {
-  status: number
-  /** Sent as JSON. */
-  body?: unknown
-  /** Sent as plain text, as GitLab does where its runner looks at the status alone. */
-  text?: string
-  headers?: Record<string, string | number>
-}
-
-export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
-
-export interface Route {
-  method: Method
-  path: string
-  /** The handler reads the body itself. */
-  streams: boolean
-  /** Undefined: the handler has answered. */
-  handle(call: Call): Promise<Reply | undefined>
 }
 
 type Handler<C extends Call> = (call: C) => Promise<Reply | undefined>
@@ -134,13 +95,6 @@ function findProjectBy(core: Core, idOrPath: string): Promise<Project | undefine
   // PostgreSQL takes no NUL, not even to look for it.
   const isPath = idOrPath.includes('/') && !idOrPath.includes('\0')
   return isPath ? findProjectByPath(core.store.read, idOrPath) : Promise.resolve(undefined)
-}
-
-/** The number that a part of a path is, if it can be an id. */
-export function idFrom(text: string): number | undefined {
-  if (!/^[1-9]\d{0,15}$/.test(text)) return undefined
-  const id = Number(text)
-  return Number.isSafeInteger(id) ? id : undefined
 }
 
 /** The id in the path of the call. Throws `not_found` for what cannot be one. */

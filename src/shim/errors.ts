@@ -1,8 +1,6 @@
 /** Errors as GitLab's REST answers them: one table from code to status, and the shapes of the bodies. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Core } from '../core/core.js'
 import { type ErrorCode, SignalboxError } from '../core/errors.js'
-import { lingerAfter } from './http/body.js'
+import { type ErrorAnswer, refinedStatus } from '../http/errors.js'
 
 export const statusByCode = {
   invalid: 400,
@@ -18,26 +16,6 @@ export const statusByCode = {
   unavailable: 503,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>
-
-/**
- * What HTTP tells apart beyond our codes. A request that was cut off is answered to nobody; 501 is not in the list of
- * statuses that GitLab's runner repeats.
- */
-export const statusByRefinement = {
-  gone: 400,
-  too_slow: 408,
-  method_not_allowed: 405,
-  misdirected: 421,
-  unprocessable: 422,
-  not_implemented: 501,
-} as const
-
-export type Refinement = keyof typeof statusByRefinement
-
-/** An error that HTTP has its own status for. */
-export function refined(code: ErrorCode, refinement: Refinement, message: string): SignalboxError {
-  return new SignalboxError(code, message, { details: { refinement } })
-}
 
 /** `404 Project Not Found`, in GitLab's spelling. */
 export function notFound(what?: string): SignalboxError {
@@ -56,22 +34,9 @@ export function wrongField(field: string, message: string): SignalboxError {
   return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
 }
 
-export interface ErrorAnswer {
-  status: number
-  body: unknown
-  headers: Record<string, string>
-}
-
-export function statusOf(error: SignalboxError): number {
-  const { refinement } = error.details
-  return typeof refinement === 'string' && Object.hasOwn(statusByRefinement, refinement)
-    ? statusByRefinement[refinement as Refinement]
-    : statusByCode[error.code]
-}
-
 /** The answer to an error. Never a stack, a query, a path or a secret: messages of SignalboxErrors are safe by contract. */
 export function toErrorAnswer(error: SignalboxError): ErrorAnswer {
-  const status = statusOf(error)
+  const status = refinedStatus(error) ?? statusByCode[error.code]
   const { details } = error
   const headers: Record<string, string> = {}
   if (typeof details.jobStatus === 'string') headers['Job-Status'] = details.jobStatus
@@ -119,40 +84,4 @@ const reasons: Record<number, string> = {
   500: 'Internal Server Error',
   501: 'Not Implemented',
   503: 'Service Unavailable',
-}
-
-/**
- * Answers whatever was thrown while a request was handled, once and for all: logs what is our fault, lets the rest of an
- * unread body flow past, and does nothing if the answer has begun or the sender has gone.
- */
-export function answerError(
-  core: Core,
-  req: IncomingMessage,
-  res: ServerResponse,
-  requestId: string,
-  thrown: unknown,
-  toAnswer: (error: SignalboxError) => ErrorAnswer & { type?: string } = toErrorAnswer,
-): void {
-  const error = SignalboxError.from(thrown)
-  if (error.code === 'internal' || error.code === 'unavailable') {
-    core.log.error({ err: error.cause ?? error, request_id: requestId, method: req.method }, 'a request failed')
-  }
-  if (res.headersSent) {
-    // The length was promised already; nothing but a cut tells that the rest is missing.
-    res.destroy()
-    return
-  }
-  if (res.destroyed || error.details.refinement === 'gone') return
-  const { status, body, headers, type = 'application/json' } = toAnswer(error)
-  const text = JSON.stringify(body)
-  res.writeHead(status, {
-    ...headers,
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(text),
-    'X-Content-Type-Options': 'nosniff',
-    'X-Request-Id': requestId,
-    ...(status === 408 ? { Connection: 'close' } : {}),
-  })
-  res.end(text)
-  lingerAfter(req, core.clock)
 }

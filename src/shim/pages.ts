@@ -1,7 +1,7 @@
 /** Lists a page at a time, and the headers that tell of the others: gitlab lib/gitlab/pagination/offset_header_builder.rb. */
 import type { Page } from '../core/store/lists.js'
-import type { Call, Reply } from './call.js'
-import { queryOf } from './http/read-params.js'
+import type { Call, Reply } from '../http/call.js'
+import { queryOf } from '../http/read-params.js'
 
 const secretParameters = /^(private_token|access_token|job_token|token)(=|$)/
 

@@ -14,14 +14,15 @@ import type { Door } from '../core/lease.js'
 import type { Offer } from '../core/offer.js'
 import { requestJob } from '../core/operations/request-job.js'
 import { voidOffer } from '../core/operations/void-offer.js'
+import { RecentMap } from '../core/recent-map.js'
 import type { ManagerInfo } from '../core/runner.js'
 import type { Claimant } from '../core/scheduler/dispatcher.js'
-import { type Access, addressOf } from './access.js'
+import { type Access, addressOf } from '../http/access.js'
+import { readBody } from '../http/body.js'
+import { foldPairs, readPairs } from '../http/form.js'
+import { Params } from '../http/params.js'
+import { mediaType, parseBody, queryOf } from '../http/read-params.js'
 import { doorOf, fromInfo } from './convert/manager.js'
-import { readBody } from './http/body.js'
-import { foldPairs, readPairs } from './http/form.js'
-import { Params } from './http/params.js'
-import { mediaType, parseBody, queryOf } from './http/read-params.js'
 import { HeldPolls } from './long-poll.js'
 import { QueueValues } from './queue-values.js'
 
@@ -40,7 +41,7 @@ export class Polls {
   readonly #access: Access
   readonly #values: QueueValues
   readonly #stopListening: () => void
-  readonly #known = new KnownBodies()
+  readonly #known = new RecentMap<string, Poll>(mostKnown)
   #closing: Promise<void> | undefined
 
   constructor(core: Core, access: Access, holdMs: number) {
@@ -103,7 +104,7 @@ export class Polls {
     if (known?.info.ipAddress === address) return known
     const map = Object.assign(foldPairs(readPairs(query)), parsePollBody(body, type))
     const poll = fromPoll(new Params(map), address)
-    if (key !== undefined) this.#known.set(key, poll)
+    if (key !== undefined && key.length <= longestKnown) this.#known.set(key, poll)
     return poll
   }
 
@@ -155,26 +156,6 @@ function answer204(res: ServerResponse, requestId: string, value: string): void 
   res.end()
 }
 
-const knownBytes = 16 * 1024 * 1024
-const longestKnown = 8 * 1024
-
-/** Polls by their bytes, as many as fit into a bounded number of bytes; the oldest goes first. */
-class KnownBodies {
-  readonly #polls = new Map<string, Poll>()
-  #bytes = 0
-
-  get(key: string): Poll | undefined {
-    return this.#polls.get(key)
-  }
-
-  set(key: string, poll: Poll): void {
-    if (key.length > longestKnown) return
-    if (!this.#polls.has(key)) this.#bytes += key.length
-    this.#polls.set(key, poll)
-    for (const oldest of this.#polls.keys()) {
-      if (this.#bytes <= knownBytes) break
-      this.#polls.delete(oldest)
-      this.#bytes -= oldest.length
-    }
-  }
-}
+/** As many polls are remembered by their bytes, each of no more than so many. */
+const mostKnown = 10_000
+const longestKnown = 2 * 1024

@@ -10,6 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Core } from '../core/core.js'
 import { runnerFacts } from '../core/operations/contact-runner.js'
+import { RecentMap } from '../core/recent-map.js'
 import type { Runner, RunnerManager } from '../core/runner.js'
 import type { RunnerFacts } from '../core/scheduler/match.js'
 
@@ -27,7 +28,7 @@ const mostPollers = 50_000
 
 export class QueueValues {
   readonly #core: Core
-  readonly #pollers = new Map<number, Poller>()
+  readonly #pollers = new RecentMap<number, Poller>(mostPollers)
   readonly #boot = randomBytes(8).toString('hex')
   #count = 0
 
@@ -40,13 +41,14 @@ export class QueueValues {
     const known = this.#pollers.get(manager.id)
     const same = known !== undefined && isSame(known.seen.runner, runner) && known.seen.features === manager.features
     // The projects and groups that a runner serves are rows of their own.
-    if (same && runner.type === 'instance') return this.#touched(known)
+    if (same && runner.type === 'instance') return known
     const facts = await runnerFacts(this.#core, runner, { ...manager, features: JSON.parse(manager.features) })
-    if (same && sameScope(known.facts, facts)) return this.#touched(known)
+    if (same && sameScope(known.facts, facts)) return known
     const seen = { runner, features: manager.features }
     const poller = known ?? { managerId: manager.id, runnerId: runner.id, value: '', facts, seen }
     Object.assign(poller, { value: this.#next(), facts, seen })
-    return this.#touched(poller)
+    this.#pollers.set(manager.id, poller)
+    return poller
   }
 
   /** Gives a manager a new value. */
@@ -58,14 +60,6 @@ export class QueueValues {
   /** Something has changed in the runner: none of its managers' values holds any more. */
   runnerChanged(runnerId: number): void {
     for (const poller of this.#pollers.values()) if (poller.runnerId === runnerId) this.renew(poller)
-  }
-
-  /** Moves it to the end: whoever has not polled for longest is forgotten first. */
-  #touched(poller: Poller): Poller {
-    if (this.#pollers.size >= mostPollers / 2) this.#pollers.delete(poller.managerId)
-    this.#pollers.set(poller.managerId, poller)
-    if (this.#pollers.size > mostPollers) this.#pollers.delete(this.#pollers.keys().next().value as number)
-    return poller
   }
 
   #next(): string {

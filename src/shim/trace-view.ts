@@ -4,7 +4,7 @@ import type { Core } from '../core/core.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import { findTrace } from '../core/store/traces.js'
-import type { Call } from './call.js'
+import type { Call } from '../http/call.js'
 
 const pieceBytes = 256 * 1024
 

@@ -3,6 +3,7 @@
  * at the store as long as nothing about it has changed.
  */
 import type { Core } from '../core.js'
+import { RecentMap } from '../recent-map.js'
 import type { ManagerInfo, Runner, RunnerManager } from '../runner.js'
 import { findPollerStamp } from '../store/runners.js'
 import { hashToken } from '../token.js'
@@ -20,7 +21,7 @@ interface Known extends Poller {
 }
 
 const mostKnown = 50_000
-const known = new WeakMap<Core, Map<string, Known>>()
+const known = new WeakMap<Core, RecentMap<string, Known>>()
 
 /** Throws `unauthenticated` for a token that is unknown or has expired. */
 export async function greetPoller(core: Core, token: string, info: ManagerInfo): Promise<Poller> {
@@ -37,17 +38,14 @@ export async function greetPoller(core: Core, token: string, info: ManagerInfo):
   const runner = await authenticateRunner(core, token)
   const manager = await contactRunner(core, runner, info)
   // The stamp is older than the rows: if they have changed in between, the next poll reads them again.
-  if (row) {
-    if (pollers.size >= mostKnown) pollers.delete(pollers.keys().next().value as string)
-    pollers.set(key, { runner, manager, stamp: row.stamp, info })
-  }
+  if (row) pollers.set(key, { runner, manager, stamp: row.stamp, info })
   return { runner, manager }
 }
 
-function pollersOf(core: Core): Map<string, Known> {
+function pollersOf(core: Core): RecentMap<string, Known> {
   let pollers = known.get(core)
   if (!pollers) {
-    pollers = new Map()
+    pollers = new RecentMap(mostKnown)
     known.set(core, pollers)
   }
   return pollers

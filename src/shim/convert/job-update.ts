@@ -1,6 +1,6 @@
 /** `PUT /jobs/:id`: a sign of life, or the final word on a job. */
 import type { FinalReport } from '../../core/lease.js'
-import { type Params, wrongParameter } from '../http/params.js'
+import { type Params, wrongParameter } from '../../http/params.js'
 
 export type JobUpdate = { state: 'pending' | 'running' } | { state: 'success' | 'failed'; report: FinalReport }
 

@@ -1,7 +1,7 @@
 /** What a runner says of itself with a poll, a verification or an update: `info` and `system_id`. */
 import type { Door } from '../../core/lease.js'
 import { legacySystemId, type ManagerInfo } from '../../core/runner.js'
-import { type Params, wrongParameter } from '../http/params.js'
+import { type Params, wrongParameter } from '../../http/params.js'
 
 const longestText = 255
 const mostFeatures = 200

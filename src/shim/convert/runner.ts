@@ -2,7 +2,7 @@
 import type { CreateRunnerInput } from '../../core/operations/create-runner.js'
 import type { Group, Project } from '../../core/project.js'
 import { type Runner, type RunnerManager, runnerStatus } from '../../core/runner.js'
-import { type Params, wrongParameter } from '../http/params.js'
+import { type Params, wrongParameter } from '../../http/params.js'
 import { toProjectBasic } from './project.js'
 import { toIso } from './time.js'
 

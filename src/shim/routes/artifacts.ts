@@ -7,12 +7,13 @@ import { SignalboxError } from '../../core/errors.js'
 import { storeArtifact } from '../../core/operations/store-artifact.js'
 import { findArtifact } from '../../core/store/artifacts.js'
 import { findJob } from '../../core/store/jobs.js'
-import { type Call, idOf, type Reply, type Route, tokenRoute } from '../call.js'
+import type { Call, Reply, Route } from '../../http/call.js'
+import { attachment, requestedRange } from '../../http/headers.js'
+import { readOneFile } from '../../http/multipart.js'
+import { wrongParameter } from '../../http/params.js'
+import { mediaType } from '../../http/read-params.js'
+import { idOf, tokenRoute } from '../call.js'
 import { notFound } from '../errors.js'
-import { attachment, requestedRange } from '../http/headers.js'
-import { readOneFile } from '../http/multipart.js'
-import { wrongParameter } from '../http/params.js'
-import { mediaType } from '../http/read-params.js'
 
 export const artifactRoutes: readonly Route[] = [
   tokenRoute('post', '/jobs/:id/artifacts/authorize', authorize),

@@ -1,7 +1,8 @@
 /** The linter. */
 import { SignalboxError } from '../../core/errors.js'
 import { type LintInput, lintConfig } from '../../core/operations/lint-config.js'
-import { type ProjectCall, projectRoute, type Reply, type Route } from '../call.js'
+import type { Reply, Route } from '../../http/call.js'
+import { type ProjectCall, projectRoute } from '../call.js'
 import { toLint, toMissing } from '../convert/lint.js'
 
 const longestContent = 2 * 1024 * 1024

@@ -1,6 +1,7 @@
 /** What this server is, and who asks. */
 import { gitlabVersion, version } from '../../core/version.js'
-import { type Route, userRoute } from '../call.js'
+import type { Route } from '../../http/call.js'
+import { userRoute } from '../call.js'
 import { toCurrentUser } from '../convert/user.js'
 
 const what = { version: gitlabVersion, revision: `signalbox-${version}` }

@@ -12,10 +12,11 @@ import type { Project } from '../../core/project.js'
 import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/lists.js'
 import { findPipeline, getPipeline } from '../../core/store/pipelines.js'
 import { findUser } from '../../core/store/users.js'
-import { idOf, type ProjectCall, projectRoute, type Reply, type Route } from '../call.js'
+import type { Reply, Route } from '../../http/call.js'
+import { type Params, wrongParameter } from '../../http/params.js'
+import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toPipeline, toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
 import { notFound } from '../errors.js'
-import { type Params, wrongParameter } from '../http/params.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 const read = { deed: 'read' } as const

@@ -4,10 +4,11 @@ import { createProject } from '../../core/operations/create-project.js'
 import type { Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
 import { findGroup } from '../../core/store/projects.js'
-import { type Call, projectRoute, type Reply, type Route, type UserCall, userRoute } from '../call.js'
+import type { Call, Reply, Route, UserCall } from '../../http/call.js'
+import { wrongParameter } from '../../http/params.js'
+import { projectRoute, userRoute } from '../call.js'
 import { toProject } from '../convert/project.js'
 import { forbidden, notFound, wrongField } from '../errors.js'
-import { wrongParameter } from '../http/params.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 export const projectRoutes: readonly Route[] = [

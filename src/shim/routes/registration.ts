@@ -4,11 +4,12 @@ import { deleteManager, deleteRunner } from '../../core/operations/delete-runner
 import { registerRunner } from '../../core/operations/register-runner.js'
 import { resetRunnerToken } from '../../core/operations/update-runner.js'
 import type { Runner } from '../../core/runner.js'
-import { addressOf } from '../access.js'
-import { type Call, type Reply, type Route, tokenRoute } from '../call.js'
+import { addressOf } from '../../http/access.js'
+import type { Call, Reply, Route } from '../../http/call.js'
+import { refined } from '../../http/errors.js'
+import { tokenRoute } from '../call.js'
 import { fromInfo } from '../convert/manager.js'
 import { fromRunnerSettings, toRunnerToken } from '../convert/runner.js'
-import { refined } from '../errors.js'
 
 export const registrationRoutes: readonly Route[] = [
   tokenRoute('post', '/runners', register),

@@ -18,20 +18,12 @@ import {
 import { findGroup, findProject } from '../../core/store/projects.js'
 import { newestManagers, projectsById } from '../../core/store/related.js'
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
-import {
-  type Call,
-  idOf,
-  type ProjectCall,
-  projectRoute,
-  type Reply,
-  type Route,
-  type UserCall,
-  userRoute,
-} from '../call.js'
+import type { Call, Reply, Route, UserCall } from '../../http/call.js'
+import { wrongParameter } from '../../http/params.js'
+import { idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProjectBasic } from '../convert/project.js'
 import { fromRunnerSettings, toRunner, toRunnerDetails, toRunnerManager, toRunnerToken } from '../convert/runner.js'
 import { forbidden, notFound } from '../errors.js'
-import { wrongParameter } from '../http/params.js'
 import { jobEntities } from '../job-entities.js'
 import { pageReply, requestedPage } from '../pages.js'
 

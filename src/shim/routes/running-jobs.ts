@@ -2,10 +2,11 @@
 import { SignalboxError } from '../../core/errors.js'
 import { finishJob } from '../../core/operations/finish-job.js'
 import { touchLease } from '../../core/operations/touch-lease.js'
+import type { Call, Reply, Route } from '../../http/call.js'
+import { wrongParameter } from '../../http/params.js'
 import { updateIntervalS } from '../append.js'
-import { type Call, idOf, type Reply, type Route, tokenRoute } from '../call.js'
+import { idOf, tokenRoute } from '../call.js'
 import { fromJobUpdate } from '../convert/job-update.js'
-import { wrongParameter } from '../http/params.js'
 
 export const runningJobRoutes: readonly Route[] = [tokenRoute('put', '/jobs/:id', update)]
 

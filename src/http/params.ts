@@ -2,7 +2,7 @@
  * The parameters of a request, of one shape whether they came in the query, a form or JSON. Each getter says what it
  * expects; whatever else stands there is refused in GitLab's words, `{"error":"token is missing"}`.
  */
-import { SignalboxError } from '../../core/errors.js'
+import { SignalboxError } from '../core/errors.js'
 import type { Json, JsonMap } from './json.js'
 
 /** A refusal of a parameter: `what` follows its name. */

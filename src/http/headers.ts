@@ -1,5 +1,5 @@
 /** Values from data that go into response headers. */
-import { SignalboxError } from '../../core/errors.js'
+import { SignalboxError } from '../core/errors.js'
 
 /** Throws `invalid` for a value that Node would refuse to send: control characters, or beyond Latin-1. */
 export function headerValue(text: string): string {

@@ -5,10 +5,10 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Access } from './access.js'
 import type { Call, Reply, Route } from './call.js'
-import { foldPairs, readPairs } from './http/form.js'
-import { headerValue } from './http/headers.js'
-import { Params } from './http/params.js'
-import { queryOf, readParams } from './http/read-params.js'
+import { foldPairs, readPairs } from './form.js'
+import { headerValue } from './headers.js'
+import { Params } from './params.js'
+import { queryOf, readParams } from './read-params.js'
 
 export interface RoutingOptions {
   core: Core

@@ -3,8 +3,8 @@
  * that is refused unread is let flow past for a moment, so that the sender gets to see the answer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../../core/clock.js'
-import { SignalboxError } from '../../core/errors.js'
+import type { Clock } from '../core/clock.js'
+import { SignalboxError } from '../core/errors.js'
 
 export interface BodyLimits {
   bytes: number

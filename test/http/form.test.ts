@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { foldPairs, readPairs } from '../../../src/shim/http/form.js'
-import { Params } from '../../../src/shim/http/params.js'
+import { foldPairs, readPairs } from '../../src/http/form.js'
+import { Params } from '../../src/http/params.js'
 
 const fold = (text: string) => JSON.parse(JSON.stringify(foldPairs(readPairs(text))))
 

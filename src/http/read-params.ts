@@ -1,8 +1,8 @@
 /** All parameters of a request: the query's and the body's, whatever form they have; the body's count. */
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../../core/clock.js'
-import { SignalboxError } from '../../core/errors.js'
+import type { Clock } from '../core/clock.js'
+import { SignalboxError } from '../core/errors.js'
 import { readBody } from './body.js'
 import { foldPairs, readPairs } from './form.js'
 import { emptyMap, type Json, type JsonMap, parseJson } from './json.js'

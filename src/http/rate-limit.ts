@@ -1,6 +1,7 @@
-/** Token buckets by key, in a table that never grows past its bound: who has not been seen for longest is forgotten first. */
-import type { Clock } from '../../core/clock.js'
-import { SignalboxError } from '../../core/errors.js'
+/** Token buckets by key, in a table that never grows past its bound: who has not been seen lately is forgotten. */
+import type { Clock } from '../core/clock.js'
+import { SignalboxError } from '../core/errors.js'
+import { RecentMap } from '../core/recent-map.js'
 
 export interface Rate {
   perSecond: number
@@ -17,7 +18,7 @@ const mostKeys = 50_000
 export class RateLimit<Key extends string | number> {
   readonly #clock: Clock
   readonly #rate: Rate
-  readonly #buckets = new Map<Key, Bucket>()
+  readonly #buckets = new RecentMap<Key, Bucket>(mostKeys)
 
   constructor(clock: Clock, rate: Rate) {
     this.#clock = clock
@@ -35,12 +36,6 @@ export class RateLimit<Key extends string | number> {
     bucket.left -= 1
   }
 
-  /** Throws as `take` does, but takes nothing. */
-  check(key: Key): void {
-    const bucket = this.#bucket(key)
-    if (bucket.left < 1) throw limited((1 - bucket.left) / this.#rate.perSecond)
-  }
-
   #bucket(key: Key): Bucket {
     const now = this.#clock.now()
     const { perSecond, burst } = this.#rate
@@ -48,11 +43,8 @@ export class RateLimit<Key extends string | number> {
     if (known) {
       known.left = Math.min(burst, known.left + ((now - known.at) / 1000) * perSecond)
       known.at = now
-      this.#buckets.delete(key)
-      this.#buckets.set(key, known)
       return known
     }
-    if (this.#buckets.size >= mostKeys) this.#buckets.delete(this.#buckets.keys().next().value as Key)
     const bucket = { left: burst, at: now }
     this.#buckets.set(key, bucket)
     return bucket

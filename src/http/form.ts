@@ -3,7 +3,7 @@
  * the way of Rails, `variables[][key]=A&variables[][value]=b`. Some clients write the fields of such a list one kind after
  * the other (`[][key]`, `[][key]`, `[][value]`, `[][value]`); these are zipped.
  */
-import { SignalboxError } from '../../core/errors.js'
+import { SignalboxError } from '../core/errors.js'
 import { emptyMap, isSafeKey, type Json, type JsonMap } from './json.js'
 
 export type Pair = readonly [name: string, value: string]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { fromContentRange } from '../../../src/shim/convert/content-range.js'
-import { attachment, headerValue, requestedRange } from '../../../src/shim/http/headers.js'
+import { attachment, headerValue, requestedRange } from '../../src/http/headers.js'
+import { fromContentRange } from '../../src/shim/convert/content-range.js'
 
 describe('attachment', () => {
   it.each([

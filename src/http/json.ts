@@ -2,7 +2,7 @@
  * JSON as a door takes it from strangers (RFC 8259, stricter): bounded depth, keys and texts, no key twice, no NUL in a
  * text, no key that could reach a prototype, maps without a prototype. `JSON.parse` cannot tell any of this.
  */
-import { SignalboxError } from '../../core/errors.js'
+import { SignalboxError } from '../core/errors.js'
 
 export type Json = string | number | boolean | null | Json[] | JsonMap
 export interface JsonMap {

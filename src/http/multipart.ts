@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
 import busboy from 'busboy'
-import type { Clock } from '../../core/clock.js'
-import { SignalboxError } from '../../core/errors.js'
+import type { Clock } from '../core/clock.js'
+import { SignalboxError } from '../core/errors.js'
 import { checkFraming, letBodyCome, watchBody } from './body.js'
 import type { Pair } from './form.js'
 

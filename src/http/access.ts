@@ -6,9 +6,8 @@ import { type Actor, authenticateJob, authenticateUser, type JobActor } from '..
 import { authenticateRunner } from '../core/operations/contact-runner.js'
 import { greetPoller, type Poller } from '../core/operations/greet-poller.js'
 import type { ManagerInfo, Runner } from '../core/runner.js'
-import { forbidden } from './errors.js'
-import { type Params, wrongParameter } from './http/params.js'
-import { type Rate, RateLimit } from './http/rate-limit.js'
+import { type Params, wrongParameter } from './params.js'
+import { type Rate, RateLimit } from './rate-limit.js'
 
 /** How often something may be asked for; `off`: as often as anybody likes. */
 export interface Rates {
@@ -74,7 +73,7 @@ export class Access {
    */
   async job(req: IncomingMessage, given: string | undefined, jobId?: number): Promise<JobActor> {
     const token = given || headerOf(req, 'job-token')
-    if (!token || token.length > longestToken) throw forbidden()
+    if (!token || token.length > longestToken) throw new SignalboxError('forbidden', '403 Forbidden')
     try {
       return await authenticateJob(this.#core, token, jobId)
     } catch (error) {
@@ -118,7 +117,7 @@ export class Access {
   #count(req: IncomingMessage, error: unknown): unknown {
     if (!(error instanceof SignalboxError) || error.code !== 'unauthenticated') return error
     this.#wrong?.take(addressOf(req))
-    return forbidden()
+    return new SignalboxError('forbidden', '403 Forbidden')
   }
 }
 

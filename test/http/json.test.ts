@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseJson } from '../../../src/shim/http/json.js'
+import { parseJson } from '../../src/http/json.js'
 
 /** The same as JSON.parse would give, to compare with: our maps have no prototype. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
