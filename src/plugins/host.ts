@@ -118,7 +118,8 @@ export class Plugins {
   async scrape(gauges: readonly Gauge[], accept = ''): Promise<Scrape | undefined> {
     const exporters = [...this.#hooks('exporters', false).reverse(), ...this.#hooks('exporters', true)]
     const pages = exporters.filter(({ hook }) => typeof hook.scrape === 'function')
-    await Promise.all(pages.map(({ plugin, name }) => this.#feed?.catchUp(plugin, name)))
+    const feed = this.#feed
+    if (feed) await Promise.all(pages.map(({ plugin, name }) => feed.catchUp(plugin, name)))
     const all = [...gauges, ...(await pluginGauges(this.#plugins, this.#feed))]
     for (const { plugin, name, hook } of pages) {
       const shown = plugin.builtin ? all : structuredClone(all)

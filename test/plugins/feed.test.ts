@@ -303,25 +303,28 @@ describe('the tail of the events on postgres', () => {
   }
   const idsOf = async (tail: EventTail, after = 0) => (await tail.read(after, 500)).events.map(({ id }) => id)
 
-  it.each(['older', 'younger'])('waits for a transaction that may still commit a lower id, the %s of two', async (which) => {
-    await using box = await startTestCore('postgres')
-    const tail = new EventTail(box.core.store)
-    const [one, two] = [await open(box), await open(box)]
-    await one.number()
-    await two.number()
-    const [low, high] = which === 'older' ? [one, two] : [two, one]
-    const lowId = await low.event()
-    const highId = await high.event()
-    expect(highId).toBeGreaterThan(lowId)
-    await high.end('commit')
-    for (let i = 0; i < 3; i++) expect(await tail.read(0, 500)).toEqual({ events: [], more: true })
-    const later = await open(box)
-    const laterId = await later.event()
-    await low.end('commit')
-    expect(await idsOf(tail)).toEqual([lowId, highId])
-    await later.end('commit')
-    expect(await idsOf(tail, highId)).toEqual([laterId])
-  })
+  it.each(['older', 'younger'])(
+    'waits for a transaction that may still commit a lower id, the %s of two',
+    async (which) => {
+      await using box = await startTestCore('postgres')
+      const tail = new EventTail(box.core.store)
+      const [one, two] = [await open(box), await open(box)]
+      await one.number()
+      await two.number()
+      const [low, high] = which === 'older' ? [one, two] : [two, one]
+      const lowId = await low.event()
+      const highId = await high.event()
+      expect(highId).toBeGreaterThan(lowId)
+      await high.end('commit')
+      for (let i = 0; i < 3; i++) expect(await tail.read(0, 500)).toEqual({ events: [], more: true })
+      const later = await open(box)
+      const laterId = await later.event()
+      await low.end('commit')
+      expect(await idsOf(tail)).toEqual([lowId, highId])
+      await later.end('commit')
+      expect(await idsOf(tail, highId)).toEqual([laterId])
+    },
+  )
 
   it('goes on past an id that was never committed', async () => {
     await using box = await startTestCore('postgres')
