@@ -3,6 +3,7 @@ import type { Project } from '../core/project.js'
 import type { StoredEvent } from '../core/store/events.js'
 import type { TaskRow } from '../core/store/tasks.js'
 
+/** A background task. Times are ISO 8601 in UTC, durations milliseconds. */
 export function toTask(task: TaskRow & { what: string }): object {
   return {
     name: task.name,
@@ -17,6 +18,7 @@ export function toTask(task: TaskRow & { what: string }): object {
   }
 }
 
+/** A committed fact about a job, as `events` keeps it; its data never holds a secret. */
 export function toEvent(event: StoredEvent): object {
   return {
     id: event.id,

@@ -8,6 +8,7 @@ import { type Call, idFrom, type Method, type Reply, type Route, type UserCall }
 import { Params } from '../http/params.js'
 import { toEvent, toTask } from './convert.js'
 
+/** The routes for administrators; `tasks` are those of the node that answers. */
 export function apiRoutes(tasks: Tasks): readonly Route[] {
   return [
     adminRoute('get', '/tasks', async () => ({ status: 200, body: (await tasks.list()).map(toTask) })),

@@ -27,6 +27,7 @@ export const defaultRates: Rates = {
 
 const longestToken = 2048
 
+/** Finds out who sends a request, and counts what may not be asked for too often. */
 export class Access {
   readonly #core: Core
   readonly #polls: RateLimit<number> | undefined
@@ -134,11 +135,13 @@ function accessTokenOf(req: IncomingMessage, params: Params): string | undefined
   )
 }
 
+/** A header that is given once, without blanks at its ends. */
 export function headerOf(req: IncomingMessage, name: string): string | undefined {
   const value = req.headers[name]
   return typeof value === 'string' ? value.trim() : undefined
 }
 
+/** Where the request comes from. Headers that claim another address are not believed. */
 export function addressOf(req: IncomingMessage): string {
   return req.socket.remoteAddress ?? ''
 }

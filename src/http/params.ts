@@ -12,6 +12,7 @@ export function wrongParameter(name: string, what = 'is invalid'): SignalboxErro
 
 const longestText = 256 * 1024
 
+/** Parameters by name. A getter gives undefined for one that is absent, and throws `invalid` for one that is not fit. */
 export class Params {
   readonly #map: JsonMap
 

@@ -15,6 +15,7 @@ interface Bucket {
 
 const mostKeys = 50_000
 
+/** Lets each key take a burst at once, and then as many a second as the rate allows. */
 export class RateLimit<Key extends string | number> {
   readonly #clock: Clock
   readonly #rate: Rate

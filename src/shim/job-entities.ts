@@ -14,6 +14,7 @@ import {
 } from '../core/store/related.js'
 import { toJob } from './convert/job.js'
 
+/** The entities of jobs, in order. A commit that cannot be read is null and hides nothing else. */
 export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<object[]> {
   const { read } = core.store
   const [pipelines, projects, plans, users, runners, managers, artifacts] = await Promise.all([
@@ -57,6 +58,7 @@ export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<obj
   )
 }
 
+/** The entity of one job. */
 export async function jobEntity(core: Core, job: Job): Promise<object> {
   const [entity] = await jobEntities(core, [job])
   return entity!

@@ -18,6 +18,7 @@ export interface Hold {
   answerEmpty(): void
 }
 
+/** Every poll that is held in this process. */
 export class HeldPolls {
   readonly #core: Core
   readonly #holdMs: number

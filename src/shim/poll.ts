@@ -35,6 +35,7 @@ export interface Poll {
 
 const pollLimits = { bytes: 256 * 1024, withinMs: 60_000 }
 
+/** The door at which runners poll. */
 export class Polls {
   readonly held: HeldPolls
   readonly #core: Core

@@ -26,6 +26,7 @@ export interface Poller {
 
 const mostPollers = 50_000
 
+/** The queue values of the managers that poll this process. */
 export class QueueValues {
   readonly #core: Core
   readonly #pollers = new RecentMap<number, Poller>(mostPollers)

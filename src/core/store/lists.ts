@@ -41,6 +41,7 @@ export function listJobs(from: Reader, filter: JobFilter, page: Page, sort: Sort
     .execute()
 }
 
+/** How many jobs the filter lets through. */
 export async function countJobs(from: Reader, filter: JobFilter): Promise<number> {
   const row = await from.db
     .selectFrom('jobs')
@@ -103,6 +104,7 @@ export function listPipelines(
     .execute()
 }
 
+/** How many pipelines the filter lets through. */
 export async function countPipelines(from: Reader, filter: PipelineFilter): Promise<number> {
   const row = await from.db
     .selectFrom('pipelines')
@@ -188,6 +190,7 @@ export function listRunnersBy(from: Reader, filter: RunnerFilter, page: Page): P
     .execute()
 }
 
+/** How many runners the filter lets through. */
 export async function countRunnersBy(from: Reader, filter: RunnerFilter): Promise<number> {
   const row = await from.db
     .selectFrom('runners')
@@ -278,6 +281,7 @@ export function listProjectsBy(from: Reader, filter: ProjectFilter, page: Page):
     .execute()
 }
 
+/** How many projects the filter lets through. */
 export async function countProjectsBy(from: Reader, filter: ProjectFilter): Promise<number> {
   const row = await from.db
     .selectFrom('projects')

@@ -7,6 +7,7 @@ export interface RegistrationScope {
   groupId: number | null
 }
 
+/** Whose runners the token registers, by its hash; undefined if there is none of that hash. */
 export function findRegistrationToken(from: Reader | Tx, tokenHash: string): Promise<RegistrationScope | undefined> {
   return from.db
     .selectFrom('registration_tokens')

@@ -21,28 +21,33 @@ async function byId<Row extends { id: number }>(
   return new Map((wanted.length === 0 ? [] : await query(wanted)).map((row) => [row.id, row]))
 }
 
+/** Pipelines by their ids; those that are not there are not in the map. So with the others. */
 export function pipelinesById(from: Reader, ids: Ids): Promise<Map<number, Pipeline>> {
   return byId(ids, (wanted) =>
     from.db.selectFrom('pipelines').select(pipelineColumns).where('id', 'in', wanted).execute(),
   )
 }
 
+/** Projects by their ids. */
 export function projectsById(from: Reader, ids: Ids): Promise<Map<number, Project>> {
   return byId(ids, (wanted) =>
     from.db.selectFrom('projects').select(projectColumns).where('id', 'in', wanted).execute(),
   )
 }
 
+/** Runners by their ids; deleted ones are missing. */
 export function runnersById(from: Reader, ids: Ids): Promise<Map<number, Runner>> {
   return byId(ids, (wanted) => from.db.selectFrom('runners').select(runnerColumns).where('id', 'in', wanted).execute())
 }
 
+/** Managers by their ids; deleted ones are missing. */
 export function managersById(from: Reader, ids: Ids): Promise<Map<number, RunnerManager>> {
   return byId(ids, (wanted) =>
     from.db.selectFrom('runner_managers').select(managerColumns).where('id', 'in', wanted).execute(),
   )
 }
 
+/** Users by their ids. */
 export function usersById(from: Reader, ids: Ids): Promise<Map<number, User>> {
   return byId(ids, (wanted) =>
     from.db

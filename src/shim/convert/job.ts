@@ -26,6 +26,7 @@ export interface JobContext {
   now: number
 }
 
+/** A job. Durations are seconds with fractions; `failure_reason` is there only if it failed. */
 export function toJob(job: Job, context: JobContext): object {
   const { project, pipeline, plan, user, runner, manager, externalUrl, now } = context
   const archive = context.artifacts.find((artifact) => artifact.type === 'archive')

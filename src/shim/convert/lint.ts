@@ -4,6 +4,7 @@ import type { JobPlan } from '../../core/ci-config/plan.js'
 import { sentence } from '../../core/operations/create-pipeline.js'
 import type { LintResult } from '../../core/operations/lint-config.js'
 
+/** What the linter found; `jobs`: also those that a push would make. */
 export function toLint(result: LintResult, options: { jobs: boolean }): object {
   return {
     valid: result.errors.length === 0 && result.config !== undefined,

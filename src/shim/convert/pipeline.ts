@@ -14,6 +14,7 @@ export interface PipelineContext {
   externalUrl: string
 }
 
+/** A pipeline as lists and jobs show it. */
 export function toPipelineBasic(pipeline: Pipeline, project: Project, externalUrl: string): object {
   return {
     id: pipeline.id,
@@ -29,6 +30,7 @@ export function toPipelineBasic(pipeline: Pipeline, project: Project, externalUr
   }
 }
 
+/** A pipeline by itself. Durations are whole seconds. */
 export function toPipeline(pipeline: Pipeline, { project, user, externalUrl }: PipelineContext): object {
   return {
     ...toPipelineBasic(pipeline, project, externalUrl),

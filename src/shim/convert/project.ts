@@ -2,6 +2,7 @@
 import type { Group, Project } from '../../core/project.js'
 import { toIso } from './time.js'
 
+/** A project by itself; `group`: where it lies. */
 export function toProject(project: Project, group: Group | undefined, externalUrl: string): object {
   const url = `${externalUrl}/${project.fullPath}`
   return {

@@ -30,6 +30,7 @@ export interface RunnerScope {
   groups: readonly Group[]
 }
 
+/** A runner by itself, with its settings and whom it serves. */
 export function toRunnerDetails(
   runner: Runner,
   newest: RunnerManager | undefined,
@@ -58,6 +59,7 @@ export function toRunnerDetails(
   }
 }
 
+/** One process that uses a runner. */
 export function toRunnerManager(manager: RunnerManager, now: number): object {
   return {
     id: manager.id,

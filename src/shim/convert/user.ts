@@ -2,6 +2,7 @@
 import type { User } from '../../core/store/users.js'
 import { toIso } from './time.js'
 
+/** A user as others see them. */
 export function toUserBasic(user: User, externalUrl: string): object {
   return {
     id: user.id,
