@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 import type { Clock } from '../core/clock.js'
 import type { Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
-import { checkDefinition, setupOrder } from './definition.js'
+import { checkDefinition, pluginKinds, setupOrder } from './definition.js'
 import { asError, inTime } from './fence.js'
 import { isObject, nameOf } from './plain.js'
 import { Plugin } from './plugin.js'
@@ -55,6 +55,7 @@ export async function bringIn(options: LoadOptions): Promise<{ plugins: Plugin[]
     throw new SignalboxError('invalid', `more than ${configuredLimit} plugins are configured`)
   }
   for (const entry of options.configured) {
+    if (!isWanted(kindsNamed(entry.use), options)) continue
     const builtin = plugins.find((plugin) => plugin.builtin && plugin.id === entry.use)
     if (builtin && builtin.use === null) {
       builtin.use = entry.use
@@ -114,6 +115,13 @@ async function declareConfigured(
     plugin.fail('load', error)
   }
   return plugin
+}
+
+/** The kind that the id of a built-in names; every kind for a path or package, which must be looked at. */
+function kindsNamed(use: unknown): readonly PluginKind[] {
+  const word = typeof use === 'string' ? /^([a-z]+)\.[a-z][a-z0-9-]*$/.exec(use)?.[1] : undefined
+  const kind = pluginKinds.find((one) => one === word)
+  return kind ? [kind] : pluginKinds
 }
 
 function isWanted(kinds: readonly PluginKind[], options: LoadOptions): boolean {

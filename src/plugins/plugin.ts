@@ -168,7 +168,7 @@ export class Plugin {
   #note(what: string, error: Error): void {
     const message = oneLine(`${what}: ${error.message}`, errorLength)
     this.#lastError = { message, at: this.#clock.now() }
-    this.#log.warn({ plugin: this.id, err: error.cause ?? error }, `plugin ${this.id}: ${message}`)
+    this.#log.warn({ plugin: this.id, err: error }, `plugin ${this.id}: ${message}`)
   }
 }
 

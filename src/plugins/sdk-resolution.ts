@@ -14,7 +14,7 @@ let installed = false
 export function provideSdk(): void {
   if (installed) return
   installed = true
-  Object.defineProperty(globalThis, Symbol.for(key), { value: Object.freeze({ ...sdk }) })
+  Object.defineProperty(globalThis, Symbol.for(key), { value: Object.freeze({ ...sdk }), configurable: true })
   const names = Object.keys(sdk).join(', ')
   const bridge = moduleUrl(`export const { ${names} } = globalThis[Symbol.for('${key}')]`)
   register(

@@ -59,6 +59,13 @@ describe('a call through the fence', () => {
       },
       /cannot be shown/,
     ],
+    [
+      'throws an error whose stack throws',
+      () => {
+        throw Object.defineProperty(new Error('sly'), 'stack', { get: broken })
+      },
+      /^sly$/,
+    ],
     ['gives what is not right', () => 7, /^not a text$/],
     // biome-ignore lint/suspicious/noThenProperty: that is the point
     ['gives a thenable that throws', () => ({ then: broken }), /^broken$/],

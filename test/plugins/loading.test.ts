@@ -77,7 +77,7 @@ describe('a plugin that the configuration names', () => {
       bench.write('broken', {}),
     ]
     bench.write('', { 'single.mjs': `export default { id: 'exporter.single', apiVersion: 1, setup() {} }` })
-    const plugins = await bench.load([...uses, './single.mjs'], [], { kinds: ['executor'] })
+    const plugins = await bench.load([...uses, './single.mjs', 'exporter.prometheus'], [], { kinds: ['executor'] })
     expect(plugins.list().map(({ id, state }) => [id, state])).toEqual([
       ['executor.in', 'ready'],
       ['./broken', 'degraded'],
