@@ -92,7 +92,9 @@ interface Frame {
 async function insertPlan(core: Core, tx: Tx, frame: Frame, plan: PipelinePlan): Promise<Pipeline> {
   const pipeline = await insertFrame(core, tx, frame, plan)
   const stageIds = await insertStages(tx, pipeline.id, plan)
-  for (const job of plan.jobs) await insertPlanned(tx, pipeline, job, stageIds.get(job.stage)!)
+  // Ids rise stage by stage, as those who list jobs by id expect.
+  const inOrder = [...plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex)
+  for (const job of inOrder) await insertPlanned(tx, pipeline, job, stageIds.get(job.stage)!)
   await record(core, tx, {
     kind: 'pipeline.created',
     projectId: pipeline.projectId,
