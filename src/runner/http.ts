@@ -104,6 +104,13 @@ export class HttpClient {
   }
 }
 
+/** Whether a call failed because nobody was there or the connection broke, rather than for a fault of ours. */
+export function isDisconnect(error: unknown): boolean {
+  return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'].includes(
+    String((error as NodeJS.ErrnoException).code),
+  )
+}
+
 class StaleConnectionError extends Error {}
 
 const maxAttempts = 5

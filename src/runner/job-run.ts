@@ -20,7 +20,8 @@ import type { Variables } from './job/variables.js'
 import { messageOf } from './runner-error.js'
 import type { Spool } from './spool.js'
 
-export interface JobRunOptions extends Pick<JobContext, 'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs'> {
+export interface JobRunOptions
+  extends Pick<JobContext, 'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs'> {
   spool: Spool
   slot: Slot
   builds: string

@@ -36,6 +36,8 @@ export interface RunnerOptions {
   cancelGraceMs?: number
   /** Between attempts of a stage; 5 s and 5 min if it is missing. */
   retryWaitMs?: { first: number; longest: number }
+  /** How long a stage waits for a coordinator that does not answer; 5 min if it is missing. */
+  awayMs?: number
 }
 
 const schemes: Record<TransportName, readonly string[]> = {

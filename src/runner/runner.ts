@@ -181,6 +181,7 @@ export class Runner implements LinkOwner {
       http: this.http,
       httpUrl: () => this.#httpUrl,
       retryWaitMs: this.options.retryWaitMs ?? { first: 5_000, longest: 300_000 },
+      awayMs: this.options.awayMs ?? 300_000,
       onStarted: (facts) => {
         lease.started(facts)
         this.#link?.wake()

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDisconnect } from '../http.js'
 import type { JobLog } from '../job/log.js'
 import type { JobPayload } from '../job/payload.js'
 import { messageOf } from '../runner-error.js'
@@ -40,8 +41,9 @@ async function fetchArchive(
   log: JobLog,
 ): Promise<string | undefined> {
   const base = `${door.url.replace(/\/+$/, '')}/api/v4/jobs/${id}/artifacts`
-  for (let tries = 1; ; tries++) {
+  for (let tries = 1; ; ) {
     let problem: string
+    let away = false
     try {
       const answer = await get(new URL(tries === 1 ? `${base}?direct_download=true` : base), token, file, door)
       if (answer.status === 200) {
@@ -55,10 +57,12 @@ async function fetchArchive(
       }
     } catch (error) {
       problem = messageOf(error)
+      away = isDisconnect(error)
     }
     if (door.signal.aborted) return 'stopped'
     log.warning(`Downloading artifacts from coordinator... ${problem}`)
-    if (tries === 3) return `downloading artifacts: ${problem}`
+    if (away && (await door.patience.wait())) continue
+    if (tries++ === 3) return `downloading artifacts: ${problem}`
     await sleep(door.pauseMs, undefined, { signal: door.signal }).catch(() => undefined)
   }
 }

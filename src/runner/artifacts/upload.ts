@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HttpAnswer, HttpClient } from '../http.js'
+import { type HttpAnswer, type HttpClient, isDisconnect } from '../http.js'
 import type { JobLog } from '../job/log.js'
 import type { ArtifactSpec } from '../job/payload.js'
 import { messageOf } from '../runner-error.js'
@@ -18,6 +18,8 @@ export interface ArtifactDoor {
   signal: AbortSignal
   /** Between two tries, in milliseconds. */
   pauseMs: number
+  /** Waits before the next try where no answer came; such a one does not count. False: this has gone on for too long. */
+  patience: { wait(): Promise<boolean> }
 }
 
 /**
@@ -57,15 +59,17 @@ async function upload(
 ): Promise<string | undefined> {
   const what = `Uploading artifacts as "${spec.type || 'archive'}" to coordinator...`
   let base = door.url
-  for (let tries = 1; ; tries++) {
+  for (let tries = 1; ; ) {
     let answer: HttpAnswer | undefined
     let problem = ''
+    let away = false
     try {
       answer = await post(spec, name, body, { ...door, url: base })
       problem = answer.statusText
     } catch (error) {
       if (door.signal.aborted) return 'stopped'
       problem = messageOf(error)
+      away = isDisconnect(error)
     }
     if (answer?.status === 201) {
       log.plain(`${what} ${answer.statusText}`)
@@ -74,7 +78,8 @@ async function upload(
     log.warning(`${what} ${problem}${reasonOf(answer)}`)
     if (answer?.status === 403) return 'uploading artifacts: permission denied'
     if (answer?.status === 413) return 'uploading artifacts: too large'
-    if (tries >= (answer?.status === 503 ? 6 : 3)) return `uploading artifacts: ${problem}`
+    if (away && (await door.patience.wait())) continue
+    if (tries++ >= (answer?.status === 503 ? 6 : 3)) return `uploading artifacts: ${problem}`
     // Only scheme and host of the address are taken over.
     const { location } = answer?.headers ?? {}
     if (answer?.status === 307 && location !== undefined) base = new URL(location, base).origin

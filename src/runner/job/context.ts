@@ -28,6 +28,8 @@ export interface JobContext {
   httpUrl: () => string
   /** Between attempts of a stage: the first wait and the longest, in milliseconds. */
   retryWaitMs: { first: number; longest: number }
+  /** How long a stage waits for a coordinator that does not answer, in milliseconds. */
+  awayMs: number
 }
 
 /** The environment of a job's scripts. */

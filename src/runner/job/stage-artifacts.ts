@@ -1,4 +1,5 @@
 import type { JobContext } from './context.js'
+import { Patience } from './patience.js'
 import type { ArtifactSpec } from './payload.js'
 import type { Failure } from './report.js'
 import { attempt } from './time.js'
@@ -40,7 +41,8 @@ export async function uploadArtifacts(context: JobContext, success: boolean): Pr
   })
 }
 
-function doorOf({ payload, http, httpUrl, retryWaitMs, stop }: JobContext) {
+function doorOf(context: JobContext) {
+  const { payload, http, httpUrl, retryWaitMs, stop } = context
   const { id: jobId, token } = payload
   return {
     http,
@@ -49,6 +51,7 @@ function doorOf({ payload, http, httpUrl, retryWaitMs, stop }: JobContext) {
     token,
     signal: stop.everything,
     pauseMs: Math.min(retryWaitMs.first, maxPauseMs),
+    patience: new Patience(context),
   }
 }
 

@@ -45,7 +45,7 @@ async function runSteps(context: JobContext, stages: Stages, limit: AbortSignal)
     // The lines of `release` come from keywords, in which variables are expanded.
     const lines = name === 'release' ? script.map((line) => variables.expand(line)) : script
     const failure = await log.section(stage, `Executing "${stage}" stage of the job script`, () =>
-      stages.run(stage, userLines(lines), environmentOf(context, 'running'), [stop.script, limit]),
+      stages.run(stage, userLines(lines), environmentOf(context, 'running'), { limits: [stop.script, limit] }),
     )
     if (failure !== undefined) return failure
   }
@@ -60,7 +60,7 @@ async function runAfterScript(context: JobContext, stages: Stages, status: Scrip
   const failure = await log.section('after_script', 'Running after_script', async () => {
     log.notice('Running after script...')
     const env = environmentOf(context, status)
-    return stages.run('after_script', userLines(script), env, [limit.signal])
+    return stages.run('after_script', userLines(script), env, { limits: [limit.signal] })
   })
   limit.clear()
   if (failure === undefined || stop.everything.aborted) return undefined

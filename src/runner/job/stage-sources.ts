@@ -1,4 +1,5 @@
 import { environmentOf, type JobContext } from './context.js'
+import { DisconnectWatch, Patience } from './patience.js'
 import type { Failure } from './report.js'
 import {
   clearWorktreeScript,
@@ -23,17 +24,25 @@ export async function getSources(context: JobContext, stages: Stages): Promise<F
     return undefined
   }
   const env = { ...environmentOf(context, 'running'), ...sourcesEnvironment }
-  const run = (stage: string, lines: string[]) => stages.run(stage, lines, env, [], folders.builds)
+  const run = (stage: string, lines: string[], onOutput?: (chunk: Uint8Array) => void) =>
+    stages.run(stage, lines, env, { cwd: folders.builds, ...(onOutput ? { onOutput } : {}) })
+  const patience = new Patience(context)
   return attempt(context, settings.sourcesAttempts, async (count) => {
     if (count === 1) {
       const why = 'Deleting all tracked and untracked files due to source fetch failure'
       await log.section('clear_worktree', why, () => run('clear_worktree', clearWorktreeScript(folders)))
     }
-    writeGitFiles(payload, folders, context.httpUrl())
-    try {
-      return await log.section('get_sources', title, () => run('get_sources', script))
-    } finally {
-      removeFetchFiles(folders)
+    for (;;) {
+      const watch = new DisconnectWatch()
+      writeGitFiles(payload, folders, context.httpUrl())
+      try {
+        const failure = await log.section('get_sources', title, () =>
+          run('get_sources', script, (chunk) => watch.take(chunk)),
+        )
+        if (failure === undefined || !watch.seen || !(await patience.wait())) return failure
+      } finally {
+        removeFetchFiles(folders)
+      }
     }
   })
 }

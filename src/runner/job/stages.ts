@@ -19,23 +19,26 @@ export class Stages {
   ) {}
 
   /**
-   * Runs one script to its end, or until one of the signals ends it, or everything is stopped.
+   * Runs one script to its end, or until one of the signals in `limits` ends it, or everything is stopped.
    * @returns nothing if it succeeded; rejects if the executor could not run it.
    */
   async run(
     stage: string,
     lines: readonly string[],
     env: Record<string, string>,
-    limits: readonly AbortSignal[] = [],
-    cwd = this.context.folders.build,
+    options: { limits?: readonly AbortSignal[]; cwd?: string; onOutput?: (chunk: Uint8Array) => void } = {},
   ): Promise<Failure | undefined> {
     const { executor, session, log, settings, folders, stop } = this.context
+    const { limits = [], cwd = folders.build, onOutput } = options
     const signals = [stop.everything, stop.force, ...limits]
     if (signals.some((signal) => signal.aborted)) return stoppedEarly
     const script = wholeScript(this.shell, lines, settings.trace)
     const given = { ...env, ...readEnvFile(envFile(folders)) }
     const result = await this.#watched(signals, () =>
-      executor.runner.run({ session, stage, script, env: given, cwd }, (chunk) => log.output(chunk)),
+      executor.runner.run({ session, stage, script, env: given, cwd }, (chunk) => {
+        onOutput?.(chunk)
+        return log.output(chunk)
+      }),
     )
     if (result === undefined || signals.some((signal) => signal.aborted)) return stoppedEarly
     return failureOf(result)

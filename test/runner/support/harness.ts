@@ -56,6 +56,7 @@ export class Harness {
       workDir: this.workDir,
       log: process.env.RUNNER_LOG === '1' ? loud : silent,
       retryWaitMs: { first: 10, longest: 50 },
+      awayMs: 500,
       pollIntervalMs: 50,
       traceIntervalMs: 100,
       onEvent: (event) => {
