@@ -70,13 +70,14 @@ export function child(file, args = [], options = {}) {
 
 /** In the child: answers commands. */
 export function serve(commands) {
-  process.on('message', async ({ id, command, input }) => {
+  const answer = async ({ id, command, input }) => {
     try {
       process.send({ id, value: (await commands[command](input)) ?? null })
     } catch (error) {
       process.send({ id, error: String(error?.stack ?? error) })
     }
-  })
+  }
+  process.on('message', (message) => void answer(message))
   process.on('disconnect', () => process.exit(0))
 }
 

@@ -196,7 +196,7 @@ async function start(
   open = true
   closers.push(() => tasks.close())
   tasks.start()
-  plugins.startExporters(core)
+  await plugins.startExporters(core)
   let grpcUrl = ''
   if (!ephemeral) {
     const { startGrpc } = await import('./transports/grpc/service.js')

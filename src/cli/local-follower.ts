@@ -37,7 +37,7 @@ export class LocalFollower {
   readonly #play: FollowOptions['play']
   readonly #logs = new Map<number, FollowedLog>()
   readonly #stop: () => void
-  #looking: Promise<void> | undefined
+  #looking = false
   #again = false
   #last: FollowedPipeline = { id: 0, status: 'created', jobs: [] }
   #ended!: () => void
@@ -85,8 +85,10 @@ export class LocalFollower {
   /** Reads the state anew; changes that come meanwhile are read once more. */
   #look(): void {
     this.#again = true
-    this.#looking ??= this.#read().finally(() => {
-      this.#looking = undefined
+    if (this.#looking) return
+    this.#looking = true
+    void this.#read().finally(() => {
+      this.#looking = false
     })
   }
 
@@ -146,7 +148,7 @@ export class LocalFollower {
   #print(name: string, text: string): void {
     if (text === '') return
     const { colors } = this.#terminal
-    const hue = hues[[...name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % hues.length]!
+    const hue = hues[Array.from(name).reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % hues.length]!
     const prefix = colors[hue](`${name} |`)
     const body = readableLog(text, colors.isColorSupported)
     const lines = body.endsWith('\n') ? body.slice(0, -1).split('\n') : body.split('\n')

@@ -53,7 +53,7 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
     } catch (error) {
       throw new Exit(
         exitCodes.usage,
-        `git could not take in ${tree.root}: ${(error as { stderr?: string }).stderr ?? error}`,
+        `git could not take in ${tree.root}: ${(error as { stderr?: string }).stderr ?? String(error)}`,
       )
     }
   }

@@ -23,7 +23,7 @@ const mostFeatures = 100
 
 /** What a manager says of itself. Throws `invalid` for text with control characters, or too much of it. */
 export function fromHello(hello: Hello, remoteAddress: string | null): ManagerInfo {
-  const text = (field: keyof Hello & string): string => {
+  const text = (field: keyof Hello): string => {
     const value = hello[field] as string
     if (value.length > longestText || /[\u0000-\u001f\u007f]/.test(value)) {
       throw new SignalboxError('invalid', `hello: ${field} is too long or has control characters`)

@@ -481,7 +481,11 @@ export class RunnerConnection implements Waiter, LeaseListener {
       const error = SignalboxError.from(thrown)
       if (error.code !== 'fenced') throw thrown
       this.#hub.stats.fenced++
-      this.#answerReport(update, StateOutcome.STATE_OUTCOME_FENCED, String(error.details.jobStatus ?? ''))
+      this.#answerReport(
+        update,
+        StateOutcome.STATE_OUTCOME_FENCED,
+        (error.details.jobStatus as string | undefined) ?? '',
+      )
     }
   }
 

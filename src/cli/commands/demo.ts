@@ -9,7 +9,6 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readSettings } from '../../config.js'
 import { compileInWorker } from '../../core/ci-config/compile-in-worker.js'
-import type { Log } from '../../core/core.js'
 import { is } from '../../core/lifecycle/job-machine.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { createRunner } from '../../core/operations/create-runner.js'
@@ -18,6 +17,7 @@ import { getPipeline } from '../../core/store/pipelines.js'
 import { findUser } from '../../core/store/users.js'
 import { type Server, startServer } from '../../server.js'
 import { type Context, openContext } from '../context.js'
+import { errorsOnly } from '../errors-only.js'
 import { Exit, exitCodes } from '../exit.js'
 import { PipelineView } from '../follow.js'
 import { duration, statusText, table } from '../terminal.js'
@@ -190,14 +190,4 @@ async function stay(server: Server, { terminal }: Context): Promise<void> {
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
   })
-}
-
-function errorsOnly(say: (line: string) => void): Log {
-  const nothing = () => undefined
-  return {
-    debug: nothing,
-    info: nothing,
-    warn: nothing,
-    error: (fields, message) => say(`error: ${message} ${String((fields as { err?: unknown }).err ?? '')}`),
-  }
 }

@@ -54,7 +54,7 @@ export async function listPipelines(options: Common & { ref?: string; status?: s
   const query = new URLSearchParams()
   if (options.ref) query.set('ref', options.ref)
   if (options.status) query.set('status', options.status)
-  const mark = query.size > 0 ? `?${query}` : ''
+  const mark = query.size > 0 ? `?${query.toString()}` : ''
   const limit = Number(options.limit)
   if (!Number.isSafeInteger(limit) || limit < 1) throw new Exit(exitCodes.usage, '--limit must be a whole number')
   const pipelines = await client().list<Pipeline>(

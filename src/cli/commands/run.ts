@@ -9,7 +9,6 @@ import { readSettings } from '../../config.js'
 import { compileConfig } from '../../core/ci-config/compile.js'
 import type { JobPlan } from '../../core/ci-config/plan.js'
 import { planPipeline } from '../../core/ci-config/plan-pipeline.js'
-import type { Log } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
@@ -20,8 +19,10 @@ import type { Pipeline } from '../../core/pipeline.js'
 import type { JobView } from '../../core/store/job-views.js'
 import { listDefinitions } from '../../core/store/jobs.js'
 import { findUser } from '../../core/store/users.js'
+import type { RunnerLog } from '../../runner/events.js'
 import type { Server } from '../../server.js'
 import { type Context, openContext } from '../context.js'
+import { errorsOnly } from '../errors-only.js'
 import { Exit, exitCodes } from '../exit.js'
 import { unpackArtifacts } from '../local-artifacts.js'
 import { LocalFollower } from '../local-follower.js'
@@ -72,7 +73,7 @@ async function runIn(
 ): Promise<void> {
   const { terminal } = context
   const variables = parseVariables(options.var ?? [])
-  const log = quietLog(terminal.say)
+  const log = errorsOnly(terminal.say)
   const { startServer } = await import('../../server.js')
   const taking = takeSnapshot(tree, path.join(place, 'snapshot'))
   const server = await startServer({
@@ -181,7 +182,7 @@ async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: s
   return [...new Set(plans.flatMap((plan) => plan.tags))]
 }
 
-async function startLocalRunner(server: Server, place: string, tags: string[], log: Log) {
+async function startLocalRunner(server: Server, place: string, tags: string[], log: RunnerLog) {
   const [{ startRunner }, { executorNamed }] = await Promise.all([
     import('../../runner/start-runner.js'),
     import('../executor.js'),
@@ -194,7 +195,7 @@ async function startLocalRunner(server: Server, place: string, tags: string[], l
     executor: await executorNamed('shell', undefined, log),
     concurrency: os.availableParallelism(),
     workDir: path.join(place, 'work'),
-    log: log as never,
+    log,
   })
 }
 
@@ -298,15 +299,4 @@ function projectName(root: string): string {
     .replace(/[^A-Za-z0-9_-]+/g, '-')
     .replace(/^-+|-+$/g, '')
   return name === '' ? 'project' : name
-}
-
-/** Only what went wrong is worth a line. */
-function quietLog(say: (line: string) => void): Log {
-  const nothing = () => undefined
-  return {
-    debug: nothing,
-    info: nothing,
-    warn: nothing,
-    error: (fields, message) => say(`error: ${message} ${String((fields as { err?: unknown }).err ?? '')}`),
-  }
 }

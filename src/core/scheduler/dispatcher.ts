@@ -266,7 +266,9 @@ function classKey(facts: RunnerFacts): string {
     facts.runUntagged,
     [...facts.tags].sort(),
     [...facts.features].sort(),
-    [...facts.projectIds].sort(),
-    [...facts.groupIds].sort(),
+    [...facts.projectIds].sort(ascending),
+    [...facts.groupIds].sort(ascending),
   ])
 }
+
+const ascending = (a: number, b: number) => a - b

@@ -55,10 +55,10 @@ async function migrate(db: Kysely<unknown>): Promise<string[]> {
   const { error, results } = await migrator.migrateToLatest()
   if (error !== undefined) {
     const failed = results?.find((result: MigrationResult) => result.status === 'Error')
-    const newer = /corrupted migrations/.test(String(error))
+    const newer = /corrupted migrations/.test((error as Error).message)
     const message = newer
       ? 'the database was migrated by a newer signalbox than this one; use that version or a backup'
-      : `migration ${failed?.migrationName ?? ''} failed: ${String((error as Error).message ?? error)}`
+      : `migration ${failed?.migrationName ?? ''} failed: ${(error as Error).message}`
     throw new SignalboxError('unavailable', message, { cause: error })
   }
   return (results ?? []).map((result) => result.migrationName)

@@ -152,7 +152,7 @@ onBothEngines((engine) => {
     const runner = await box.runner()
     const outcomes = await Promise.all(Array.from({ length: 12 }, () => runner.request()))
     const got = outcomes.flatMap((outcome) => (outcome.offer ? [outcome.offer.jobId] : []))
-    expect(got.sort()).toEqual([1, 2, 3])
+    expect(got.sort((a, b) => a - b)).toEqual([1, 2, 3])
     await headsAgree(box)
   })
 
