@@ -7,7 +7,10 @@ import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { parseDuration } from './core/ci-config/duration.js'
 import { type CoreSettings, defaultCoreSettings } from './core/core.js'
+import { parseCron } from './core/cron.js'
 import { defaultLeaseSettings, type LeaseSettings } from './core/lease.js'
+import { defaultTaskTimes, type TaskTimes } from './core/scheduler/task-times.js'
+import { type StuckSettings, stuckProfiles, stuckSettings } from './core/stuck.js'
 
 export interface ServerSettings {
   /** Absolute path of the folder with the store, keys, traces, artifacts and repositories. */
@@ -87,9 +90,6 @@ const leaseKeys: Record<string, (leases: LeaseSettings, ms: number) => void> = {
     leases.twoPhase.heldForMs = ms
     leases.onePhase.heldForMs = ms
   },
-  by_hand_held_for: (leases, ms) => {
-    leases.byHand.heldForMs = ms
-  },
   excluded_for: (leases, ms) => {
     leases.excludedForMs = ms
   },
@@ -101,7 +101,7 @@ const leaseKeys: Record<string, (leases: LeaseSettings, ms: number) => void> = {
   },
 }
 
-const limitKeys: Record<string, keyof Omit<CoreSettings, 'leases'>> = {
+const limitKeys: Record<string, 'traceLimitBytes' | 'artifactLimitBytes' | 'pipelineJobLimit' | 'gitDepth'> = {
   trace_bytes: 'traceLimitBytes',
   artifact_bytes: 'artifactLimitBytes',
   jobs_per_pipeline: 'pipelineJobLimit',
@@ -157,6 +157,8 @@ const knownKeys = [
   'limits',
   'poll',
   'artifacts',
+  'stuck',
+  'tasks',
   'plugins',
 ]
 
@@ -185,7 +187,10 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   for (const [key, value] of Object.entries(tableOf(table, 'leases', Object.keys(leaseKeys)))) {
     leaseKeys[key]!(leases, duration(value, `leases.${key}`)!)
   }
-  const settings: CoreSettings = { ...defaultCoreSettings, leases }
+  const stuck = stuckTable(table)
+  // A request made by hand is given up by the sweep over running jobs, and by nothing else.
+  leases.byHand.heldForMs = stuck.runningMs
+  const settings: CoreSettings = { ...defaultCoreSettings, leases, stuck, taskTimes: taskTimes(table) }
   for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
       throw new SettingsError(`limits.${key}`, 'must be a whole number, not negative')
@@ -196,6 +201,42 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   if (expireIn === 'never') settings.artifactExpiryMs = null
   else settings.artifactExpiryMs = duration(expireIn, 'artifacts.expire_in') ?? settings.artifactExpiryMs
   return settings
+}
+
+const stuckKeys: Record<string, Exclude<keyof StuckSettings, 'profile'>> = {
+  pending: 'pendingMs',
+  unmatched: 'unmatchedMs',
+  running: 'runningMs',
+  canceling: 'cancelingMs',
+  scheduled: 'scheduledMs',
+  over_timeout: 'overTimeoutMs',
+  spacing: 'spacingMs',
+}
+
+function stuckTable(table: Record<string, unknown>): StuckSettings {
+  const { profile = 'classic', ...rest } = tableOf(table, 'stuck', ['profile', ...Object.keys(stuckKeys)])
+  if (typeof profile !== 'string') throw new SettingsError('stuck.profile', 'must be a text')
+  const settings = stuckSettings(oneOf({ value: profile, where: 'stuck.profile' }, stuckProfiles))
+  for (const [key, value] of Object.entries(rest)) settings[stuckKeys[key]!] = duration(value, `stuck.${key}`)!
+  return settings
+}
+
+/** Each a duration, or a cron expression in UTC. */
+function taskTimes(table: Record<string, unknown>): TaskTimes {
+  const given = Object.fromEntries(
+    Object.entries(tableOf(table, 'tasks', Object.keys(defaultTaskTimes))).map(([name, value]) => {
+      const ms =
+        typeof value === 'string' && parseDuration(value) === undefined ? undefined : duration(value, `tasks.${name}`)
+      if (ms !== undefined && ms > 0) return [name, ms]
+      try {
+        parseCron(String(value))
+      } catch {
+        throw new SettingsError(`tasks.${name}`, 'must be a duration such as "10s", or a cron expression')
+      }
+      return [name, String(value)]
+    }),
+  )
+  return { ...defaultTaskTimes, ...given }
 }
 
 function pollSettings(table: Record<string, unknown>): Pick<ServerSettings, 'pollHoldMs' | 'pollsPerSecond'> {

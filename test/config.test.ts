@@ -28,6 +28,30 @@ it('takes an empty variable as one that is not set', () => {
   expect(read(undefined, { env: { SIGNALBOX_HTTP: '' } }).http).toBe('127.0.0.1:8080')
 })
 
+it('reads when jobs are stuck and when tasks run', () => {
+  const { core } = read(`
+    [stuck]
+    profile = "granular"
+    running = "1s"
+    [tasks]
+    stuck_ci_jobs = "10 seconds"
+    drop_timed_out = "*/2 * * * *"
+  `)
+  expect(core.stuck).toMatchObject({ profile: 'granular', runningMs: 1000, cancelingMs: 1_800_000 })
+  expect(core.leases.byHand.heldForMs).toBe(1000)
+  expect(core.taskTimes).toMatchObject({ stuck_ci_jobs: 10_000, drop_timed_out: '*/2 * * * *', expire_leases: 1000 })
+})
+
+it.each([
+  ['[stuck]\nprofile = "modern"', 'stuck.profile'],
+  ['[stuck]\nrunning = "soon"', 'stuck.running'],
+  ['[stuck]\nnonsense = "1s"', 'stuck'],
+  ['[tasks]\nstuck_ci_jobs = "61 * * * *"', 'tasks.stuck_ci_jobs'],
+  ['[tasks]\ndrop_running = "1s"', 'tasks'],
+])('refuses %j', (toml, where) => {
+  expect(() => read(toml)).toThrow(where)
+})
+
 it('reads the tables of the file', () => {
   const settings = read(`
     data_dir = "elsewhere"

@@ -11,6 +11,8 @@ export function toTask(task: TaskRow & { what: string }): object {
     paused: task.paused === 1,
     /** Zero: done inline; running it does what was left while it was paused. */
     interval_ms: task.intervalMs,
+    /** In UTC; null: every `interval_ms`, or not by itself. */
+    cron: task.cron,
     last_run_at: toIso(task.lastRunAt),
     next_run_at: toIso(task.nextRunAt),
     last_duration_ms: task.lastDurationMs,

@@ -119,6 +119,7 @@ function addRunnerCommands(program: Command): void {
     .option('--run-untagged', 'take jobs without tags too (the default without --tags)')
     .option('--project <path>', 'serve this project only')
     .option('--group <path>', 'serve this group only')
+    .option('--job-limit <n>', 'jobs at once, over all its processes')
     .option('--json', 'print one JSON document')
     .action(async (options) => (await import('./commands/runner.js')).createRunner(options))
   runner

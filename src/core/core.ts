@@ -11,8 +11,10 @@ import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { Repositories } from './project.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
+import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
 import type { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
+import { type StuckSettings, stuckSettings } from './stuck.js'
 
 /** The logger's face: fields first, then a sentence. */
 export interface Log {
@@ -34,6 +36,9 @@ export interface CoreSettings {
   pipelineJobLimit: number
   /** Artifacts without `expire_in` live so long; null: for ever. */
   artifactExpiryMs: number | null
+  /** When jobs count as stuck. */
+  stuck: StuckSettings
+  taskTimes: TaskTimes
 }
 
 export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
@@ -42,6 +47,8 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   gitDepth: 20,
   pipelineJobLimit: 2000,
   artifactExpiryMs: 30 * 24 * 3_600_000,
+  stuck: stuckSettings('classic'),
+  taskTimes: defaultTaskTimes,
 }
 
 export interface Core {

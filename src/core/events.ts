@@ -16,6 +16,7 @@ export const eventKinds = [
   'runner.changed',
   'runner.deleted',
   'project.created',
+  'project.changed',
   'trace.mismatch',
   'token.read',
 ] as const

@@ -48,6 +48,10 @@ export interface Job {
   startedAt: number | null
   finishedAt: number | null
   erasedAt: number | null
+  /** The resource that it needs alone; jobs of a project with the same key never run at once. */
+  resourceKey: string | null
+  /** Percent, found in its log. */
+  coverage: number | null
 }
 
 /** The columns that a change of status writes of itself, for a job that goes from `from` to `to` at `now`. */

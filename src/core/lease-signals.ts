@@ -24,6 +24,11 @@ export class LeaseSignals {
     }
   }
 
+  /** Managers that are listened for: those with an open connection to this process. */
+  managerIds(): number[] {
+    return [...this.#listeners.keys()]
+  }
+
   of(managerId: number): LeaseListener | undefined {
     return this.#listeners.get(managerId)
   }

@@ -18,6 +18,8 @@ export interface Pipeline {
   onNewCommit: string
   onJobFailure: string
   autoCanceledBy: number | null
+  /** The trigger job that made it. */
+  sourceJobId: number | null
   createdAt: number
   updatedAt: number
   startedAt: number | null

@@ -13,6 +13,10 @@ export interface Project {
   buildsEnabled: number
   instanceRunnersEnabled: number
   groupRunnersEnabled: number
+  /** A newer pipeline of a ref cancels what it makes redundant. */
+  autoCancel: number
+  /** A deployment older than the environment's last one is refused. */
+  forwardDeployment: number
   cacheIndex: number
   createdAt: number
   updatedAt: number

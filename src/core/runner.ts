@@ -17,6 +17,8 @@ export interface Runner {
   /** Canonical JSON list. */
   tags: string
   maximumTimeoutS: number | null
+  /** Jobs at once, over all its managers; null: as many as they take. */
+  jobLimit: number | null
   createdAt: number
   contactedAt: number | null
 }

@@ -15,6 +15,7 @@ import { answerAppend } from './append.js'
 import { toErrorAnswer } from './errors.js'
 import { Polls } from './poll.js'
 import { artifactRoutes } from './routes/artifacts.js'
+import { groupRoutes } from './routes/groups.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
 import { metaRoutes } from './routes/meta.js'
@@ -56,6 +57,7 @@ const routes: readonly Route[] = [
   ...runningJobRoutes,
   ...artifactRoutes,
   ...runnerRoutes,
+  ...groupRoutes,
   ...projectRoutes,
   ...pipelineRoutes,
   ...jobRoutes,

@@ -25,6 +25,7 @@ onBothEngines((engine) => {
       description: expect.any(String),
       paused: false,
       interval_ms: expect.any(Number),
+      cron: null,
       last_run_at: null,
       next_run_at: null,
       last_duration_ms: null,

@@ -25,6 +25,7 @@ CREATE TABLE "artifacts" ("id" integer primary key autoincrement,
 CREATE TABLE "background_tasks" ("name" text primary key,
   "paused" integer not null check ("paused" in (0, 1)),
   "interval_ms" integer not null,
+  "cron" text,
   "last_run_at" bigint,
   "next_run_at" bigint,
   "last_duration_ms" bigint,
@@ -35,6 +36,38 @@ CREATE TABLE "demands" ("id" integer primary key autoincrement,
   "tags" text not null,
   "protected" integer not null check ("protected" in (0, 1)),
   "features" text not null);
+
+CREATE TABLE "deployments" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "environment_id" bigint not null references "environments" ("id"),
+  "job_id" bigint not null unique references "jobs" ("id"),
+  "iid" bigint not null,
+  "ref" text not null,
+  "tag" integer not null,
+  "sha" text not null,
+  "user_id" bigint,
+  "on_stop" text,
+  "status" text not null check ("status" in ('created', 'running', 'success', 'failed', 'canceled', 'skipped', 'blocked')),
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  "finished_at" bigint);
+
+CREATE INDEX deployments_by_environment on deployments (environment_id, status, id);
+
+CREATE TABLE "environments" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "name" text not null,
+  "slug" text not null,
+  "tier" text not null,
+  "external_url" text,
+  "state" text not null check ("state" in ('available', 'stopping', 'stopped')),
+  "auto_stop_at" bigint,
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  constraint "environments_identity" unique ("project_id",
+  "name"));
+
+CREATE INDEX environments_auto_stop on environments (auto_stop_at) where auto_stop_at is not null and state <> 'stopped';
 
 CREATE TABLE "events" ("id" integer primary key autoincrement,
   "at" bigint not null,
@@ -49,6 +82,10 @@ CREATE INDEX events_by_job on events (job_id, id) where job_id is not null;
 
 CREATE TABLE "exporter_cursors" ("name" text primary key,
   "event_id" bigint not null);
+
+CREATE TABLE "external_statuses" ("job_id" bigint primary key references "jobs" ("id"),
+  "target_url" text,
+  "description" text);
 
 CREATE TABLE "groups" ("id" integer primary key autoincrement,
   "parent_id" bigint references "groups" ("id"),
@@ -71,6 +108,9 @@ CREATE TABLE "job_needs" ("job_id" bigint not null references "jobs" ("id"),
   "optional" integer not null check ("optional" in (0, 1)),
   constraint "job_needs_key" primary key ("job_id",
   "position"));
+
+CREATE TABLE "job_variables" ("job_id" bigint primary key references "jobs" ("id"),
+  "body" blob not null);
 
 CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "pipeline_id" bigint not null references "pipelines" ("id"),
@@ -110,6 +150,8 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "started_at" bigint,
   "finished_at" bigint,
   "erased_at" bigint,
+  "resource_key" text,
+  "coverage" double precision,
   constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
   constraint "jobs_reason" check (failure_reason is null or status = 'failed'));
 
@@ -118,6 +160,8 @@ CREATE INDEX jobs_alive on jobs (status, id) where status in ('pending', 'runnin
 CREATE INDEX jobs_by_pipeline on jobs (pipeline_id, retried, stage_position, id);
 
 CREATE INDEX jobs_by_project on jobs (project_id, id);
+
+CREATE INDEX jobs_by_resource on jobs (project_id, resource_key, id) where resource_key is not null;
 
 CREATE UNIQUE INDEX jobs_current_name on jobs (pipeline_id, name) where retried = 0 and kind <> 'external';
 
@@ -191,6 +235,22 @@ CREATE TABLE "nodes" ("id" text primary key,
 CREATE TABLE "payloads" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
 
+CREATE TABLE "pipeline_schedules" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "owner_id" bigint not null references "users" ("id"),
+  "description" text not null,
+  "ref" text not null,
+  "cron" text not null,
+  "cron_timezone" text not null,
+  "active" integer not null check ("active" in (0, 1)),
+  "variables" blob not null,
+  "next_run_at" bigint,
+  "last_pipeline_id" bigint,
+  "created_at" bigint not null,
+  "updated_at" bigint not null);
+
+CREATE INDEX pipeline_schedules_due on pipeline_schedules (next_run_at) where active = 1;
+
 CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
   "iid" bigint not null,
@@ -208,6 +268,7 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
   "on_new_commit" text not null,
   "on_job_failure" text not null,
   "auto_canceled_by" bigint,
+  "source_job_id" bigint,
   "created_at" bigint not null,
   "updated_at" bigint not null,
   "started_at" bigint,
@@ -217,6 +278,8 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
   "iid"));
 
 CREATE INDEX pipelines_by_ref on pipelines (project_id, ref, id);
+
+CREATE INDEX pipelines_by_source_job on pipelines (source_job_id) where source_job_id is not null;
 
 CREATE INDEX pipelines_created on pipelines (id) where status = 'created';
 
@@ -234,6 +297,8 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "instance_runners_enabled" integer not null check ("instance_runners_enabled" in (0, 1)),
   "group_runners_enabled" integer not null check ("group_runners_enabled" in (0, 1)),
   "cache_index" integer not null,
+  "auto_cancel" integer not null check ("auto_cancel" in (0, 1)),
+  "forward_deployment" integer not null check ("forward_deployment" in (0, 1)),
   "last_pipeline_iid" bigint not null,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
@@ -243,12 +308,27 @@ CREATE INDEX projects_by_group on projects (group_id);
 
 CREATE UNIQUE INDEX projects_by_path on projects (lower(full_path));
 
+CREATE TABLE "protected_environments" ("project_id" bigint not null references "projects" ("id"),
+  "name" text not null,
+  "deployers" text not null,
+  constraint "protected_environments_key" primary key ("project_id",
+  "name"));
+
 CREATE TABLE "registration_tokens" ("id" integer primary key autoincrement,
   "token_hash" text not null unique,
   "token_hint" text not null,
   "project_id" bigint references "projects" ("id"),
   "group_id" bigint references "groups" ("id"),
   "created_at" bigint not null);
+
+CREATE TABLE "resource_groups" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "key" text not null,
+  "process_mode" text not null check ("process_mode" in ('unordered', 'oldest_first', 'newest_first', 'newest_ready_first')),
+  "holder_job_id" bigint,
+  "created_at" bigint not null,
+  constraint "resource_groups_identity" unique ("project_id",
+  "key"));
 
 CREATE TABLE "runner_groups" ("runner_id" bigint not null references "runners" ("id") on delete cascade,
   "group_id" bigint not null references "groups" ("id"),
@@ -290,6 +370,7 @@ CREATE TABLE "runners" ("id" integer primary key autoincrement,
   "protected_only" integer not null check ("protected_only" in (0, 1)),
   "tags" text not null,
   "maximum_timeout_s" integer,
+  "job_limit" integer,
   "created_at" bigint not null,
   "contacted_at" bigint);
 
@@ -307,6 +388,16 @@ CREATE TABLE "traces" ("job_id" bigint primary key references "jobs" ("id"),
   "node" text not null,
   "incomplete" integer not null check ("incomplete" in (0, 1)),
   "mismatch" integer not null check ("mismatch" in (0, 1)),
+  "updated_at" bigint not null);
+
+CREATE TABLE "triggers" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "owner_id" bigint not null references "users" ("id"),
+  "description" text not null,
+  "token_hash" text not null unique,
+  "token_hint" text not null,
+  "last_used_at" bigint,
+  "created_at" bigint not null,
   "updated_at" bigint not null);
 
 CREATE TABLE "users" ("id" integer primary key autoincrement,

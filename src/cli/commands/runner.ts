@@ -18,6 +18,7 @@ interface CreateOptions {
   runUntagged?: boolean
   project?: string
   group?: string
+  jobLimit?: string
   json?: boolean
 }
 
@@ -33,6 +34,7 @@ export async function createRunner(options: CreateOptions): Promise<void> {
     ...scope,
     description: options.description ?? '',
     tag_list: options.tags ?? '',
+    ...(options.jobLimit === undefined ? {} : { job_limit: options.jobLimit }),
     ...(options.tags && !options.runUntagged ? { run_untagged: false } : {}),
   })
   if (options.json) return json(made)

@@ -7,6 +7,7 @@ interface Task {
   what: string
   paused: boolean
   interval_ms: number
+  cron: string | null
   last_run_at: string | null
   next_run_at: string | null
   last_result: string | null
@@ -21,7 +22,7 @@ export async function listTasks(options: { json?: boolean }): Promise<void> {
     ['NAME', 'STATE', 'LAST RUN', 'NEXT RUN', 'RESULT'],
     tasks.map((task) => [
       task.name,
-      task.paused ? 'paused' : task.interval_ms === 0 ? 'inline' : 'active',
+      task.paused ? 'paused' : task.interval_ms === 0 && task.cron === null ? 'inline' : 'active',
       task.last_run_at ?? '',
       task.next_run_at ?? '',
       task.last_result ?? '',

@@ -7,7 +7,7 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { FailureReason } from '../failure.js'
 import { type Job, stampsOf } from '../job.js'
-import { is, type JobEvent, type JobFacts, nextStatus } from '../lifecycle/job-machine.js'
+import { is, type JobEvent, type JobFacts, type JobStatus, nextStatus } from '../lifecycle/job-machine.js'
 import { saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
@@ -44,6 +44,7 @@ export async function applyJobEvent(
     job.failureReason = options.failure.reason
     job.failureClass = options.failure.class ?? null
     job.failureMessage = options.failure.message ?? null
+    job.finishedAt = endOf(job, from, options.failure.reason, tx.now)
   }
   if (options.failure?.exitCode !== undefined && is('completed', to)) job.exitCode = options.failure.exitCode
   if (to === 'pending') {
@@ -68,6 +69,13 @@ export async function applyJobEvent(
     },
   })
   return true
+}
+
+/** A job that its runner did not end in time counts as ended at its timeout: nobody pays for more. */
+function endOf(job: Job, from: JobStatus, reason: FailureReason, now: number): number {
+  const timedOut = from === 'running' && (reason === 'job_execution_timeout' || reason === 'server_timeout_running')
+  if (!timedOut || job.startedAt === null || job.timeoutS === null) return now
+  return Math.min(now, job.startedAt + job.timeoutS * 1000)
 }
 
 /** The same for an event that the caller knows to be possible. Throws `conflict` if it is not. */

@@ -128,6 +128,7 @@ async function insertFrame(
     yamlErrors: null,
     onNewCommit: plan.autoCancel.onNewCommit,
     onJobFailure: plan.autoCancel.onJobFailure,
+    sourceJobId: null,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   })
 }
@@ -180,6 +181,8 @@ async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId:
     startedAt: null,
     finishedAt: null,
     erasedAt: null,
+    resourceKey: plan.resourceGroup ?? null,
+    coverage: null,
   }
   const { id } = await insertJob(tx, job)
   if (!plan.needs?.length) return

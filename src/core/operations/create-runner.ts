@@ -21,6 +21,8 @@ export interface CreateRunnerInput {
   /** A list, or GitLab's comma-separated text. */
   tags?: string | readonly string[]
   maximumTimeoutS?: number | null
+  /** Jobs at once over all its managers; null: no limit. */
+  jobLimit?: number | null
   /** Made by `POST /runners` with a registration token. */
   registered?: boolean
 }
@@ -51,6 +53,7 @@ export function createRunner(core: Core, input: CreateRunnerInput): Promise<{ ru
       protectedOnly: settings.protectedOnly ?? 0,
       tags: settings.tags ?? '[]',
       maximumTimeoutS: settings.maximumTimeoutS ?? null,
+      jobLimit: settings.jobLimit ?? null,
       ...(input.projectId === undefined ? {} : { projectId: input.projectId }),
       ...(input.groupId === undefined ? {} : { groupId: input.groupId }),
     })
@@ -63,6 +66,7 @@ export function createRunner(core: Core, input: CreateRunnerInput): Promise<{ ru
 const longestDescription = 1024
 const longestNote = 1024
 const shortestTimeoutS = 600
+const mostJobs = 100_000
 
 /** The settings that are given, checked and as the row keeps them. Throws `invalid` with `details.field`. */
 export function checkedSettings(input: Omit<CreateRunnerInput, 'type'>) {
@@ -74,11 +78,16 @@ export function checkedSettings(input: Omit<CreateRunnerInput, 'type'>) {
   if (timeout != null && (!Number.isSafeInteger(timeout) || timeout < shortestTimeoutS || timeout > 2 ** 31 - 1)) {
     throw wrong('maximum_timeout', `needs to be at least ${shortestTimeoutS} seconds`)
   }
+  const limit = input.jobLimit
+  if (limit != null && (!Number.isSafeInteger(limit) || limit < 1 || limit > mostJobs)) {
+    throw wrong('job_limit', 'needs to be a whole number from 1 on')
+  }
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : value ? 1 : 0)
   return {
     ...(input.description === undefined ? {} : { description: input.description }),
     ...(input.maintenanceNote === undefined ? {} : { maintenanceNote: input.maintenanceNote }),
     ...(timeout === undefined ? {} : { maximumTimeoutS: timeout }),
+    ...(limit === undefined ? {} : { jobLimit: limit }),
     ...(tags === undefined ? {} : { tags: JSON.stringify(tags) }),
     ...(input.paused === undefined ? {} : { active: input.paused ? 0 : 1 }),
     ...defined('locked', flag(input.locked)),

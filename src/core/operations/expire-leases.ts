@@ -1,6 +1,6 @@
 /**
  * The sweep over leases, each second: offers that nobody answered are void, leases whose holder was silent for its whole
- * term end their jobs, reports that have waited a minute for their log are applied without it, and cancels that no runner
+ * term end their jobs (those of requests made by hand end with the sweeps over stuck jobs), reports that have waited a minute for their log are applied without it, and cancels that no runner
  * has acknowledged end without it. Expiry counts when it is committed here: a renewal that comes before revives the lease.
  */
 import type { Core } from '../core.js'
@@ -62,9 +62,8 @@ function expireLease(core: Core, overdue: Lease): Promise<'void' | 'lost' | unde
       return 'void'
     }
     if (lease.status === 'held' && lease.expiresAt! <= tx.now) {
-      const byHand = lease.door === 'rest_by_hand'
       await dropLocked(core, tx, job, {
-        reason: byHand ? 'stuck_or_timeout_failure' : 'runner_system_failure',
+        reason: 'runner_system_failure',
         class: 'runner_lost',
         message: 'The runner was not heard from for the whole term of its lease.',
       })

@@ -5,6 +5,7 @@ import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
 import { lockJob, saveJob } from '../store/jobs.js'
 import { findRepeatedRequest } from '../store/leases.js'
 import { findCandidate, lowerHead } from '../store/queue.js'
+import { isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { offerJob, repeatOffer } from './offer-job.js'
 import { processPipeline } from './process-pipeline.js'
@@ -48,6 +49,8 @@ async function repeated(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOu
 const attempts = 10
 
 async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOutcome> {
+  const { runner } = claimant
+  if (runner.jobLimit !== null && (await isFull(tx, runner.id, runner.jobLimit))) return { conflict: false }
   const seeker = core.dispatcher.seekerOf(claimant)
   let conflict = false
   for (let attempt = 0; attempt < attempts; attempt++) {

@@ -10,6 +10,18 @@ export async function noteContact(tx: Tx, lease: { managerId: number; runnerId: 
   if (manager && tx.now - manager.contactedAt >= contactEveryMs) await saveContact(tx, lease.runnerId, manager.id)
 }
 
+/** Notes the contact of every manager with an open connection, which may have nothing to say for days. Gives their number. */
+export async function noteAttached(core: Core): Promise<number> {
+  const ids = core.leaseSignals.managerIds()
+  for (const id of ids) {
+    await core.store.write(async (tx) => {
+      const manager = await findManagerById(tx, id)
+      if (manager) await saveContact(tx, manager.runnerId, id)
+    })
+  }
+  return ids.length
+}
+
 const lookEveryMs = 10 * 60_000
 const mostRemembered = 10_000
 const looked = new WeakMap<Core, Map<number, number>>()

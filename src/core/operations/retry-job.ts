@@ -97,5 +97,7 @@ function cloneOf(old: Job): Omit<Job, 'id' | 'retryOf' | 'userId' | 'enqueueAtOn
     startedAt: null,
     finishedAt: null,
     erasedAt: null,
+    resourceKey: old.resourceKey,
+    coverage: null,
   }
 }

@@ -114,14 +114,14 @@ export class Dispatcher {
 
   /**
    * A waiter for a job that becomes pending in `tx`, reserved until the commit settles it; undefined if none fits.
-   * `excluded`: managers to pass over.
+   * `excluded`: managers to pass over. Runners with a limit of jobs are passed over too: only a claim counts them.
    */
   take(
     tx: Tx,
     job: { project: ProjectFacts; demandId: number; demand: Demand },
     excluded?: ReadonlySet<number>,
   ): Waiter | undefined {
-    const waiter = this.#pick(job.project, job.demandId, job.demand, excluded)
+    const waiter = this.#pick(job.project, job.demandId, job.demand, { excluded, uncapped: true })
     if (waiter) this.reserve(tx, waiter)
     return waiter
   }
@@ -193,6 +193,11 @@ export class Dispatcher {
       if (!project || !demand) continue
       const waiter = this.#pick(project, lane.demandId, demand)
       if (!waiter) continue
+      // Whether a runner with a limit of jobs is idle, only its claim knows.
+      if (waiter.runner.jobLimit !== null) {
+        this.seek(waiter)
+        continue
+      }
       stalled.add(lane.jobId)
       const since = this.#stalledSince.get(lane.jobId) ?? clock.now()
       this.#stalledSince.set(lane.jobId, since)
@@ -216,10 +221,16 @@ export class Dispatcher {
     }
   }
 
-  #pick(project: ProjectFacts, demandId: number, demand: Demand, excluded?: ReadonlySet<number>): Waiter | undefined {
+  #pick(
+    project: ProjectFacts,
+    demandId: number,
+    demand: Demand,
+    { excluded, uncapped = false }: { excluded?: ReadonlySet<number> | undefined; uncapped?: boolean } = {},
+  ): Waiter | undefined {
     for (const runnerClass of this.#classes.values()) {
       if (!serves(runnerClass.facts, project) || !this.#meets(runnerClass, demandId, demand)) continue
       for (const waiter of runnerClass.idle) {
+        if (uncapped && waiter.runner.jobLimit !== null) continue
         if (waiter.free() > 0 && !excluded?.has(waiter.managerId)) return waiter
       }
     }

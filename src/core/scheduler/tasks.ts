@@ -1,87 +1,23 @@
 /**
- * Background tasks: sweeps on a timer, and inline work that can be paused. Each is a row of `background_tasks` with its
- * last and next run and its last result, so that people can see it, run it by hand and pause it.
+ * Runs the background tasks. Each is a row of `background_tasks` with its last and next run and its last result, so that
+ * people can see it, run it by hand and pause it.
  */
 import type { Core } from '../core.js'
+import { type CronTimes, parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
-import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
-import { enqueueDueJobs } from '../operations/enqueue-due-jobs.js'
-import { expireLeases } from '../operations/expire-leases.js'
-import { processNewPipelines } from '../operations/prepare-node.js'
-import { removeIdleLanes } from '../store/queue.js'
-import { ensureTask, listTasks, saveTaskPaused, saveTaskRun, type TaskRow } from '../store/tasks.js'
+import { ensureTask, listTasks, saveTaskNext, saveTaskPaused, saveTaskRun, type TaskRow } from '../store/tasks.js'
+import { type Task, type TaskRunner, taskDefinitions } from './task-definitions.js'
 
-interface Task {
-  name: string
-  /** Says in a sentence what it does. */
-  what: string
-  /** How often it runs by itself, in milliseconds; 0: it is done inline, and runs here only what was left while paused. */
-  everyMs: number
-  /** Too frequent to be written down each time: only a run that did something is. */
-  quiet?: boolean
-  /** Gives a short result for people; an empty one means that there was nothing to do. */
-  run: (core: Core) => Promise<string>
-}
+export { taskDefinitions } from './task-definitions.js'
 
-const counted = (counts: Record<string, number>) =>
-  Object.entries(counts)
-    .filter(([, count]) => count > 0)
-    .map(([what, count]) => `${count} ${what}`)
-    .join(', ')
-
-const idleLaneMs = 10 * 60_000
-
-export const taskDefinitions: readonly Task[] = [
-  {
-    name: 'initial_pipeline_process',
-    what: 'starts the jobs of a new pipeline; while it is paused they stay created',
-    everyMs: 0,
-    run: async (core) => counted({ pipelines: await processNewPipelines(core) }),
-  },
-  {
-    name: 'expire_leases',
-    what: 'voids offers nobody answered and ends jobs whose runner is gone',
-    everyMs: 1000,
-    quiet: true,
-    run: async (core) => counted({ ...(await expireLeases(core)) }),
-  },
-  {
-    name: 'wake_runners',
-    what: 'finds jobs and idle runners that a lost wake-up has left side by side',
-    everyMs: 1000,
-    quiet: true,
-    run: async (core) => {
-      await core.dispatcher.sweep()
-      return ''
-    },
-  },
-  {
-    name: 'enqueue_due_jobs',
-    what: 'queues delayed jobs whose time has come',
-    everyMs: 1000,
-    quiet: true,
-    run: async (core) => counted({ jobs: await enqueueDueJobs(core) }),
-  },
-  {
-    name: 'delete_expired_artifacts',
-    what: 'deletes artifacts past their expiry',
-    everyMs: 7 * 60_000,
-    run: async (core) => counted({ artifacts: await deleteExpiredArtifacts(core) }),
-  },
-  {
-    name: 'remove_idle_lanes',
-    what: 'forgets lanes of the queue that have been empty for a while',
-    everyMs: 10 * 60_000,
-    quiet: true,
-    run: async (core) => counted({ lanes: await core.store.write((tx) => removeIdleLanes(tx, tx.now - idleLaneMs)) }),
-  },
-]
-
-export class Tasks {
+export class Tasks implements TaskRunner {
   readonly #core: Core
   readonly #paused = new Set<string>()
   readonly #running = new Map<string, Promise<string>>()
-  #timers: (() => void)[] = []
+  /** Tasks that run once at a time of their own: cron tasks and those put off, by when. */
+  readonly #due = new Map<string, number>()
+  readonly #timers = new Map<string, () => void>()
+  #started = false
 
   constructor(core: Core) {
     this.#core = core
@@ -91,26 +27,37 @@ export class Tasks {
     return this.#paused.has(name)
   }
 
-  /** Makes the rows, learns what is paused. Before the first run. */
+  /** Makes the rows, learns what is paused and what is due. Before the first run. */
   async load(): Promise<void> {
-    const { store } = this.#core
-    await store.write(async (tx) => {
-      for (const task of taskDefinitions) await ensureTask(tx, task.name, task.everyMs)
-    })
-    for (const row of await listTasks(store.read)) if (row.paused === 1) this.#paused.add(row.name)
+    const { store, clock } = this.#core
+    const rows = new Map((await listTasks(store.read)).map((row) => [row.name, row]))
+    for (const task of taskDefinitions) {
+      const row = rows.get(task.name)
+      const cron = this.#cronOf(task)
+      if (row?.paused === 1) this.#paused.add(task.name)
+      // What came due while nobody was there is done at the start.
+      const kept = this.#intervalOf(task) === 0 && row?.cron === (cron?.text ?? null) ? row.nextRunAt : null
+      const next = kept ?? cron?.times.next(clock.now()) ?? null
+      if (next !== null) this.#due.set(task.name, next)
+      await store.write((tx) =>
+        ensureTask(tx, { name: task.name, intervalMs: this.#intervalOf(task), cron: cron?.text ?? null, next }),
+      )
+    }
   }
 
   /** Starts the timers. */
   start(): void {
+    this.#started = true
     for (const task of taskDefinitions) {
-      if (task.everyMs === 0) continue
-      this.#timers.push(
-        this.#core.clock.every(task.everyMs, () => {
-          if (this.isPaused(task.name) || this.#running.has(task.name)) return
-          void this.run(task.name).catch(() => undefined)
-        }),
-      )
+      const interval = this.#intervalOf(task)
+      if (interval > 0) {
+        this.#timers.set(
+          task.name,
+          this.#core.clock.every(interval, () => this.#runByItself(task.name)),
+        )
+      }
     }
+    for (const name of this.#due.keys()) this.#arm(name)
   }
 
   /** Runs a task now and waits for it; one that is running is joined. Gives its result. Throws `not_found`. */
@@ -123,13 +70,23 @@ export class Tasks {
     return run
   }
 
+  async later(name: string, ms: number): Promise<void> {
+    const at = this.#core.clock.now() + ms
+    await this.#core.store.write((tx) => saveTaskNext(tx, name, at))
+    this.#due.set(name, at)
+    if (this.#started) this.#arm(name)
+  }
+
   /** Pauses or resumes a task. What piled up while inline work was paused is done at once when it is resumed. */
   async setPaused(name: string, paused: boolean): Promise<void> {
-    const task = definitionOf(name)
+    definitionOf(name)
     await this.#core.store.write((tx) => saveTaskPaused(tx, name, paused))
     if (paused) this.#paused.add(name)
     else this.#paused.delete(name)
-    if (!paused && task.everyMs === 0) await this.run(name)
+    const due = this.#due.get(name)
+    const inline = this.#core.settings.taskTimes[name] === undefined
+    const overdue = due !== undefined && due <= this.#core.clock.now()
+    if (!paused && (overdue || (inline && due === undefined))) await this.run(name)
   }
 
   /** Every task with its row. */
@@ -143,8 +100,29 @@ export class Tasks {
 
   /** Stops the timers and waits for what is running. Safe to repeat. */
   async close(): Promise<void> {
-    for (const stop of this.#timers.splice(0)) stop()
+    this.#started = false
+    for (const stop of this.#timers.values()) stop()
+    this.#timers.clear()
     await Promise.allSettled(this.#running.values())
+  }
+
+  #runByItself(name: string): void {
+    if (this.isPaused(name) || this.#running.has(name)) return
+    void this.run(name).catch(() => undefined)
+  }
+
+  #arm(name: string): void {
+    const at = this.#due.get(name)
+    this.#timers.get(name)?.()
+    this.#timers.delete(name)
+    if (at === undefined) return
+    const { clock } = this.#core
+    const stop = clock.after(Math.max(0, Math.min(at - clock.now(), longestTimerMs)), () => {
+      this.#timers.delete(name)
+      if (at > clock.now()) this.#arm(name)
+      else this.#runByItself(name)
+    })
+    this.#timers.set(name, stop)
   }
 
   async #run(task: Task): Promise<string> {
@@ -153,25 +131,47 @@ export class Tasks {
     let result: string
     let failure: unknown
     try {
-      result = await task.run(this.#core)
+      result = await task.run(this.#core, this)
     } catch (error) {
       failure = error
       result = `failed: ${SignalboxError.from(error).message}`
       log.error({ err: error, task: task.name }, 'a background task failed')
     }
+    const nextAt = this.#nextOf(task, started)
     if (!task.quiet || result !== '') {
-      const run = {
-        at: started,
-        durationMs: clock.now() - started,
-        result: result || 'nothing to do',
-        nextAt: task.everyMs === 0 ? null : started + task.everyMs,
-      }
+      const run = { at: started, durationMs: clock.now() - started, result: result || 'nothing to do', nextAt }
       await store.write((tx) => saveTaskRun(tx, task.name, run)).catch(() => undefined)
     }
     if (failure !== undefined) throw failure
     return result || 'nothing to do'
   }
+
+  /** When the task runs next by itself; a run by hand leaves a later time that was set as it is. */
+  #nextOf(task: Task, started: number): number | null {
+    const interval = this.#intervalOf(task)
+    if (interval > 0) return started + interval
+    const due = this.#due.get(task.name)
+    if (due !== undefined && due > started) return due
+    const next = this.#cronOf(task)?.times.next(started) ?? null
+    if (next === null) this.#due.delete(task.name)
+    else this.#due.set(task.name, next)
+    if (this.#started) this.#arm(task.name)
+    return next
+  }
+
+  #intervalOf(task: Task): number {
+    const time = this.#core.settings.taskTimes[task.name]
+    return typeof time === 'number' ? time : 0
+  }
+
+  #cronOf(task: Task): { text: string; times: CronTimes } | undefined {
+    const time = this.#core.settings.taskTimes[task.name]
+    return typeof time === 'string' ? { text: time, times: parseCron(time) } : undefined
+  }
 }
+
+/** Timers cannot be set for longer; a task that is further away is armed again on the way. */
+const longestTimerMs = 24 * 3_600_000
 
 function definitionOf(name: string): Task {
   const task = taskDefinitions.find((one) => one.name === name)

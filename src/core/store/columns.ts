@@ -39,6 +39,8 @@ export const jobColumns = [
   'jobs.started_at as startedAt',
   'jobs.finished_at as finishedAt',
   'jobs.erased_at as erasedAt',
+  'jobs.resource_key as resourceKey',
+  'jobs.coverage',
 ] as const
 
 export const leaseColumns = [
@@ -85,6 +87,7 @@ export const pipelineColumns = [
   'pipelines.on_new_commit as onNewCommit',
   'pipelines.on_job_failure as onJobFailure',
   'pipelines.auto_canceled_by as autoCanceledBy',
+  'pipelines.source_job_id as sourceJobId',
   'pipelines.created_at as createdAt',
   'pipelines.updated_at as updatedAt',
   'pipelines.started_at as startedAt',
@@ -106,6 +109,8 @@ export const projectColumns = [
   'projects.builds_enabled as buildsEnabled',
   'projects.instance_runners_enabled as instanceRunnersEnabled',
   'projects.group_runners_enabled as groupRunnersEnabled',
+  'projects.auto_cancel as autoCancel',
+  'projects.forward_deployment as forwardDeployment',
   'projects.cache_index as cacheIndex',
   'projects.created_at as createdAt',
   'projects.updated_at as updatedAt',
@@ -126,6 +131,7 @@ export const runnerColumns = [
   'runners.protected_only as protectedOnly',
   'runners.tags',
   'runners.maximum_timeout_s as maximumTimeoutS',
+  'runners.job_limit as jobLimit',
   'runners.created_at as createdAt',
   'runners.contacted_at as contactedAt',
 ] as const

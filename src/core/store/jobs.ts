@@ -155,6 +155,7 @@ const mutable = {
   startedAt: 'started_at',
   finishedAt: 'finished_at',
   erasedAt: 'erased_at',
+  coverage: 'coverage',
 } as const satisfies Partial<Record<keyof Job, string>>
 
 type MutableField = keyof typeof mutable
@@ -173,6 +174,7 @@ const fixed = {
   enqueueAtOnce: 'enqueue_at_once',
   priority: 'priority',
   createdAt: 'created_at',
+  resourceKey: 'resource_key',
 } as const satisfies Partial<Record<keyof Job, string>>
 
 /** Column → placeholder, for each field of a table of fields. */

@@ -128,12 +128,14 @@ export async function refreshOpenLeases(tx: Tx, acceptWithin: { stream: number; 
   await sql`update leases set report_at = ${tx.now} where status = 'held' and report is not null`.execute(tx.db)
 }
 
-/** Open leases whose term is over. */
+/** Open leases whose term is over; held ones of requests made by hand are left to the sweeps over stuck jobs. */
 export function listOverdueLeases(from: Reader | Tx, now: number, limit: number): Promise<Lease[]> {
   return from.db
     .selectFrom('leases')
     .select(leaseColumns)
-    .where(sql<boolean>`((status = 'offered' and accept_by <= ${now}) or (status = 'held' and expires_at <= ${now}))`)
+    .where(
+      sql<boolean>`((status = 'offered' and accept_by <= ${now}) or (status = 'held' and expires_at <= ${now} and door <> 'rest_by_hand'))`,
+    )
     .orderBy('id')
     .limit(limit)
     .execute() as Promise<Lease[]>

@@ -174,6 +174,8 @@ export interface RunnerFilter {
   ownerId?: number
   /** Runners that serve this project by name. */
   projectId?: number
+  /** Runners of this group. */
+  groupId?: number
   /** The time that `status` is told at, in milliseconds since 1970. */
   now: number
 }
@@ -201,7 +203,7 @@ export async function countRunnersBy(from: Reader, filter: RunnerFilter): Promis
 }
 
 function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerFilter) {
-  const { type, status, paused, tags = [], versionPrefix, ownerId, projectId } = filter
+  const { type, status, paused, tags = [], versionPrefix, ownerId, projectId, groupId } = filter
   return e.and([
     ...(type === undefined ? [] : [e('type', '=', type)]),
     ...(paused === undefined ? [] : [e('active', '=', paused ? 0 : 1)]),
@@ -222,6 +224,9 @@ function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerF
     ...(projectId === undefined
       ? []
       : [e('id', 'in', e.selectFrom('runner_projects').select('runner_id').where('project_id', '=', projectId))]),
+    ...(groupId === undefined
+      ? []
+      : [e('id', 'in', e.selectFrom('runner_groups').select('runner_id').where('group_id', '=', groupId))]),
     ...(ownerId === undefined
       ? []
       : [

@@ -151,6 +151,7 @@ const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'now'>((db, p) 
       variables: p('variables'),
       on_new_commit: p('onNewCommit'),
       on_job_failure: p('onJobFailure'),
+      source_job_id: p('sourceJobId'),
       created_at: p('now'),
       updated_at: p('now'),
     })

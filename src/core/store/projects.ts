@@ -69,6 +69,8 @@ export async function insertProject(
       builds_enabled: 1,
       instance_runners_enabled: 1,
       group_runners_enabled: 1,
+      auto_cancel: 1,
+      forward_deployment: 1,
       cache_index: 0,
       last_pipeline_iid: 0,
       instance_jobs: 0,
@@ -77,6 +79,47 @@ export async function insertProject(
     })
     .returning('id')
     .executeTakeFirstOrThrow()
+  return getProject(tx, id)
+}
+
+export interface ProjectChanges {
+  description?: string
+  visibility?: Project['visibility']
+  defaultBranch?: string
+  configPath?: string
+  timeoutS?: number
+  buildsEnabled?: number
+  instanceRunnersEnabled?: number
+  groupRunnersEnabled?: number
+  autoCancel?: number
+  forwardDeployment?: number
+}
+
+const changeColumns: Record<keyof ProjectChanges, string> = {
+  description: 'description',
+  visibility: 'visibility',
+  defaultBranch: 'default_branch',
+  configPath: 'config_path',
+  timeoutS: 'timeout_s',
+  buildsEnabled: 'builds_enabled',
+  instanceRunnersEnabled: 'instance_runners_enabled',
+  groupRunnersEnabled: 'group_runners_enabled',
+  autoCancel: 'auto_cancel',
+  forwardDeployment: 'forward_deployment',
+}
+
+/** Changes a project and gives it as it is now. Throws `not_found`. */
+export async function updateProject(tx: Tx, id: number, changes: ProjectChanges): Promise<Project> {
+  const set = Object.fromEntries(
+    Object.entries(changes).flatMap(([field, value]) =>
+      value === undefined ? [] : [[changeColumns[field as keyof ProjectChanges], value]],
+    ),
+  )
+  await tx.db
+    .updateTable('projects')
+    .set({ ...set, updated_at: tx.now })
+    .where('id', '=', id)
+    .execute()
   return getProject(tx, id)
 }
 

@@ -68,6 +68,7 @@ export async function insertRunner(tx: Tx, runner: NewRunner): Promise<Runner> {
       protected_only: runner.protectedOnly,
       tags: runner.tags,
       maximum_timeout_s: runner.maximumTimeoutS,
+      job_limit: runner.jobLimit,
       created_at: tx.now,
       contacted_at: null,
     })
@@ -82,6 +83,40 @@ export async function insertRunner(tx: Tx, runner: NewRunner): Promise<Runner> {
   return getRunner(tx, id)
 }
 
+/** Enables a project runner for a project. Safe to repeat. */
+export async function addRunnerProject(tx: Tx, runnerId: number, projectId: number): Promise<void> {
+  await tx.db
+    .insertInto('runner_projects')
+    .values({ runner_id: runnerId, project_id: projectId })
+    .onConflict((c) => c.columns(['runner_id', 'project_id']).doNothing())
+    .execute()
+}
+
+export async function removeRunnerProject(tx: Tx, runnerId: number, projectId: number): Promise<void> {
+  await tx.db
+    .deleteFrom('runner_projects')
+    .where('runner_id', '=', runnerId)
+    .where('project_id', '=', projectId)
+    .execute()
+}
+
+/**
+ * Whether the runner has as many open leases as it may have. Holds its row until the end of the transaction, so that two
+ * of its managers do not both take the last place.
+ */
+export async function isFull(tx: Tx, runnerId: number, limit: number): Promise<boolean> {
+  if (tx.engine === 'postgres') {
+    await tx.db.selectFrom('runners').select('id').where('id', '=', runnerId).forUpdate().execute()
+  }
+  const row = await tx.db
+    .selectFrom('leases')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('runner_id', '=', runnerId)
+    .where(sql<boolean>`status in ('offered', 'held')`)
+    .executeTakeFirstOrThrow()
+  return Number(row.count) >= limit
+}
+
 export interface RunnerChanges {
   description?: string
   maintenanceNote?: string | null
@@ -91,6 +126,7 @@ export interface RunnerChanges {
   protectedOnly?: number
   tags?: string
   maximumTimeoutS?: number | null
+  jobLimit?: number | null
   tokenHash?: string
   tokenHint?: string
 }
@@ -115,6 +151,7 @@ const changeColumns: Record<keyof RunnerChanges, string> = {
   protectedOnly: 'protected_only',
   tags: 'tags',
   maximumTimeoutS: 'maximum_timeout_s',
+  jobLimit: 'job_limit',
   tokenHash: 'token_hash',
   tokenHint: 'token_hint',
 }
@@ -236,7 +273,7 @@ const pollerStamp = hotQuery<{ stamp: string; contactedAt: number }, 'hash' | 's
     sql`
       select runner_managers.contacted_at as "contactedAt", concat_ws('|',
         runners.id, runner_managers.id, runner_managers.contacted_at, active, locked, run_untagged, protected_only,
-        coalesce(token_expires_at, -1), coalesce(maximum_timeout_s, -1), tags, description) as stamp
+        coalesce(token_expires_at, -1), coalesce(maximum_timeout_s, -1), coalesce(job_limit, -1), tags, description) as stamp
       from runners join runner_managers on runner_managers.runner_id = runners.id
       where token_hash = ${p('hash')} and system_id = ${p('systemId')}`.compile(db),
 }))

@@ -58,6 +58,8 @@ export interface Database {
     instance_runners_enabled: Flag
     group_runners_enabled: Flag
     cache_index: number
+    auto_cancel: Flag
+    forward_deployment: Flag
     last_pipeline_iid: number
     instance_jobs: number
     created_at: number
@@ -82,6 +84,7 @@ export interface Database {
     on_new_commit: string
     on_job_failure: string
     auto_canceled_by: number | null
+    source_job_id: number | null
     created_at: number
     updated_at: number
     started_at: number | null
@@ -134,7 +137,11 @@ export interface Database {
     started_at: number | null
     finished_at: number | null
     erased_at: number | null
+    resource_key: string | null
+    coverage: number | null
   }
+  job_variables: { job_id: number; body: Uint8Array }
+  external_statuses: { job_id: number; target_url: string | null; description: string | null }
   job_definitions: { id: Generated<number>; body: string }
   job_needs: { job_id: number; position: number; name: string; artifacts: Flag; optional: Flag }
   payloads: { job_id: number; body: Uint8Array }
@@ -148,6 +155,70 @@ export interface Database {
     head_priority: number | null
     head_job_id: number | null
     touched_at: number
+  }
+
+  resource_groups: {
+    id: Generated<number>
+    project_id: number
+    key: string
+    process_mode: 'unordered' | 'oldest_first' | 'newest_first' | 'newest_ready_first'
+    holder_job_id: number | null
+    created_at: number
+  }
+  environments: {
+    id: Generated<number>
+    project_id: number
+    name: string
+    slug: string
+    tier: string
+    external_url: string | null
+    state: 'available' | 'stopping' | 'stopped'
+    auto_stop_at: number | null
+    created_at: number
+    updated_at: number
+  }
+  deployments: {
+    id: Generated<number>
+    project_id: number
+    environment_id: number
+    job_id: number
+    iid: number
+    ref: string
+    tag: Flag
+    sha: string
+    user_id: number | null
+    on_stop: string | null
+    status: 'created' | 'running' | 'success' | 'failed' | 'canceled' | 'skipped' | 'blocked'
+    created_at: number
+    updated_at: number
+    finished_at: number | null
+  }
+  protected_environments: { project_id: number; name: string; deployers: string }
+  pipeline_schedules: {
+    id: Generated<number>
+    project_id: number
+    owner_id: number
+    description: string
+    ref: string
+    cron: string
+    cron_timezone: string
+    active: Flag
+    variables: Uint8Array
+    next_run_at: number | null
+    last_pipeline_id: number | null
+    created_at: number
+    updated_at: number
+  }
+  triggers: {
+    id: Generated<number>
+    project_id: number
+    owner_id: number
+    description: string
+    token_hash: string
+    token_hint: string
+    last_used_at: number | null
+    created_at: number
+    updated_at: number
   }
 
   runners: {
@@ -165,6 +236,7 @@ export interface Database {
     protected_only: Flag
     tags: string
     maximum_timeout_s: number | null
+    job_limit: number | null
     created_at: number
     contacted_at: number | null
   }
@@ -261,6 +333,7 @@ export interface Database {
     name: string
     paused: Flag
     interval_ms: number
+    cron: string | null
     last_run_at: number | null
     next_run_at: number | null
     last_duration_ms: number | null

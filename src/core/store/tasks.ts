@@ -5,18 +5,29 @@ export interface TaskRow {
   name: string
   paused: number
   intervalMs: number
+  /** A cron expression in UTC; null: it runs every `intervalMs`, or not by itself. */
+  cron: string | null
   lastRunAt: number | null
   nextRunAt: number | null
   lastDurationMs: number | null
   lastResult: string | null
 }
 
-export async function ensureTask(tx: Tx, name: string, intervalMs: number): Promise<void> {
+export async function ensureTask(
+  tx: Tx,
+  task: { name: string; intervalMs: number; cron: string | null; next: number | null },
+): Promise<void> {
+  const times = { interval_ms: task.intervalMs, cron: task.cron, next_run_at: task.next }
   await tx.db
     .insertInto('background_tasks')
-    .values({ name, paused: 0, interval_ms: intervalMs })
-    .onConflict((c) => c.column('name').doUpdateSet({ interval_ms: intervalMs }))
+    .values({ name: task.name, paused: 0, ...times })
+    .onConflict((c) => c.column('name').doUpdateSet(times))
     .execute()
+}
+
+/** Sets when a task runs next. */
+export async function saveTaskNext(tx: Tx, name: string, at: number): Promise<void> {
+  await tx.db.updateTable('background_tasks').set({ next_run_at: at }).where('name', '=', name).execute()
 }
 
 export function listTasks(from: Reader): Promise<TaskRow[]> {
@@ -26,6 +37,7 @@ export function listTasks(from: Reader): Promise<TaskRow[]> {
       'name',
       'paused',
       'interval_ms as intervalMs',
+      'cron',
       'last_run_at as lastRunAt',
       'next_run_at as nextRunAt',
       'last_duration_ms as lastDurationMs',

@@ -27,6 +27,8 @@ export function toProject(project: Project, group: Group | undefined, externalUr
     builds_access_level: project.buildsEnabled === 1 ? 'enabled' : 'disabled',
     build_timeout: project.timeoutS,
     ci_config_path: project.configPath,
+    auto_cancel_pending_pipelines: project.autoCancel === 1 ? 'enabled' : 'disabled',
+    ci_forward_deployment_enabled: project.forwardDeployment === 1,
     ci_job_token_scope_enabled: false,
     public_jobs: project.visibility === 'public',
     shared_runners_enabled: project.instanceRunnersEnabled === 1,
@@ -51,6 +53,21 @@ export function toProjectBasic(
     path_with_namespace: project.fullPath,
     created_at: toIso(project.createdAt),
     web_url: `${externalUrl}/${project.fullPath}`,
+  }
+}
+
+/** A group by itself. */
+export function toGroup(group: Group, externalUrl: string): object {
+  return {
+    id: group.id,
+    web_url: `${externalUrl}/groups/${group.fullPath}`,
+    name: group.name,
+    path: group.path,
+    description: '',
+    visibility: 'private',
+    full_name: group.fullPath.split('/').join(' / '),
+    full_path: group.fullPath,
+    parent_id: group.parentId,
   }
 }
 

@@ -43,6 +43,7 @@ export function toRunnerDetails(
     run_untagged: runner.runUntagged === 1,
     locked: runner.locked === 1,
     maximum_timeout: runner.maximumTimeoutS,
+    ...(runner.jobLimit === null ? {} : { job_limit: runner.jobLimit }),
     access_level: runner.protectedOnly === 1 ? 'ref_protected' : 'not_protected',
     version: newest?.version || null,
     revision: newest?.revision || null,
@@ -82,6 +83,7 @@ export function toRunnerToken(runner: Runner, token: string): object {
 }
 
 const longestTimeoutS = 2 ** 31 - 1
+const mostJobs = 100_000
 
 /** The settings of a runner that a request gives; those that it does not name are absent. */
 export function fromRunnerSettings(
@@ -96,7 +98,8 @@ export function fromRunnerSettings(
     runUntagged: params.boolean('run_untagged'),
     protectedOnly: protectedOnly(params),
     tags: params.texts('tag_list', { commas: true }),
-    maximumTimeoutS: maximumTimeout(params),
+    maximumTimeoutS: orNone(params, 'maximum_timeout', longestTimeoutS),
+    jobLimit: orNone(params, 'job_limit', mostJobs),
   }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
@@ -106,12 +109,12 @@ function protectedOnly(params: Params): boolean | undefined {
   return level === undefined ? undefined : level === 'ref_protected'
 }
 
-/** Null and an empty text take the limit away. */
-function maximumTimeout(params: Params): number | null | undefined {
-  const raw = params.raw('maximum_timeout')
+/** A limit. Null, zero and an empty text take it away. */
+function orNone(params: Params, name: string, most: number): number | null | undefined {
+  const raw = params.raw(name)
   if (raw === undefined) return undefined
   if (raw === null || raw === '') return null
-  const seconds = params.integer('maximum_timeout')
-  if (seconds === undefined || seconds < 0 || seconds > longestTimeoutS) throw wrongParameter('maximum_timeout')
-  return seconds === 0 ? null : seconds
+  const value = params.integer(name)
+  if (value === undefined || value < 0 || value > most) throw wrongParameter(name)
+  return value === 0 ? null : value
 }

@@ -1,12 +1,13 @@
 /** Projects. */
 import { SignalboxError } from '../../core/errors.js'
 import { createProject } from '../../core/operations/create-project.js'
+import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
-import { findGroup } from '../../core/store/projects.js'
+import { findGroup, type ProjectChanges } from '../../core/store/projects.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
-import { wrongParameter } from '../../http/params.js'
-import { projectRoute, userRoute } from '../call.js'
+import { type Params, wrongParameter } from '../../http/params.js'
+import { type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProject } from '../convert/project.js'
 import { forbidden, notFound, wrongField } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
@@ -18,6 +19,7 @@ export const projectRoutes: readonly Route[] = [
     status: 200,
     body: await entity(call, call.project),
   })),
+  projectRoute('put', '/projects/:id', { deed: 'administer' }, update),
 ]
 
 async function list(call: UserCall): Promise<Reply> {
@@ -70,6 +72,43 @@ async function create(call: UserCall): Promise<Reply> {
     if (error instanceof SignalboxError && error.code === 'conflict') throw wrongField('path', 'has already been taken')
     throw error
   }
+}
+
+async function update(call: ProjectCall): Promise<Reply> {
+  const changes = fromProjectSettings(call.params)
+  if (Object.keys(changes).length === 0) {
+    throw wrongParameter(
+      'description, visibility, default_branch, …',
+      'are missing, at least one parameter must be provided',
+    )
+  }
+  return {
+    status: 200,
+    body: await entity(call, await updateProject(call.core, { projectId: call.project.id, changes })),
+  }
+}
+
+/** What of a project's settings can be changed; those that the request does not name are absent. */
+function fromProjectSettings(params: Params): ProjectChanges {
+  const flag = (name: string) => {
+    const value = params.boolean(name)
+    return value === undefined ? undefined : value ? 1 : 0
+  }
+  const builds = params.choice('builds_access_level', ['disabled', 'private', 'enabled'])
+  const autoCancel = params.choice('auto_cancel_pending_pipelines', ['enabled', 'disabled'])
+  const settings = {
+    description: params.text('description', { max: 2000 }),
+    visibility: params.choice('visibility', visibilities),
+    defaultBranch: params.text('default_branch', { max: 255 }) || undefined,
+    configPath: params.text('ci_config_path', { max: 255 }) || undefined,
+    timeoutS: params.integer('build_timeout'),
+    buildsEnabled: builds === undefined ? flag('jobs_enabled') : builds === 'disabled' ? 0 : 1,
+    instanceRunnersEnabled: flag('shared_runners_enabled'),
+    groupRunnersEnabled: flag('group_runners_enabled'),
+    autoCancel: autoCancel === undefined ? undefined : autoCancel === 'enabled' ? 1 : 0,
+    forwardDeployment: flag('ci_forward_deployment_enabled'),
+  }
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
 
 async function groupFor({ core, params, actor }: UserCall): Promise<number | undefined> {

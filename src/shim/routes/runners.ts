@@ -1,6 +1,8 @@
 /** Runners, for the people who look after them. */
 
+import { SignalboxError } from '../../core/errors.js'
 import { jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { assignRunner, unassignRunner } from '../../core/operations/assign-runner.js'
 import { can, canManageRunner } from '../../core/operations/authorize.js'
 import { type CreateRunnerInput, createRunner } from '../../core/operations/create-runner.js'
 import { deleteRunner } from '../../core/operations/delete-runner.js'
@@ -41,6 +43,9 @@ export const runnerRoutes: readonly Route[] = [
   userRoute('get', '/runners/:id/jobs', manage, showJobs),
   userRoute('post', '/runners/:id/reset_authentication_token', manage, resetToken),
   projectRoute('get', '/projects/:id/runners', { deed: 'operate' }, listOfProject),
+  projectRoute('post', '/projects/:id/runners', { deed: 'administer' }, enable),
+  projectRoute('delete', '/projects/:id/runners/:runner_id', { deed: 'administer' }, disable),
+  userRoute('get', '/groups/:id/runners', { ...manage, admin: true }, listOfGroup),
   projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
 ]
 
@@ -89,6 +94,41 @@ function listAll(call: UserCall): Promise<Reply> {
 
 function listOfProject(call: ProjectCall): Promise<Reply> {
   return listed(call, { projectId: call.project.id })
+}
+
+async function listOfGroup(call: UserCall): Promise<Reply> {
+  const groupId = idOf(call, 'id', 'Group')
+  if (!(await findGroup(call.core.store.read, groupId))) throw notFound('Group')
+  return listed(call, { groupId })
+}
+
+/** A runner that the actor may look after is enabled for this project too. */
+async function enable(call: ProjectCall): Promise<Reply> {
+  const { core, project, params, actor } = call
+  const runnerId = params.integer('runner_id', { min: 1 })
+  if (runnerId === undefined) throw wrongParameter('runner_id', 'is missing')
+  const known = await findRunner(core.store.read, runnerId)
+  if (!known || !actor || !(await canManageRunner(core, actor, known))) throw notFound('Runner')
+  const runner = await refused(() => assignRunner(core, { runnerId, projectId: project.id }))
+  const managers = await newestManagers(core.store.read, [runner.id])
+  return { status: 201, body: toRunner(runner, managers.get(runner.id), core.clock.now()) }
+}
+
+async function disable(call: ProjectCall): Promise<Reply> {
+  const runnerId = idOf(call, 'runner_id', 'Runner')
+  await refused(() => unassignRunner(call.core, { runnerId, projectId: call.project.id }))
+  return { status: 204 }
+}
+
+/** GitLab tells why a runner is not to be had. */
+async function refused<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    if (!(error instanceof SignalboxError)) throw error
+    if (error.code === 'forbidden') throw forbidden(error.message)
+    throw error.code === 'not_found' ? notFound('Runner') : error
+  }
 }
 
 async function listed(call: Call, filter: Partial<RunnerFilter>): Promise<Reply> {

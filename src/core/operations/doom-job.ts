@@ -1,0 +1,41 @@
+/**
+ * The last resort for a job that cannot be failed in the ordinary way, because what follows from its end throws: it is
+ * failed with `data_integrity_failure`, and nothing follows. Rule: gitlab app/models/commit_status.rb (`doom!`).
+ */
+import type { Core } from '../core.js'
+import { is } from '../lifecycle/job-machine.js'
+import { lockJob, saveJob } from '../store/jobs.js'
+import { deletePayload } from '../store/payloads.js'
+import { lowerHead } from '../store/queue.js'
+import { endOpenLease } from './end-lease.js'
+import { record } from './record.js'
+
+/** Gives false if the job has ended meanwhile. */
+export function doomJob(core: Core, jobId: number): Promise<boolean> {
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, jobId)
+    if (!job || is('completed', job.status)) return false
+    const from = job.status
+    const wasQueued = job.inQueue === 1
+    Object.assign(job, {
+      status: 'failed',
+      failureReason: 'data_integrity_failure',
+      failureClass: 'internal',
+      finishedAt: tx.now,
+      updatedAt: tx.now,
+      inQueue: 0,
+    })
+    await saveJob(tx, job)
+    if (wasQueued) await lowerHead(tx, { id: job.id, laneId: job.laneId! })
+    await deletePayload(tx, job.id)
+    await endOpenLease(core, tx, job, 'released', 'data_integrity_failure')
+    await record(core, tx, {
+      kind: 'job.finished',
+      projectId: job.projectId,
+      pipelineId: job.pipelineId,
+      jobId: job.id,
+      data: { event: 'doom', from, to: 'failed', reason: 'data_integrity_failure' },
+    })
+    return true
+  })
+}

@@ -1,0 +1,34 @@
+/** A user changes the settings of a project. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import type { Project } from '../project.js'
+import { getProject, type ProjectChanges, updateProject as updateRow } from '../store/projects.js'
+import { refreshShares } from '../store/queue.js'
+import { record } from './record.js'
+
+const shortestTimeoutS = 600
+const longestTimeoutS = 30 * 24 * 3600
+
+/**
+ * Gives the project as it is now; what waits in its queue follows at once. Throws `not_found`; `invalid` with
+ * `details.field` for a timeout that is not from ten minutes to a month.
+ */
+export function updateProject(core: Core, input: { projectId: number; changes: ProjectChanges }): Promise<Project> {
+  const { timeoutS } = input.changes
+  if (timeoutS !== undefined && (timeoutS < shortestTimeoutS || timeoutS > longestTimeoutS)) {
+    const message = 'needs to be between 10 minutes and 1 month'
+    throw new SignalboxError('invalid', `build_timeout ${message}`, { details: { field: 'build_timeout', message } })
+  }
+  return core.store.write(async (tx) => {
+    const before = await getProject(tx, input.projectId)
+    const project = await updateRow(tx, input.projectId, input.changes)
+    if (
+      before.buildsEnabled !== project.buildsEnabled ||
+      before.instanceRunnersEnabled !== project.instanceRunnersEnabled
+    ) {
+      await refreshShares(tx, project.id)
+    }
+    await record(core, tx, { kind: 'project.changed', projectId: project.id })
+    return project
+  })
+}

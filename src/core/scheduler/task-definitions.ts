@@ -1,0 +1,120 @@
+/**
+ * The background tasks: sweeps (`task-times.ts` says when), work that another task puts off, and inline work that can be
+ * paused: running that does what was left meanwhile.
+ */
+import type { Core } from '../core.js'
+import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
+import {
+  dropCancelingJobs,
+  dropPendingJobs,
+  dropRunningJobs,
+  dropScheduledJobs,
+  dropTimedOutJobs,
+} from '../operations/drop-stuck-jobs.js'
+import { enqueueDueJobs } from '../operations/enqueue-due-jobs.js'
+import { expireLeases } from '../operations/expire-leases.js'
+import { noteAttached } from '../operations/note-contact.js'
+import { processNewPipelines } from '../operations/prepare-node.js'
+import { removeIdleLanes } from '../store/queue.js'
+
+/** What a task may ask of those who run it. */
+export interface TaskRunner {
+  /** Has another task run once, so many milliseconds from now. Kept over a restart. */
+  later(name: string, ms: number): Promise<void>
+}
+
+export interface Task {
+  name: string
+  /** Says in a sentence what it does. */
+  what: string
+  /** Too frequent to be written down each time: only a run that did something is. */
+  quiet?: boolean
+  /** Gives a short result for people; an empty one means that there was nothing to do. */
+  run: (core: Core, tasks: TaskRunner) => Promise<string>
+}
+
+const counted = (counts: Record<string, number>) =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ')
+
+const idleLaneMs = 10 * 60_000
+
+/** The parts of `stuck_ci_jobs` that follow it, in order: gitlab app/workers/stuck_ci_jobs_worker.rb. */
+const stuckParts = ['drop_running', 'drop_scheduled', 'drop_canceling']
+
+export const taskDefinitions: readonly Task[] = [
+  {
+    name: 'initial_pipeline_process',
+    what: 'starts the jobs of a new pipeline; while it is paused they stay created',
+    run: async (core) => counted({ pipelines: await processNewPipelines(core) }),
+  },
+  {
+    name: 'expire_leases',
+    what: 'voids offers nobody answered and ends jobs whose runner is gone',
+    quiet: true,
+    run: async (core) => counted({ ...(await expireLeases(core)) }),
+  },
+  {
+    name: 'wake_runners',
+    what: 'finds jobs and idle runners that a lost wake-up has left side by side',
+    quiet: true,
+    run: async (core) => {
+      await core.dispatcher.sweep()
+      return ''
+    },
+  },
+  {
+    name: 'enqueue_due_jobs',
+    what: 'queues delayed jobs whose time has come',
+    quiet: true,
+    run: async (core) => counted({ jobs: await enqueueDueJobs(core) }),
+  },
+  {
+    name: 'stuck_ci_jobs',
+    what: 'fails jobs that are pending for too long, and has drop_running, drop_scheduled and drop_canceling follow',
+    run: async (core, tasks) => {
+      const jobs = await dropPendingJobs(core)
+      for (const [i, name] of stuckParts.entries()) await tasks.later(name, (i + 1) * core.settings.stuck.spacingMs)
+      return counted({ jobs })
+    },
+  },
+  {
+    name: 'drop_running',
+    what: 'fails running jobs that nothing was heard of for too long',
+    run: async (core) => counted({ jobs: await dropRunningJobs(core) }),
+  },
+  {
+    name: 'drop_scheduled',
+    what: 'fails delayed jobs whose time passed long ago',
+    run: async (core) => counted({ jobs: await dropScheduledJobs(core) }),
+  },
+  {
+    name: 'drop_canceling',
+    what: 'cancels jobs whose runner does not answer the cancel',
+    run: async (core) => counted({ jobs: await dropCancelingJobs(core) }),
+  },
+  {
+    name: 'drop_timed_out',
+    what: 'ends jobs that ran past their timeout and that their runner did not end',
+    run: async (core) => counted({ jobs: await dropTimedOutJobs(core) }),
+  },
+  {
+    name: 'note_contacts',
+    what: 'writes down that the runners of open streams are there',
+    quiet: true,
+    run: async (core) => counted({ runners: await noteAttached(core) }),
+  },
+  {
+    name: 'delete_expired_artifacts',
+    what: 'deletes artifacts past their expiry',
+    run: async (core) => counted({ artifacts: await deleteExpiredArtifacts(core) }),
+  },
+  {
+    name: 'remove_idle_lanes',
+    what: 'forgets lanes of the queue that have been empty for a while',
+    quiet: true,
+    run: async (core) => counted({ lanes: await core.store.write((tx) => removeIdleLanes(tx, tx.now - idleLaneMs)) }),
+  },
+]

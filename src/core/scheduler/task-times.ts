@@ -1,0 +1,20 @@
+/**
+ * When background tasks run by themselves: every so many milliseconds, or at the times of a cron expression in UTC. A task
+ * that is not named here works inline, or when another one puts it off.
+ * Cadence: gitlab config/initializers/1_settings.rb.
+ */
+export type TaskTimes = Readonly<Record<string, number | string>>
+
+const second = 1000
+const minute = 60 * second
+
+export const defaultTaskTimes: TaskTimes = {
+  expire_leases: second,
+  wake_runners: second,
+  enqueue_due_jobs: second,
+  stuck_ci_jobs: '0 * * * *',
+  drop_timed_out: '*/5 * * * *',
+  note_contacts: 30 * minute,
+  delete_expired_artifacts: '*/7 * * * *',
+  remove_idle_lanes: 10 * minute,
+}
