@@ -36,7 +36,10 @@ export interface StartOptions {
   compile: Compile
   /** Storage can no longer be trusted, or a fault could not be contained: the process must end with 70. */
   fatal: (error: unknown) => void
-  /** Leaves the gRPC door closed, and the checkpoint thread unstarted: for a coordinator that lives for one command. */
+  /**
+   * For a coordinator that lives for one command: leaves the gRPC door closed and the checkpoint thread unstarted, and
+   * waits for no disk, since a loss of power ends the command as well.
+   */
   ephemeral?: boolean
 }
 
@@ -79,7 +82,8 @@ async function start(
   closers.push(() => lock.release())
   const clock = systemClock()
   const report = (error: unknown, what: string) => log.error({ err: error, what }, 'the store reports a fault')
-  const store = await openStore({ url: settings.database, clock, report, fatal, checkpoints: !ephemeral })
+  const persistence = { checkpoints: !ephemeral, durable: !ephemeral }
+  const store = await openStore({ url: settings.database, clock, report, fatal, ...persistence })
   closers.push(() => store.close())
 
   let externalUrl = settings.externalUrl
@@ -107,6 +111,7 @@ async function start(
     capabilitiesOf: (facts) => plugins.capabilitiesOf(facts),
     settings: settings.core,
     fatal,
+    durable: persistence.durable,
   })
   closers.push(() => core.traces.close())
   const adminToken = settings.adminToken || readAdminToken(dataDir)

@@ -60,7 +60,7 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
   await git('add', '--all', '.')
   const made = await git('write-tree')
   const all = [objects, ...source]
-  if (tree.head !== undefined && (await git('rev-parse', `${tree.head}^{tree}`)) === made) {
+  if (tree.head !== undefined && tree.tree === made) {
     return { sha: tree.head, objects: all }
   }
   const parents = tree.head === undefined ? [] : ['-p', tree.head]

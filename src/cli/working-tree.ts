@@ -11,6 +11,8 @@ export interface WorkingTree {
   gitDir: string | undefined
   /** The commit checked out; undefined before the first one. */
   head: string | undefined
+  /** That commit's tree. */
+  tree: string | undefined
   /** The branch checked out; `main` where there is none. */
   branch: string
 }
@@ -19,15 +21,15 @@ export interface WorkingTree {
 export function workingTree(folder: string): WorkingTree {
   const parse = (...args: string[]) => gitOutput(folder, ['rev-parse', ...args])?.split('\n')
   // A repository without a commit has no HEAD to resolve.
-  const facts = parse('--show-toplevel', '--absolute-git-dir', 'HEAD', '--abbrev-ref', 'HEAD')
+  const facts = parse('--show-toplevel', '--absolute-git-dir', 'HEAD', 'HEAD^{tree}', '--abbrev-ref', 'HEAD')
   if (facts) {
-    const [root, gitDir, head, branch] = facts
-    return { root: root!, gitDir, head, branch: branch === 'HEAD' || !branch ? 'main' : branch }
+    const [root, gitDir, head, tree, branch] = facts
+    return { root: root!, gitDir, head, tree, branch: branch === 'HEAD' || !branch ? 'main' : branch }
   }
   const unborn = parse('--show-toplevel', '--absolute-git-dir')
-  if (!unborn) return { root: folder, gitDir: undefined, head: undefined, branch: 'main' }
+  if (!unborn) return { root: folder, gitDir: undefined, head: undefined, tree: undefined, branch: 'main' }
   const branch = gitOutput(folder, ['symbolic-ref', '--short', 'HEAD'])
-  return { root: unborn[0]!, gitDir: unborn[1], head: undefined, branch: branch ?? 'main' }
+  return { root: unborn[0]!, gitDir: unborn[1], head: undefined, tree: undefined, branch: branch ?? 'main' }
 }
 
 /** What `include:local` finds in a folder: files of the working tree, never outside it. */

@@ -36,6 +36,8 @@ export interface CoreParts {
   settings?: Partial<CoreSettings>
   /** Storage can no longer be trusted: the process must end. */
   fatal: (error: unknown) => void
+  /** Logs are synced before they count (default true); off for a coordinator that lives for one command. */
+  durable?: boolean
 }
 
 /** The core and its background tasks, not started. */
@@ -56,6 +58,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     folder: parts.folders.traces,
     commit: (progress) => commitTraces(core, progress),
     fatal: parts.fatal,
+    durable: parts.durable ?? true,
   })
   const core: Core = {
     node: parts.node,

@@ -69,6 +69,8 @@ export interface Repositories {
   /** Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. */
   pin(project: Project, pipelineId: number, sha: string): void
   unpin(project: Project, pipelineId: number): void
+  /** Resolves when every pin and unpin of the project asked for so far has been carried out. */
+  pinsSettled(projectId: number): Promise<void>
 }
 
 const segment = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/

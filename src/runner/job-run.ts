@@ -21,7 +21,7 @@ import { messageOf } from './runner-error.js'
 import type { Spool } from './spool.js'
 
 export interface JobRunOptions
-  extends Pick<JobContext, 'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs'> {
+  extends Pick<JobContext, 'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs' | 'insteadOf'> {
   spool: Spool
   slot: Slot
   builds: string

@@ -22,6 +22,8 @@ export interface RunnerOptions {
   labels?: Record<string, string>
   log: RunnerLog
   onEvent?: (event: RunnerEvent) => void
+  /** Where sources are fetched in place of an address, for a repository that lies on this machine too. */
+  insteadOf?: InsteadOf
   /** Take one job, see it through, and end. */
   once?: boolean
   /** WebSocket only: text frames, for people who look at the wire. */
@@ -38,6 +40,12 @@ export interface RunnerOptions {
   retryWaitMs?: { first: number; longest: number }
   /** How long a stage waits for a coordinator that does not answer; 5 min if it is missing. */
   awayMs?: number
+}
+
+/** As git's setting `url.<base>.insteadOf`; jobs still see the address. */
+export interface InsteadOf {
+  url: string
+  base: string
 }
 
 const schemes: Record<TransportName, readonly string[]> = {

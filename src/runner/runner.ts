@@ -182,6 +182,7 @@ export class Runner implements LinkOwner {
       httpUrl: () => this.#httpUrl,
       retryWaitMs: this.options.retryWaitMs ?? { first: 5_000, longest: 300_000 },
       awayMs: this.options.awayMs ?? 300_000,
+      insteadOf: this.options.insteadOf,
       onStarted: (facts) => {
         lease.started(facts)
         this.#link?.wake()

@@ -60,6 +60,7 @@ export class MemoryRepositories implements Repositories {
   unpin(_: Project, pipelineId: number): void {
     this.pinned.delete(pipelineId)
   }
+  async pinsSettled(): Promise<void> {}
 }
 
 /** A runner of the test, as somebody who claims jobs. */

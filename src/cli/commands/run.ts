@@ -16,6 +16,7 @@ import { createProject } from '../../core/operations/create-project.js'
 import { createRunner } from '../../core/operations/create-runner.js'
 import { playJob } from '../../core/operations/play-job.js'
 import type { Pipeline } from '../../core/pipeline.js'
+import type { Project } from '../../core/project.js'
 import type { JobView } from '../../core/store/job-views.js'
 import { listDefinitions } from '../../core/store/jobs.js'
 import { findUser } from '../../core/store/users.js'
@@ -85,12 +86,13 @@ async function runIn(
   })
   try {
     const snapshot = await taking
-    const pipeline = await start(server, { tree, snapshot, place, configPath, jobs, variables })
+    const { project, pipeline } = await start(server, { tree, snapshot, place, configPath, jobs, variables })
     const follower = new LocalFollower(server.core, pipeline, terminal, {
       quiet: options.json === true,
       play: (waiting) => playNamed(server, waiting, jobs),
     })
-    const runner = await startLocalRunner(server, place, await tagsAndWarnings(server, pipeline, terminal.say), log)
+    const tags = await tagsAndWarnings(server, pipeline, terminal.say)
+    const runner = await startLocalRunner(server, place, project, tags, log)
     const interrupted = cancelOnInterrupt(server, pipeline, terminal.say)
     const last = await follower.end()
     interrupted.stop()
@@ -134,7 +136,7 @@ interface StartInput {
 }
 
 /** The project with the snapshot as its branch, and the pipeline of it. */
-async function start(server: Server, input: StartInput): Promise<Pipeline> {
+async function start(server: Server, input: StartInput): Promise<{ project: Project; pipeline: Pipeline }> {
   const { core } = server
   const user = (await findUser(core.store.read, 1))!
   const { branch } = input.tree
@@ -144,7 +146,7 @@ async function start(server: Server, input: StartInput): Promise<Pipeline> {
     configPath: input.configPath,
     user,
   })
-  const repository = path.join(input.place, 'data', 'repositories', `${project.id}.git`)
+  const repository = repositoryOf(input.place, project)
   mkdirSync(path.join(repository, 'objects', 'info'), { recursive: true })
   writeFileSync(
     path.join(repository, 'objects', 'info', 'alternates'),
@@ -164,13 +166,18 @@ async function start(server: Server, input: StartInput): Promise<Pipeline> {
       ...(input.jobs.length > 0 ? { onlyJobs: input.jobs } : {}),
     })
     if (!pipeline) throw new Exit(exitCodes.usage, 'the commit asks to skip CI')
-    return pipeline
+    await core.repositories.pinsSettled(project.id)
+    return { project, pipeline }
   } catch (error) {
     if (error instanceof SignalboxError && error.code === 'invalid') {
       throw new Exit(exitCodes.usage, `${input.configPath}: ${error.message}`)
     }
     throw error
   }
+}
+
+function repositoryOf(place: string, project: Project): string {
+  return path.join(place, 'data', 'repositories', `${project.id}.git`)
 }
 
 /** Tags match anything here: the runner has all that the pipeline names. */
@@ -182,7 +189,8 @@ async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: s
   return [...new Set(plans.flatMap((plan) => plan.tags))]
 }
 
-async function startLocalRunner(server: Server, place: string, tags: string[], log: RunnerLog) {
+/** Its git fetches from the repository's folder: what it would get from this process by HTTP, several processes sooner. */
+async function startLocalRunner(server: Server, place: string, project: Project, tags: string[], log: RunnerLog) {
   const [{ startRunner }, { executorNamed }] = await Promise.all([
     import('../../runner/start-runner.js'),
     import('../executor.js'),
@@ -195,6 +203,7 @@ async function startLocalRunner(server: Server, place: string, tags: string[], l
     executor: await executorNamed('shell', undefined, log),
     concurrency: os.availableParallelism(),
     workDir: path.join(place, 'work'),
+    insteadOf: { url: `${server.httpUrl}/${project.fullPath}.git`, base: `file://${repositoryOf(place, project)}` },
     log,
   })
 }

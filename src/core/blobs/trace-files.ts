@@ -31,6 +31,8 @@ export interface TraceFilesOptions {
   commit: (progress: TraceProgress[]) => Promise<boolean[]>
   /** A failed write or sync: the disk can no longer be trusted, and the process must end. */
   fatal: (error: unknown) => void
+  /** Syncs what is written before it counts (default true); off for logs that live for one command. */
+  durable?: boolean
 }
 
 const atOnce = 8
@@ -66,6 +68,7 @@ export class TraceFiles {
       leave: () => this.#leave(),
       synced: (one) => this.#commitSoon(one),
       fatal: this.#options.fatal,
+      durable: this.#options.durable ?? true,
     })
     this.#sessions.set(key, session)
     return session
@@ -163,6 +166,7 @@ interface SessionHost {
   leave(): void
   synced(session: TraceSession): void
   fatal(error: unknown): void
+  readonly durable: boolean
 }
 
 interface Chunk {
@@ -277,10 +281,11 @@ export class TraceSession {
     await this.#host.enter()
     try {
       const data = this.#flying.length === 1 ? this.#flying[0]!.data : Buffer.concat(this.#flying.map((c) => c.data))
-      this.#file ??= await openCut(this.#path, this.committed.length)
+      const { durable } = this.#host
+      this.#file ??= await openCut(this.#path, this.committed.length, durable)
       const { bytes, at } = this.#masked(data)
       await writeAll(this.#file, bytes, at)
-      await this.#file.datasync()
+      if (durable) await this.#file.datasync()
       this.written = {
         ...this.committed,
         length: this.committed.length + data.length,
@@ -329,13 +334,13 @@ function cover(bytes: Buffer, secrets: readonly Buffer[]): { bytes: Buffer; from
 }
 
 /** Opens a job's file, makes it if it is new (and durable in its folder), and cuts it to the length that counts. */
-async function openCut(file: string, length: number): Promise<FileHandle> {
+async function openCut(file: string, length: number, durable: boolean): Promise<FileHandle> {
   try {
     const handle = await open(file, 'r+')
     const { size } = await handle.stat()
     if (size > length) {
       await handle.truncate(length)
-      await handle.datasync()
+      if (durable) await handle.datasync()
     }
     return handle
   } catch (error) {
@@ -344,6 +349,7 @@ async function openCut(file: string, length: number): Promise<FileHandle> {
   const folder = path.dirname(file)
   const made = await mkdir(folder, { recursive: true })
   const handle = await open(file, 'wx+', 0o600)
+  if (!durable) return handle
   await syncFolder(folder)
   if (made !== undefined) await syncFolder(path.dirname(folder))
   return handle

@@ -15,6 +15,8 @@ export interface OpenOptions {
   fatal: (error: unknown) => void
   /** SQLite only: checkpoints in a worker thread (default true). */
   checkpoints?: boolean
+  /** SQLite only: a commit outlives the machine's power (default true); off for a store that lives for one command. */
+  durable?: boolean
 }
 
 /**

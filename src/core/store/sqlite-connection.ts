@@ -27,11 +27,13 @@ export class SqliteConnection implements DatabaseConnection {
 
   /**
    * Opens `file` (or `:memory:`). Sets and reads back the pragmas that durability rests on; throws when one does not hold.
+   * `durable` (the default) syncs each commit; without it commits survive this process, but not a loss of power.
    */
-  constructor(file: string, options: { readonly?: boolean; busyTimeoutMs?: number } = {}) {
-    this.raw = new Sqlite(file, { readonly: options.readonly ?? false, timeout: options.busyTimeoutMs ?? 5000 })
+  constructor(file: string, options: { readonly?: boolean; durable?: boolean; busyTimeoutMs?: number } = {}) {
+    const { readonly = false, durable = true, busyTimeoutMs = 5000 } = options
+    this.raw = new Sqlite(file, { readonly, timeout: busyTimeoutMs })
     try {
-      this.#configure(file, options.readonly ?? false)
+      this.#configure(file, readonly, durable)
     } catch (error) {
       this.raw.close()
       throw error
@@ -89,15 +91,16 @@ export class SqliteConnection implements DatabaseConnection {
     return statement
   }
 
-  #configure(file: string, readonly: boolean): void {
+  #configure(file: string, readonly: boolean, durable: boolean): void {
     const version = this.raw.prepare('select sqlite_version()').pluck().get() as string
     if (compareVersions(version, minimumVersion) < 0) {
       throw new Error(`SQLite ${version} is too old: ${minimumVersion.join('.')} or newer is needed`)
     }
     const inMemory = file === ':memory:'
-    if (!readonly && !inMemory) this.#expect('journal_mode', 'WAL', 'wal')
     // better-sqlite3 is compiled with a weaker default for WAL: an acknowledged commit could be lost with the power.
-    this.#expect('synchronous', 'FULL', 2)
+    if (durable) this.#expect('synchronous', 'FULL', 2)
+    else this.#expect('synchronous', 'OFF', 0)
+    if (!readonly && !inMemory) this.#expect('journal_mode', 'WAL', 'wal')
     this.#expect('foreign_keys', 'ON', 1)
     if (!inMemory) this.#expect('mmap_size', '0', 0)
     // A worker moves the log into the file, or each thousandth page would stop the committing thread.

@@ -30,6 +30,8 @@ export interface SqliteStoreOptions {
   fatal: (error: unknown) => void
   /** Checkpoints in a worker thread; off for stores that live for one command. */
   checkpoints?: boolean
+  /** Syncs each commit (default true); off for stores that live for one command. */
+  durable?: boolean
   /** For tests: the writing connection. */
   connection?: SqliteConnection
 }
@@ -64,7 +66,7 @@ export class SqliteStore implements Store {
 
   constructor(options: SqliteStoreOptions) {
     this.#options = options
-    this.#connection = options.connection ?? new SqliteConnection(options.file)
+    this.#connection = options.connection ?? new SqliteConnection(options.file, { durable: options.durable ?? true })
     if (options.file === ':memory:') {
       this.read = this.#readThroughQueue()
     } else {

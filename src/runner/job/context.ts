@@ -1,5 +1,6 @@
 import type { ExecutorRunner } from '../../plugins/sdk.js'
 import type { HttpClient } from '../http.js'
+import type { InsteadOf } from '../options.js'
 import type { JobFolders } from './folders.js'
 import type { JobLog } from './log.js'
 import type { JobPayload } from './payload.js'
@@ -30,6 +31,8 @@ export interface JobContext {
   retryWaitMs: { first: number; longest: number }
   /** How long a stage waits for a coordinator that does not answer, in milliseconds. */
   awayMs: number
+  /** Where sources are fetched in place of an address. */
+  insteadOf: InsteadOf | undefined
 }
 
 /** The environment of a job's scripts. */

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { program } from '../identity.js'
+import type { InsteadOf } from '../options.js'
 import type { JobFolders } from './folders.js'
 import type { JobPayload } from './payload.js'
 import { command, notice, quote, userLines, warning } from './script.js'
@@ -10,7 +11,8 @@ import type { JobSettings } from './settings.js'
  * Getting the sources. The order of commands and the words in the log are GitLab Runner's (`shells/abstract.go`). The
  * token is where no process list and no log shows it: in files of the job's temporary folder, which git reads.
  *
- *   .git-fetch.conf    sends the token with the first request of our own fetch, which saves the round trip of a challenge
+ *   .git-fetch.conf    sends the token with the first request of our own fetch, which saves the round trip of a challenge,
+ *                      and names the folder to fetch from where the repository lies on this machine
  *   .git.conf          included by the repository for the job's own git commands: answers a challenge, and is not used
  *                      where a command names credentials itself
  *   .git-credentials-N the answer, read by a helper
@@ -20,7 +22,12 @@ import type { JobSettings } from './settings.js'
 export const sourcesEnvironment = { GIT_TERMINAL_PROMPT: '0', GCM_INTERACTIVE: 'Never', GIT_LFS_SKIP_SMUDGE: '1' }
 
 /** Writes the files that the script of `sourcesScript` reads. */
-export function writeGitFiles(payload: JobPayload, folders: JobFolders, coordinatorUrl: string): void {
+export function writeGitFiles(
+  payload: JobPayload,
+  folders: JobFolders,
+  coordinatorUrl: string,
+  insteadOf: InsteadOf | undefined,
+): void {
   const template = path.join(folders.temp, 'git-template')
   fs.mkdirSync(template, { recursive: true })
   const included = path.join(folders.temp, '.git.conf')
@@ -43,6 +50,9 @@ export function writeGitFiles(payload: JobPayload, folders: JobFolders, coordina
     if (!proactive) continue
     const basic = Buffer.from(`${user}:${password}`).toString('base64')
     headers.push(`[http ${configValue(`${base}/`)}]\n\textraHeader = ${configValue(`Authorization: Basic ${basic}`)}\n`)
+  }
+  if (insteadOf) {
+    headers.push(`[url ${configValue(insteadOf.base)}]\n\tinsteadOf = ${configValue(insteadOf.url)}\n`)
   }
   fs.writeFileSync(included, helpers.join(''), { mode: 0o600 })
   fs.writeFileSync(path.join(folders.temp, '.git-fetch.conf'), headers.join(''), { mode: 0o600 })

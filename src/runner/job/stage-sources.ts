@@ -34,7 +34,7 @@ export async function getSources(context: JobContext, stages: Stages): Promise<F
     }
     for (;;) {
       const watch = new DisconnectWatch()
-      writeGitFiles(payload, folders, context.httpUrl())
+      writeGitFiles(payload, folders, context.httpUrl(), context.insteadOf)
       try {
         const failure = await log.section('get_sources', title, () =>
           run('get_sources', script, (chunk) => watch.take(chunk)),

@@ -302,6 +302,15 @@ describe('the SQLite writer', () => {
     void place.remove()
   })
 
+  it('waits for no disk where the store need not outlive a loss of power', async () => {
+    const { store, place } = open(sqlitePlace(), { durable: false })
+    await store.write((tx) => put(tx, 'a'))
+    expect(store.connection.raw.pragma('synchronous', { simple: true })).toBe(0)
+    expect(await store.read.db.selectFrom('meta').select('key').execute()).toEqual([{ key: 'a' }])
+    await store.close()
+    await place.remove()
+  })
+
   it('keeps the pragma through the first schema change and a second opening, where the default would fall to NORMAL', () => {
     const place = sqlitePlace()
     for (let i = 0; i < 2; i++) {
