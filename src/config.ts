@@ -18,6 +18,8 @@ export interface ServerSettings {
   /** `HOST:PORT`; port 0 takes a free one. */
   http: string
   grpc: string
+  /** `grpc(s)://…` under which runners find GitLab's Job Router; empty: the tunnel below `externalUrl`. */
+  grpcExternalUrl: string
   /** `sqlite:PATH` or `postgres://…`. */
   database: string
   /** Base URL for runners and people; empty: from the HTTP address. */
@@ -124,7 +126,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     if (given !== undefined) return { value: given, where: flag }
     const fromEnv = env[variable]
     if (fromEnv !== undefined && fromEnv !== '') return { value: fromEnv, where: variable }
-    const fromFile = file.table[key]
+    const fromFile = name === 'grpc' ? grpcTable(file.table).address : file.table[key]
     if (fromFile !== undefined) {
       if (typeof fromFile !== 'string') throw new SettingsError(key, 'must be a text')
       return { value: fromFile, where: key }
@@ -137,6 +139,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     dataDir,
     http: address(text('http'), insecure),
     grpc: address(text('grpc'), insecure),
+    grpcExternalUrl: grpcUrl(grpcTable(file.table).external_url),
     database: database(text('database'), dataDir, cwd),
     externalUrl: url(text('externalUrl')),
     adminToken: adminToken(text('adminToken')),
@@ -245,6 +248,21 @@ function pollSettings(table: Record<string, unknown>): Pick<ServerSettings, 'pol
     throw new SettingsError('poll.rate', 'must be a number of polls a second, not negative')
   }
   return { pollHoldMs: duration(hold, 'poll.hold') ?? 50_000, pollsPerSecond: rate }
+}
+
+/** `grpc = "HOST:PORT"`, or a table with the address and more. */
+function grpcTable(table: Record<string, unknown>): Record<string, unknown> {
+  if (typeof table.grpc === 'string') return { address: table.grpc }
+  return tableOf(table, 'grpc', ['address', 'external_url'])
+}
+
+/** What GitLab's runner takes: a host, perhaps a port, and nothing after it. */
+function grpcUrl(value: unknown): string {
+  if (value === undefined) return ''
+  if (typeof value !== 'string' || !/^grpcs?:\/\/[^/?#@\s]+\/?$/.test(value) || !URL.canParse(value)) {
+    throw new SettingsError('grpc.external_url', 'must be grpc://HOST[:PORT] or grpcs://HOST[:PORT]')
+  }
+  return value.replace(/\/$/, '')
 }
 
 function plugins(value: unknown): PluginSetting[] {

@@ -26,6 +26,8 @@ import { GitRepositories } from './git/repositories.js'
 import { builtins } from './plugins/builtin.js'
 import { loadPlugins } from './plugins/host.js'
 import { createShim, type Rates } from './shim/app.js'
+import { routerPath, tunnelUrl } from './shim/job-router/discovery.js'
+import { createRouterTunnel, type RouterTunnel } from './shim/job-router/tunnel.js'
 import { StreamHub } from './transports/stream-hub.js'
 import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
 
@@ -120,7 +122,11 @@ async function start(
 
   const hub = new StreamHub(core)
   const doors = {
-    shim: createShim(core, { holdMs: settings.pollHoldMs, rates: pollRates(settings.pollsPerSecond) }),
+    shim: createShim(core, {
+      holdMs: settings.pollHoldMs,
+      rates: pollRates(settings.pollsPerSecond),
+      ...(ephemeral ? {} : { routerUrl: () => settings.grpcExternalUrl || tunnelUrl(externalUrl) }),
+    }),
     api: createApi(core, tasks),
     git: createGitHttp({ core, repositories, log }),
     streams: createWebSocketDoor(core, hub),
@@ -154,6 +160,7 @@ async function start(
   // Runners' payloads name the address that we listen on, so we listen first; but nobody may come in before what was
   // open is recovered.
   let open = false
+  let tunnel: RouterTunnel | undefined
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const url = req.url ?? '/'
@@ -179,11 +186,13 @@ async function start(
 
   function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { pathname } = new URL(req.url ?? '/', 'http://localhost')
-    if (open && pathname === streamPath) doors.streams.upgrade(req, socket, head)
-    else
-      socket.end(
-        `HTTP/1.1 ${open ? '404 Not Found' : '503 Service Unavailable'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
-      )
+    const door = pathname === streamPath ? doors.streams : pathname === routerPath ? tunnel : undefined
+    if (open && door) {
+      door.upgrade(req, socket, head)
+      return
+    }
+    const status = open && pathname !== routerPath ? '404 Not Found' : '503 Service Unavailable'
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   }
 
   async function metrics(res: ServerResponse, accept: string | undefined): Promise<void> {
@@ -204,8 +213,15 @@ async function start(
   await plugins.startExporters(core)
   let grpcUrl = ''
   if (!ephemeral) {
-    const { startGrpc } = await import('./transports/grpc/service.js')
-    const grpc = await startGrpc(core, hub, settings.grpc)
+    const [{ startGrpc }, { createJobRouter }] = await Promise.all([
+      import('./transports/grpc/service.js'),
+      import('./shim/job-router/service.js'),
+    ])
+    const grpc = await startGrpc(core, hub, settings.grpc, [createJobRouter(doors.shim.polls)])
+    tunnel = createRouterTunnel(core, doors.shim.polls.access, (connection) => grpc.inject(connection))
+    const { close } = tunnel
+    // After the gRPC server, which lets calls inside of tunnels end first.
+    closers.push(() => close())
     closers.push(() => grpc.close())
     grpcUrl = `grpc://${hostOf(settings.grpc)}:${grpc.port}`
   }

@@ -52,6 +52,17 @@ it.each([
   expect(() => read(toml)).toThrow(where)
 })
 
+it('takes the gRPC address as a text or in a table, with the URL under which runners find it', () => {
+  expect(read('grpc = "127.0.0.1:5"')).toMatchObject({ grpc: '127.0.0.1:5', grpcExternalUrl: '' })
+  const table = '[grpc]\naddress = "127.0.0.1:6"\nexternal_url = "grpcs://ci.example.com:443"'
+  expect(read(table)).toMatchObject({ grpc: '127.0.0.1:6', grpcExternalUrl: 'grpcs://ci.example.com:443' })
+  expect(read('[grpc]').grpc).toBe('127.0.0.1:8081')
+  for (const wrong of ['"http://x"', '"grpc://x/path"', '"grpc://"', '7']) {
+    expect(() => read(`[grpc]\nexternal_url = ${wrong}`), wrong).toThrow(SettingsError)
+  }
+  expect(() => read('[grpc]\nport = 1')).toThrow(/unknown key port/)
+})
+
 it('reads the tables of the file', () => {
   const settings = read(`
     data_dir = "elsewhere"

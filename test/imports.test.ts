@@ -41,7 +41,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   core: [],
   transports: ['core', 'gen'],
   http: ['core'],
-  shim: ['core', 'http'],
+  shim: ['core', 'http', 'gen'],
   api: ['core', 'http'],
   git: ['core'],
   plugins: [/^core\//],

@@ -27,6 +27,18 @@ export const defaultRates: Rates = {
 
 const longestToken = 2048
 
+/** A token, and where it came from. */
+export interface PresentedToken {
+  token: string | undefined
+  /** Empty where it is not known. */
+  address: string
+}
+
+/** The runner's token of a request: the parameter `token`, else `RUNNER-TOKEN`. */
+export function runnerToken(req: IncomingMessage, given: string | undefined): PresentedToken {
+  return { token: given || headerOf(req, 'runner-token'), address: addressOf(req) }
+}
+
 /** Finds out who sends a request, and counts what may not be asked for too often. */
 export class Access {
   readonly #core: Core
@@ -48,7 +60,7 @@ export class Access {
     try {
       return await authenticateUser(this.#core, token)
     } catch (error) {
-      this.#count(req, error)
+      this.#count(addressOf(req), error)
       throw error
     }
   }
@@ -58,12 +70,17 @@ export class Access {
    * `forbidden` if it is not known.
    */
   runner(req: IncomingMessage, given: string | undefined): Promise<Runner> {
-    return this.#byRunnerToken(req, given, (token) => authenticateRunner(this.#core, token))
+    return this.runnerBy(runnerToken(req, given))
+  }
+
+  /** The same by a token that did not come in these places. */
+  runnerBy(presented: PresentedToken): Promise<Runner> {
+    return this.#byRunnerToken(presented, (token) => authenticateRunner(this.#core, token))
   }
 
   /** The same for a poll, with the manager that polls; its contact is noted. Throws `rate_limited` too. */
-  async poller(req: IncomingMessage, given: string | undefined, info: ManagerInfo): Promise<Poller> {
-    const poller = await this.#byRunnerToken(req, given, (token) => greetPoller(this.#core, token, info))
+  async poller(presented: PresentedToken, info: ManagerInfo): Promise<Poller> {
+    const poller = await this.#byRunnerToken(presented, (token) => greetPoller(this.#core, token, info))
     this.#polls?.take(poller.runner.id)
     return poller
   }
@@ -78,7 +95,7 @@ export class Access {
     try {
       return await authenticateJob(this.#core, token, jobId)
     } catch (error) {
-      throw this.#count(req, error)
+      throw this.#count(addressOf(req), error)
     }
   }
 
@@ -92,22 +109,17 @@ export class Access {
     try {
       return await register()
     } catch (error) {
-      throw this.#count(req, error)
+      throw this.#count(addressOf(req), error)
     }
   }
 
-  async #byRunnerToken<T>(
-    req: IncomingMessage,
-    given: string | undefined,
-    authenticate: (token: string) => Promise<T>,
-  ): Promise<T> {
-    const token = given || headerOf(req, 'runner-token')
+  async #byRunnerToken<T>({ token, address }: PresentedToken, authenticate: (token: string) => Promise<T>): Promise<T> {
     if (!token) throw wrongParameter('token', 'is missing')
     if (token.length > longestToken) throw wrongParameter('token')
     try {
       return await authenticate(token)
     } catch (error) {
-      throw this.#count(req, error)
+      throw this.#count(address, error)
     }
   }
 
@@ -115,9 +127,9 @@ export class Access {
    * Counts wrong credentials, and only these, so that nobody who has the right ones is ever refused for them. Gives the
    * refusal of a runner's or job's: GitLab's runner endpoints know no 401. Throws `rate_limited`.
    */
-  #count(req: IncomingMessage, error: unknown): unknown {
+  #count(address: string, error: unknown): unknown {
     if (!(error instanceof SignalboxError) || error.code !== 'unauthenticated') return error
-    this.#wrong?.take(addressOf(req))
+    this.#wrong?.take(address)
     return new SignalboxError('forbidden', '403 Forbidden')
   }
 }

@@ -6,7 +6,11 @@ const fit = /^[A-Za-z0-9_.:@-]{1,128}$/
 
 /** The id that the sender gave, if it is fit. */
 export function sentRequestId(req: IncomingMessage): string | undefined {
-  const sent = req.headers['x-request-id']
+  return fitRequestId(req.headers['x-request-id'])
+}
+
+/** The same for a value that came some other way. */
+export function fitRequestId(sent: unknown): string | undefined {
   return typeof sent === 'string' && fit.test(sent) ? sent : undefined
 }
 

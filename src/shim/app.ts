@@ -13,6 +13,8 @@ import { makeRequestId, sentRequestId } from '../http/request-id.js'
 import { routesOn } from '../http/routing.js'
 import { answerAppend } from './append.js'
 import { toErrorAnswer } from './errors.js'
+import { answerPoll } from './http-poll.js'
+import { discoveryRoute } from './job-router/discovery.js'
 import { Polls } from './poll.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { groupRoutes } from './routes/groups.js'
@@ -34,6 +36,8 @@ export interface ShimOptions {
   rates?: Partial<Rates>
   /** The names under which this server is reached; a request to another one is refused. Default: any. */
   secureHosts?: readonly string[]
+  /** Where GitLab's Job Router is found; absent: nowhere, and runners poll. */
+  routerUrl?: () => string
 }
 
 export interface Shim {
@@ -43,6 +47,8 @@ export interface Shim {
   handleExpecting(req: IncomingMessage, res: ServerResponse): void
   /** Polls that are held now. */
   readonly held: number
+  /** What the Job Router hands out jobs from. */
+  readonly polls: Polls
   /** Answers held polls with 204 and refuses new ones; resolves when all are answered. Safe to repeat. */
   close(): Promise<void>
 }
@@ -72,7 +78,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
     core,
     access,
     base,
-    routes,
+    routes: [...routes, discoveryRoute(() => options.routerUrl?.())],
     answerError: (req, res, requestId, thrown) => answerError(core, req, res, requestId, thrown, toErrorAnswer),
   })
   const hosts = options.secureHosts && new Set(options.secureHosts.map((host) => host.toLowerCase()))
@@ -87,7 +93,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
     if (hosts && !hosts.has(hostOf(req))) {
       answer(Promise.reject(refined('invalid', 'misdirected', 'this server does not go by that name')))
     } else if (method === 'POST' && isPoll(url)) {
-      answer(polls.answer(req, res, requestId, sentId ?? null))
+      answer(answerPoll(polls, req, res, requestId, sentId ?? null))
     } else if (method === 'PATCH' && tracePath.test(url)) {
       answer(answerAppend(core, access, req, res, requestId, tracePath.exec(url)![1]!))
     } else {
@@ -96,6 +102,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
   }
   return {
     handle,
+    polls,
     handleExpecting(req, res) {
       expectContinue(res)
       handle(req, res)

@@ -1,13 +1,11 @@
 /**
- * `POST /jobs/request`: a runner asks for a job. Answered on the raw request, in front of Express, since thousands of idle
- * runners ask all the time.
+ * A runner asks for a job, over `POST /jobs/request` or GitLab's Job Router.
  *
- *   authenticate, count → contact → queue value → try to lease ─ job ──▶ 201
+ *   authenticate, count → contact → queue value → try to lease ─ job ──▶ the job
  *                                                  │ none
- *                                                  ├─ the poll has seen the value ─▶ held: 201, or 204 with a new value
- *                                                  └─ it has not ─▶ 204 with the value
+ *                                                  ├─ the poll has seen the value ─▶ held: a job, or none with a new value
+ *                                                  └─ it has not ─▶ none, with the value
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Door } from '../core/lease.js'
@@ -17,37 +15,57 @@ import { voidOffer } from '../core/operations/void-offer.js'
 import { RecentMap } from '../core/recent-map.js'
 import type { ManagerInfo } from '../core/runner.js'
 import type { Claimant } from '../core/scheduler/dispatcher.js'
-import { type Access, addressOf } from '../http/access.js'
-import { readBody } from '../http/body.js'
-import { foldPairs, readPairs } from '../http/form.js'
+import type { Access } from '../http/access.js'
+import type { JsonMap } from '../http/json.js'
 import { Params } from '../http/params.js'
-import { mediaType, parseBody, queryOf } from '../http/read-params.js'
 import { doorOf, fromInfo } from './convert/manager.js'
 import { HeldPolls } from './long-poll.js'
 import { QueueValues } from './queue-values.js'
 
 export interface Poll {
+  /** Of the body or the query. */
   token: string | undefined
   lastUpdate: string | undefined
   info: ManagerInfo
   door: Door
 }
 
-const pollLimits = { bytes: 256 * 1024, withinMs: 60_000 }
+/** Who polls, as the request proves it. */
+export interface Sender {
+  token: string | undefined
+  /** Empty if it is not known. */
+  address: string
+  /** Under which the request may be repeated; null: its sender gave none. */
+  requestId: string | null
+}
 
-/** The door at which runners poll. */
+/** Where the answer to a poll goes: one of `job` and `empty` is called, once. */
+export interface PollReply {
+  readonly gone: boolean
+  /** Hands over a job. Gives false, and the offer is void, if nobody is there. */
+  job(offer: Offer): boolean
+  /** There is no job; `value` is what the runner is to send back with its next poll. */
+  empty(value: string): void
+  /** Calls back when the sender has gone, or has its answer. */
+  onceClosed(fn: () => void): void
+}
+
+/** Bytes of a poll. GitLab's own proxy takes 32 KiB. */
+export const longestPoll = 256 * 1024
+
+/** The polls of this process, whichever way they come. */
 export class Polls {
+  readonly core: Core
+  readonly access: Access
   readonly held: HeldPolls
-  readonly #core: Core
-  readonly #access: Access
   readonly #values: QueueValues
   readonly #stopListening: () => void
   readonly #known = new RecentMap<string, Poll>(mostKnown)
   #closing: Promise<void> | undefined
 
   constructor(core: Core, access: Access, holdMs: number) {
-    this.#core = core
-    this.#access = access
+    this.core = core
+    this.access = access
     this.#values = new QueueValues(core)
     this.held = new HeldPolls(core, holdMs)
     this.#stopListening = core.events.listen(({ kind, runnerId }) => {
@@ -58,103 +76,69 @@ export class Polls {
   }
 
   /**
-   * Answers a poll. `sentId`: the request's id if its sender gave one, under which it may be repeated. Throws what a
-   * request can be refused with; nothing has been answered then.
+   * Answers a poll, at once or when its hold ends. Throws what a request can be refused with (`forbidden`, `rate_limited`,
+   * `conflict`, `unavailable` …); nothing has been answered then.
    */
-  async answer(req: IncomingMessage, res: ServerResponse, requestId: string, sentId: string | null): Promise<void> {
-    const body = await readBody(req, res, this.#core.clock, pollLimits)
+  async answer(poll: Poll, sender: Sender, reply: PollReply): Promise<void> {
     if (this.#closing) throw new SignalboxError('unavailable', 'the server is stopping')
-    const poll = this.#read(req, body)
-    const { runner, manager } = await this.#access.poller(req, poll.token, poll.info)
+    const { runner, manager } = await this.access.poller(sender, poll.info)
     const poller = await this.#values.of(runner, manager)
     const { value } = poller
-    const answerEmpty = (now: string) => answer204(res, requestId, now)
-    if (runner.active === 0) return answerEmpty(value)
+    if (runner.active === 0) return reply.empty(value)
     const claimant: Claimant = {
       runner,
       managerId: manager.id,
       facts: poller.facts,
       door: poll.door,
-      requestId: sentId,
-      deliver: (offer) => this.#answer201(res, requestId, offer),
+      requestId: sender.requestId,
+      deliver: (offer) => reply.job(offer),
     }
-    const { offer, conflict } = { conflict: false, ...(await requestJob(this.#core, claimant)) }
-    if (offer) return this.#core.dispatcher.deliver(claimant, offer)
+    const { offer, conflict } = { conflict: false, ...(await requestJob(this.core, claimant)) }
+    if (offer) return this.core.dispatcher.deliver(claimant, offer)
     if (conflict) throw new SignalboxError('conflict', 'the job went to another runner')
     // Looked at again: a change may have come while the queue was searched.
-    if (poll.lastUpdate !== value || poller.value !== value || !this.held.open) return answerEmpty(poller.value)
-    if (res.destroyed) return
-    const gone = this.held.hold({ claimant, answerEmpty: () => answerEmpty(this.#values.renew(poller)) })
-    res.once('close', gone)
+    if (poll.lastUpdate !== value || poller.value !== value || !this.held.open) return reply.empty(poller.value)
+    if (reply.gone) return
+    const gone = this.held.hold({ claimant, answerEmpty: () => reply.empty(this.#values.renew(poller)) })
+    reply.onceClosed(gone)
   }
 
-  /** Ends the holds with 204 and refuses polls from now on. Safe to repeat. */
+  /**
+   * What a poll says. An idle runner sends the same bytes each time: what they mean is remembered. `address`: null where
+   * it is not known. Throws what `parse` throws, and `invalid`.
+   */
+  read(body: Buffer, address: string | null, parse: (body: Buffer) => JsonMap): Poll {
+    const key = body.length <= longestKnown ? body.toString('latin1') : undefined
+    const known = key === undefined ? undefined : this.#known.get(key)
+    if (known?.info.ipAddress === address) return known
+    const poll = fromPoll(new Params(parse(body)), address)
+    if (key !== undefined) this.#known.set(key, poll)
+    return poll
+  }
+
+  /** Takes back an offer whose answer could not be handed over. */
+  takeBack(offer: Offer): void {
+    void voidOffer(this.core, offer, 'undeliverable').catch((error) =>
+      this.core.log.error({ err: error, job: offer.jobId }, 'taking back an offer failed'),
+    )
+  }
+
+  /** Ends the holds with no job and refuses polls from now on. Safe to repeat. */
   close(): Promise<void> {
     this.#stopListening()
     this.#closing ??= this.held.close()
     return this.#closing
   }
-
-  /** An idle runner sends the same bytes each time: what they mean is remembered. */
-  #read(req: IncomingMessage, body: Buffer): Poll {
-    const address = addressOf(req)
-    const type = mediaType(req.headers['content-type'])
-    const query = queryOf(req.url ?? '')
-    const key = query === '' && type === 'application/json' ? body.toString('latin1') : undefined
-    const known = key === undefined ? undefined : this.#known.get(key)
-    if (known?.info.ipAddress === address) return known
-    const map = Object.assign(foldPairs(readPairs(query)), parsePollBody(body, type))
-    const poll = fromPoll(new Params(map), address)
-    if (key !== undefined && key.length <= longestKnown) this.#known.set(key, poll)
-    return poll
-  }
-
-  /** Gives false, and the offer is void, if nobody is there; voids it later if the bytes could not all be handed over. */
-  #answer201(res: ServerResponse, requestId: string, offer: Offer): boolean {
-    if (res.destroyed || res.writableEnded || !res.socket || res.socket.destroyed) return false
-    res.writeHead(201, {
-      'Content-Type': 'application/json',
-      'Content-Length': offer.payload.length,
-      'X-Request-Id': requestId,
-    })
-    if (offer.acceptWithinMs !== null) {
-      res.once('close', () => {
-        if (!res.writableFinished) this.#takeBack(offer)
-      })
-    }
-    res.end(offer.payload)
-    return true
-  }
-
-  #takeBack(offer: Offer): void {
-    void voidOffer(this.#core, offer, 'undeliverable').catch((error) =>
-      this.#core.log.error({ err: error, job: offer.jobId }, 'taking back an offer failed'),
-    )
-  }
 }
 
 /** What a poll says, as the core wants it. Throws `invalid`. */
-export function fromPoll(params: Params, address: string): Poll {
+export function fromPoll(params: Params, address: string | null): Poll {
   return {
     token: params.text('token'),
     lastUpdate: params.text('last_update'),
     info: fromInfo(params, address),
     door: doorOf(params),
   }
-}
-
-/** Unlike elsewhere, a body must be there as a map: no runner polls with `null`. */
-function parsePollBody(body: Buffer, type: string) {
-  if (type === 'application/json' && /^\s*null\s*$/.test(body.subarray(0, 16).toString('latin1'))) {
-    throw new SignalboxError('invalid', 'the JSON is not a map')
-  }
-  return parseBody(body, type)
-}
-
-function answer204(res: ServerResponse, requestId: string, value: string): void {
-  if (res.destroyed || res.writableEnded) return
-  res.writeHead(204, { 'X-GitLab-Last-Update': value, 'X-Request-Id': requestId })
-  res.end()
 }
 
 /** As many polls are remembered by their bytes, each of no more than so many. */

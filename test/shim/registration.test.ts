@@ -113,7 +113,7 @@ onBothEngines((engine) => {
     expect((await box.poll(byPerson.body.token)).status).toBe(204)
   })
 
-  it('answers the discovery of the job router with 501, which no runner repeats', async () => {
+  it('answers discovery with 501, which no runner repeats, where there is no job router', async () => {
     const token = await box.runnerToken()
     const answer = await box.send('GET', '/runners/router/discovery', { headers: { 'RUNNER-TOKEN': token } })
     expect(answer.status).toBe(501)

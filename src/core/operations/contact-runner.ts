@@ -59,7 +59,7 @@ function same(row: RunnerManager, info: ManagerInfo): boolean {
     row.revision === info.revision &&
     row.platform === info.platform &&
     row.architecture === info.architecture &&
-    row.ipAddress === info.ipAddress &&
+    (info.ipAddress === null || row.ipAddress === info.ipAddress) &&
     row.features === JSON.stringify(info.features)
   )
 }

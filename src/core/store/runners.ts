@@ -214,7 +214,8 @@ export async function saveManager(tx: Tx, runnerId: number, info: ManagerInfo): 
     architecture: info.architecture,
     executor: info.executor,
     features: JSON.stringify(info.features),
-    ip_address: info.ipAddress,
+    // Where it came from may not be known; then what was known before stays.
+    ...(info.ipAddress === null ? {} : { ip_address: info.ipAddress }),
     contacted_at: tx.now,
   }
   await tx.db

@@ -6,7 +6,6 @@ import { resetRunnerToken } from '../../core/operations/update-runner.js'
 import type { Runner } from '../../core/runner.js'
 import { addressOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
-import { refined } from '../../http/errors.js'
 import { tokenRoute } from '../call.js'
 import { fromInfo } from '../convert/manager.js'
 import { fromRunnerSettings, toRunnerToken } from '../convert/runner.js'
@@ -17,7 +16,6 @@ export const registrationRoutes: readonly Route[] = [
   tokenRoute('post', '/runners/verify', verify),
   tokenRoute('delete', '/runners/managers', unregisterManager),
   tokenRoute('post', '/runners/reset_authentication_token', resetToken),
-  tokenRoute('get', '/runners/router/discovery', discover),
 ]
 
 async function register({ core, access, req, params }: Call): Promise<Reply> {
@@ -51,12 +49,6 @@ async function unregisterManager(call: Call): Promise<Reply> {
 async function resetToken(call: Call): Promise<Reply> {
   const { runner, token } = await resetRunnerToken(call.core, (await runnerOf(call)).id)
   return { status: 201, body: toRunnerToken(runner, token) }
-}
-
-/** GitLab's Job Router is another door; while it is closed a runner goes on polling. */
-async function discover(call: Call): Promise<Reply> {
-  await runnerOf(call)
-  throw refined('unavailable', 'not_implemented', 'the job router is not available')
 }
 
 function runnerOf({ access, req, params }: Call): Promise<Runner> {

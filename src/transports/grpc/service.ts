@@ -2,6 +2,7 @@
  * The runner stream over gRPC. Envelopes are decoded and encoded here, not by the library: what is malformed is answered
  * with a reason, and what waits to be sent is counted in bytes.
  */
+import type { Duplex } from 'node:stream'
 import grpc from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
 import type { Core } from '../../core/core.js'
@@ -21,8 +22,18 @@ type Call = grpc.ServerDuplexStream<Buffer, Buffer>
 export interface GrpcServer {
   /** The port that it listens on. */
   port: number
+  /** Serves HTTP/2 on a connection that came some other way. */
+  inject(connection: Duplex): void
   /** Ends what is still open and stops listening. */
   close(): Promise<void>
+}
+
+/** A service that another door has on this server. */
+export interface GrpcService {
+  /** Its full name, under which its health is told. */
+  name: string
+  definition: grpc.ServiceDefinition
+  implementation: grpc.UntypedServiceImplementation
 }
 
 const raw = (bytes: Buffer) => bytes
@@ -49,21 +60,29 @@ const options: grpc.ServerOptions = {
   'grpc.max_receive_message_length': 4 * 1024 * 1024,
 }
 
-/** Starts the gRPC server. `address` is `host:port`; port 0 takes a free one. Rejects if it cannot listen. */
+/**
+ * Starts the gRPC server, with other doors' services beside the runner stream. `address` is `host:port`; port 0 takes a
+ * free one. Rejects if it cannot listen.
+ */
 export async function startGrpc(
   core: Core,
   hub: StreamHub,
   address: string,
+  services: readonly GrpcService[] = [],
   credentials = grpc.ServerCredentials.createInsecure(),
 ): Promise<GrpcServer> {
   const server = new grpc.Server(options)
   server.addService(service, { connect: (call: Call) => serve(core, hub, call) })
-  new HealthImplementation({ '': 'SERVING', 'signalbox.runner.v1.RunnerService': 'SERVING' }).addToServer(server)
+  for (const one of services) server.addService(one.definition, one.implementation)
+  const names = ['', 'signalbox.runner.v1.RunnerService', ...services.map(({ name }) => name)]
+  new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'SERVING']))).addToServer(server)
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
   })
+  const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure())
   return {
     port,
+    inject: (connection) => injector.injectConnection(connection),
     close: () =>
       new Promise<void>((resolve) => {
         // Streams have been told goodbye; whoever has not left by now is cut off.
