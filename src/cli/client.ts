@@ -75,8 +75,16 @@ export class Client {
   /** An answer as it comes: logs and events. */
   async stream(route: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#request('GET', route, undefined, signal)
-    if (!response.body) throw new Exit(exitCodes.unreachable, `${this.url} sent no body`)
-    return response.body as unknown as AsyncIterable<Uint8Array>
+    return this.#read(response, signal)
+  }
+
+  async *#read(response: Response, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      yield* (response.body ?? []) as unknown as AsyncIterable<Uint8Array>
+    } catch (error) {
+      if (signal?.aborted) throw error
+      throw new Exit(exitCodes.unreachable, `${this.url} broke off in the middle of its answer`)
+    }
   }
 
   /** Every page of a list. */
@@ -107,7 +115,7 @@ export class Client {
   async #text(response: Response): Promise<string> {
     const chunks: Uint8Array[] = []
     let length = 0
-    for await (const chunk of (response.body ?? []) as unknown as AsyncIterable<Uint8Array>) {
+    for await (const chunk of this.#read(response)) {
       length += chunk.length
       if (length > longestAnswer) throw new Exit(exitCodes.unreachable, `${this.url} sent too much`)
       chunks.push(chunk)

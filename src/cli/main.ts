@@ -243,6 +243,8 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
+// A program whose last promise is forgotten ends by itself, and must not look as if it had done its work.
+process.exitCode = exitCodes.internalFault
 void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code
 })

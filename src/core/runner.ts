@@ -51,6 +51,8 @@ export interface ManagerInfo {
   executor: string
   features: string[]
   ipAddress: string | null
+  /** It said nothing of itself but its name: what is known of it stays. */
+  silent?: boolean
 }
 
 /** Under which `system_id` runners are filed that send none. */

@@ -74,7 +74,9 @@ function isAlive(holder: string): boolean {
 function startOf(pid: number): string {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'unknown'
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A zombie only waits for its parent, in some containers for ever.
+    return fields[0] === 'Z' ? 'gone' : (fields[19] ?? 'unknown')
   } catch {
     return 'unknown'
   }

@@ -228,3 +228,56 @@ it('cancels on an interrupt and leaves nothing running', async () => {
   expect(await ended).toBe(130)
   expect(() => process.kill(shell, 0)).toThrow(/ESRCH/)
 })
+
+it.each([
+  ['a second interrupt', ['SIGINT', 'SIGINT']],
+  ['the end of its terminal', ['SIGHUP']],
+] as const)('leaves nothing behind at %s', async (_, signals) => {
+  using folder = new Folder()
+  const mark = path.join(folder.path, 'begun')
+  const temporary = path.join(folder.path, 'tmp')
+  mkdirSync(temporary)
+  const script = [`trap "" TERM; echo $$ > "${mark}"; while :; do sleep 1; done`]
+  await folder.write({ '.gitignore': 'tmp\n', '.gitlab-ci.yml': { stubborn: { script } } }).commit()
+  const env = { ...process.env, TMPDIR: temporary }
+  const child = spawn(process.execPath, [program, 'run'], {
+    cwd: folder.path,
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  while (!existsSync(mark) || readFileSync(mark, 'utf8') === '') await new Promise((resolve) => setImmediate(resolve))
+  const shell = Number(readFileSync(mark, 'utf8'))
+  const asked = new Promise<void>((resolve) => {
+    let said = ''
+    child.stderr.on('data', (chunk) => {
+      said += String(chunk)
+      if (said.includes('once more to leave')) resolve()
+    })
+  })
+  for (const [i, signal] of signals.entries()) {
+    if (i > 0) await asked
+    child.kill(signal)
+  }
+  expect(await ended).toBe(130)
+  while (runs(shell)) await new Promise((resolve) => setImmediate(resolve))
+  expect(readdirSync(temporary)).toEqual([])
+})
+
+/** Whether the process runs: one that only waits for its parent does not. */
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return process.platform !== 'linux' || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return false
+  }
+}
+
+it('runs nothing when the folder for artifacts cannot be', async () => {
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': { look: { script: 'true' } } }).commit()
+  const { code, stdout, stderr } = await folder.run('--artifacts', '.gitlab-ci.yml')
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('--artifacts')
+})

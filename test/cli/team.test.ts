@@ -199,6 +199,40 @@ it('answers what is not right with an exit code and a sentence', async () => {
   expect(nobody.stderr).toContain('http://127.0.0.1:1')
 })
 
+it.each(['kill', 'stop'] as const)('tells who follows that the coordinator has gone (%s)', async (way) => {
+  await using box = await Coordinator.start()
+  await box.runner('websocket')
+  const { folder } = await held(box, { other: { stage: 'one', script: ['echo begun', waitFor('/never')] } })
+  await git(folder, 'push', '--quiet', 'origin', 'main')
+  const options = { env: { ...process.env, ...box.env } }
+  const log = spawn(process.execPath, [program, 'job', 'log', '-f', '1'], options)
+  const watcher = spawn(process.execPath, [program, 'pipeline', 'watch', '1'], options)
+  const [logged, watched] = [text(log), text(watcher, watcher.stderr)]
+  await logged.has('$ ')
+  await watched.has('running')
+  await box[way]()
+  await Promise.all([logged.end(), watched.end()])
+  expect([log.exitCode, watcher.exitCode]).toEqual([6, 6])
+})
+
+it('does not start where it cannot, and says why', async () => {
+  await using box = await Coordinator.start()
+  const free = '127.0.0.1:0'
+  const taken = (url: string) => url.replace(/^\w+:\/\//, '')
+  const cases: [http: string, grpc: string, more: string[], said: string][] = [
+    [taken(box.url), free, [], 'EADDRINUSE'],
+    [free, taken(box.grpcUrl), [], 'EADDRINUSE'],
+    [free, free, ['--ready-file', path.join(box.folder, 'no', 'such')], '--ready-file'],
+    [free, free, ['--data-dir', path.join(box.dataDir, 'admin-token')], '--data-dir'],
+  ]
+  for (const [http, grpc, more, said] of cases) {
+    const dataDir = path.join(box.folder, 'other')
+    const done = await signalbox(['serve', '--data-dir', dataDir, '--http', http, '--grpc', grpc, ...more])
+    expect(done, said).toMatchObject({ code: 2, stdout: '' })
+    expect(done.stderr).toContain(said)
+  }
+})
+
 it('is examined by the doctor', async () => {
   await using box = await Coordinator.start()
   const found = await json(box, 'doctor')

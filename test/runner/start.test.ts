@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
@@ -41,6 +43,27 @@ test('takes over the work folder of a process that is gone', async () => {
   fs.writeFileSync(path.join(harness.workDir, '.runner.lock'), `${2 ** 22 - 1} 1`)
   const runner = await harness.runner()
   await runner.event('connected')
+})
+
+test.runIf(process.platform === 'linux')('takes over the work folder of a process that nobody has buried', async () => {
+  await using harness = await Harness.start('websocket')
+  // The shell's child ends while what the shell has become never asks for it.
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    const [line] = await once(parent.stdout, 'data')
+    const pid = Number(String(line))
+    const stat = () => fs.readFileSync(`/proc/${pid}/stat`, 'latin1')
+    while (!stat().includes(') Z ')) await new Promise((resolve) => setImmediate(resolve))
+    const start = stat()
+      .slice(stat().lastIndexOf(')') + 2)
+      .split(' ')[19]
+    fs.mkdirSync(harness.workDir)
+    fs.writeFileSync(path.join(harness.workDir, '.runner.lock'), `${pid} ${start}`)
+    const runner = await harness.runner()
+    await runner.event('connected')
+  } finally {
+    parent.kill('SIGKILL')
+  }
 })
 
 test('leaves alone what another runner has spooled in the folder', async () => {

@@ -116,6 +116,8 @@ onBothEngines((engine) => {
     const token = await box.runnerToken({ tags: 'runner-job-lifecycle' })
     const graceful = commands.request.replace('-v >', '-d "info[features][cancel_gracefully]=true" -v >')
     const taken = JSON.parse((await shell(box, graceful, { RUNNER_TOKEN: token })).payload)
+    // A later poll that says nothing of its manager takes nothing back.
+    expect((await shell(box, commands.request, { RUNNER_TOKEN: token })).payload).toBe('')
     const canceled = await box.admin('POST', `/projects/${project.id}/jobs/${taken.id}/cancel`)
     expect(canceled.status).toBe(201)
     expect(canceled.body.status).toBe('canceling')

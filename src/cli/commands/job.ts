@@ -41,6 +41,8 @@ export async function printLog(id: string, options: { follow?: boolean }): Promi
     )
     for await (const chunk of bytes) terminal.write(readableLog(lines.push(chunk), colors))
     terminal.write(readableLog(lines.end(), colors))
+    // A coordinator that stops ends the log too; whether the job has ended, only one that is there can say.
+    if (options.follow) await find(id)
   } catch (error) {
     if (!stop.signal.aborted) throw error
     throw new Exit(

@@ -148,12 +148,25 @@ async function follow(id: number, options: Common & { timeout?: string }): Promi
       `to cancel it: signalbox pipeline cancel ${id}`,
     )
   }
-  if (!last) throw new Exit(exitCodes.unreachable, 'the coordinator closed the connection')
+  if (!last || underWay.includes(last.status)) {
+    throw new Exit(exitCodes.unreachable, `the coordinator has gone; pipeline ${id} was ${last?.status ?? 'not seen'}`)
+  }
   if (options.json) json((await load(String(id))).pipeline)
   else terminal.say(`pipeline ${id} ${statusText(terminal, last.status)}`)
   const good = ['success', 'skipped', 'manual', 'scheduled']
   if (!good.includes(last.status)) throw new Exit(exitCodes.failed)
 }
+
+/** The coordinator ends the stream of events when the pipeline has left these. */
+const underWay = [
+  'created',
+  'waiting_for_resource',
+  'preparing',
+  'waiting_for_callback',
+  'pending',
+  'running',
+  'canceling',
+]
 
 function seconds(text: string): number {
   const value = parseDuration(text)

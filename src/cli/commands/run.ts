@@ -37,7 +37,7 @@ interface RunOptions {
   file?: string
   var?: string[]
   executor?: 'shell' | 'docker'
-  artifacts?: string
+  artifacts?: string | undefined
   list?: boolean
   json?: boolean
 }
@@ -56,12 +56,29 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
       'leave --executor out to use the shell',
     )
   }
+  const artifacts = options.artifacts === undefined ? undefined : artifactFolder(context, options.artifacts)
   const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-run-'))
+  const remove = () => rmSync(place, { recursive: true, force: true, maxRetries: 3 })
+  process.once('exit', remove)
+  const interrupts = new Interrupts(context.terminal.say)
   try {
-    await runIn(place, context, tree, configPath, jobs, options)
+    await runIn(place, context, tree, configPath, jobs, { ...options, artifacts }, interrupts)
   } finally {
-    rmSync(place, { recursive: true, force: true, maxRetries: 3 })
+    interrupts.ignore()
+    process.off('exit', remove)
+    remove()
   }
+}
+
+/** Made before anything runs: a folder that cannot be is not found out by the last job. */
+function artifactFolder(context: Context, given: string): string {
+  const folder = path.resolve(context.cwd, given)
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (error) {
+    throw new Exit(exitCodes.usage, `--artifacts: ${(error as Error).message}`)
+  }
+  return folder
 }
 
 async function runIn(
@@ -71,6 +88,7 @@ async function runIn(
   configPath: string,
   jobs: string[],
   options: RunOptions,
+  interrupts: Interrupts,
 ): Promise<void> {
   const { terminal } = context
   const variables = parseVariables(options.var ?? [])
@@ -93,14 +111,13 @@ async function runIn(
     })
     const tags = await tagsAndWarnings(server, pipeline, terminal.say)
     const runner = await startLocalRunner(server, place, project, tags, log)
-    const interrupted = cancelOnInterrupt(server, pipeline, terminal.say)
+    interrupts.cancel = () => cancelPipeline(server.core, { pipelineId: pipeline.id })
     const last = await follower.end()
-    interrupted.stop()
     await runner.close()
-    if (options.artifacts) await unpackArtifacts(server.core, pipeline.id, path.resolve(context.cwd, options.artifacts))
+    if (options.artifacts) await unpackArtifacts(server.core, pipeline.id, options.artifacts)
     if (options.json) context.json(await follower.document())
     else terminal.say(`pipeline ${statusText(terminal, last.status)}`)
-    if (interrupted.happened) throw new Exit(exitCodes.interrupted)
+    if (interrupts.happened) throw new Exit(exitCodes.interrupted)
     if (last.status === 'failed' || last.status === 'canceled') throw new Exit(exitCodes.failed)
   } finally {
     await server.close()
@@ -222,19 +239,36 @@ async function playNamed(server: Server, jobs: readonly JobView[], names: readon
   return played
 }
 
-function cancelOnInterrupt(server: Server, pipeline: Pipeline, say: (line: string) => void) {
-  const state = { happened: false, stop: (): void => undefined }
-  const interrupt = () => {
-    if (state.happened) process.exit(exitCodes.interrupted)
-    state.happened = true
-    say('canceling; once more to leave at once')
-    void cancelPipeline(server.core, { pipelineId: pipeline.id }).catch(() => undefined)
+/**
+ * The first interrupt cancels the pipeline, once there is one; the next leaves at once. So does the end of the terminal:
+ * nobody is there to press a key again.
+ */
+class Interrupts {
+  happened = false
+  cancel: (() => Promise<unknown>) | undefined
+  readonly #say: (line: string) => void
+
+  constructor(say: (line: string) => void) {
+    this.#say = say
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, this.#interrupt)
+    process.on('SIGHUP', leave)
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt)
-  state.stop = () => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt)
+
+  ignore(): void {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#interrupt)
+    process.off('SIGHUP', leave)
   }
-  return state
+
+  readonly #interrupt = () => {
+    if (this.happened || !this.cancel) return leave()
+    this.happened = true
+    this.#say('canceling; once more to leave at once')
+    void this.cancel().catch(() => undefined)
+  }
+}
+
+function leave(): void {
+  process.exit(exitCodes.interrupted)
 }
 
 async function list(

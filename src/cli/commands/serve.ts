@@ -46,7 +46,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   const server = await startServer({ settings, log, compile: compileInWorker, fatal }).catch((error) => {
     throw startFailure(error)
   })
-  if (readyFile) await writeReadyFile(readyFile, server)
+  if (readyFile) {
+    await writeReadyFile(readyFile, server).catch(async (error: Error) => {
+      await server.close()
+      throw new Exit(exitCodes.usage, `--ready-file: ${error.message}`)
+    })
+  }
   process.stdout.write(`signalbox ready ${server.httpUrl} ${server.grpcUrl}\n`)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
 
@@ -78,13 +83,10 @@ function startFailure(error: unknown): unknown {
   if (error instanceof SignalboxError && error.code === 'conflict')
     return new Exit(exitCodes.heldByAnother, error.message)
   if (error instanceof SignalboxError && error.code !== 'internal') return new Exit(exitCodes.usage, error.message)
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL') {
-    return new Exit(
-      exitCodes.usage,
-      (error as Error).message,
-      'another program listens there? choose with --http and --grpc',
-    )
+  const { syscall, message } = error as NodeJS.ErrnoException
+  if (syscall === 'listen' || syscall === 'getaddrinfo') {
+    return new Exit(exitCodes.usage, message, 'another program listens there? choose with --http and --grpc')
   }
+  if (syscall === 'mkdir') return new Exit(exitCodes.usage, message, 'choose another folder with --data-dir')
   return error
 }

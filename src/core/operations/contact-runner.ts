@@ -25,7 +25,8 @@ export const contactEveryMs = 40 * 60_000
  */
 export async function contactRunner(core: Core, runner: Runner, info: ManagerInfo): Promise<RunnerManager> {
   const known = await findManager(core.store.read, runner.id, info.systemId)
-  if (!known || !same(known, info)) return core.store.write((tx) => saveManager(tx, runner.id, info))
+  if (!known || !(info.silent === true || same(known, info)))
+    return core.store.write((tx) => saveManager(tx, runner.id, info))
   if (core.clock.now() - known.contactedAt < contactEveryMs) return known
   await core.store.write((tx) => saveContact(tx, runner.id, known.id))
   return known

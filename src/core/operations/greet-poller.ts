@@ -54,7 +54,8 @@ function pollersOf(core: Core): RecentMap<string, Known> {
 function isSame(a: ManagerInfo, b: ManagerInfo): boolean {
   return (
     a === b ||
-    (a.version === b.version &&
+    (a.silent === b.silent &&
+      a.version === b.version &&
       a.name === b.name &&
       a.revision === b.revision &&
       a.executor === b.executor &&

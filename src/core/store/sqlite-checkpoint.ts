@@ -64,6 +64,8 @@ export class Checkpointer {
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()))
+    // Whoever waits for the end must not see the process end before it.
+    this.#worker.ref()
     this.#worker.postMessage('close')
     await exited
   }

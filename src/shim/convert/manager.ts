@@ -22,6 +22,7 @@ export function fromInfo(params: Params, ipAddress: string | null): ManagerInfo 
     executor: text('executor'),
     features: featuresOf(info?.map('features')),
     ipAddress,
+    ...(info ? {} : { silent: true }),
   }
 }
 

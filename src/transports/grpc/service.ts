@@ -77,7 +77,7 @@ export async function startGrpc(
   const names = ['', 'signalbox.runner.v1.RunnerService', ...services.map(({ name }) => name)]
   new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'SERVING']))).addToServer(server)
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
+    server.bindAsync(address, credentials, (error, bound) => (error ? reject(bindError(error)) : resolve(bound)))
   })
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure())
   return {
@@ -93,6 +93,12 @@ export async function startGrpc(
         })
       }),
   }
+}
+
+/** grpc-js tells the system's error in its text only. */
+function bindError(error: Error): Error {
+  const code = /\bE[A-Z]{4,}\b/.exec(error.message)?.[0]
+  return code === undefined ? error : Object.assign(error, { code, syscall: 'listen' })
 }
 
 function serve(core: Core, hub: StreamHub, call: Call): void {

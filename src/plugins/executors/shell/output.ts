@@ -31,6 +31,11 @@ export class OutputPipes {
 
   async close(): Promise<void> {
     await this.#next?.catch(() => undefined)
+    this.remove()
+  }
+
+  /** What is in the file system, at once. */
+  remove(): void {
     if (this.#folder !== undefined) fs.rmSync(this.#folder, { recursive: true, force: true })
     this.#folder = undefined
     this.#next = undefined

@@ -57,6 +57,11 @@ export async function endProcesses(tree: ProcessTree, graceMs: number): Promise<
   }
 }
 
+/** Kills the tree in one go, for a process that is about to end and can wait for nothing. */
+export function killProcesses(tree: ProcessTree): void {
+  for (const pid of findProcesses(tree)) signal(pid, 'SIGKILL')
+}
+
 /**
  * Whether any process is left in the group that `leader` made. While one is, the system does not give the number to
  * another process; afterwards it may, so a leader without a group must be forgotten.

@@ -6,7 +6,7 @@ import path from 'node:path'
 import type { CancelInput, ExecutorRunner, PrepareInput, PrepareResult, RunInput, RunResult } from '../../sdk.js'
 import { jobEnvironment } from './environment.js'
 import { OutputPipes, openOutputPipe } from './output.js'
-import { endProcesses, groupAlive, type ProcessTree, ticksSinceBoot } from './process-tree.js'
+import { endProcesses, groupAlive, killProcesses, type ProcessTree, ticksSinceBoot } from './process-tree.js'
 
 /**
  * Runs scripts as processes of this host. Each script is a file in the session's temporary folder, given to the shell
@@ -19,6 +19,7 @@ export class ShellRunner implements ExecutorRunner {
 
   constructor(wanted: 'bash' | 'sh' | undefined) {
     this.#shell = findShell(wanted)
+    alive.add(this)
   }
 
   async prepare({ session, folders }: PrepareInput): Promise<PrepareResult> {
@@ -94,8 +95,24 @@ export class ShellRunner implements ExecutorRunner {
   async close(): Promise<void> {
     await Promise.all([...this.#sessions.keys()].map((session) => this.cleanUp({ session })))
     await this.#pipes.close()
+    alive.delete(this)
+  }
+
+  /** For a process that is about to end and can wait for nothing. */
+  killAll(): void {
+    for (const [name, session] of this.#sessions) killProcesses(treeOf(name, session))
+    this.#pipes.remove()
   }
 }
+
+/**
+ * However this process ends by itself, no script of a job outlives it. First of all that is done at the end: whoever
+ * removes folders then must not meet a script that still writes.
+ */
+const alive = new Set<ShellRunner>()
+process.prependListener('exit', () => {
+  for (const runner of alive) runner.killAll()
+})
 
 interface Session {
   temp: string
