@@ -1,6 +1,6 @@
 /** A coordinator, a runner and a push, all by the commands that a team types. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it, vi } from 'vitest'
 import { Coordinator, git, program, signalbox } from '../support/processes.js'
@@ -199,31 +199,42 @@ it('answers what is not right with an exit code and a sentence', async () => {
   expect(nobody.stderr).toContain('http://127.0.0.1:1')
 })
 
-it.each(['kill', 'stop'] as const)('tells who follows that the coordinator has gone (%s)', async (way) => {
+it.each(['kill', 'stop'] as const)('goes on following when the coordinator is back (%s)', async (way) => {
   await using box = await Coordinator.start()
   await box.runner('websocket')
-  const { folder } = await held(box, { other: { stage: 'one', script: ['echo begun', waitFor('/never')] } })
+  const { folder, open } = await held(box)
   await git(folder, 'push', '--quiet', 'origin', 'main')
   const options = { env: { ...process.env, ...box.env } }
   const log = spawn(process.execPath, [program, 'job', 'log', '-f', '1'], options)
   const watcher = spawn(process.execPath, [program, 'pipeline', 'watch', '1'], options)
-  const [logged, watched] = [text(log), text(watcher, watcher.stderr)]
-  await logged.has('$ ')
+  const [logged, watched, remarks] = [text(log), text(watcher, watcher.stderr), text(log, log.stderr)]
+  await logged.has('begun\n')
   await watched.has('running')
   await box[way]()
-  await Promise.all([logged.end(), watched.end()])
-  expect([log.exitCode, watcher.exitCode]).toEqual([6, 6])
+  await Promise.all([remarks.has('has gone'), watched.has('has gone')])
+  await box.up()
+  open()
+  const [said, states] = await Promise.all([logged.end(), watched.end()])
+  expect(said.match(/^begun$/gm)).toHaveLength(1)
+  expect(said).toContain('Job succeeded\n')
+  expect(states).toContain('pipeline 1 ✓ success')
+  expect([log.exitCode, watcher.exitCode]).toEqual([0, 0])
 })
 
 it('does not start where it cannot, and says why', async () => {
   await using box = await Coordinator.start()
   const free = '127.0.0.1:0'
   const taken = (url: string) => url.replace(/^\w+:\/\//, '')
+  const broken = path.join(box.folder, 'broken')
+  mkdirSync(broken)
+  writeFileSync(path.join(broken, 'signalbox.db'), 'this is no database, however long it is looked at '.repeat(99))
   const cases: [http: string, grpc: string, more: string[], said: string][] = [
     [taken(box.url), free, [], 'EADDRINUSE'],
     [free, taken(box.grpcUrl), [], 'EADDRINUSE'],
     [free, free, ['--ready-file', path.join(box.folder, 'no', 'such')], '--ready-file'],
     [free, free, ['--data-dir', path.join(box.dataDir, 'admin-token')], '--data-dir'],
+    [free, free, ['--data-dir', broken], 'signalbox.db cannot be used'],
+    [free, free, ['--database', 'postgres://127.0.0.1:1/x'], 'the database cannot be used: connect ECONNREFUSED'],
   ]
   for (const [http, grpc, more, said] of cases) {
     const dataDir = path.join(box.folder, 'other')

@@ -1,7 +1,9 @@
 /** `signalbox job show|log|cancel|retry|play|token`. */
+import { is, type JobStatus } from '../../core/lifecycle/job-machine.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { LineReader, readableLog } from '../log-text.js'
+import { followToEnd } from '../reconnect.js'
 import { printable, statusText } from '../terminal.js'
 
 interface Job {
@@ -34,15 +36,24 @@ export async function printLog(id: string, options: { follow?: boolean }): Promi
   process.once('SIGINT', interrupt)
   const colors = process.stdout.isTTY === true
   const lines = new LineReader()
+  let offset = 0
   try {
-    const bytes = await client().stream(
-      `/api/signalbox/v1/jobs/${id}/log${options.follow ? '?follow=true' : ''}`,
-      stop.signal,
-    )
-    for await (const chunk of bytes) terminal.write(readableLog(lines.push(chunk), colors))
+    await followToEnd({
+      signal: stop.signal,
+      say: terminal.say,
+      async read(alive) {
+        const query = `offset=${offset}${options.follow ? '&follow=true' : ''}`
+        const bytes = await client().stream(`/api/signalbox/v1/jobs/${id}/log?${query}`, stop.signal)
+        alive()
+        for await (const chunk of bytes) {
+          offset += chunk.length
+          terminal.write(readableLog(lines.push(chunk), colors))
+        }
+        // A coordinator that stops ends the log too; whether the job has ended, only one that is there can say.
+        return !options.follow || is('completed', (await find(id)).status)
+      },
+    })
     terminal.write(readableLog(lines.end(), colors))
-    // A coordinator that stops ends the log too; whether the job has ended, only one that is there can say.
-    if (options.follow) await find(id)
   } catch (error) {
     if (!stop.signal.aborted) throw error
     throw new Exit(
@@ -75,7 +86,7 @@ export async function printToken(id: string): Promise<void> {
 }
 
 /** Ids of jobs are unique on a coordinator, so no project need be named. */
-async function find(id: string): Promise<{ project_id: number }> {
+async function find(id: string): Promise<{ project_id: number; status: JobStatus }> {
   if (!/^\d+$/.test(id)) throw new Exit(exitCodes.usage, `${id} is not the id of a job`)
-  return openContext().client().get<{ project_id: number }>(`/api/signalbox/v1/jobs/${id}`)
+  return openContext().client().get<{ project_id: number; status: JobStatus }>(`/api/signalbox/v1/jobs/${id}`)
 }

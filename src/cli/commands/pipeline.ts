@@ -1,8 +1,10 @@
 /** `signalbox pipeline run|list|show|watch|cancel|retry`. */
 import { parseDuration } from '../../core/ci-config/duration.js'
+import { is, type JobStatus } from '../../core/lifecycle/job-machine.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { type FollowedPipeline, PipelineView } from '../follow.js'
+import { followToEnd } from '../reconnect.js'
 import { readEvents } from '../sse.js'
 import { duration, statusText, table } from '../terminal.js'
 import { parseVariables } from '../variables.js'
@@ -125,14 +127,22 @@ async function follow(id: number, options: Common & { timeout?: string }): Promi
   }
   process.once('SIGINT', interrupt)
   const view = options.json ? undefined : new PipelineView(terminal)
-  let last: FollowedPipeline | undefined
+  let last: (FollowedPipeline & { status: JobStatus }) | undefined
   try {
-    const bytes = await client().stream(`/api/signalbox/v1/pipelines/${id}/events`, stop.signal)
-    for await (const event of readEvents(bytes)) {
-      if (event.event !== 'pipeline') continue
-      last = JSON.parse(event.data) as FollowedPipeline
-      view?.update(last)
-    }
+    await followToEnd({
+      signal: stop.signal,
+      say: terminal.say,
+      async read(alive) {
+        const bytes = await client().stream(`/api/signalbox/v1/pipelines/${id}/events`, stop.signal)
+        for await (const event of readEvents(bytes)) {
+          if (event.event !== 'pipeline') continue
+          alive()
+          last = JSON.parse(event.data) as FollowedPipeline & { status: JobStatus }
+          view?.update(last)
+        }
+        return last !== undefined && is('stopped', last.status)
+      },
+    })
   } catch (error) {
     if (!stop.signal.aborted) throw error
   } finally {
@@ -148,25 +158,12 @@ async function follow(id: number, options: Common & { timeout?: string }): Promi
       `to cancel it: signalbox pipeline cancel ${id}`,
     )
   }
-  if (!last || underWay.includes(last.status)) {
-    throw new Exit(exitCodes.unreachable, `the coordinator has gone; pipeline ${id} was ${last?.status ?? 'not seen'}`)
-  }
+  if (!last) return
   if (options.json) json((await load(String(id))).pipeline)
   else terminal.say(`pipeline ${id} ${statusText(terminal, last.status)}`)
   const good = ['success', 'skipped', 'manual', 'scheduled']
   if (!good.includes(last.status)) throw new Exit(exitCodes.failed)
 }
-
-/** The coordinator ends the stream of events when the pipeline has left these. */
-const underWay = [
-  'created',
-  'waiting_for_resource',
-  'preparing',
-  'waiting_for_callback',
-  'pending',
-  'running',
-  'canceling',
-]
 
 function seconds(text: string): number {
   const value = parseDuration(text)

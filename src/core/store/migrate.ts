@@ -58,7 +58,7 @@ async function migrate(db: Kysely<unknown>): Promise<string[]> {
     const newer = /corrupted migrations/.test((error as Error).message)
     const message = newer
       ? 'the database was migrated by a newer signalbox than this one; use that version or a backup'
-      : `migration ${failed?.migrationName ?? ''} failed: ${(error as Error).message}`
+      : `${failed ? `migration ${failed.migrationName} failed` : 'the database cannot be used'}: ${(error as Error).message}`
     throw new SignalboxError('unavailable', message, { cause: error })
   }
   return (results ?? []).map((result) => result.migrationName)

@@ -36,7 +36,8 @@ export async function openStore(options: OpenOptions): Promise<Store> {
 
 async function openEngine(options: OpenOptions & { random: Random }): Promise<Store> {
   if (options.url.startsWith('sqlite:')) {
-    const store = new SqliteStore({ ...options, file: options.url.slice('sqlite:'.length) })
+    const file = options.url.slice('sqlite:'.length)
+    const store = await usable(file, () => new SqliteStore({ ...options, file }))
     return migrated(store, () => migrateSqlite(store.connection))
   }
   if (/^postgres(ql)?:\/\//.test(options.url)) {
@@ -51,14 +52,20 @@ async function openEngine(options: OpenOptions & { random: Random }): Promise<St
 
 async function migrated<S extends Store>(store: S, migrate: () => Promise<unknown>): Promise<S> {
   try {
-    await migrate()
+    await usable('the database', migrate)
     return store
   } catch (error) {
     await store.close()
+    throw error
+  }
+}
+
+async function usable<T>(what: string, open: () => T | Promise<T>): Promise<T> {
+  try {
+    return await open()
+  } catch (error) {
     if (error instanceof SignalboxError) throw error
-    throw new SignalboxError('unavailable', `the database cannot be used: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw new SignalboxError('unavailable', `${what} cannot be used: ${(error as Error).message}`, { cause: error })
   }
 }
 
