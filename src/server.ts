@@ -8,7 +8,6 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { Duplex } from 'node:stream'
-import { createApi } from './api/app.js'
 import type { ServerSettings } from './config.js'
 import { systemClock } from './core/clock.js'
 import type { Compile } from './core/config-cache.js'
@@ -23,11 +22,12 @@ import type { Store } from './core/store/write.js'
 import { openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
 import { createGitHttp } from './git/http.js'
 import { GitRepositories } from './git/repositories.js'
-import { builtins } from './plugins/builtin.js'
+import { Lazy } from './lazy.js'
+import { builtinDeciders, builtins } from './plugins/builtin.js'
 import { loadPlugins } from './plugins/host.js'
-import { createShim, type Rates } from './shim/app.js'
+import type { Rates } from './shim/app.js'
 import { routerPath, tunnelUrl } from './shim/job-router/discovery.js'
-import { createRouterTunnel, type RouterTunnel } from './shim/job-router/tunnel.js'
+import type { RouterTunnel } from './shim/job-router/tunnel.js'
 import { StreamHub } from './transports/stream-hub.js'
 import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
 
@@ -39,8 +39,8 @@ export interface StartOptions {
   /** Storage can no longer be trusted, or a fault could not be contained: the process must end with 70. */
   fatal: (error: unknown) => void
   /**
-   * For a coordinator that lives for one command: leaves the gRPC door closed and the checkpoint thread unstarted, and
-   * waits for no disk, since a loss of power ends the command as well.
+   * For a coordinator that lives for one command: leaves the gRPC door closed, the checkpoint thread unstarted and what
+   * nobody asks for unloaded, counts nothing for metrics, and waits for no disk, since a loss of power ends the command.
    */
   ephemeral?: boolean
 }
@@ -90,7 +90,7 @@ async function start(
 
   let externalUrl = settings.externalUrl
   const plugins = await loadPlugins({
-    builtins,
+    builtins: ephemeral ? builtinDeciders : builtins,
     configured: settings.plugins,
     baseFolder: settings.baseFolder,
     log,
@@ -122,15 +122,20 @@ async function start(
 
   const hub = new StreamHub(core)
   const doors = {
-    shim: createShim(core, {
-      holdMs: settings.pollHoldMs,
-      rates: pollRates(settings.pollsPerSecond),
-      ...(ephemeral ? {} : { routerUrl: () => settings.grpcExternalUrl || tunnelUrl(externalUrl) }),
+    shim: new Lazy(async () => {
+      const { createShim } = await import('./shim/app.js')
+      return createShim(core, {
+        holdMs: settings.pollHoldMs,
+        rates: pollRates(settings.pollsPerSecond),
+        ...(ephemeral ? {} : { routerUrl: () => settings.grpcExternalUrl || tunnelUrl(externalUrl) }),
+      })
     }),
-    api: createApi(core, tasks),
+    api: new Lazy(async () => (await import('./api/app.js')).createApi(core, tasks)),
     git: createGitHttp({ core, repositories, log }),
     streams: createWebSocketDoor(core, hub),
   }
+  // Express takes its time: where there is one command to wait for, it waits for the first artifact.
+  if (!ephemeral) await Promise.all([doors.shim.get(), doors.api.get()])
   const gauges = async () => [
     ...(await readGauges(core)),
     {
@@ -168,8 +173,8 @@ async function start(
       res.setHeader('Retry-After', '1')
       return text(res, 503, 'starting\n')
     }
-    if (url.startsWith('/api/v4/')) return doors.shim.handle(req, res)
-    if (url.startsWith('/api/signalbox/v1/')) return doors.api.handle(req, res)
+    if (url.startsWith('/api/v4/')) return (await doors.shim.get()).handle(req, res)
+    if (url.startsWith('/api/signalbox/v1/')) return (await doors.api.get()).handle(req, res)
     const { pathname } = new URL(url, 'http://localhost')
     switch (pathname) {
       case '/-/health':
@@ -213,12 +218,14 @@ async function start(
   await plugins.startExporters(core)
   let grpcUrl = ''
   if (!ephemeral) {
-    const [{ startGrpc }, { createJobRouter }] = await Promise.all([
+    const [{ startGrpc }, { createJobRouter }, { createRouterTunnel }] = await Promise.all([
       import('./transports/grpc/service.js'),
       import('./shim/job-router/service.js'),
+      import('./shim/job-router/tunnel.js'),
     ])
-    const grpc = await startGrpc(core, hub, settings.grpc, [createJobRouter(doors.shim.polls)])
-    tunnel = createRouterTunnel(core, doors.shim.polls.access, (connection) => grpc.inject(connection))
+    const { polls } = await doors.shim.get()
+    const grpc = await startGrpc(core, hub, settings.grpc, [createJobRouter(polls)])
+    tunnel = createRouterTunnel(core, polls.access, (connection) => grpc.inject(connection))
     const { close } = tunnel
     // After the gRPC server, which lets calls inside of tunnels end first.
     closers.push(() => close())
@@ -227,7 +234,7 @@ async function start(
   }
   closers.push(async () => {
     hub.close()
-    await doors.shim.close()
+    await (await doors.shim.made)?.close()
     await doors.git.close()
     await doors.streams.close()
   })

@@ -46,7 +46,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   git: ['core'],
   plugins: [/^core\//],
   runner: ['gen', /^plugins\/sdk$/],
-  server: ['core', 'transports', 'shim', 'api', 'git', 'plugins', 'config', 'data-folder'],
+  server: ['core', 'transports', 'shim', 'api', 'git', 'plugins', 'config', 'data-folder', 'lazy'],
   config: ['core'],
   'data-folder': ['core', 'config'],
   cli: ['server', 'runner', 'core', 'config', 'data-folder', 'plugins'],

@@ -8,10 +8,12 @@ import type { PluginDefinition } from './sdk.js'
 /** Where jobs run. All that a runner needs. */
 export const builtinExecutors: readonly PluginDefinition<unknown>[] = [shell]
 
-export const builtins: readonly PluginDefinition<unknown>[] = [
+/** What a coordinator decides with: all that one needs that nobody measures. */
+export const builtinDeciders: readonly PluginDefinition<unknown>[] = [
   ...builtinExecutors,
   // What the runner says of itself comes first; only what it calls the script's failure is told by its exit code.
   runnerReasons,
   exitCode,
-  prometheus,
 ]
+
+export const builtins: readonly PluginDefinition<unknown>[] = [...builtinDeciders, prometheus]

@@ -25,7 +25,6 @@ import type { Server } from '../../server.js'
 import { type Context, openContext } from '../context.js'
 import { errorsOnly } from '../errors-only.js'
 import { Exit, exitCodes } from '../exit.js'
-import { unpackArtifacts } from '../local-artifacts.js'
 import { LocalFollower } from '../local-follower.js'
 import { type Snapshot, takeSnapshot } from '../snapshot.js'
 import { statusText } from '../terminal.js'
@@ -114,7 +113,10 @@ async function runIn(
     interrupts.cancel = () => cancelPipeline(server.core, { pipelineId: pipeline.id })
     const last = await follower.end()
     await runner.close()
-    if (options.artifacts) await unpackArtifacts(server.core, pipeline.id, options.artifacts)
+    if (options.artifacts) {
+      const { unpackArtifacts } = await import('../local-artifacts.js')
+      await unpackArtifacts(server.core, pipeline.id, options.artifacts)
+    }
     if (options.json) context.json(await follower.document())
     else terminal.say(`pipeline ${statusText(terminal, last.status)}`)
     if (interrupts.happened) throw new Exit(exitCodes.interrupted)

@@ -6,17 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  type ClientOptions,
-  type handleBidiStreamingCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleBidiStreamingCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 
 export const protobufPackage = "signalbox.runner.v1";
 
@@ -5304,25 +5294,6 @@ export interface RunnerServiceServer extends UntypedServiceImplementation {
    */
   connect: handleBidiStreamingCall<RunnerMessage, ServerMessage>;
 }
-
-export interface RunnerServiceClient extends Client {
-  /**
-   * Connect opens the stream. The runner's authentication token comes as metadata `authorization: Bearer glrt-…`, or in
-   * Hello.token. Ends with UNAUTHENTICATED for a token that is unknown, FAILED_PRECONDITION for a message before Hello.
-   */
-  connect(): ClientDuplexStream<RunnerMessage, ServerMessage>;
-  connect(options: Partial<CallOptions>): ClientDuplexStream<RunnerMessage, ServerMessage>;
-  connect(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<RunnerMessage, ServerMessage>;
-}
-
-export const RunnerServiceClient = makeGenericClientConstructor(
-  RunnerServiceService,
-  "signalbox.runner.v1.RunnerService",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RunnerServiceClient;
-  service: typeof RunnerServiceService;
-  serviceName: string;
-};
 
 function bytesFromBase64(b64: string): Uint8Array {
   return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));

@@ -6,18 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 
 export const protobufPackage = "gitlab.agent.job_router.rpc";
 
@@ -208,38 +197,6 @@ export interface JobRouterServer extends UntypedServiceImplementation {
    */
   getJob: handleUnaryCall<GetJobRequest, GetJobResponse>;
 }
-
-export interface JobRouterClient extends Client {
-  /**
-   * Asks for one job, as POST /jobs/request does, with the runner's token as metadata `authorization: Bearer …`. The
-   * server may hold the call. It answers with initial metadata `x-request-id`, and `x-gitlab-last-update` if there is
-   * no job.
-   */
-  getJob(
-    request: GetJobRequest,
-    callback: (error: ServiceError | null, response: GetJobResponse) => void,
-  ): ClientUnaryCall;
-  getJob(
-    request: GetJobRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GetJobResponse) => void,
-  ): ClientUnaryCall;
-  getJob(
-    request: GetJobRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GetJobResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const JobRouterClient = makeGenericClientConstructor(
-  JobRouterService,
-  "gitlab.agent.job_router.rpc.JobRouter",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): JobRouterClient;
-  service: typeof JobRouterService;
-  serviceName: string;
-};
 
 function bytesFromBase64(b64: string): Uint8Array {
   return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
