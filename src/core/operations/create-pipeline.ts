@@ -16,6 +16,7 @@ import { getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
 import { getProject, takePipelineIid } from '../store/projects.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
+import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 
@@ -78,7 +79,9 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   if (planned.plan.jobs.length > core.settings.pipelineJobLimit) {
     return invalid(core, frame, [`the pipeline has more than ${core.settings.pipelineJobLimit} jobs`])
   }
-  return core.store.write((tx) => insertPlan(core, tx, frame, planned.plan))
+  const pipeline = await core.store.write((tx) => insertPlan(core, tx, frame, planned.plan))
+  await cancelRedundantPipelines(core, pipeline, project)
+  return pipeline
 }
 
 interface Frame {

@@ -122,16 +122,8 @@ async function applyReport(
 
 /** Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline. */
 export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<void> {
-  if (job.status !== 'failed' || job.kind !== 'build') return
-  const plan = await getDefinition(tx, job.definitionId)
-  const failure = { reason: (job.failureReason ?? 'unknown_failure') as FailureReason, exitCode: job.exitCode }
-  if (plan.retry || failureHasDefault(failure.reason)) {
-    const retries = await countRetries(tx, job.pipelineId, job.name)
-    if (job.retried === 0 && retriesByItself(plan.retry, failure, retries)) {
-      await retryLocked(core, tx, job, { userId: job.userId })
-      return
-    }
-  }
+  if (job.status !== 'failed') return
+  if (job.kind === 'build' && (await retryByItself(core, tx, job))) return
   if (job.allowFailure === 0) {
     const row = await tx.db
       .selectFrom('pipelines')
@@ -140,6 +132,16 @@ export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<void> {
       .executeTakeFirstOrThrow()
     if (row.on_job_failure === 'all') await cancelLivingJobs(core, tx, job.pipelineId)
   }
+}
+
+async function retryByItself(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  const plan = await getDefinition(tx, job.definitionId)
+  const failure = { reason: (job.failureReason ?? 'unknown_failure') as FailureReason, exitCode: job.exitCode }
+  if (job.retried === 1 || !(plan.retry || failureHasDefault(failure.reason))) return false
+  const retries = await countRetries(tx, job.pipelineId, job.name)
+  if (!retriesByItself(plan.retry, failure, retries)) return false
+  await retryLocked(core, tx, job, { userId: job.userId })
+  return true
 }
 
 const largestExitCode = 32_767

@@ -55,6 +55,29 @@ export async function saveStageStatus(tx: Tx, id: number, status: JobStatus): Pr
   await tx.all(writeStage, { id, status })
 }
 
+/** Older pipelines of the same ref, at other commits, that have something left to cancel: newest first. */
+export function listRedundantPipelines(
+  from: Reader,
+  newer: Pick<Pipeline, 'id' | 'projectId' | 'ref' | 'sha'>,
+  { since, limit }: { since: number; limit: number },
+): Promise<{ id: number; source: string }[]> {
+  return from.db
+    .selectFrom('pipelines')
+    .select(['id', 'source'])
+    .where('project_id', '=', newer.projectId)
+    .where('ref', '=', newer.ref)
+    .where('id', '<', newer.id)
+    .where(isLiving)
+    .where('sha', '<>', newer.sha)
+    .where('created_at', '>', since)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+}
+
+// The list is that of the partial index, which serves a query only if it is repeated.
+const isLiving = sql<boolean>`status not in ('success', 'failed', 'canceled', 'skipped')`
+
 /** Ids of the pipelines that have not been processed yet. */
 export async function listNewPipelines(from: Reader): Promise<number[]> {
   const rows = await from.db

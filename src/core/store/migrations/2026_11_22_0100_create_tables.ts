@@ -129,6 +129,12 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addUniqueConstraint('pipelines_iid', ['project_id', 'iid'])
     .execute()
   await index('pipelines_by_ref', 'pipelines', 'project_id, ref, id')
+  await index(
+    'pipelines_living',
+    'pipelines',
+    'project_id, ref, id',
+    "status not in ('success', 'failed', 'canceled', 'skipped')",
+  )
   await index('pipelines_by_source_job', 'pipelines', 'source_job_id', 'source_job_id is not null')
   // Pipelines whose first processing is still to come: while that step is paused, this is its backlog.
   await index('pipelines_created', 'pipelines', 'id', "status = 'created'")
