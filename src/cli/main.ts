@@ -217,10 +217,10 @@ function addJobCommands(program: Command): void {
     ['retry', 'try a job again'],
     ['play', 'start a manual job'],
   ] as const) {
-    about(name, what)
-      .option('--json', 'print one JSON document')
-      .option('--force', name === 'cancel' ? 'do not wait for its runner' : 'no effect')
-      .action(async (id, options) => (await load()).changeJob(name, id, options))
+    const command = about(name, what).option('--json', 'print one JSON document')
+    if (name === 'play') command.option('--var <K=V>', 'a variable of the job, may be repeated', several)
+    if (name === 'cancel') command.option('--force', 'do not wait for its runner')
+    command.action(async (id, options) => (await load()).changeJob(name, id, options))
   }
   about('token', 'print a job’s token (administrators)').action(async (id) => (await load()).printToken(id))
 }

@@ -50,6 +50,8 @@ export interface Job {
   erasedAt: number | null
   /** The resource that it needs alone; jobs of a project with the same key never run at once. */
   resourceKey: string | null
+  /** Name of the environment that it works on. */
+  environment: string | null
   /** Percent, found in its log. */
   coverage: number | null
 }

@@ -4,6 +4,7 @@
  * Names and meanings: https://docs.gitlab.com/ci/variables/predefined_variables/
  */
 import type { JobPlan, PlanVariable } from './ci-config/plan.js'
+import { environmentSlug, guessTier } from './environment.js'
 import type { CommitInfo, Project } from './project.js'
 import { gitlabVersion } from './version.js'
 
@@ -71,8 +72,9 @@ export function jobVariables(facts: JobFacts): PlanVariable[] {
       CI_NODE_INDEX: plan.parallel && String(plan.parallel.index),
       CI_NODE_TOTAL: String(plan.parallel?.total ?? 1),
       CI_ENVIRONMENT_NAME: plan.environment?.name,
+      CI_ENVIRONMENT_SLUG: plan.environment && environmentSlug(plan.environment.name),
       CI_ENVIRONMENT_ACTION: plan.environment?.action,
-      CI_ENVIRONMENT_TIER: plan.environment?.deploymentTier,
+      CI_ENVIRONMENT_TIER: plan.environment && (plan.environment.deploymentTier ?? guessTier(plan.environment.name)),
       CI_ENVIRONMENT_URL: plan.environment?.url,
     }),
   ]

@@ -17,6 +17,7 @@ import { answerPoll } from './http-poll.js'
 import { discoveryRoute } from './job-router/discovery.js'
 import { Polls } from './poll.js'
 import { artifactRoutes } from './routes/artifacts.js'
+import { environmentRoutes } from './routes/environments.js'
 import { groupRoutes } from './routes/groups.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
@@ -24,6 +25,7 @@ import { metaRoutes } from './routes/meta.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
 import { registrationRoutes } from './routes/registration.js'
+import { resourceGroupRoutes } from './routes/resource-groups.js'
 import { runnerRoutes } from './routes/runners.js'
 import { runningJobRoutes } from './routes/running-jobs.js'
 
@@ -68,6 +70,8 @@ const routes: readonly Route[] = [
   ...pipelineRoutes,
   ...jobRoutes,
   ...lintRoutes,
+  ...environmentRoutes,
+  ...resourceGroupRoutes,
 ]
 
 /** The API on a core. Nothing is listened on: the caller's server hands requests over. */

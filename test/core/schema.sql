@@ -151,6 +151,7 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "finished_at" bigint,
   "erased_at" bigint,
   "resource_key" text,
+  "environment" text,
   "coverage" double precision,
   constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
   constraint "jobs_reason" check (failure_reason is null or status = 'failed'));
@@ -282,6 +283,8 @@ CREATE INDEX pipelines_by_ref on pipelines (project_id, ref, id);
 CREATE INDEX pipelines_by_source_job on pipelines (source_job_id) where source_job_id is not null;
 
 CREATE INDEX pipelines_created on pipelines (id) where status = 'created';
+
+CREATE INDEX pipelines_living on pipelines (project_id, ref, id) where status not in ('success', 'failed', 'canceled', 'skipped');
 
 CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "group_id" bigint not null references "groups" ("id"),

@@ -5,6 +5,7 @@ import { Exit, exitCodes } from '../exit.js'
 import { LineReader, readableLog } from '../log-text.js'
 import { followToEnd } from '../reconnect.js'
 import { printable, statusText } from '../terminal.js'
+import { parseVariables } from '../variables.js'
 
 interface Job {
   id: number
@@ -69,11 +70,15 @@ export async function printLog(id: string, options: { follow?: boolean }): Promi
 export async function changeJob(
   verb: 'cancel' | 'retry' | 'play',
   id: string,
-  options: { json?: boolean; force?: boolean },
+  options: { json?: boolean; force?: boolean; var?: string[] },
 ): Promise<void> {
   const { client, terminal, json } = openContext()
   const { project_id: projectId } = await find(id)
-  const body = verb === 'cancel' && options.force ? { force: true } : {}
+  const variables = parseVariables(options.var ?? [])
+  const body = {
+    ...(verb === 'cancel' && options.force ? { force: true } : {}),
+    ...(verb === 'play' && variables.length > 0 ? { job_variables_attributes: variables } : {}),
+  }
   const job = await client().post<Job>(`/api/v4/projects/${projectId}/jobs/${id}/${verb}`, body)
   if (options.json) return json(job)
   terminal.say(`job ${job.id} ${printable(job.name)} ${statusText(terminal, job.status)}`)

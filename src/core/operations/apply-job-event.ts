@@ -12,7 +12,9 @@ import { saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
+import { followResource } from './assign-resource.js'
 import { enqueueJob } from './enqueue-job.js'
+import { followDeployment } from './open-deployment.js'
 import { record } from './record.js'
 
 export interface JobEventOptions {
@@ -35,7 +37,7 @@ export async function applyJobEvent(
   options: JobEventOptions = {},
 ): Promise<boolean> {
   const from = job.status
-  const to = nextStatus(event, from, options.facts)
+  const to = nextStatus(event, from, { resource_group: job.resourceKey !== null, ...options.facts })
   if (to === undefined) return false
   const leavesQueue = job.inQueue === 1
   Object.assign(job, stampsOf(from, to, tx.now), options.set)
@@ -54,6 +56,8 @@ export async function applyJobEvent(
     if (leavesQueue) await lowerHead(tx, { id: job.id, laneId: job.laneId! })
   }
   if (is('completed', to)) await deletePayload(tx, job.id)
+  if (job.resourceKey !== null) await followResource(core, tx, job, to)
+  if (job.environment !== null) await followDeployment(core, tx, job, to)
   await record(core, tx, {
     kind: is('finished', to) ? 'job.finished' : 'job.changed',
     projectId: job.projectId,

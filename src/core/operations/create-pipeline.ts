@@ -6,6 +6,7 @@
 import type { JobPlan, PipelinePlan, PlanVariable } from '../ci-config/plan.js'
 import { planPipeline } from '../ci-config/plan-pipeline.js'
 import type { Core } from '../core.js'
+import { environmentSlug } from '../environment.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
@@ -14,6 +15,7 @@ import type { Project, ResolvedRef } from '../project.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
 import { getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
 import { getProject, takePipelineIid } from '../store/projects.js'
+import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
@@ -146,6 +148,8 @@ async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Pro
 }
 
 async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId: number): Promise<void> {
+  const resourceKey = resourceKeyOf(plan)
+  if (resourceKey !== null) await ensureResourceGroup(tx, pipeline.projectId, resourceKey)
   const job: Omit<Job, 'id'> = {
     pipelineId: pipeline.id,
     projectId: pipeline.projectId,
@@ -184,7 +188,8 @@ async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId:
     startedAt: null,
     finishedAt: null,
     erasedAt: null,
-    resourceKey: plan.resourceGroup ?? null,
+    resourceKey,
+    environment: plan.environment?.name ?? null,
     coverage: null,
   }
   const { id } = await insertJob(tx, job)
@@ -198,6 +203,11 @@ async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId:
       optional: need.optional ? 1 : 0,
     })),
   )
+}
+
+function resourceKeyOf(plan: JobPlan): string | null {
+  const slug = plan.environment === undefined ? '' : environmentSlug(plan.environment.name)
+  return plan.resourceGroup?.replaceAll('$CI_ENVIRONMENT_SLUG', slug) || null
 }
 
 /** A pipeline without jobs that shows what is wrong with the file, or the refusal of whoever asked. */

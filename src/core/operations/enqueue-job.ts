@@ -3,18 +3,19 @@
  * in this very transaction and never enters the queue; otherwise it joins its lane, and a runner is woken after the commit.
  */
 import { expandVariables, forRunner } from '../ci-config/expand.js'
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { buildPayload } from '../payload.js'
 import type { Demand } from '../scheduler/match.js'
 import { listDownloads } from '../store/artifacts.js'
-import { getDefinition, saveJob } from '../store/jobs.js'
+import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, laneId, raiseHead } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext } from './pipeline-context.js'
+import { waitsForPeople } from './retry-job.js'
 
 /** Writes the job's row too: `job.status` is `pending` already. */
 export async function enqueueJob(core: Core, tx: Tx, job: Job): Promise<void> {
@@ -62,6 +63,8 @@ export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
 
 async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: PipelineContext): Promise<Buffer> {
   const { pipeline, project, facts, variables } = context
+  const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
+  const played: PlanVariable[] = given ? JSON.parse(core.keys.open(given).toString('utf8')) : []
   return buildPayload(
     {
       project,
@@ -71,7 +74,7 @@ async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: 
       plan,
       pipeline: { ...pipeline, tag: pipeline.tag === 1, protected: pipeline.protected === 1 },
       pipelineVariables: variables.predefined,
-      strongVariables: variables.strong,
+      strongVariables: [...variables.strong, ...played],
       dependencies: await listDownloads(tx, job, plan),
       gitDepth: core.settings.gitDepth,
     },

@@ -1,23 +1,44 @@
 /** A person starts a manual or delayed job. */
+import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
-import { lockJob } from '../store/jobs.js'
-import { applyJobEvent } from './apply-job-event.js'
+import { lockJob, saveJobVariables } from '../store/jobs.js'
+import { applyGated } from './open-deployment.js'
 import { processPipeline } from './process-pipeline.js'
 import { resetSkippedJobs } from './reset-skipped-jobs.js'
+import { isRetryable, retryLocked, waitsForPeople } from './retry-job.js'
 
-/** Throws `not_found`; `invalid` when the job does not wait for anybody. */
-export function playJob(core: Core, input: { jobId: number; userId: number | null }): Promise<Job> {
+/** Whether a person may start it: it waits for one, or it did and has ended. */
+export function isPlayable(job: Job): boolean {
+  if (job.status === 'manual' || job.status === 'scheduled') return true
+  return waitsForPeople(job) && isRetryable(job)
+}
+
+/**
+ * Plays a job; `variables` beat those of the pipeline. One that has run already is tried again. Gives the job that runs now.
+ * Throws `not_found`; `invalid` when the job does not wait for anybody, or variables are given to a trigger job.
+ */
+export function playJob(
+  core: Core,
+  input: { jobId: number; userId: number | null; variables?: readonly PlanVariable[] },
+): Promise<Job> {
+  const { jobId, userId, variables = [] } = input
   return core.store.write(async (tx) => {
-    const job = await lockJob(tx, input.jobId)
-    if (!job) throw new SignalboxError('not_found', `no job ${input.jobId}`)
-    const playable = job.status === 'manual' || job.status === 'scheduled'
-    const set = { userId: input.userId, scheduledAt: null }
-    if (!playable || !(await applyJobEvent(core, tx, job, 'enqueue', { set }))) {
-      throw new SignalboxError('invalid', `job ${job.id} is ${job.status} and cannot be played`)
+    let job = await lockJob(tx, jobId)
+    if (!job) throw new SignalboxError('not_found', `no job ${jobId}`)
+    if (!isPlayable(job)) throw new SignalboxError('invalid', `job ${job.id} is ${job.status} and cannot be played`)
+    if (variables.length > 0 && job.kind === 'bridge') {
+      throw new SignalboxError('invalid', 'a trigger job takes no variables')
     }
-    await resetSkippedJobs(core, tx, job, input.userId)
+    const waits = job.status === 'manual' || job.status === 'scheduled'
+    const before = job
+    if (!waits) job = await retryLocked(core, tx, job, { userId, enqueueAtOnce: true })
+    if (variables.length > 0) {
+      await saveJobVariables(tx, job.id, core.keys.seal(Buffer.from(JSON.stringify(variables))))
+    }
+    if (waits) await applyGated(core, tx, job, 'enqueue', { set: { userId, scheduledAt: null } })
+    await resetSkippedJobs(core, tx, before, userId)
     await processPipeline(core, tx, job.pipelineId)
     return (await lockJob(tx, job.id))!
   })

@@ -19,7 +19,8 @@ import {
   saveStageStatus,
 } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
-import { applyJobEvent } from './apply-job-event.js'
+import type { applyJobEvent } from './apply-job-event.js'
+import { applyGated } from './open-deployment.js'
 import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
 
@@ -94,7 +95,7 @@ async function applyAndCopy(
   current: CurrentJob,
   ...[job, event, options]: [Parameters<typeof applyJobEvent>[2], JobEvent, Parameters<typeof applyJobEvent>[4]]
 ): Promise<boolean> {
-  const applied = await applyJobEvent(core, tx, job, event, options)
+  const applied = await applyGated(core, tx, job, event, options)
   current.status = job.status
   return applied
 }

@@ -3,14 +3,26 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import type { JobStatus } from '../lifecycle/job-machine.js'
-import { insertJob, insertNeeds, listNeeds, lockJob, saveJob } from '../store/jobs.js'
+import {
+  findJobVariables,
+  insertJob,
+  insertNeeds,
+  listNeeds,
+  lockJob,
+  saveJob,
+  saveJobVariables,
+} from '../store/jobs.js'
 import type { Tx } from '../store/write.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { resetSkippedJobs } from './reset-skipped-jobs.js'
 
 const retryable: readonly JobStatus[] = ['success', 'failed', 'canceled', 'canceling']
-const waitsForPeople = ['manual', 'delayed']
+
+/** Whether the job starts when a person says so: such a one is queued at once when it is tried again. */
+export function waitsForPeople(job: Pick<Job, 'runWhen'>): boolean {
+  return job.runWhen === 'manual' || job.runWhen === 'delayed'
+}
 
 /** Whether a person may try the job again. */
 export function isRetryable(job: Pick<Job, 'status' | 'retried' | 'failureReason'>): boolean {
@@ -25,7 +37,7 @@ export function retryJob(core: Core, input: { jobId: number; userId: number | nu
     if (!isRetryable(old)) throw new SignalboxError('forbidden', `job ${old.id} cannot be retried`)
     const job = await retryLocked(core, tx, old, {
       userId: input.userId,
-      enqueueAtOnce: waitsForPeople.includes(old.runWhen),
+      enqueueAtOnce: waitsForPeople(old),
     })
     await resetSkippedJobs(core, tx, old, input.userId)
     await processPipeline(core, tx, old.pipelineId)
@@ -52,6 +64,10 @@ export async function retryLocked(
     updatedAt: tx.now,
   })
   await insertNeeds(tx, job.id, needs)
+  if (waitsForPeople(old)) {
+    const variables = await findJobVariables(tx, old.id)
+    if (variables) await saveJobVariables(tx, job.id, variables)
+  }
   await record(core, tx, {
     kind: 'job.retried',
     projectId: job.projectId,
@@ -98,6 +114,7 @@ function cloneOf(old: Job): Omit<Job, 'id' | 'retryOf' | 'userId' | 'enqueueAtOn
     finishedAt: null,
     erasedAt: null,
     resourceKey: old.resourceKey,
+    environment: old.environment,
     coverage: null,
   }
 }

@@ -3,6 +3,7 @@
  * paused: running that does what was left meanwhile.
  */
 import type { Core } from '../core.js'
+import { assignResources } from '../operations/assign-resource.js'
 import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
 import {
   dropCancelingJobs,
@@ -15,6 +16,7 @@ import { enqueueDueJobs } from '../operations/enqueue-due-jobs.js'
 import { expireLeases } from '../operations/expire-leases.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
+import { stopExpiredEnvironments } from '../operations/stop-environment.js'
 import { removeIdleLanes } from '../store/queue.js'
 
 /** What a task may ask of those who run it. */
@@ -99,6 +101,17 @@ export const taskDefinitions: readonly Task[] = [
     name: 'drop_timed_out',
     what: 'ends jobs that ran past their timeout and that their runner did not end',
     run: async (core) => counted({ jobs: await dropTimedOutJobs(core) }),
+  },
+  {
+    name: 'assign_resources',
+    what: 'gives free resources to jobs that wait for them, and takes back what lost jobs have kept',
+    quiet: true,
+    run: async (core) => counted({ ...(await assignResources(core)) }),
+  },
+  {
+    name: 'stop_environments',
+    what: 'stops environments whose time is over',
+    run: async (core) => counted({ environments: await stopExpiredEnvironments(core) }),
   },
   {
     name: 'note_contacts',

@@ -14,6 +14,8 @@ export const defaultTaskTimes: TaskTimes = {
   enqueue_due_jobs: second,
   stuck_ci_jobs: '0 * * * *',
   drop_timed_out: '*/5 * * * *',
+  assign_resources: 10 * second,
+  stop_environments: '24 * * * *',
   note_contacts: 30 * minute,
   delete_expired_artifacts: '*/7 * * * *',
   remove_idle_lanes: 10 * minute,

@@ -40,6 +40,7 @@ export const jobColumns = [
   'jobs.finished_at as finishedAt',
   'jobs.erased_at as erasedAt',
   'jobs.resource_key as resourceKey',
+  'jobs.environment',
   'jobs.coverage',
 ] as const
 

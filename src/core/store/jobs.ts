@@ -82,6 +82,20 @@ export async function listDefinitions(from: Reader, pipelineId: number): Promise
   return rows.map((row) => JSON.parse(row.body))
 }
 
+/** Keeps what a person gave a job on playing it, sealed. */
+export async function saveJobVariables(tx: Tx, jobId: number, body: Uint8Array): Promise<void> {
+  await tx.db
+    .insertInto('job_variables')
+    .values({ job_id: jobId, body })
+    .onConflict((c) => c.column('job_id').doUpdateSet({ body }))
+    .execute()
+}
+
+export async function findJobVariables(from: Reader | Tx, jobId: number): Promise<Uint8Array | undefined> {
+  const row = await from.db.selectFrom('job_variables').select('body').where('job_id', '=', jobId).executeTakeFirst()
+  return row?.body
+}
+
 export interface Need {
   name: string
   artifacts: number
@@ -175,6 +189,7 @@ const fixed = {
   priority: 'priority',
   createdAt: 'created_at',
   resourceKey: 'resource_key',
+  environment: 'environment',
 } as const satisfies Partial<Record<keyof Job, string>>
 
 /** Column → placeholder, for each field of a table of fields. */

@@ -138,6 +138,7 @@ export interface Database {
     finished_at: number | null
     erased_at: number | null
     resource_key: string | null
+    environment: string | null
     coverage: number | null
   }
   job_variables: { job_id: number; body: Uint8Array }

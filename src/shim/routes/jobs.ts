@@ -1,4 +1,5 @@
 /** Jobs, for people and scripts. */
+import type { PlanVariable } from '../../core/ci-config/plan.js'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js'
@@ -136,15 +137,33 @@ async function retry(call: ProjectCall): Promise<Reply> {
 
 async function play(call: ProjectCall): Promise<Reply> {
   const { id } = await jobOf(call)
-  if (call.params.maps('job_variables_attributes')?.length) {
-    throw wrongParameter('job_variables_attributes', 'are not supported yet')
-  }
+  const variables = fromJobVariables(call.params)
   try {
-    return await shown(call.core, await playJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null }))
+    return await shown(
+      call.core,
+      await playJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null, variables }),
+    )
   } catch (error) {
     if (!(error instanceof SignalboxError) || error.code !== 'invalid') throw error
     throw new SignalboxError('invalid', '400 Bad request - Unplayable Job', { details: { verbatim: true } })
   }
+}
+
+const mostVariables = 100
+const longestValue = 64 * 1024
+
+/** `job_variables_attributes: [{key, value}]`. */
+function fromJobVariables(params: Params): PlanVariable[] {
+  const given = params.maps('job_variables_attributes') ?? []
+  if (given.length > mostVariables) throw wrongParameter('job_variables_attributes', 'are too many')
+  return given.map((one) => {
+    const key = one.text('key', { max: 255 })
+    const value = one.text('value', { max: longestValue, loose: true })
+    if (key === undefined || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(key))
+      throw wrongParameter('job_variables_attributes[key]')
+    if (value === undefined) throw wrongParameter('job_variables_attributes[value]', 'is missing')
+    return { key, value }
+  })
 }
 
 /** The job of the path, if it is this project's. */

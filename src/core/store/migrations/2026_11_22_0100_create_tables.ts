@@ -266,6 +266,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('finished_at', int)
     .addColumn('erased_at', int)
     .addColumn('resource_key', 'text')
+    .addColumn('environment', 'text')
     .addColumn('coverage', 'double precision')
     // Only a pending job can be in the queue; only a failed one has a reason.
     .addCheckConstraint('jobs_queue', sql`in_queue = 0 or (status = 'pending' and lane_id is not null)`)

@@ -1,0 +1,80 @@
+/** Users make, change, delete and protect environments. */
+import type { Core } from '../core.js'
+import { type Environment, environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
+import { SignalboxError } from '../errors.js'
+import {
+  deleteProtectedEnvironment,
+  deleteEnvironment as deleteRow,
+  ensureEnvironment,
+  findEnvironment,
+  findEnvironmentByName,
+  saveEnvironment,
+  saveProtectedEnvironment,
+} from '../store/environments.js'
+
+/** Throws `invalid` with `details.field` for a name that is not one, or taken. */
+export function createEnvironment(
+  core: Core,
+  input: { projectId: number; name: string; externalUrl?: string | undefined; tier?: string | undefined },
+): Promise<Environment> {
+  const { projectId, name } = input
+  requireName(name)
+  return core.store.write(async (tx) => {
+    if (await findEnvironmentByName(tx, projectId, name)) throw wrong('name', 'has already been taken')
+    const slug = environmentSlug(name)
+    const tier = input.tier ?? guessTier(name)
+    return ensureEnvironment(tx, { projectId, name, slug, tier, externalUrl: input.externalUrl ?? null })
+  })
+}
+
+/** Throws `not_found`. */
+export function updateEnvironment(
+  core: Core,
+  environmentId: number,
+  changes: { externalUrl?: string; tier?: string },
+): Promise<Environment> {
+  return core.store.write(async (tx) => {
+    await saveEnvironment(tx, environmentId, changes)
+    const environment = await findEnvironment(tx, environmentId)
+    if (!environment) throw new SignalboxError('not_found', `no environment ${environmentId}`)
+    return environment
+  })
+}
+
+/** Throws `not_found`; `forbidden` unless it is stopped. */
+export function deleteEnvironment(core: Core, environmentId: number): Promise<void> {
+  return core.store.write(async (tx) => {
+    const environment = await findEnvironment(tx, environmentId)
+    if (!environment) throw new SignalboxError('not_found', `no environment ${environmentId}`)
+    if (environment.state !== 'stopped') throw new SignalboxError('forbidden', 'only a stopped environment is deleted')
+    await deleteRow(tx, environmentId)
+  })
+}
+
+/** From now on only these users, administrators and the owner of the namespace may deploy to environments of that name. */
+export async function protectEnvironment(
+  core: Core,
+  input: { projectId: number; name: string; deployers: readonly number[] },
+): Promise<void> {
+  requireName(input.name)
+  await core.store.write((tx) => saveProtectedEnvironment(tx, input.projectId, input.name, input.deployers))
+}
+
+/** Throws `not_found` when it was not protected. */
+export async function unprotectEnvironment(core: Core, projectId: number, name: string): Promise<void> {
+  const was = await core.store.write((tx) => deleteProtectedEnvironment(tx, projectId, name))
+  if (!was) throw new SignalboxError('not_found', `${JSON.stringify(name)} is not protected`)
+}
+
+function requireName(name: string): void {
+  if (!isEnvironmentName(name)) {
+    throw wrong(
+      'name',
+      "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'",
+    )
+  }
+}
+
+function wrong(field: string, message: string): SignalboxError {
+  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
+}

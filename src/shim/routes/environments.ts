@@ -1,0 +1,196 @@
+/** Environments of a project, what was deployed there, and who may. */
+import type { Deployment, Environment } from '../../core/environment.js'
+import { SignalboxError } from '../../core/errors.js'
+import {
+  createEnvironment,
+  deleteEnvironment,
+  protectEnvironment,
+  unprotectEnvironment,
+  updateEnvironment,
+} from '../../core/operations/edit-environment.js'
+import { stopEnvironment } from '../../core/operations/stop-environment.js'
+import {
+  findDeployment,
+  findEnvironment,
+  findLastDeployment,
+  listDeployments,
+  listEnvironments,
+  listProtectedEnvironments,
+} from '../../core/store/environments.js'
+import { findJob } from '../../core/store/jobs.js'
+import { findUser } from '../../core/store/users.js'
+import type { Reply, Route } from '../../http/call.js'
+import { wrongParameter } from '../../http/params.js'
+import { idOf, type ProjectCall, projectRoute } from '../call.js'
+import { toDeployment, toEnvironment } from '../convert/environment.js'
+import { forbidden, notFound } from '../errors.js'
+import { jobEntity } from '../job-entities.js'
+import { pageReply, requestedPage } from '../pages.js'
+
+const read = { deed: 'read' } as const
+const operate = { deed: 'operate' } as const
+const administer = { deed: 'administer' } as const
+
+export const environmentRoutes: readonly Route[] = [
+  projectRoute('get', '/projects/:id/environments', read, list),
+  projectRoute('post', '/projects/:id/environments', operate, create),
+  projectRoute('get', '/projects/:id/environments/:environment_id', read, async (call) => ({
+    status: 200,
+    body: await detailed(call, await environmentOf(call)),
+  })),
+  projectRoute('put', '/projects/:id/environments/:environment_id', operate, update),
+  projectRoute('delete', '/projects/:id/environments/:environment_id', operate, remove),
+  projectRoute('post', '/projects/:id/environments/:environment_id/stop', operate, stop),
+  projectRoute('get', '/projects/:id/deployments', read, deployments),
+  projectRoute('get', '/projects/:id/deployments/:deployment_id', read, deployment),
+  projectRoute('get', '/projects/:id/protected_environments', read, listProtected),
+  projectRoute('post', '/projects/:id/protected_environments', administer, protect),
+  projectRoute('delete', '/projects/:id/protected_environments/:name', administer, unprotect),
+]
+
+async function list(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const name = params.text('name', { max: 255 })
+  const search = params.text('search', { max: 255 })
+  const state = params.choice('states', ['available', 'stopping', 'stopped'])
+  if (name !== undefined && search !== undefined) throw wrongParameter('name, search', 'are mutually exclusive')
+  const page = requestedPage(call)
+  const filter = {
+    projectId: project.id,
+    ...(name === undefined ? {} : { name }),
+    ...(search === undefined ? {} : { search }),
+    ...(state === undefined ? {} : { state }),
+  }
+  const rows = await listEnvironments(core.store.read, filter, { ...page, limit: page.perPage + 1 })
+  return pageReply(call, page, rows.map(toEnvironment), undefined)
+}
+
+const tiers = ['production', 'staging', 'testing', 'development', 'other'] as const
+
+async function create(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const environment = await createEnvironment(core, {
+    projectId: project.id,
+    name: params.requiredText('name', { max: 255 }),
+    externalUrl: params.text('external_url', { max: 255 }),
+    tier: params.choice('tier', tiers),
+  })
+  return { status: 201, body: toEnvironment(environment) }
+}
+
+async function update(call: ProjectCall): Promise<Reply> {
+  const { id } = await environmentOf(call)
+  const externalUrl = call.params.text('external_url', { max: 255 })
+  const tier = call.params.choice('tier', tiers)
+  const environment = await updateEnvironment(call.core, id, {
+    ...(externalUrl === undefined ? {} : { externalUrl }),
+    ...(tier === undefined ? {} : { tier }),
+  })
+  return { status: 200, body: toEnvironment(environment) }
+}
+
+async function remove(call: ProjectCall): Promise<Reply> {
+  const { id } = await environmentOf(call)
+  try {
+    await deleteEnvironment(call.core, id)
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'forbidden') throw forbidden()
+    throw error
+  }
+  return { status: 204 }
+}
+
+async function stop(call: ProjectCall): Promise<Reply> {
+  const { id } = await environmentOf(call)
+  const environment = await stopEnvironment(call.core, {
+    environmentId: id,
+    userId: call.actor?.user.id ?? null,
+    force: call.params.boolean('force') ?? false,
+  })
+  return { status: 200, body: toEnvironment(environment) }
+}
+
+/** The environment of the path, if it is this project's. */
+async function environmentOf(call: ProjectCall): Promise<Environment> {
+  const environment = await findEnvironment(call.core.store.read, idOf(call, 'environment_id', 'Environment'))
+  if (environment?.projectId !== call.project.id) throw notFound('Environment')
+  return environment
+}
+
+async function detailed(call: ProjectCall, environment: Environment): Promise<object> {
+  const last = await findLastDeployment(call.core.store.read, environment.id, 'success')
+  return {
+    ...toEnvironment(environment),
+    last_deployment: last ? await shown(call, last, environment) : null,
+  }
+}
+
+async function shown(call: ProjectCall, row: Deployment, environment: Environment): Promise<object> {
+  const { core } = call
+  const user = row.userId === null ? undefined : await findUser(core.store.read, row.userId)
+  const job = await findJob(core.store.read, row.jobId)
+  return toDeployment(row, {
+    environment,
+    user,
+    externalUrl: core.externalUrl(),
+    job: job && (await jobEntity(core, job)),
+  })
+}
+
+async function deployments(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const { read: from } = core.store
+  const environment = params.text('environment', { max: 255 })
+  const status = params.choice('status', ['created', 'running', 'success', 'failed', 'canceled', 'blocked'])
+  const page = requestedPage(call)
+  const rows = await listDeployments(
+    from,
+    {
+      projectId: project.id,
+      ...(environment === undefined ? {} : { environment }),
+      ...(status === undefined ? {} : { status }),
+    },
+    { ...page, limit: page.perPage + 1 },
+    params.choice('sort', ['asc', 'desc']) ?? 'asc',
+  )
+  const body = await Promise.all(
+    rows.map(async (row) => shown(call, row, (await findEnvironment(from, row.environmentId))!)),
+  )
+  return pageReply(call, page, body, undefined)
+}
+
+async function deployment(call: ProjectCall): Promise<Reply> {
+  const { read: from } = call.core.store
+  const row = await findDeployment(from, idOf(call, 'deployment_id', 'Deployment'))
+  if (row?.projectId !== call.project.id) throw notFound('Deployment')
+  return { status: 200, body: await shown(call, row, (await findEnvironment(from, row.environmentId))!) }
+}
+
+const toProtected = ({ name, deployers }: { name: string; deployers: readonly number[] }) => ({
+  name,
+  deploy_access_levels: deployers.map((id) => ({ user_id: id, access_level: null, group_id: null })),
+  required_approval_count: 0,
+})
+
+async function listProtected(call: ProjectCall): Promise<Reply> {
+  const rows = await listProtectedEnvironments(call.core.store.read, call.project.id)
+  return { status: 200, body: rows.map(toProtected) }
+}
+
+/** `deploy_access_levels: [{user_id}]`. Levels of members and groups are not there. */
+async function protect(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const name = params.requiredText('name', { max: 255 })
+  const deployers = (params.maps('deploy_access_levels') ?? []).map((level) => {
+    const id = level.integer('user_id', { min: 1 })
+    if (id === undefined) throw wrongParameter('deploy_access_levels[user_id]', 'is missing')
+    return id
+  })
+  await protectEnvironment(core, { projectId: project.id, name, deployers })
+  return { status: 201, body: toProtected({ name, deployers }) }
+}
+
+async function unprotect(call: ProjectCall): Promise<Reply> {
+  await unprotectEnvironment(call.core, call.project.id, call.path('name'))
+  return { status: 204 }
+}
