@@ -31,6 +31,8 @@ export interface ServerSettings {
   /** Allows plain text on addresses that are not loopback. */
   insecure: boolean
   core: CoreSettings
+  /** What configurations may include from the web; undefined: nothing. */
+  includes: { hosts: string[]; templatesUrl?: string } | undefined
   /** How long a poll is held that has nothing new to learn, in milliseconds; 0: not at all. */
   pollHoldMs: number
   /** How often one runner may poll, in polls a second; 0: as often as it likes. Undefined: the default. */
@@ -147,6 +149,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     logLevel: oneOf(text('logLevel'), logLevels),
     insecure,
     core: coreSettings(file.table),
+    includes: includes(file.table),
     ...pollSettings(file.table),
     plugins: plugins(file.table.plugins),
     baseFolder: file.folder,
@@ -162,6 +165,7 @@ const knownKeys = [
   'artifacts',
   'stuck',
   'tasks',
+  'includes',
   'plugins',
 ]
 
@@ -263,6 +267,26 @@ function grpcUrl(value: unknown): string {
     throw new SettingsError('grpc.external_url', 'must be grpc://HOST[:PORT] or grpcs://HOST[:PORT]')
   }
   return value.replace(/\/$/, '')
+}
+
+/** `include:remote` is off until hosts are named: https://docs.gitlab.com/ci/yaml/#includeremote */
+function includes(table: Record<string, unknown>): ServerSettings['includes'] {
+  const { remote_hosts: hosts = [], templates_url: templates } = tableOf(table, 'includes', [
+    'remote_hosts',
+    'templates_url',
+  ])
+  if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === 'string' && isHost(host))) {
+    throw new SettingsError('includes.remote_hosts', 'must be a list of HOST or HOST:PORT')
+  }
+  if (templates === undefined) return hosts.length === 0 ? undefined : { hosts }
+  if (typeof templates !== 'string' || !URL.canParse(templates) || new URL(templates).protocol !== 'https:') {
+    throw new SettingsError('includes.templates_url', 'must be an https URL')
+  }
+  return { hosts, templatesUrl: templates }
+}
+
+function isHost(text: string): boolean {
+  return URL.canParse(`https://${text}/`) && new URL(`https://${text}/`).host === text.toLowerCase()
 }
 
 function plugins(value: unknown): PluginSetting[] {

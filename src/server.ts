@@ -15,6 +15,7 @@ import type { Core, Log } from './core/core.js'
 import { readGauges } from './core/gauges.js'
 import { makeCore } from './core/make-core.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
+import { RemoteFiles } from './core/remote-files.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
 import { openStore } from './core/store/open.js'
@@ -107,6 +108,7 @@ async function start(
     folders: { traces: path.join(dataDir, 'traces'), artifacts: path.join(dataDir, 'artifacts') },
     repositories,
     compile,
+    ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),
     log,
     externalUrl: () => externalUrl,
     classify: (evidence) => plugins.classify(evidence),

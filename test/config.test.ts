@@ -17,6 +17,7 @@ const read = (toml: string | undefined, rest: Partial<Parameters<typeof readSett
 
 it('lets a flag beat the environment, which beats the file, which beats the default', () => {
   expect(read(undefined).http).toBe('127.0.0.1:8080')
+  expect(read(undefined).includes).toBeUndefined()
   const toml = 'http = "127.0.0.1:1"'
   expect(read(toml).http).toBe('127.0.0.1:1')
   const env = { SIGNALBOX_HTTP: '127.0.0.1:2' }
@@ -73,6 +74,9 @@ it('reads the tables of the file', () => {
     jobs_per_pipeline = 7
     [artifacts]
     expire_in = "never"
+    [includes]
+    remote_hosts = ["gitlab.com", "git.example.com:8443"]
+    templates_url = "https://gitlab.com/templates"
     [poll]
     hold = 0
     rate = 2.5
@@ -84,6 +88,7 @@ it('reads the tables of the file', () => {
     dataDir: path.join(cwd, 'elsewhere'),
     database: `sqlite:${path.join(cwd, 'elsewhere', 'signalbox.db')}`,
     keyFile: path.join(cwd, 'elsewhere', 'key'),
+    includes: { hosts: ['gitlab.com', 'git.example.com:8443'], templatesUrl: 'https://gitlab.com/templates' },
     pollHoldMs: 0,
     pollsPerSecond: 2.5,
     plugins: [{ use: './mine', config: { colour: 'red' } }],
@@ -112,6 +117,10 @@ const wrong: [toml: string, message: RegExp][] = [
   ['leases = 1', /^leases: must be a table/],
   ['[limits]\ntrace_bytes = -1', /^limits\.trace_bytes: must be a whole number/],
   ['[limits]\ntrace_bytes = 1.5', /^limits\.trace_bytes: must be a whole number/],
+  ['[includes]\nremote_hosts = "gitlab.com"', /^includes\.remote_hosts: must be a list/],
+  ['[includes]\nremote_hosts = ["https://gitlab.com"]', /^includes\.remote_hosts: must be a list/],
+  ['[includes]\ntemplates_url = "http://gitlab.com"', /^includes\.templates_url: must be an https URL/],
+  ['[includes]\nhosts = []', /^includes: unknown key hosts/],
   ['[poll]\nrate = -1', /^poll\.rate: must be a number/],
   ['[poll]\nrate = "10"', /^poll\.rate: must be a number/],
   ['plugins = 1', /^plugins: must be/],

@@ -1,10 +1,13 @@
 /**
- * Compiled configurations by commit. Compiling looks at the file and what it includes, never at the event, so one
- * compilation serves every pipeline of a commit; the rules are evaluated each time. Bounded: the least recently used
- * entry goes first.
+ * Compiled configurations by commit. Compiling looks at the file, what it includes and some variables, never at rules of
+ * jobs, so one compilation serves many pipelines of a commit; the rules are evaluated each time. A configuration whose
+ * includes lie elsewhere or hang on variables is kept with what it looked at, and used again only while all of that is
+ * as it was. Bounded by an estimate of bytes: what was not used lately goes first.
  */
-import type { CompileOptions, CompileResult, IncludeAnswer, IncludeRequest } from './ci-config/plan.js'
-import type { CommitInfo, Project, Repositories } from './project.js'
+import { BoundedCache } from './bounded-cache.js'
+import type { CompileOptions, CompileResult, PlanVariable } from './ci-config/plan.js'
+import { ConfigFiles, type ConfigPlace, type ConfigWorld } from './config-files.js'
+import type { CommitInfo, Project } from './project.js'
 
 export type Compile = (source: string, options: CompileOptions) => Promise<CompileResult>
 
@@ -14,96 +17,145 @@ export interface LoadedConfig {
   result: CompileResult | undefined
 }
 
-export interface ConfigCacheOptions {
-  repositories: Repositories
+export interface ConfigCacheOptions extends ConfigWorld {
   compile: Compile
-  /** Projects by path, for `include:project`; undefined if there is none or the pipeline's user may not read it. */
-  findProject: (path: string) => Promise<Project | undefined>
-  /** Entries; default 200. */
-  limit?: number
+  /** Estimated bytes; default 256 MiB. */
+  limitBytes?: number
 }
+
+/** For whom and with what a configuration is compiled. */
+export interface ConfigRequest extends Pick<ConfigPlace, 'user'>, Partial<Pick<ConfigPlace, 'changedPaths'>> {
+  /** Those that `include` may use. */
+  variables: readonly PlanVariable[]
+}
+
+/** One way in which the file of a commit compiles. */
+interface Variant {
+  result: CompileResult
+  files: ConfigFiles
+  /** The variables that were looked at, as they were. */
+  looked: readonly { name: string; seen: string }[]
+}
+
+interface Kept {
+  commit: CommitInfo
+  /** The latest first; none: the commit has no configuration file. */
+  variants: readonly Variant[]
+}
+
+/** Ways to compile one commit that are kept. */
+const variantsKept = 8
+const standardLimitBytes = 256 * 1024 * 1024
 
 export class ConfigCache {
   readonly #options: ConfigCacheOptions
-  readonly #entries = new Map<string, Promise<LoadedConfig>>()
-  readonly #limit: number
+  readonly #kept: BoundedCache<Kept>
+  /** Loads of the same commit take turns: the second mostly finds what the first has made. */
+  readonly #loading = new Map<string, Promise<unknown>>()
 
   constructor(options: ConfigCacheOptions) {
     this.#options = options
-    this.#limit = options.limit ?? 200
+    this.#kept = new BoundedCache(options.limitBytes ?? standardLimitBytes)
   }
 
-  /** The configuration of a project at a commit. `variables`: those that `include` may use. */
-  async load(project: Project, sha: string, variables: CompileOptions['variables'] = []): Promise<LoadedConfig> {
+  /** The configuration of a project at a commit. */
+  async load(project: Project, sha: string, request: ConfigRequest): Promise<LoadedConfig> {
     const key = `${project.id} ${sha} ${project.configPath}`
-    const known = this.#entries.get(key)
-    if (known) {
-      this.#entries.delete(key)
-      this.#entries.set(key, known)
-      return known
+    for (let other = this.#loading.get(key); other; other = this.#loading.get(key)) await other.catch(() => undefined)
+    const place = placeOf(project, sha, request)
+    const kept = this.#kept.get(key)
+    if (kept?.variants.length === 0) return { commit: kept.commit, result: undefined }
+    const variables = lookUp(request.variables)
+    for (const variant of kept?.variants ?? []) {
+      if (await fits(variant, variables, place)) return { commit: kept!.commit, result: variant.result }
     }
-    const loading = this.#load(project, sha, variables)
-    const cacheable = loading.then(({ loaded }) => loaded)
-    this.#entries.set(key, cacheable)
-    if (this.#entries.size > this.#limit) this.#entries.delete(this.#entries.keys().next().value as string)
+    const loading = this.#load(key, place, request.variables)
+    this.#loading.set(key, loading)
     try {
-      const { loaded, fixed } = await loading
-      if (!fixed) this.#entries.delete(key)
-      return loaded
-    } catch (error) {
-      this.#entries.delete(key)
-      throw error
+      return await loading
+    } finally {
+      this.#loading.delete(key)
     }
   }
 
   /** Compiles a text as if it were the project's file at the commit; nothing is kept. */
-  compile(project: Project, sha: string | undefined, source: string, variables: CompileOptions['variables'] = []) {
-    return this.#options.compile(source, {
-      file: project.configPath,
-      variables,
-      fetchInclude: (request) => this.#fetch(project, sha, request),
-      listFiles: async (path, ref) => {
-        const target = path === undefined ? project : await this.#options.findProject(path)
-        const at = ref ?? sha
-        return target && at ? this.#options.repositories.listFiles(target, at) : []
-      },
-    })
+  async compile(
+    project: Project,
+    sha: string | undefined,
+    source: string,
+    request: ConfigRequest,
+  ): Promise<CompileResult> {
+    const place = placeOf(project, sha, request)
+    return (await this.#compile(source, place, request.variables)).result
   }
 
-  /** `fixed`: the result depends on the commit alone, so it may be kept. */
-  async #load(project: Project, sha: string, variables: CompileOptions['variables']) {
+  async #load(
+    key: string,
+    place: ConfigPlace & { sha: string },
+    variables: readonly PlanVariable[],
+  ): Promise<LoadedConfig> {
     const { repositories } = this.#options
+    const { project, sha } = place
     const [commit, source] = await Promise.all([
       repositories.commit(project, sha),
       repositories.readFile(project, sha, project.configPath),
     ])
-    if (source === undefined) return { loaded: { commit, result: undefined }, fixed: true }
-    const result = await this.compile(project, sha, source, variables)
-    // Included files may lie elsewhere, and their names may hang on variables of the event.
-    return { loaded: { commit, result }, fixed: !/^["']?include["']?\s*:/m.test(source) }
+    if (source === undefined) {
+      this.#kept.set(key, { commit, variants: [] }, emptyWeight)
+      return { commit, result: undefined }
+    }
+    const { result, files } = await this.#compile(source, place, variables)
+    if (result.looked !== undefined && files.isLasting) {
+      const seen = lookUp(variables)
+      const variant = { result, files, looked: result.looked.map((name) => ({ name, seen: seen(name) })) }
+      const variants = [variant, ...(this.#kept.get(key)?.variants ?? [])].slice(0, variantsKept)
+      const weight = variants.reduce((sum, one) => sum + weightOf(one, source.length), emptyWeight)
+      this.#kept.set(key, { commit, variants }, weight)
+    }
+    return { commit, result }
   }
 
-  async #fetch(project: Project, sha: string | undefined, request: IncludeRequest): Promise<IncludeAnswer> {
-    const { repositories, findProject } = this.#options
-    if (request.kind === 'local') {
-      const target = request.project === undefined ? project : await findProject(request.project)
-      const at = request.ref ?? sha
-      if (!target || at === undefined) return { ok: false, reason: 'file missing' }
-      return this.#read(target, at, request.path)
-    }
-    if (request.kind === 'project') {
-      const target = await findProject(request.project)
-      if (!target) return { ok: false, reason: 'project missing or access denied' }
-      const resolved = await repositories.resolve(target, request.ref ?? target.defaultBranch)
-      if (!resolved) return { ok: false, reason: 'ref missing' }
-      return this.#read(target, resolved.sha, request.path)
-    }
-    return { ok: false, reason: `${request.kind} includes are not available on this server` }
+  async #compile(source: string, place: ConfigPlace, variables: readonly PlanVariable[]) {
+    const files = new ConfigFiles(this.#options, place)
+    const { fetchInclude, listFiles, changedPaths, changedSince } = files
+    const result = await this.#options.compile(source, {
+      file: place.project.configPath,
+      variables: [...variables],
+      fetchInclude,
+      listFiles,
+      changedPaths,
+      changedSince,
+    })
+    return { result, files }
   }
+}
 
-  async #read(project: Project, sha: string, path: string): Promise<IncludeAnswer> {
-    const content = await this.#options.repositories.readFile(project, sha, path.replace(/^\/+/, ''))
-    if (content === undefined) return { ok: false, reason: 'file missing' }
-    return { ok: true, content, project: project.fullPath, ref: sha }
+function placeOf<Sha extends string | undefined>(project: Project, sha: Sha, { user, changedPaths }: ConfigRequest) {
+  return { project, sha, user, changedPaths }
+}
+
+async function fits(variant: Variant, seen: (name: string) => string, place: ConfigPlace): Promise<boolean> {
+  return variant.looked.every((one) => seen(one.name) === one.seen) && variant.files.wouldRepeat(place)
+}
+
+/** Values by name, the last of equal names, told apart from none. The map is made when the first is asked for. */
+function lookUp(variables: readonly PlanVariable[]): (name: string) => string {
+  let byName: Map<string, PlanVariable> | undefined
+  return (name) => {
+    byName ??= new Map(variables.map((one) => [one.key, one]))
+    const found = byName.get(name)
+    return found === undefined
+      ? ''
+      : `${found.masked === true ? 'masked' : 'shown'} ${found.raw === true} ${found.value}`
   }
+}
+
+const emptyWeight = 1024
+/** What a character of the files, and a job, come to when compiled: measured with files of 1,000 jobs. */
+const bytesPerCharacter = 12
+const bytesPerJob = 2048
+
+function weightOf({ result, files }: Variant, characters: number): number {
+  const jobs = result.ok && Array.isArray(result.config.jobs) ? result.config.jobs.length : 0
+  return (characters + files.characters) * bytesPerCharacter + jobs * bytesPerJob
 }

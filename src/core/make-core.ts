@@ -10,12 +10,13 @@ import type { Keys } from './keys.js'
 import { defaultLeaseSettings } from './lease.js'
 import { LeaseSignals } from './lease-signals.js'
 import { commitTraces } from './operations/append-trace.js'
+import { readableProject } from './operations/authorize.js'
 import { leaseToWaiter } from './operations/lease-job.js'
 import { voidOffer } from './operations/void-offer.js'
 import type { Repositories } from './project.js'
+import type { RemoteFiles } from './remote-files.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
-import { findProjectByPath } from './store/projects.js'
 import { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
 
@@ -29,6 +30,8 @@ export interface CoreParts {
   folders: { traces: string; artifacts: string }
   repositories: Repositories
   compile: Compile
+  /** Files of the web for `include:remote` and `include:template`; absent: they are switched off. */
+  remoteFiles?: RemoteFiles
   log: Log
   externalUrl: () => string
   classify?: Core['classify']
@@ -76,7 +79,9 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     configs: new ConfigCache({
       repositories: parts.repositories,
       compile: parts.compile,
-      findProject: (path) => findProjectByPath(store.read, path),
+      findProject: (path, user) => readableProject(core, path, user),
+      remote: parts.remoteFiles,
+      externalUrl: parts.externalUrl,
     }),
     events: new EventHub(),
     leaseSignals: new LeaseSignals(),

@@ -65,6 +65,10 @@ export interface Repositories {
   listFiles(project: Project, sha: string): Promise<string[]>
   /** Paths that differ between two commits. */
   changedPaths(project: Project, from: string, to: string): Promise<string[]>
+  /** Paths that a commit changed since it parted from another: what a merge request of it would show. */
+  changedSince(project: Project, other: string, sha: string): Promise<string[]>
+  /** Short names of all tags. */
+  listTags(project: Project): Promise<string[]>
   commit(project: Project, sha: string): Promise<CommitInfo>
   /** Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. */
   pin(project: Project, pipelineId: number, sha: string): void

@@ -4,9 +4,9 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { BoundedCache } from '../core/bounded-cache.js'
 import type { Clock } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
-import { BoundedCache } from './bounded-cache.js'
 import { findTreeEntry, type ParsedCommit, parseCommit, parseTag } from './object-formats.js'
 import { ObjectPool } from './object-pool.js'
 import type { GitObject } from './object-reader.js'

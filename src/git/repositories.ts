@@ -5,11 +5,11 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { BoundedCache } from '../core/bounded-cache.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import type { Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { CommitInfo, Project, Repositories, ResolvedRef } from '../core/project.js'
-import { BoundedCache } from './bounded-cache.js'
 import { gitEnvironment, runGit, settingsText } from './git-process.js'
 import type { ParsedCommit } from './object-formats.js'
 import { isRepository, ObjectStore } from './object-store.js'
@@ -197,11 +197,32 @@ export class GitRepositories implements Repositories {
     return this.#list(project, ['diff-tree', '-r', '-z', '--name-only', '--no-renames', before.tree, after.tree])
   }
 
-  async #list(project: Repository, args: readonly string[]): Promise<string[]> {
+  /** The same, but against the commit at which the two parted; of two that have nothing in common all that differs. */
+  async changedSince(project: Repository, other: string, sha: string): Promise<string[]> {
+    for (const commit of [other, sha]) await this.#getCommit(project, commit)
+    return this.changedPaths(project, (await this.#mergeBase(project, other, sha)) ?? other, sha)
+  }
+
+  async #mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {
+    try {
+      return (await this.#list(project, ['merge-base', one, other], '\n'))[0]
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as { code?: unknown }
+      if (code === 1) return undefined
+      throw error
+    }
+  }
+
+  /** The short names of all tags, by asking git. */
+  async listTags(project: Repository): Promise<string[]> {
+    return this.#lines(project, ['for-each-ref', '--format=%(refname:lstrip=2)%00', 'refs/tags'], '\0\n')
+  }
+
+  async #list(project: Repository, args: readonly string[], end = '\0'): Promise<string[]> {
     const key = `${project.id} ${args.join(' ')}`
     const known = this.#lists.get(key)
     if (known) return known
-    const list = await this.#lines(project, args, '\0')
+    const list = await this.#lines(project, args, end)
     const weight = list.reduce((sum, one) => sum + one.length * 2 + 32, key.length)
     return this.#lists.set(key, list, weight)
   }

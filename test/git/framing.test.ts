@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BoundedCache } from '../../src/git/bounded-cache.js'
+import { BoundedCache } from '../../src/core/bounded-cache.js'
 import { parseCommit } from '../../src/git/object-formats.js'
 import { checkPackets, flushPacket, PacketReader, toPacket } from '../../src/git/pkt-line.js'
 import { PushReport } from '../../src/git/push-report.js'

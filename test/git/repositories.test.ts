@@ -231,6 +231,32 @@ it('lists the files of a commit, and those that differ between two', async () =>
   expect(await codeOf(repositories.changedPaths(project, 'f'.repeat(40), first))).toBe('not_found')
 })
 
+it('tells what a commit changed since it parted from another, and which tags there are', async () => {
+  await using shelf = new Shelf()
+  const { repositories, project } = shelf
+  const work = await Work.init(shelf.temp.path)
+  const base = await work.commit({ a: '1' })
+  await work.git('checkout', '--quiet', '-b', 'feature')
+  const feature = await work.commit({ b: '1' })
+  await work.git('checkout', '--quiet', 'main')
+  const main = await work.commit({ c: '1' })
+  await work.git('checkout', '--quiet', '--orphan', 'apart')
+  const apart = await work.commit({ d: '1' })
+  await work.git('tag', 'v1', base)
+  await work.git('tag', '-a', '-m', 'two', 'deep/v2', main)
+  await shelf.push(work, 'main', 'feature', 'apart', 'v1', 'deep/v2')
+  for (let i = 0; i < 2; i++) {
+    expect(await repositories.changedSince(project, main, feature)).toEqual(['b'])
+    expect(await repositories.changedSince(project, feature, main)).toEqual(['c'])
+    expect(await repositories.changedSince(project, feature, base)).toEqual([])
+    // Two that have nothing in common: all that differs.
+    expect(await repositories.changedSince(project, feature, apart)).toEqual(['b', 'c', 'd'])
+  }
+  expect(await codeOf(repositories.changedSince(project, 'f'.repeat(40), base))).toBe('not_found')
+  expect(await codeOf(repositories.changedSince(project, '--all', base))).toBe('not_found')
+  expect(await repositories.listTags(project)).toEqual(['deep/v2', 'v1'])
+})
+
 it('does not let a replacement ref change what a commit is', async () => {
   await using shelf = new Shelf()
   const { repositories, project } = shelf

@@ -23,7 +23,17 @@ onBothEngines((engine) => {
       errors: [],
       warnings: [],
       merged_yaml: expect.stringContaining('make test'),
-      includes: [],
+      includes: [
+        {
+          type: 'local',
+          location: 'part.yml',
+          blob: null,
+          raw: null,
+          extra: {},
+          context_project: 'acme/lint',
+          context_sha: box.core.repositories.sha,
+        },
+      ],
     })
     expect(answer.body.merged_yaml).toContain('echo part')
   })
@@ -60,6 +70,33 @@ onBothEngines((engine) => {
       },
       { name: 'b', script: ['z'], when: 'manual', needs: [{ name: 'a', artifacts: true, optional: false }] },
     ])
+    const rich =
+      'default: {before_script: [prepare]}\n' +
+      'a: {script: x, after_script: [y], environment: {name: live}, only: [main, /^v/], except: {variables: [$NO]}}\n' +
+      'b: {script: x, rules: [{if: $NOPE}], parallel: 2, needs: [a]}\n'
+    expect((await lint({ content: rich, include_jobs: true })).body.jobs).toEqual([
+      {
+        name: 'a',
+        stage: 'test',
+        before_script: ['prepare'],
+        script: ['x'],
+        after_script: ['y'],
+        tag_list: [],
+        only: { refs: ['main', '/^v/'] },
+        except: { variables: ['$NO'] },
+        environment: 'live',
+        when: 'on_success',
+        allow_failure: false,
+        needs: null,
+      },
+      expect.objectContaining({ name: 'b 1/2', only: null, needs: [{ name: 'a', artifacts: true, optional: false }] }),
+      expect.objectContaining({ name: 'b 2/2' }),
+    ])
+    const dry = (ref: string) => lint({ content: rich, include_jobs: true, dry_run: true, ref })
+    expect((await dry('main')).body.jobs).toMatchObject([{ name: 'a', before_script: ['prepare'], only: null }])
+    expect((await dry('other')).body).toMatchObject({ valid: false, jobs: [] })
+    const asked = 'a:\n  script: x\n  rules: [{ exists: [part.yml] }]\nb:\n  script: x\n  rules: [{ exists: [none] }]\n'
+    expect((await lint({ content: asked, dry_run: true, include_jobs: true })).body.jobs).toMatchObject([{ name: 'a' }])
     const never = 'a:\n  script: x\n  rules: [{ if: $NOPE }]\n'
     expect((await lint({ content: never })).body.valid).toBe(true)
     expect((await lint({ content: never, dry_run: 'true' })).body).toMatchObject({
@@ -77,6 +114,15 @@ onBothEngines((engine) => {
     expect(answer.body).toMatchObject({ valid: true, jobs: [{ name: 'build' }] })
     expect((await box.admin('GET', '/projects/acme%2Flint/ci/lint?content_ref=missing')).body).toMatchObject({
       valid: false,
+    })
+    const dry = 'dry_run=true&content_ref=main&include_jobs=true'
+    expect((await box.admin('GET', `/projects/acme%2Flint/ci/lint?${dry}&dry_run_ref=v1`)).body).toMatchObject({
+      valid: true,
+      jobs: [{ name: 'build' }],
+    })
+    expect((await box.admin('GET', `/projects/acme%2Flint/ci/lint?${dry}&dry_run_ref=missing`)).body).toMatchObject({
+      valid: false,
+      errors: ['Reference not found'],
     })
     const empty = await box.core.project('', 'acme/no-file')
     box.core.repositories.files.get(empty.id)!.clear()

@@ -41,7 +41,13 @@ export class MemoryRepositories implements Repositories {
   async listFiles(project: Project) {
     return [...(this.files.get(project.id)?.keys() ?? [])]
   }
-  async changedPaths() {
+  async changedPaths(): Promise<string[]> {
+    return []
+  }
+  async changedSince(): Promise<string[]> {
+    return []
+  }
+  async listTags(): Promise<string[]> {
     return []
   }
   async commit(_: Project, sha: string): Promise<CommitInfo> {

@@ -8,13 +8,14 @@ import { type LoadedFile, loadFile } from './load.js'
 import { deepMerge, type MergeBudget, withoutKey } from './merge.js'
 import { isNull, type MapNode, makeMap, type Node, quote } from './node.js'
 import { fromPlain, toPlain } from './plain.js'
-import type { CompileOptions, IncludeAnswer, IncludeRequest } from './plan.js'
+import type { CompileOptions, IncludeAnswer, IncludedFile, IncludeRequest, PlanVariable } from './plan.js'
 import { layerOf, Scope } from './scope.js'
 
 /**
  * Puts a configuration together from its main file: header, inputs and includes, each included file with its own
  * (lib/gitlab/ci/config/external). Files are merged in the order of the list, the including file over all of them.
  *
+ * @param trace takes what was looked at on the way
  * @throws ConfigFault for the first thing that fails
  */
 export async function assemble(
@@ -22,9 +23,17 @@ export async function assemble(
   options: CompileOptions,
   findings: Findings,
   budget: MergeBudget,
+  trace: AssemblyTrace = { looked: new Set(), includes: [] },
 ): Promise<MapNode> {
-  const assembly = new Assembly(options, findings, budget)
+  const assembly = new Assembly(options, findings, budget, trace)
   return assembly.main(source)
+}
+
+export interface AssemblyTrace {
+  /** Names of variables that were looked at. */
+  looked: Set<string>
+  /** Files that were included. */
+  includes: IncludedFile[]
 }
 
 type Answer = Extract<IncludeAnswer, { ok: true }>
@@ -35,6 +44,7 @@ class Assembly {
   readonly #options: CompileOptions
   readonly #findings: Findings
   readonly #budget: MergeBudget
+  readonly #trace: AssemblyTrace
   readonly #scope: Scope
   readonly #entries: IncludeEntries
   readonly #fetched = new Map<string, Promise<IncludeAnswer>>()
@@ -42,12 +52,21 @@ class Assembly {
   #count = 0
   #bytes = 0
 
-  constructor(options: CompileOptions, findings: Findings, budget: MergeBudget) {
+  constructor(options: CompileOptions, findings: Findings, budget: MergeBudget, trace: AssemblyTrace) {
+    const { looked } = trace
+    this.#trace = trace
     this.#options = options
     this.#findings = findings
     this.#budget = budget
     const variables = options.variables ?? []
-    this.#scope = new Scope([layerOf(variables)], variables)
+    const layer = layerOf(variables)
+    const watched = (name: string): PlanVariable | undefined => {
+      looked.add(name)
+      return layer(name)
+    }
+    this.#scope = new Scope([watched], variables)
+    // What is masked shapes every message.
+    for (const { key, masked } of variables) if (masked === true) looked.add(key)
     this.#entries = new IncludeEntries(options, this.#scope, findings)
   }
 
@@ -150,6 +169,12 @@ class Assembly {
       const circle = [...origin.trail.slice(before), step].map((one) => one.name).join(' → ')
       throw this.#fault(`included file ${quote(name)} includes itself: ${circle}`, at)
     }
+    const { project, ref } = origin
+    this.#trace.includes.push({
+      request,
+      ...(project === undefined ? {} : { project }),
+      ...(ref === undefined ? {} : { ref }),
+    })
     return this.#file(this.#loadOnce(inclusion, answer), inputs, nextOrigin(request, answer, origin, step))
   }
 

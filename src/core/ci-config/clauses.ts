@@ -112,15 +112,30 @@ export function anyExists(
   return globs.some((pattern) => files.some(compileGlob(pattern)))
 }
 
+interface Clauses {
+  if?: Condition
+  changes?: Changes
+  exists?: Exists
+}
+
 /** All clauses of a rule; one without clauses always holds. */
-export function ruleHolds(
-  rule: { if?: Condition; changes?: Changes; exists?: Exists },
-  scope: Scope,
-  files: Files,
-): boolean {
-  if (rule.if !== undefined && !isTrue(rule.if.tree, scope.lookup)) return false
-  if (rule.changes !== undefined && !files.changed(rule.changes, scope)) return false
-  return rule.exists === undefined || files.exist(rule.exists, scope)
+export function ruleHolds(rule: Clauses, scope: Scope, files: Files): boolean {
+  return failingClause(rule, scope, files) === undefined
+}
+
+/** The first clause of a rule that does not hold. */
+export function failingClause(rule: Clauses, scope: Scope, files: Files): keyof Clauses | undefined {
+  if (rule.if !== undefined && !isTrue(rule.if.tree, scope.lookup)) return 'if'
+  if (rule.changes !== undefined && !files.changed(rule.changes, scope)) return 'changes'
+  if (rule.exists !== undefined && !files.exist(rule.exists, scope)) return 'exists'
+  return undefined
+}
+
+/** A clause as it was written, for people. */
+export function clauseText(rule: Clauses, clause: keyof Clauses): string {
+  if (clause === 'if') return `if: ${rule.if?.source ?? ''}`
+  const { paths, regexp } = rule[clause] ?? {}
+  return `${clause}: ${regexp ?? (paths ?? []).join(', ')}`
 }
 
 /** What `only` and `except` look at besides variables. */
@@ -132,24 +147,43 @@ export interface RefFacts {
   projectPath?: string
 }
 
-/** `only`: every key holds. */
-export function allHold(policy: CompiledPolicy, event: RefFacts, scope: Scope, files: Files): boolean {
-  return policyKeys(policy, event, scope, files).every((holds) => holds())
+/** The key of a policy that decides, and what it lists. */
+export interface PolicyKey {
+  name: keyof CompiledPolicy
+  listed: string
 }
 
-/** `except`: one key holds. */
-export function anyHolds(policy: CompiledPolicy, event: RefFacts, scope: Scope, files: Files): boolean {
-  return policyKeys(policy, event, scope, files).some((holds) => holds())
+/** `only`: the first key that does not hold; every one must. */
+export function failingKey(policy: CompiledPolicy, event: RefFacts, scope: Scope, files: Files): PolicyKey | undefined {
+  return policyKeys(policy, event, scope, files).find(({ holds }) => !holds())
 }
 
-function policyKeys(policy: CompiledPolicy, event: RefFacts, scope: Scope, files: Files): (() => boolean)[] {
+/** `except`: the first key that holds; one is enough. */
+export function holdingKey(policy: CompiledPolicy, event: RefFacts, scope: Scope, files: Files): PolicyKey | undefined {
+  return policyKeys(policy, event, scope, files).find(({ holds }) => holds())
+}
+
+function policyKeys(
+  policy: CompiledPolicy,
+  event: RefFacts,
+  scope: Scope,
+  files: Files,
+): (PolicyKey & { holds: () => boolean })[] {
   const { refs, variables, changes, kubernetes } = policy
-  return [
-    ...(refs === undefined ? [] : [() => refs.some((ref) => matchesRef(ref, event))]),
-    ...(variables === undefined ? [] : [() => variables.some(({ tree }) => isTrue(tree, scope.lookup))]),
-    ...(changes === undefined ? [] : [() => files.changed({ paths: changes }, scope)]),
-    ...(kubernetes === undefined ? [] : [() => scope.lookup('CI_KUBERNETES_ACTIVE') === 'true']),
-  ]
+  const keys: (PolicyKey & { holds: () => boolean })[] = []
+  const add = (name: keyof CompiledPolicy, listed: readonly string[], holds: () => boolean): void => {
+    keys.push({ name, listed: listed.join(', '), holds })
+  }
+  if (refs !== undefined) add('refs', refs, () => refs.some((ref) => matchesRef(ref, event)))
+  if (variables !== undefined) {
+    const sources = variables.map(({ source }) => source)
+    add('variables', sources, () => variables.some(({ tree }) => isTrue(tree, scope.lookup)))
+  }
+  if (changes !== undefined) add('changes', changes, () => files.changed({ paths: changes }, scope))
+  if (kubernetes !== undefined) {
+    add('kubernetes', ['active'], () => scope.lookup('CI_KUBERNETES_ACTIVE') === 'true')
+  }
+  return keys
 }
 
 /**

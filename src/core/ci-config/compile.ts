@@ -1,4 +1,4 @@
-import { assemble } from './assemble.js'
+import { type AssemblyTrace, assemble } from './assemble.js'
 import { toWorkflowRule } from './compile-rules.js'
 import type { CompiledConfig, CompiledWorkflow, Prefill } from './config.js'
 import { checkOnStop } from './environments.js'
@@ -11,7 +11,7 @@ import { MergeBudget } from './merge.js'
 import { encodeDocument } from './merged-yaml.js'
 import { checkNeeds } from './needs.js'
 import { type Entry, isNull, type MapNode } from './node.js'
-import type { CompileOptions, CompileResult } from './plan.js'
+import type { CompileOptions, CompileOutcome, CompileResult } from './plan.js'
 import { resolveReferences } from './references.js'
 import type { Shape, ValueOf } from './shape.js'
 import { Sources } from './sources.js'
@@ -30,9 +30,21 @@ import { toPlanVariables } from './variables.js'
 export async function compileConfig(source: string, options: CompileOptions): Promise<CompileResult> {
   const sources = new Sources()
   const findings = new Findings(sources)
+  const trace: AssemblyTrace = { looked: new Set(), includes: [] }
+  const outcome = await compileFile(source, options, findings, trace)
+  return { ...outcome, looked: [...trace.looked].toSorted(), includes: trace.includes }
+}
+
+async function compileFile(
+  source: string,
+  options: CompileOptions,
+  findings: Findings,
+  trace: AssemblyTrace,
+): Promise<CompileOutcome> {
+  const { sources } = findings
   try {
     const budget = new MergeBudget()
-    const assembled = await assemble(source, options, findings, budget)
+    const assembled = await assemble(source, options, findings, budget, trace)
     const config = compileDocument(resolveReferences(resolveExtends(assembled, budget)), findings)
     if (config !== undefined) return { ok: true, config, warnings: findings.warnings }
   } catch (thrown) {

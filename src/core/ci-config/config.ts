@@ -75,6 +75,8 @@ export interface CompiledJob {
   name: string
   /** Where the job stands, for errors that only a pipeline brings to light. */
   place: Pick<ConfigError, 'file' | 'line' | 'column'>
+  /** How many lines of the plan's script are `before_script`. */
+  beforeScriptLines?: number
   /** What no event changes; a copy of it, completed, is the plan of each instance. */
   plan: JobPlan
   instances: CompiledInstance[]

@@ -23,6 +23,7 @@ export interface FactsWanted {
  */
 export function factsWanted(config: CiConfig, context: Pick<PlanContext, 'variables' | 'strongFrom'>): FactsWanted {
   const compiled = config as CompiledConfig
+  if (!asksForFiles(compiled)) return { changedPaths: false, files: false, compareTo: [], projects: [] }
   const full = { source: '', ref: '', tag: false, protected: false, defaultBranch: '', ...context }
   const collector = new Collector()
   const layers = contextLayers(full)
@@ -44,6 +45,22 @@ export function factsWanted(config: CiConfig, context: Pick<PlanContext, 'variab
     }
   }
   return collector.wanted()
+}
+
+const asking = new WeakMap<CompiledConfig, boolean>()
+
+/** Whether any rule has a clause about files: most configurations have none. */
+function asksForFiles(config: CompiledConfig): boolean {
+  let answer = asking.get(config)
+  if (answer === undefined) {
+    const rules = [...(config.workflow.rules ?? []), ...config.jobs.flatMap((job) => job.rules ?? [])]
+    const policies = config.jobs.flatMap(({ only, except }) => [only, except])
+    answer =
+      rules.some(({ changes, exists }) => changes !== undefined || exists !== undefined) ||
+      policies.some((policy) => policy?.changes !== undefined)
+    asking.set(config, answer)
+  }
+  return answer
 }
 
 class Collector {

@@ -188,11 +188,15 @@ export class IncludeEntries {
   /** What these rules ask about files, fetched before they are decided. */
   async #facts(rules: readonly IncludeRule[], at: number, origin: Origin): Promise<FileFacts> {
     const { changedPaths, changedSince, listFiles } = this.#options
-    const facts: FileFacts = changedPaths === undefined ? {} : { changedPaths }
+    const facts: FileFacts = {}
     const comparePaths: Record<string, string[]> = Object.create(null)
     const projectFiles: Record<string, string[]> = Object.create(null)
     const put = (text: string): string => expandText(text, this.#scope.expanded, 'existing')
     for (const { changes, exists } of rules) {
+      if (changes !== undefined && changes.compareTo === undefined && facts.changedPaths === undefined) {
+        const paths = await changedPaths?.()
+        if (paths !== undefined) facts.changedPaths = paths
+      }
       if (changes?.compareTo !== undefined) {
         const ref = put(changes.compareTo)
         const paths = await changedSince?.(ref).catch(() => undefined)

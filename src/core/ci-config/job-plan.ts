@@ -66,8 +66,13 @@ function emptyPlan(name: string, kind: JobPlan['kind'], stage: string, stageInde
 
 function scriptOf(job: Job, inherited: Defaults): string[] {
   const script = job.script ?? []
-  const before = job.run === undefined ? (job.before_script ?? inherited.before_script) : undefined
-  return before === undefined || before.length === 0 ? script : [...before, ...script]
+  const before = beforeScriptOf(job, inherited)
+  return before.length === 0 ? script : [...before, ...script]
+}
+
+/** What runs before the job's own script, in the same shell. */
+export function beforeScriptOf(job: Job, inherited: Defaults): readonly string[] {
+  return (job.run === undefined ? (job.before_script ?? inherited.before_script) : undefined) ?? []
 }
 
 function addCommon(plan: JobPlan, job: Job | Bridge, inherited: Defaults): void {

@@ -2,7 +2,7 @@ import { compiledRules, toPolicy } from './compile-rules.js'
 import type { CompiledJob } from './config.js'
 import type { Findings } from './findings.js'
 import { resolveInputs } from './inputs.js'
-import { type Defaults, staticBridgePlan, staticPlan } from './job-plan.js'
+import { beforeScriptOf, type Defaults, staticBridgePlan, staticPlan } from './job-plan.js'
 import { type Bridge, bridgeShape, deprecatedReasons, type Job, jobShape } from './keywords/job.js'
 import type { Need } from './keywords/needs.js'
 import { reservedNames, rootKeys } from './keywords/root.js'
@@ -134,9 +134,12 @@ function readScriptJob(
     if (!deprecatedReasons.has(reason)) continue
     around.findings.warn(`retry:when uses the deprecated value ${reason}`, placeOf(node, 'retry'), join(path, 'retry'))
   }
-  const plan = staticPlan(name, job, inheritedBy(job, around.defaults), stage, around.stages.indexOf(stage))
+  const inherited = inheritedBy(job, around.defaults)
+  const plan = staticPlan(name, job, inherited, stage, around.stages.indexOf(stage))
   const draft = common(name, entry, node, path, job, plan, around)
   if (draft === undefined) return undefined
+  const lines = beforeScriptOf(job, inherited).length
+  if (lines > 0) draft.job.beforeScriptLines = lines
   const { allow_failure: allowFailure, start_in: startIn } = job
   if (typeof allowFailure === 'boolean') draft.job.allowFailure = allowFailure
   else if (allowFailure !== undefined) draft.job.allowFailureExitCodes = allowFailure.exit_codes

@@ -50,7 +50,7 @@ export function planJob(
 }
 
 /** Without a word in the rule: exit codes decide later, and a manual job is one that nobody has to start. */
-function allowsFailure(job: CompiledJob): boolean {
+export function allowsFailure(job: CompiledJob): boolean {
   if (job.allowFailureExitCodes !== undefined) return false
   return job.allowFailure ?? job.when === 'manual'
 }

@@ -1,4 +1,4 @@
-import { allHold, anyHolds, ClauseError, Files, type RefFacts, ruleHolds } from './clauses.js'
+import { ClauseError, clauseText, Files, failingClause, failingKey, holdingKey, type RefFacts } from './clauses.js'
 import type {
   CompiledConfig,
   CompiledInstance,
@@ -81,8 +81,7 @@ class Planner {
     if (workflow.rules !== undefined) {
       rule = this.#decideWorkflow(workflow.rules)
       if (this.#errors.length > 0) return this.#failure()
-      if (rule === undefined || rule.when === 'never')
-        return filteredBy('workflow rules: they admit no pipeline', 'workflow')
+      if (rule === undefined || rule.when === 'never') return this.#filteredByWorkflow(rule)
       if (rule.variables !== undefined) this.#globals = mergeVariables(this.#globals, rule.variables)
     }
     const scope = this.#globalScope()
@@ -96,7 +95,7 @@ class Planner {
       return this.#failure()
     }
     if (jobs.every(({ stage }) => stage === '.pre' || stage === '.post'))
-      return filteredBy('rules: job rules leave no job to run', 'jobs')
+      return this.#filtered('rules: job rules leave no job to run', 'jobs')
     const plan: PipelinePlan = {
       stages: [...stages],
       jobs,
@@ -117,7 +116,7 @@ class Planner {
   #decideWorkflow(rules: readonly CompiledWorkflowRule[]): CompiledWorkflowRule | undefined {
     const scope = this.#globalScope()
     try {
-      return rules.find((rule) => ruleHolds(rule, scope, this.#files))
+      return rules.find((rule) => failingClause(rule, scope, this.#files) === undefined)
     } catch (error) {
       this.#failClause(error, 'workflow', 'workflow')
       return undefined
@@ -142,6 +141,7 @@ class Planner {
       const decision = this.#decide(job, scope)
       this.#decisions.push({
         job: instance.name,
+        stage: job.plan.stage,
         included: decision.included,
         by: decision.by,
         detail: decision.detail,
@@ -156,23 +156,29 @@ class Planner {
   #decide(job: CompiledJob, scope: Scope): Decision {
     const { rules, only, except } = job
     if (rules !== undefined && rules !== null) return this.#decideByRules(rules, job, scope)
-    if (only !== undefined && !allHold(only, this.#event, scope, this.#files)) {
-      return { included: false, by: 'only', detail: 'only does not hold' }
+    const missed = only && failingKey(only, this.#event, scope, this.#files)
+    if (missed !== undefined) {
+      return { included: false, by: 'only', detail: `only:${missed.name} does not hold: ${missed.listed}` }
     }
-    if (except !== undefined && anyHolds(except, this.#event, scope, this.#files)) {
-      return { included: false, by: 'except', detail: 'except holds' }
-    }
+    const met = except && holdingKey(except, this.#event, scope, this.#files)
+    if (met !== undefined) return { included: false, by: 'except', detail: `except:${met.name} holds: ${met.listed}` }
     return { included: true, by: only === undefined ? 'when' : 'only', detail: `when: ${job.when}` }
   }
 
   #decideByRules(rules: readonly CompiledRule[], job: CompiledJob, scope: Scope): Decision {
+    const missed: string[] = []
     for (const [index, rule] of rules.entries()) {
-      if (!ruleHolds(rule, scope, this.#files)) continue
+      const clause = failingClause(rule, scope, this.#files)
+      if (clause !== undefined) {
+        if (missed.length < rulesTold) missed.push(`[${index}] ${clauseText(rule, clause)}`)
+        continue
+      }
       const when = rule.when ?? job.when
       const detail = rule.if === undefined ? `when: ${when}` : `if: ${rule.if.source}, when: ${when}`
       return { included: when !== 'never', by: `rules[${index}]`, detail, rule }
     }
-    return { included: false, by: 'rules', detail: 'no rule matches' }
+    const more = rules.length > rulesTold ? `; and ${rules.length - rulesTold} more` : ''
+    return { included: false, by: 'rules', detail: `no rule matches: ${missed.join('; ')}${more}` }
   }
 
   /** With `onlyJobs`, those jobs and what they need; a job asked for that rules leave out is an error. */
@@ -256,9 +262,30 @@ class Planner {
   }
 
   #failure(): PlanResult {
-    return { ok: false, filtered: false, errors: this.#errors }
+    return { ok: false, filtered: false, errors: this.#errors, decisions: this.#decisions }
+  }
+
+  #filteredByWorkflow(rule: CompiledWorkflowRule | undefined): PlanResult {
+    const rules = this.#config.workflow.rules ?? []
+    const by = rule === undefined ? 'workflow' : `workflow:rules[${rules.indexOf(rule)}]`
+    const condition = rule?.if === undefined ? '' : `if: ${rule.if.source}, `
+    const detail = rule === undefined ? 'no workflow rule matches' : `${condition}when: ${rule.when}`
+    for (const { plan, instances } of this.#config.jobs) {
+      for (const { name } of instances) {
+        this.#decisions.push({ job: name, stage: plan.stage, included: false, by, detail })
+      }
+    }
+    return this.#filtered('workflow rules: they admit no pipeline', 'workflow')
+  }
+
+  #filtered(what: string, path: string): PlanResult {
+    const errors = [{ message: `the pipeline was filtered by ${what}`, path }]
+    return { ok: false, filtered: true, errors, decisions: this.#decisions }
   }
 }
+
+/** Rules that did not match which are listed for one job. */
+const rulesTold = 10
 
 /** Needs of the rule that matched replace all others, also when they are an empty list. */
 function needsOf({ job, instance, rule }: Included): readonly CompiledNeed[] | undefined {
@@ -274,8 +301,4 @@ function namesOf(config: CompiledConfig): JobNames {
     names.set(config, found)
   }
   return found
-}
-
-function filteredBy(what: string, path: string): PlanResult {
-  return { ok: false, filtered: true, errors: [{ message: `the pipeline was filtered by ${what}`, path }] }
 }

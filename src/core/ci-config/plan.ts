@@ -136,6 +136,7 @@ export interface JobPlan {
 /** Why a job of the file is not in this pipeline, or is with what `when`: for `lint --jobs` and people. */
 export interface JobDecision {
   job: string
+  stage: string
   included: boolean
   /** The rule that decided: index in `rules`, or the keyword (`only`, `except`, `when`, `workflow`). */
   by: string
@@ -168,14 +169,31 @@ export interface ConfigError {
   column?: number
 }
 
-export type CompileResult =
+export type CompileResult = CompileOutcome & {
+  /**
+   * Names of the given variables that were looked at: with the same values of these, and the same answers of the
+   * functions, compiling gives the same again. Absent when it was cut short and may end otherwise next time.
+   */
+  looked?: string[]
+  /** Files that were included, nested ones too, in the order of merging; each as often as it was. */
+  includes?: IncludedFile[]
+}
+
+export interface IncludedFile {
+  request: IncludeRequest
+  /** Project and commit of the file that included this one; absent: those of the main file. */
+  project?: string
+  ref?: string
+}
+
+export type CompileOutcome =
   | { ok: true; config: CiConfig; warnings: ConfigError[] }
   | { ok: false; errors: ConfigError[]; warnings: ConfigError[] }
 
 export type PlanResult =
   | { ok: true; plan: PipelinePlan }
   /** `filtered`: nothing is wrong, but `workflow:rules` or the jobs' rules leave no pipeline to create. */
-  | { ok: false; filtered: boolean; errors: ConfigError[] }
+  | { ok: false; filtered: boolean; errors: ConfigError[]; decisions: JobDecision[] }
 
 /**
  * A compiled file. Opaque outside this module; plain data, so that it can be cached as JSON and passed between threads.
@@ -223,8 +241,8 @@ export interface CompileOptions {
   maxIncludes?: number
   /** Inputs given to the main file's header. */
   inputs?: Record<string, unknown>
-  /** Paths changed by the event, for `include:rules:changes`; absent when unknown. */
-  changedPaths?: string[]
+  /** Paths changed by the event, for `include:rules:changes`; undefined when unknown. */
+  changedPaths?: () => Promise<string[] | undefined>
   /** Paths changed against a ref, for `compare_to` in `include:rules:changes`; undefined when there is no such ref. */
   changedSince?: (ref: string) => Promise<string[] | undefined>
 }

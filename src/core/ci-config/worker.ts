@@ -19,7 +19,7 @@ export type FromWorker =
   | { kind: 'done'; result: CompileResult }
 
 /** The options that cannot cross threads, and are called by messages instead. */
-export const functionNames = ['fetchInclude', 'listFiles', 'changedSince'] as const
+export const functionNames = ['fetchInclude', 'listFiles', 'changedPaths', 'changedSince'] as const
 export type FunctionName = (typeof functionNames)[number]
 
 /** Options without functions, and which of those there are. */

@@ -10,8 +10,9 @@
 import type { Core } from '../core.js'
 import type { Project } from '../project.js'
 import type { Runner } from '../runner.js'
-import { findGroup, findProject } from '../store/projects.js'
+import { findGroup, findProject, findProjectByPath } from '../store/projects.js'
 import { runnerScope } from '../store/runners.js'
+import type { User } from '../store/users.js'
 import type { Actor } from './authenticate.js'
 
 /** `operate`: start, cancel, retry and play. `administer`: change settings and runners. */
@@ -32,6 +33,14 @@ export async function can(
   if (!actor) return false
   const group = await findGroup(core.store.read, project.groupId)
   return group?.kind === 'user' && group.ownerId === actor.user.id
+}
+
+/** The project of a path if this user (null: nobody) may read it: for what a pipeline takes from other projects. */
+export async function readableProject(core: Core, path: string, user: User | null): Promise<Project | undefined> {
+  const project = await findProjectByPath(core.store.read, path)
+  if (!project) return undefined
+  const actor = user === null ? undefined : { user, scopes: new Set<string>() }
+  return (await can(core, actor, 'read', project)) ? project : undefined
 }
 
 /** Whether the actor may see and change a runner: those of the instance and of groups are the administrator's. */

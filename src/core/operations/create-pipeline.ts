@@ -3,7 +3,7 @@
  * pipeline, its stages and jobs are written in one; and in the same one the first jobs are queued, or leased on the spot
  * to runners that wait.
  */
-import type { JobPlan, PipelinePlan, PlanVariable } from '../ci-config/plan.js'
+import type { CiConfig, JobPlan, PipelinePlan, PlanResult, PlanVariable } from '../ci-config/plan.js'
 import { planPipeline } from '../ci-config/plan-pipeline.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
@@ -21,6 +21,7 @@ import type { Tx } from '../store/write.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
+import { ruleFacts } from './rule-facts.js'
 
 export interface CreatePipelineInput {
   projectId: number
@@ -63,17 +64,7 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   }
   if (!loaded.result.ok) return invalid(core, frame, loaded.result.errors.map(sentence))
   if (input.source === 'push' && skipMark.test(loaded.commit.message)) return undefined
-  const planned = planPipeline(loaded.result.config, {
-    source: input.source,
-    ref: resolved.name,
-    tag: resolved.tag,
-    protected: isProtected(project, resolved),
-    defaultBranch: project.defaultBranch,
-    variables: [...predefined, ...strong],
-    strongFrom: predefined.length,
-    ...(await changesOf(core, project, resolved, input)),
-    ...(input.onlyJobs ? { onlyJobs: [...input.onlyJobs] } : {}),
-  })
+  const planned = await decide(core, frame, loaded.result.config)
   if (!planned.ok) {
     if (planned.filtered && input.onInvalid === 'keep') return undefined
     return invalid(core, frame, planned.errors.map(sentence))
@@ -84,6 +75,30 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   const pipeline = await core.store.write((tx) => insertPlan(core, tx, frame, planned.plan))
   await cancelRedundantPipelines(core, pipeline, project)
   return pipeline
+}
+
+/** The pipeline that this event makes of the configuration: its rules are decided here, each time. */
+async function decide(core: Core, frame: Frame, config: CiConfig): Promise<PlanResult> {
+  const { input, project, resolved, predefined, strong } = frame
+  const context = { variables: [...predefined, ...strong], strongFrom: predefined.length }
+  const facts = await ruleFacts(core, {
+    project,
+    sha: resolved.sha,
+    user: input.user,
+    config,
+    context,
+    changedPaths: () => changesOf(core, project, resolved, input),
+  })
+  return planPipeline(config, {
+    ...context,
+    ...facts,
+    source: input.source,
+    ref: resolved.name,
+    tag: resolved.tag,
+    protected: isProtected(project, resolved),
+    defaultBranch: project.defaultBranch,
+    ...(input.onlyJobs ? { onlyJobs: [...input.onlyJobs] } : {}),
+  })
 }
 
 interface Frame {
@@ -253,20 +268,29 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     user: input.user,
   })
   const strong = [...userVariables(input.user), ...(input.variables ?? [])]
-  const loaded = await core.configs.load(project, resolved.sha, [...predefined, ...strong])
+  const loaded = await core.configs.load(project, resolved.sha, {
+    user: input.user,
+    variables: [...predefined, ...strong],
+    changedPaths: () => changesOf(core, project, resolved, input),
+  })
   return { predefined, strong, loaded }
 }
 
-/** What the event changed: known only for a push to a branch that was there before. */
+/** What the event changed: known only for a push to a branch that was there before, from a commit that still is. */
 async function changesOf(
   core: Core,
   project: Project,
   resolved: ResolvedRef,
   input: CreatePipelineInput,
-): Promise<{ changedPaths?: string[] }> {
+): Promise<string[] | undefined> {
   const { beforeSha } = input
-  if (input.source !== 'push' || resolved.tag || beforeSha === undefined || beforeSha === noSha) return {}
-  return { changedPaths: await core.repositories.changedPaths(project, beforeSha, resolved.sha) }
+  if (input.source !== 'push' || resolved.tag || beforeSha === undefined || beforeSha === noSha) return undefined
+  try {
+    return await core.repositories.changedPaths(project, beforeSha, resolved.sha)
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'not_found') return undefined
+    throw error
+  }
 }
 
 /** The default branch is protected; everything else is not, until protection rules can be set. */

@@ -1,19 +1,22 @@
 /** Somebody asks whether a configuration is right, without making a pipeline of it. */
-import type { CiConfig, ConfigError, PipelinePlan } from '../ci-config/plan.js'
+import type { CiConfig, ConfigError, IncludedFile, JobDecision, PipelinePlan } from '../ci-config/plan.js'
 import { planPipeline } from '../ci-config/plan-pipeline.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { noSha } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
-import type { CommitInfo, Project } from '../project.js'
+import type { CommitInfo, Project, ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
+import { ruleFacts } from './rule-facts.js'
 
 export interface LintInput {
   project: Project
   user: User | null
-  /** The text; absent: the project's file at the ref. */
+  /** The text; absent: the project's file at the commit. */
   content?: string
-  /** Branch, tag or commit for included files and rules; default: the default branch. */
+  /** Branch, tag or commit where the file and what it includes are read; default: the ref below. */
+  contentRef?: string
+  /** Branch or tag that a pipeline would be made for; default: the default branch. */
   ref?: string
   /** Also decide the rules, as for a push to the ref: what they refuse is an error then. */
   dryRun?: boolean
@@ -22,10 +25,15 @@ export interface LintInput {
 export interface LintResult {
   errors: ConfigError[]
   warnings: ConfigError[]
+  includes: IncludedFile[]
+  /** Where the file was read; absent: the project has no commit. */
+  sha?: string
   /** The compiled file; absent if it is wrong. */
   config?: CiConfig
-  /** The pipeline that a push would make; absent if it would make none. */
+  /** In a dry run, the pipeline that a push would make; absent if it would make none. */
   plan?: PipelinePlan
+  /** In a dry run, what decided about each job. */
+  decisions?: JobDecision[]
 }
 
 const noCommit: CommitInfo = { sha: noSha, author: '', authorName: '', authorEmail: '', timestamp: '', message: '' }
@@ -33,39 +41,57 @@ const noCommit: CommitInfo = { sha: noSha, author: '', authorName: '', authorEma
 /** A wrong file is a result. Throws `not_found` for a ref that does not exist, or a project without a file at it. */
 export async function lintConfig(core: Core, input: LintInput): Promise<LintResult> {
   const { project, user } = input
-  const ref = input.ref ?? project.defaultBranch
-  const resolved = await core.repositories.resolve(project, ref)
-  if (!resolved && input.ref !== undefined) throw new SignalboxError('not_found', 'Reference not found')
-  const sha = resolved?.sha
+  const event = await resolve(core, project, input.ref)
+  const content = input.contentRef === undefined ? event : await resolve(core, project, input.contentRef)
+  const sha = content?.sha
   const source = input.content ?? (sha && (await core.repositories.readFile(project, sha, project.configPath)))
   if (source === undefined) throw new SignalboxError('not_found', `${project.configPath} is missing`)
-  const isProtected = ref === project.defaultBranch && resolved?.tag !== true
+  const ref = event ?? { name: project.defaultBranch, tag: false, sha: noSha }
+  const isProtected = ref.name === project.defaultBranch && !ref.tag
   const weak = pipelineVariables({
     project,
     externalUrl: core.externalUrl(),
     source: 'push',
-    ref,
-    tag: resolved?.tag ?? false,
+    ref: ref.name,
+    tag: ref.tag,
     protected: isProtected,
-    sha: sha ?? noSha,
+    sha: ref.sha,
     beforeSha: noSha,
-    commit: sha ? await core.repositories.commit(project, sha) : noCommit,
+    commit: event ? await core.repositories.commit(project, event.sha) : noCommit,
     createdAt: core.clock.now(),
     user,
   })
-  const variables = [...weak, ...userVariables(user)]
-  const compiled = await core.configs.compile(project, sha, source, variables)
-  if (!compiled.ok) return { errors: compiled.errors, warnings: compiled.warnings }
-  const planned = planPipeline(compiled.config, {
+  const context = { variables: [...weak, ...userVariables(user)], strongFrom: weak.length }
+  const compiled = await core.configs.compile(project, sha, source, { user, variables: context.variables })
+  const { warnings, includes = [] } = compiled
+  const found = { warnings, includes, ...(sha === undefined ? {} : { sha }) }
+  if (!compiled.ok) return { ...found, errors: compiled.errors }
+  const { config } = compiled
+  if (input.dryRun !== true) return { ...found, errors: [], config }
+  const facts = await ruleFacts(core, {
+    project,
+    sha: event?.sha,
+    user,
+    config,
+    context,
+    changedPaths: async () => undefined,
+  })
+  const planned = planPipeline(config, {
+    ...context,
+    ...facts,
     source: 'push',
-    ref,
-    tag: resolved?.tag ?? false,
+    ref: ref.name,
+    tag: ref.tag,
     protected: isProtected,
     defaultBranch: project.defaultBranch,
-    variables,
-    strongFrom: weak.length,
   })
-  const { config, warnings } = compiled
-  if (planned.ok) return { errors: [], warnings, config, plan: planned.plan }
-  return { errors: input.dryRun ? planned.errors : [], warnings, config }
+  if (!planned.ok) return { ...found, errors: planned.errors, config, decisions: planned.decisions }
+  return { ...found, errors: [], config, plan: planned.plan, decisions: planned.plan.decisions }
+}
+
+/** A ref that was asked for must be there; the default branch of an empty project need not. */
+async function resolve(core: Core, project: Project, ref: string | undefined): Promise<ResolvedRef | undefined> {
+  const resolved = await core.repositories.resolve(project, ref ?? project.defaultBranch)
+  if (!resolved && ref !== undefined) throw new SignalboxError('not_found', 'Reference not found')
+  return resolved
 }

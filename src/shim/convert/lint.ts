@@ -1,18 +1,21 @@
-/** The answer of the linter: gitlab lib/api/entities/ci/lint/result.rb. */
+/** The answer of the linter: gitlab lib/api/entities/ci/lint/result.rb, lib/gitlab/ci/lint.rb. */
+import { type ListedJob, listJobs, listPlannedJobs } from '../../core/ci-config/list-jobs.js'
 import { mergedYaml } from '../../core/ci-config/merged-yaml.js'
-import type { JobPlan } from '../../core/ci-config/plan.js'
+import type { IncludedFile, IncludeRequest } from '../../core/ci-config/plan.js'
 import { sentence } from '../../core/operations/create-pipeline.js'
 import type { LintResult } from '../../core/operations/lint-config.js'
+import type { Project } from '../../core/project.js'
 
-/** What the linter found; `jobs`: also those that a push would make. */
-export function toLint(result: LintResult, options: { jobs: boolean }): object {
+/** What the linter found; `jobs`: also those of the file, or in a dry run those that a push would make. */
+export function toLint(project: Project, result: LintResult, options: { jobs: boolean }): object {
+  const { config, plan } = result
   return {
-    valid: result.errors.length === 0 && result.config !== undefined,
+    valid: result.errors.length === 0 && config !== undefined,
     errors: result.errors.map(sentence),
-    warnings: [...result.warnings.map(sentence), ...(result.plan?.warnings ?? [])],
-    merged_yaml: result.config ? mergedYaml(result.config) : null,
-    includes: [],
-    ...(options.jobs ? { jobs: (result.plan?.jobs ?? []).map(toLintJob) } : {}),
+    warnings: [...result.warnings.map(sentence), ...(plan?.warnings ?? [])],
+    merged_yaml: config ? mergedYaml(config) : null,
+    includes: result.includes.map((one) => toInclude(project, result, one)),
+    ...(options.jobs ? { jobs: jobsOf(result).map(toLintJob) } : {}),
   }
 }
 
@@ -21,19 +24,52 @@ export function toMissing(message: string): object {
   return { valid: false, errors: [message], warnings: [], merged_yaml: null, includes: [] }
 }
 
-function toLintJob(plan: JobPlan): object {
+function jobsOf({ config, plan, decisions }: LintResult): ListedJob[] {
+  if (config === undefined) return []
+  // Decided, though perhaps to no pipeline at all.
+  return decisions === undefined ? listJobs(config) : listPlannedJobs(config, plan?.jobs ?? [])
+}
+
+function toLintJob(job: ListedJob): object {
   return {
-    name: plan.name,
-    stage: plan.stage,
-    before_script: [],
-    script: plan.script,
-    after_script: plan.afterScript ?? [],
-    tag_list: plan.tags,
-    only: null,
-    except: null,
-    environment: plan.environment?.name ?? null,
-    when: plan.when,
-    allow_failure: plan.allowFailure,
-    needs: plan.needs?.map((need) => ({ name: need.job, artifacts: need.artifacts, optional: need.optional })) ?? null,
+    name: job.name,
+    stage: job.stage,
+    before_script: job.beforeScript,
+    script: job.script,
+    after_script: job.afterScript,
+    tag_list: job.tags,
+    only: job.only ?? null,
+    except: job.except ?? null,
+    environment: job.environment ?? null,
+    when: job.when,
+    allow_failure: job.allowFailure,
+    needs: job.needs?.map((need) => ({ name: need.job, artifacts: need.artifacts, optional: need.optional })) ?? null,
+  }
+}
+
+/** There are no pages of files here to link to: `blob` and `raw` are only known of files of the web. */
+function toInclude(project: Project, { sha }: LintResult, file: IncludedFile): object {
+  const { request } = file
+  return {
+    type: request.kind === 'project' ? 'file' : request.kind,
+    location: locationOf(request),
+    blob: null,
+    raw: request.kind === 'remote' ? request.url : null,
+    extra: request.kind === 'project' ? { project: request.project, ref: request.ref ?? 'HEAD' } : {},
+    context_project: file.project ?? project.fullPath,
+    context_sha: file.ref ?? sha ?? null,
+  }
+}
+
+function locationOf(request: IncludeRequest): string {
+  switch (request.kind) {
+    case 'remote':
+      return request.url
+    case 'template':
+      return request.name
+    case 'component':
+      return request.component
+    default:
+      return request.path
   }
 }

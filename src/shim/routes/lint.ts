@@ -1,4 +1,4 @@
-/** The linter. */
+/** The linter: https://docs.gitlab.com/api/lint/ */
 import { SignalboxError } from '../../core/errors.js'
 import { type LintInput, lintConfig } from '../../core/operations/lint-config.js'
 import type { Reply, Route } from '../../http/call.js'
@@ -9,34 +9,35 @@ const longestContent = 2 * 1024 * 1024
 
 export const lintRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id/ci/lint', { deed: 'operate' }, (call) =>
-    lint(call, textOf(call, 'content_ref') ?? textOf(call, 'sha') ?? dryRunRef(call)),
+    lint(call, {
+      ...optional('contentRef', textOf(call, 'content_ref') ?? textOf(call, 'sha')),
+      ...optional('ref', textOf(call, 'dry_run_ref') ?? textOf(call, 'ref')),
+    }),
   ),
   projectRoute('post', '/projects/:id/ci/lint', { deed: 'operate' }, (call) =>
-    lint(call, dryRunRef(call), call.params.text('content', { max: longestContent }) ?? ''),
+    lint(call, {
+      content: call.params.text('content', { max: longestContent }) ?? '',
+      ...optional('ref', textOf(call, 'ref') ?? textOf(call, 'dry_run_ref')),
+    }),
   ),
 ]
-
-function dryRunRef(call: ProjectCall): string | undefined {
-  return textOf(call, 'dry_run_ref') ?? textOf(call, 'ref')
-}
 
 function textOf({ params }: ProjectCall, name: string): string | undefined {
   return params.text(name, { max: 1024 }) || undefined
 }
 
+function optional<Key extends string>(key: Key, value: string | undefined): { [key in Key]?: string } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in Key]: string })
+}
+
 /** A file that is wrong is a result like any other: 200 and `valid: false`. */
-async function lint(call: ProjectCall, ref: string | undefined, content?: string): Promise<Reply> {
+async function lint(call: ProjectCall, what: Pick<LintInput, 'content' | 'contentRef' | 'ref'>): Promise<Reply> {
   const { core, project, actor, params } = call
-  const input: LintInput = {
-    project,
-    user: actor?.user ?? null,
-    dryRun: params.boolean('dry_run') ?? false,
-    ...(ref === undefined ? {} : { ref }),
-    ...(content === undefined ? {} : { content }),
-  }
+  const jobs = params.boolean('include_jobs') ?? false
+  const dryRun = params.boolean('dry_run') ?? false
   try {
-    const result = await lintConfig(core, input)
-    return { status: 200, body: toLint(result, { jobs: params.boolean('include_jobs') ?? false }) }
+    const result = await lintConfig(core, { project, user: actor?.user ?? null, dryRun, ...what })
+    return { status: 200, body: toLint(project, result, { jobs }) }
   } catch (error) {
     if (!(error instanceof SignalboxError) || error.code !== 'not_found') throw error
     return { status: 200, body: toMissing(error.message) }

@@ -267,7 +267,7 @@ describe('include:rules', () => {
     const variables = Object.entries({ B: 'b', P: 'g/p', REF: 'main' }).map(([key, value]) => ({ key, value }))
     const more = {
       variables,
-      changedPaths: ['x'],
+      changedPaths: async () => ['x'],
       changedSince: async (ref: string) => (ref === 'main' ? ['z'] : undefined),
     }
     const result = await tree(`include: [{local: a.yml, rules: [${rules}]}]\nb: {script: x}\n`, files, more)

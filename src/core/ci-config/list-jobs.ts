@@ -1,0 +1,76 @@
+import type { CompiledConfig, CompiledPolicy } from './config.js'
+import type { CiConfig, JobPlan, PlanNeed } from './plan.js'
+import { allowsFailure } from './plan-job.js'
+
+/** A job as a linter shows it. */
+export interface ListedJob {
+  name: string
+  stage: string
+  beforeScript: string[]
+  script: string[]
+  afterScript: string[]
+  tags: string[]
+  when: string
+  allowFailure: boolean
+  environment?: string
+  needs?: Pick<PlanNeed, 'job' | 'artifacts' | 'optional'>[]
+  /** As written, with the default of `only`; absent in a pipeline, where both are decided. */
+  only?: ListedPolicy
+  except?: ListedPolicy
+}
+
+export interface ListedPolicy {
+  refs?: string[]
+  variables?: string[]
+  changes?: string[]
+  kubernetes?: 'active'
+}
+
+/** Every job of a file, whatever rules will say of it. */
+export function listJobs(config: CiConfig): ListedJob[] {
+  return (config as CompiledConfig).jobs.flatMap((job) =>
+    job.instances.map(({ name, needs = job.needs }) => ({
+      ...listed(name, job.plan, job.beforeScriptLines),
+      when: job.when,
+      allowFailure: allowsFailure(job),
+      ...(needs === undefined
+        ? {}
+        : { needs: needs.map(({ job: needed, artifacts, optional }) => ({ job: needed, artifacts, optional })) }),
+      ...(job.only === undefined ? {} : { only: toListedPolicy(job.only) }),
+      ...(job.except === undefined ? {} : { except: toListedPolicy(job.except) }),
+    })),
+  )
+}
+
+/** The jobs of one pipeline of the file. */
+export function listPlannedJobs(config: CiConfig, plans: readonly JobPlan[]): ListedJob[] {
+  const lines = new Map<string, number | undefined>()
+  for (const { instances, beforeScriptLines } of (config as CompiledConfig).jobs) {
+    for (const { name } of instances) lines.set(name, beforeScriptLines)
+  }
+  return plans.map((plan) => listed(plan.name, plan, lines.get(plan.name)))
+}
+
+function listed(name: string, plan: JobPlan, beforeScriptLines = 0): ListedJob {
+  return {
+    name,
+    stage: plan.stage,
+    beforeScript: plan.script.slice(0, beforeScriptLines),
+    script: plan.script.slice(beforeScriptLines),
+    afterScript: plan.afterScript ?? [],
+    tags: plan.tags,
+    when: plan.when,
+    allowFailure: plan.allowFailure,
+    ...(plan.environment === undefined ? {} : { environment: plan.environment.name }),
+    ...(plan.needs === undefined ? {} : { needs: plan.needs }),
+  }
+}
+
+function toListedPolicy({ refs, variables, changes, kubernetes }: CompiledPolicy): ListedPolicy {
+  return {
+    ...(refs === undefined ? {} : { refs }),
+    ...(variables === undefined ? {} : { variables: variables.map(({ source }) => source) }),
+    ...(changes === undefined ? {} : { changes }),
+    ...(kubernetes === undefined ? {} : { kubernetes: 'active' }),
+  }
+}
