@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `signalbox` command. Each command's file is loaded when it is called for, so that the quick ones stay quick. */
 import { Command, CommanderError, Option } from 'commander'
+import { pipelineSources } from '../core/pipeline.js'
 import { version } from '../core/version.js'
 import { Exit, exitCodes } from './exit.js'
 
@@ -58,6 +59,11 @@ export function buildProgram(): Command {
     .description('check a configuration')
     .option('--json', 'print one JSON document')
     .option('--merged', 'print the configuration with everything included and extended')
+    .option('--jobs', 'tell of each job whether an event would run it, and which rule decides')
+    .option('--ref <ref>', 'branch or tag of the event; default is the branch checked out')
+    .addOption(new Option('--source <source>', 'what starts the pipeline').choices(pipelineSources).default('push'))
+    .option('--var <K=V>', 'a variable of the pipeline, may be repeated', several)
+    .option('--schema', 'print a JSON Schema of the language, for editors')
     .action(async (file, options) => (await import('./commands/lint.js')).lint(file, options))
 
   const task = program.command('task').description('background tasks')

@@ -67,7 +67,17 @@ export function listFiles(root: string): string[] {
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
 }
 
-function gitOutput(cwd: string, args: string[], raw = false): string | undefined {
+/** A name for the project of a folder: its own, in characters that a path may have. */
+export function projectName(root: string): string {
+  const name = path
+    .basename(root)
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+  return name === '' ? 'project' : name
+}
+
+/** What git writes, without blanks at its ends unless it is wanted raw; undefined when git fails or is not there. */
+export function gitOutput(cwd: string, args: string[], raw = false): string | undefined {
   try {
     const text = execFileSync('git', args, {
       cwd,

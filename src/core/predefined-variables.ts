@@ -9,7 +9,10 @@ import type { CommitInfo, Project } from './project.js'
 import { gitlabVersion } from './version.js'
 
 export interface PipelineFacts {
-  project: Project
+  project: Pick<
+    Project,
+    'id' | 'groupId' | 'path' | 'fullPath' | 'name' | 'description' | 'visibility' | 'defaultBranch' | 'configPath'
+  >
   externalUrl: string
   source: string
   ref: string
@@ -152,7 +155,7 @@ function commitValues(facts: PipelineFacts): Values {
     CI_COMMIT_BEFORE_SHA: facts.beforeSha,
     CI_COMMIT_REF_NAME: facts.ref,
     CI_COMMIT_REF_SLUG: slug(facts.ref),
-    CI_COMMIT_BRANCH: facts.tag ? undefined : facts.ref,
+    CI_COMMIT_BRANCH: facts.tag || facts.source === 'merge_request_event' ? undefined : facts.ref,
     CI_COMMIT_TAG: facts.tag ? facts.ref : undefined,
     CI_COMMIT_REF_PROTECTED: String(facts.protected),
     CI_COMMIT_MESSAGE: message,

@@ -2,34 +2,52 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { compileConfig } from '../../core/ci-config/compile.js'
+import { jsonSchema } from '../../core/ci-config/json-schema.js'
 import { mergedYaml } from '../../core/ci-config/merged-yaml.js'
-import type { CiConfig, CompileResult, ConfigError } from '../../core/ci-config/plan.js'
-import { planPipeline } from '../../core/ci-config/plan-pipeline.js'
+import {
+  type CompileResult,
+  type ConfigError,
+  describeError,
+  type JobDecision,
+  type PlanResult,
+} from '../../core/ci-config/plan.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { localIncludes, workingTree } from '../working-tree.js'
+import { changedSince, defaultBranchOf, isGuessed, type LocalEvent, localEvent, planLocally } from '../local-event.js'
+import { type Terminal, table } from '../terminal.js'
+import { parseVariables } from '../variables.js'
+import { localIncludes, type WorkingTree, workingTree } from '../working-tree.js'
 
-export async function lint(file: string | undefined, options: { json?: boolean; merged?: boolean }): Promise<void> {
+interface LintOptions {
+  json?: boolean
+  merged?: boolean
+  jobs?: boolean
+  ref?: string
+  source?: string
+  var?: string[]
+  schema?: boolean
+}
+
+/** What was found, and what the event would make of it. */
+interface Findings {
+  name: string
+  event: LocalEvent
+  result: CompileResult
+  planned: PlanResult | undefined
+  errors: ConfigError[]
+  warnings: ConfigError[]
+}
+
+export async function lint(file: string | undefined, options: LintOptions): Promise<void> {
   const { terminal, json, cwd } = openContext()
+  if (options.schema) return json(jsonSchema())
   const name = file ?? '.gitlab-ci.yml'
   const source = readSource(path.resolve(cwd, name))
   const tree = workingTree(path.dirname(path.resolve(cwd, name)))
-  const result = await compileConfig(source, { file: name, ...localIncludes(tree.root) })
-  const errors = result.ok ? [] : result.errors
-  const jobs = result.ok ? jobsOf(result.config, tree) : []
-  if (options.json) {
-    json({
-      valid: result.ok,
-      errors: errors.map(located),
-      warnings: result.warnings.map(located),
-      jobs,
-      merged_yaml: result.ok ? mergedYaml(result.config) : null,
-    })
-  } else {
-    report(terminal, name, result)
-    if (result.ok && options.merged) terminal.write(mergedYaml(result.config))
-  }
-  if (!result.ok) throw new Exit(exitCodes.failed)
+  const found = await look(name, source, tree, options)
+  if (options.json) json(document(found, options))
+  else report(terminal, found, options)
+  if (found.errors.length > 0) throw new Exit(exitCodes.failed)
 }
 
 function readSource(file: string): string {
@@ -40,19 +58,75 @@ function readSource(file: string): string {
   }
 }
 
-/** Names of the jobs that a push of the present branch would run. */
-function jobsOf(config: CiConfig, tree: ReturnType<typeof workingTree>): object[] {
-  const planned = planPipeline(config, {
-    source: 'push',
-    ref: tree.branch,
-    tag: false,
-    protected: true,
-    defaultBranch: tree.branch,
-    variables: [],
-    strongFrom: 0,
+async function look(name: string, source: string, tree: WorkingTree, options: LintOptions): Promise<Findings> {
+  const event = localEvent(tree, {
+    source: options.source ?? 'push',
+    ...(options.ref === undefined ? {} : { ref: options.ref }),
+    defaultBranch: defaultBranchOf(tree),
+    configPath: name,
+    variables: parseVariables(options.var ?? []),
   })
-  if (!planned.ok) return []
-  return planned.plan.jobs.map((job) => ({ name: job.name, stage: job.stage, when: job.when }))
+  const result = await compileConfig(source, {
+    file: name,
+    variables: event.variables,
+    changedSince: async (ref) => changedSince(tree, ref),
+    ...localIncludes(tree.root),
+  })
+  const planned = result.ok ? planLocally(tree, result.config, event) : undefined
+  // A pipeline that cannot be made is the file's fault only for this event: told to those who asked about one.
+  const refused = options.jobs && planned && !planned.ok && !planned.filtered ? planned.errors : []
+  const warnings = [...result.warnings]
+  if (options.jobs && result.ok && isGuessed(tree, result.config, event)) {
+    const message = 'nobody knows here what the event changes, so rules:changes counts as true'
+    warnings.push({ message, path: '' })
+  }
+  return { name, event, result, planned, errors: result.ok ? refused : result.errors, warnings }
+}
+
+/** `jobs`: those that the event would run. */
+function document({ event, result, planned, errors, warnings }: Findings, options: LintOptions): object {
+  const decisions = decisionsOf(planned)
+  const by = new Map(decisions.map((decision) => [decision.job, decision]))
+  return {
+    valid: errors.length === 0,
+    errors: errors.map(located),
+    warnings: warnings.map(located),
+    jobs: (planned?.ok ? planned.plan.jobs : []).map((job) => ({
+      name: job.name,
+      stage: job.stage,
+      when: job.when,
+      ...(options.jobs
+        ? {
+            allow_failure: job.allowFailure,
+            needs: job.needs?.map(({ job: needed, artifacts, optional }) => ({ job: needed, artifacts, optional })),
+            by: by.get(job.name)?.by,
+            reason: by.get(job.name)?.detail,
+          }
+        : {}),
+    })),
+    ...(options.jobs
+      ? { pipeline: pipelineOf(event, planned), left_out: decisions.filter(isLeftOut).map(toLeftOut) }
+      : {}),
+    merged_yaml: result.ok ? mergedYaml(result.config) : null,
+  }
+}
+
+function pipelineOf({ source, ref, tag }: LocalEvent, planned: PlanResult | undefined): object {
+  const reason = planned === undefined || planned.ok ? null : planned.errors.map(({ message }) => message).join('\n')
+  return { source, ref, tag, created: planned?.ok === true, reason }
+}
+
+function decisionsOf(planned: PlanResult | undefined): readonly JobDecision[] {
+  if (planned === undefined) return []
+  return planned.ok ? planned.plan.decisions : planned.decisions
+}
+
+function isLeftOut({ included }: JobDecision): boolean {
+  return !included
+}
+
+function toLeftOut({ job, stage, by, detail }: JobDecision): object {
+  return { name: job, stage, by, reason: detail }
 }
 
 function located(error: ConfigError): object {
@@ -60,14 +134,30 @@ function located(error: ConfigError): object {
   return { message, path: at, file: file ?? null, line: line ?? null, column: column ?? null }
 }
 
-function report(terminal: ReturnType<typeof openContext>['terminal'], name: string, result: CompileResult): void {
+function report(terminal: Terminal, found: Findings, options: LintOptions): void {
+  const { name, result, planned } = found
   const { colors } = terminal
   const place = (error: ConfigError) =>
     `${error.file ?? name}${error.line === undefined ? '' : `:${error.line}:${error.column ?? 1}`}`
-  if (!result.ok)
-    for (const error of result.errors) terminal.say(`${place(error)}: ${colors.red('error')}: ${error.message}`)
-  for (const warning of result.warnings) {
-    terminal.say(`${place(warning)}: ${colors.yellow('warning')}: ${warning.message}`)
+  for (const error of found.errors) terminal.say(`${place(error)}: ${colors.red('error')}: ${describeError(error)}`)
+  for (const warning of found.warnings) {
+    terminal.say(`${place(warning)}: ${colors.yellow('warning')}: ${describeError(warning)}`)
   }
-  if (result.ok) terminal.say(`${name} is valid`)
+  if (!result.ok) return
+  if (found.errors.length === 0) terminal.say(`${name} is valid`)
+  if (options.jobs && planned) reportJobs(terminal, found.event, planned)
+  if (options.merged) terminal.write(mergedYaml(result.config))
+}
+
+/** A line for each job of the file: what would run, and of the others which rule says no. */
+function reportJobs(terminal: Terminal, { source, ref, tag }: LocalEvent, planned: PlanResult): void {
+  terminal.say(`${source} of ${tag ? 'tag' : 'branch'} ${ref}:${planned.ok ? '' : ' no pipeline'}`)
+  if (!planned.ok && planned.filtered) terminal.say(planned.errors.map(({ message }) => message).join('\n'))
+  const plans = new Map((planned.ok ? planned.plan.jobs : []).map((job) => [job.name, job]))
+  const rows = decisionsOf(planned).map(({ job, stage, included, by, detail }) => {
+    const plan = plans.get(job)
+    const when = plan ? `${plan.when}${plan.allowFailure ? ', may fail' : ''}` : included ? 'not run' : 'left out'
+    return [stage, job, when, by, detail]
+  })
+  table(terminal, ['STAGE', 'JOB', 'WHEN', 'BY', 'WHY'], rows)
 }

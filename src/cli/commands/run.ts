@@ -7,8 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { readSettings } from '../../config.js'
 import { compileConfig } from '../../core/ci-config/compile.js'
-import type { JobPlan } from '../../core/ci-config/plan.js'
-import { planPipeline } from '../../core/ci-config/plan-pipeline.js'
+import { describeError, type JobPlan } from '../../core/ci-config/plan.js'
 import { SignalboxError } from '../../core/errors.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
@@ -25,11 +24,12 @@ import type { Server } from '../../server.js'
 import { type Context, openContext } from '../context.js'
 import { errorsOnly } from '../errors-only.js'
 import { Exit, exitCodes } from '../exit.js'
+import { localEvent, planLocally } from '../local-event.js'
 import { LocalFollower } from '../local-follower.js'
 import { type Snapshot, takeSnapshot } from '../snapshot.js'
 import { statusText } from '../terminal.js'
 import { parseVariables } from '../variables.js'
-import { listFiles, localIncludes, type WorkingTree, workingTree } from '../working-tree.js'
+import { localIncludes, projectName, type WorkingTree, workingTree } from '../working-tree.js'
 
 interface RunOptions {
   cwd?: string
@@ -281,23 +281,16 @@ async function list(
   options: RunOptions,
 ): Promise<void> {
   const source = readFileSync(path.join(tree.root, configPath), 'utf8')
-  const compiled = await compileConfig(source, { file: configPath, ...localIncludes(tree.root) })
+  const event = localEvent(tree, { source: 'push', configPath, variables: parseVariables(options.var ?? []) })
+  const { variables } = event
+  const compiled = await compileConfig(source, { file: configPath, variables, ...localIncludes(tree.root) })
   if (!compiled.ok) {
-    const lines = compiled.errors.map((error) => `${error.file ?? configPath}:${error.line ?? 1}: ${error.message}`)
+    const lines = compiled.errors.map(
+      (error) => `${error.file ?? configPath}:${error.line ?? 1}: ${describeError(error)}`,
+    )
     throw new Exit(exitCodes.usage, lines.join('\n'))
   }
-  const variables = parseVariables(options.var ?? [])
-  const planned = planPipeline(compiled.config, {
-    source: 'push',
-    ref: tree.branch,
-    tag: false,
-    protected: true,
-    defaultBranch: tree.branch,
-    variables: [...predefined(tree), ...variables],
-    strongFrom: predefined(tree).length,
-    files: listFiles(tree.root),
-    ...(jobs.length > 0 ? { onlyJobs: jobs } : {}),
-  })
+  const planned = planLocally(tree, compiled.config, { ...event, ...(jobs.length > 0 ? { onlyJobs: jobs } : {}) })
   if (!planned.ok) throw new Exit(exitCodes.usage, planned.errors.map((error) => error.message).join('\n'))
   const rows = [...planned.plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex).map(toListed)
   if (options.json) return context.json(rows)
@@ -311,23 +304,6 @@ async function list(
   }
 }
 
-/** What rules can see of an event that is only a look. */
-function predefined(tree: WorkingTree): { key: string; value: string; raw: boolean }[] {
-  const values = {
-    CI: 'true',
-    GITLAB_CI: 'true',
-    CI_PIPELINE_SOURCE: 'push',
-    CI_COMMIT_REF_NAME: tree.branch,
-    CI_COMMIT_BRANCH: tree.branch,
-    CI_DEFAULT_BRANCH: tree.branch,
-    CI_COMMIT_SHA: tree.head ?? '',
-    CI_COMMIT_SHORT_SHA: tree.head?.slice(0, 8) ?? '',
-    CI_PROJECT_NAME: projectName(tree.root),
-    CI_PROJECT_PATH: `local/${projectName(tree.root)}`,
-  }
-  return Object.entries(values).map(([key, value]) => ({ key, value, raw: true }))
-}
-
 function toListed(job: JobPlan) {
   return {
     name: job.name,
@@ -336,12 +312,4 @@ function toListed(job: JobPlan) {
     allow_failure: job.allowFailure,
     needs: job.needs?.map(({ job: name, artifacts, optional }) => ({ job: name, artifacts, optional })),
   }
-}
-
-function projectName(root: string): string {
-  const name = path
-    .basename(root)
-    .replace(/[^A-Za-z0-9_-]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-  return name === '' ? 'project' : name
 }

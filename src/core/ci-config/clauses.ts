@@ -131,6 +131,16 @@ export function failingClause(rule: Clauses, scope: Scope, files: Files): keyof 
   return undefined
 }
 
+/** All clauses of a rule as they were written, for people. */
+export function clausesText(rule: Clauses): string {
+  return clauses
+    .filter((clause) => rule[clause] !== undefined)
+    .map((clause) => `${clauseText(rule, clause)}, `)
+    .join('')
+}
+
+const clauses = ['if', 'changes', 'exists'] as const
+
 /** A clause as it was written, for people. */
 export function clauseText(rule: Clauses, clause: keyof Clauses): string {
   if (clause === 'if') return `if: ${rule.if?.source ?? ''}`

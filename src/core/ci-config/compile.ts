@@ -11,7 +11,7 @@ import { MergeBudget } from './merge.js'
 import { encodeDocument } from './merged-yaml.js'
 import { checkNeeds } from './needs.js'
 import { type Entry, isNull, type MapNode } from './node.js'
-import type { CompileOptions, CompileOutcome, CompileResult } from './plan.js'
+import type { CompileOptions, CompileOutcome, CompileResult, ConfigError } from './plan.js'
 import { resolveReferences } from './references.js'
 import type { Shape, ValueOf } from './shape.js'
 import { Sources } from './sources.js'
@@ -32,6 +32,7 @@ export async function compileConfig(source: string, options: CompileOptions): Pr
   const findings = new Findings(sources)
   const trace: AssemblyTrace = { looked: new Set(), includes: [] }
   const outcome = await compileFile(source, options, findings, trace)
+  for (const list of [findings.errors, findings.warnings]) list.sort(byPlace)
   return { ...outcome, looked: [...trace.looked].toSorted(), includes: trace.includes }
 }
 
@@ -51,6 +52,13 @@ async function compileFile(
     if (!(thrown instanceof StopCompilation)) findings.errors.push(sources.describeThrown(thrown))
   }
   return { ok: false, errors: findings.errors, warnings: findings.warnings }
+}
+
+/** As they stand in the files, the main one first. */
+function byPlace(one: ConfigError, other: ConfigError): number {
+  const [file, otherFile] = [one.file ?? '', other.file ?? '']
+  if (file !== otherFile) return file < otherFile ? -1 : 1
+  return (one.line ?? 0) - (other.line ?? 0) || (one.column ?? 0) - (other.column ?? 0)
 }
 
 export function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {

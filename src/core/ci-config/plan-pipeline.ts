@@ -1,4 +1,13 @@
-import { ClauseError, clauseText, Files, failingClause, failingKey, holdingKey, type RefFacts } from './clauses.js'
+import {
+  ClauseError,
+  clausesText,
+  clauseText,
+  Files,
+  failingClause,
+  failingKey,
+  holdingKey,
+  type RefFacts,
+} from './clauses.js'
 import type {
   CompiledConfig,
   CompiledInstance,
@@ -174,7 +183,7 @@ class Planner {
         continue
       }
       const when = rule.when ?? job.when
-      const detail = rule.if === undefined ? `when: ${when}` : `if: ${rule.if.source}, when: ${when}`
+      const detail = `${clausesText(rule)}when: ${when}`
       return { included: when !== 'never', by: `rules[${index}]`, detail, rule }
     }
     const more = rules.length > rulesTold ? `; and ${rules.length - rulesTold} more` : ''
@@ -268,8 +277,7 @@ class Planner {
   #filteredByWorkflow(rule: CompiledWorkflowRule | undefined): PlanResult {
     const rules = this.#config.workflow.rules ?? []
     const by = rule === undefined ? 'workflow' : `workflow:rules[${rules.indexOf(rule)}]`
-    const condition = rule?.if === undefined ? '' : `if: ${rule.if.source}, `
-    const detail = rule === undefined ? 'no workflow rule matches' : `${condition}when: ${rule.when}`
+    const detail = rule === undefined ? 'no workflow rule matches' : `${clausesText(rule)}when: ${rule.when}`
     for (const { plan, instances } of this.#config.jobs) {
       for (const { name } of instances) {
         this.#decisions.push({ job: name, stage: plan.stage, included: false, by, detail })

@@ -169,6 +169,11 @@ export interface ConfigError {
   column?: number
 }
 
+/** An error as a sentence, with the path it is about unless that stands in it anyway. */
+export function describeError({ message, path }: Pick<ConfigError, 'message' | 'path'>): string {
+  return path === '' || message.startsWith(path) ? message : `${path}: ${message}`
+}
+
 export type CompileResult = CompileOutcome & {
   /**
    * Names of the given variables that were looked at: with the same values of these, and the same answers of the

@@ -3,7 +3,15 @@
  * pipeline, its stages and jobs are written in one; and in the same one the first jobs are queued, or leased on the spot
  * to runners that wait.
  */
-import type { CiConfig, JobPlan, PipelinePlan, PlanResult, PlanVariable } from '../ci-config/plan.js'
+import {
+  type CiConfig,
+  type ConfigError,
+  describeError,
+  type JobPlan,
+  type PipelinePlan,
+  type PlanResult,
+  type PlanVariable,
+} from '../ci-config/plan.js'
 import { planPipeline } from '../ci-config/plan-pipeline.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
@@ -303,13 +311,7 @@ function refusal(...errors: string[]): SignalboxError {
 }
 
 /** An error of a configuration and its place, for people. */
-export function sentence(error: {
-  message: string
-  path: string
-  file?: string
-  line?: number
-  column?: number
-}): string {
+export function sentence(error: ConfigError): string {
   const place = error.line === undefined ? '' : `${error.file ? `${error.file}:` : 'line '}${error.line}: `
-  return `${place}${error.message}`
+  return `${place}${describeError(error)}`
 }

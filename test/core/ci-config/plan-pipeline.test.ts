@@ -238,14 +238,18 @@ two: {script: x, rules: [{if: $A}]}
 three: {script: x, only: [tags]}
 four: {script: x, except: [branches]}
 five: {script: x}
+six: {script: x, rules: [{exists: [a, b]}, {if: $B, changes: [c]}]}
 `
-    expect((await planned(source, push('x'))).decisions).toEqual([
-      { job: 'one', included: true, by: 'rules[1]', detail: 'if: $CI_COMMIT_BRANCH == "x", when: manual' },
-      { job: 'two', included: false, by: 'rules', detail: 'no rule matches' },
-      { job: 'three', included: false, by: 'only', detail: 'only does not hold' },
-      { job: 'four', included: false, by: 'except', detail: 'except holds' },
-      { job: 'five', included: true, by: 'only', detail: 'when: on_success' },
-    ])
+    expect((await planned(source, push('x'))).decisions).toEqual(
+      [
+        { job: 'one', included: true, by: 'rules[1]', detail: 'if: $CI_COMMIT_BRANCH == "x", when: manual' },
+        { job: 'two', included: false, by: 'rules', detail: 'no rule matches: [0] if: $A' },
+        { job: 'three', included: false, by: 'only', detail: 'only:refs does not hold: tags' },
+        { job: 'four', included: false, by: 'except', detail: 'except:refs holds: branches' },
+        { job: 'five', included: true, by: 'only', detail: 'when: on_success' },
+        { job: 'six', included: false, by: 'rules', detail: 'no rule matches: [0] exists: a, b; [1] if: $B' },
+      ].map((one) => ({ ...one, stage: 'test' })),
+    )
   })
 })
 
@@ -305,7 +309,7 @@ job: {script: x, inherit: {variables: [A, D]}, variables: {B: j}, rules: [{varia
 
   test('a circle is an error that names the job', async () => {
     const result = await plan('job: {script: x, variables: {A: $B, B: $A}}\nother: {script: x}\n', push('x'))
-    expect(result).toEqual({
+    expect(result).toMatchObject({
       ok: false,
       filtered: false,
       errors: [
@@ -385,6 +389,27 @@ job: {stage: test, script: x, NEEDS}
 })
 
 describe('the pipeline', () => {
+  test('is told for every job, also where there is no pipeline', async () => {
+    const by = async (workflow: string, jobs = 'one: {script: x}\ntwo: {script: x, parallel: 2}\n') => {
+      const result = await plan(`workflow: ${workflow}\n${jobs}`, push('x', { files: ['a'], changed: ['b'] }))
+      return result.ok ? [] : result.decisions.map((one) => [one.job, one.included, one.by, one.detail])
+    }
+    expect(await by('{rules: [{if: $CI_COMMIT_TAG}]}')).toEqual(
+      ['one', 'two 1/2', 'two 2/2'].map((job) => [job, false, 'workflow', 'no workflow rule matches']),
+    )
+    expect(await by('{rules: [{if: $NO}, {exists: [a], when: never}]}', 'one: {script: x}\n')).toEqual([
+      ['one', false, 'workflow:rules[1]', 'exists: a, when: never'],
+    ])
+    expect(await by('{}', 'one: {script: x, rules: [{changes: [b], when: never}]}\n')).toEqual([
+      ['one', false, 'rules[0]', 'changes: b, when: never'],
+    ])
+    const needs = 'one: {script: x, rules: [{if: $NO}]}\ntwo: {script: x, needs: [one]}\n'
+    expect(await by('{}', needs)).toMatchObject([
+      ['one', false, 'rules', expect.any(String)],
+      ['two', true, 'only', expect.any(String)],
+    ])
+  })
+
   test.each([
     [
       'workflow rules that do not hold',
@@ -465,7 +490,7 @@ absent: {stage: c, script: x, rules: [{if: $NO}]}
     expect(await plan(source, push('x', { onlyJobs: ['absent', 'nobody'] }))).toMatchObject({
       ok: false,
       errors: [
-        { message: 'job "absent" is not in this pipeline: no rule matches', line: 7 },
+        { message: 'job "absent" is not in this pipeline: no rule matches: [0] if: $NO', line: 7 },
         { message: 'there is no job "nobody"' },
       ],
     })

@@ -118,8 +118,14 @@ const jobs: [body: string, place: string, path: string, says: string | RegExp][]
   ['environment: {name: a, action: stop, auto_stop_in: 1 h}', '2:40', ':environment:auto_stop_in', 'goes only with'],
   ['environment: {name: a, on_stop: other}', '2:3', ':environment:on_stop', 'on_stop job other has no environment'],
   [
-    'environment: {name: a, kubernetes: {flux_resource_path: b}}',
-    '2:39',
+    'environment: {name: a, kubernetes: {namespace: b, flux_resource_path: c}}',
+    '2:38',
+    ':environment:kubernetes:agent',
+    'agent is required',
+  ],
+  [
+    'environment: {name: a, kubernetes: {agent: c, flux_resource_path: b}}',
+    '2:49',
     ':environment:kubernetes:flux_resource_path',
     'requires namespace',
   ],
@@ -263,7 +269,7 @@ test('warnings do not fail a file', async () => {
   expect(result.ok).toBe(true)
   expect(result.warnings.map(({ message, line }) => [line, message])).toEqual([
     [3, expect.stringContaining('given twice')],
-    [5, expect.stringContaining('deprecated value job_execution_timeout')],
     [4, expect.stringContaining('may allow multiple pipelines')],
+    [5, expect.stringContaining('deprecated value job_execution_timeout')],
   ])
 })

@@ -46,7 +46,7 @@ const kubernetes = checked(
       report('flux_resource_path requires namespace', 'flux_resource_path')
     }
     const needsAgent = value.flux_resource_path ?? value.dashboard ?? value.managed_resources
-    if (needsAgent !== undefined && value.agent === undefined) report('agent is required', 'kubernetes')
+    if (needsAgent !== undefined && value.agent === undefined) report('agent is required', 'agent')
   },
 )
 
