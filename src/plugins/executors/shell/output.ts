@@ -9,20 +9,25 @@ import { promisify } from 'node:util'
 /**
  * Makes the pipes through which stdout and stderr of a session's scripts come, both in the order in which they were
  * written. They are named pipes because those that Node gives a child are sockets, and on these `> /dev/stderr` and
- * `tee /dev/stderr` fail. One is always made ahead, so that a job does not wait for the process that makes it.
+ * `tee /dev/stderr` fail. Several are made at once and ahead, so that few jobs wait for a process that makes them.
  */
 export class OutputPipes {
   #folder: string | undefined
   #made = 0
-  #next: Promise<string> | undefined
+  #ready: string[] = []
+  #making: Promise<void> | undefined
 
   /** A pipe that nobody else has had. */
   async take(): Promise<string> {
-    const pipe = this.#next ?? this.#make()
-    this.#next = this.#make()
-    // Whoever takes it meets the error.
-    this.#next.catch(() => undefined)
-    return pipe
+    for (;;) {
+      const pipe = this.#ready.shift()
+      if (pipe !== undefined) {
+        // Whoever takes the next one meets the error.
+        if (this.#ready.length === 0) this.#make().catch(() => undefined)
+        return pipe
+      }
+      await this.#make()
+    }
   }
 
   give(pipe: string): void {
@@ -30,7 +35,7 @@ export class OutputPipes {
   }
 
   async close(): Promise<void> {
-    await this.#next?.catch(() => undefined)
+    await this.#making?.catch(() => undefined)
     this.remove()
   }
 
@@ -38,16 +43,27 @@ export class OutputPipes {
   remove(): void {
     if (this.#folder !== undefined) fs.rmSync(this.#folder, { recursive: true, force: true })
     this.#folder = undefined
-    this.#next = undefined
+    this.#ready = []
   }
 
-  async #make(): Promise<string> {
+  /** Those who ask meanwhile wait for the same. */
+  #make(): Promise<void> {
+    this.#making ??= this.#makeSome().finally(() => {
+      this.#making = undefined
+    })
+    return this.#making
+  }
+
+  async #makeSome(): Promise<void> {
     this.#folder ??= fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-output-'))
-    const pipe = path.join(this.#folder, String(++this.#made))
-    await promisify(execFile)('mkfifo', ['-m', '600', pipe])
-    return pipe
+    const folder = this.#folder
+    const pipes = Array.from({ length: pipesAtOnce }, () => path.join(folder, String(++this.#made)))
+    await promisify(execFile)('mkfifo', ['-m', '600', ...pipes])
+    this.#ready.push(...pipes)
   }
 }
+
+const pipesAtOnce = 8
 
 /** Both ends of the pipe, opened for one script. */
 export interface OpenPipe {
