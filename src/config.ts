@@ -105,9 +105,19 @@ const leaseKeys: Record<string, (leases: LeaseSettings, ms: number) => void> = {
   },
 }
 
-const limitKeys: Record<string, 'traceLimitBytes' | 'artifactLimitBytes' | 'pipelineJobLimit' | 'gitDepth'> = {
+type LimitSetting =
+  | 'traceLimitBytes'
+  | 'artifactLimitBytes'
+  | 'dotenvLimitBytes'
+  | 'dotenvLimitVariables'
+  | 'pipelineJobLimit'
+  | 'gitDepth'
+
+const limitKeys: Record<string, LimitSetting> = {
   trace_bytes: 'traceLimitBytes',
   artifact_bytes: 'artifactLimitBytes',
+  dotenv_bytes: 'dotenvLimitBytes',
+  dotenv_variables: 'dotenvLimitVariables',
   jobs_per_pipeline: 'pipelineJobLimit',
   git_depth: 'gitDepth',
 }

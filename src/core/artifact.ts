@@ -13,7 +13,7 @@ export interface Artifact {
   createdAt: number
 }
 
-/** The formats that each type may come in: gitlab app/models/concerns/enums/ci/job_artifact.rb. */
+/** The format of each type: gitlab app/models/concerns/enums/ci/job_artifact.rb. */
 export const artifactFormats: Readonly<Record<string, string>> = {
   archive: 'zip',
   metadata: 'gzip',
@@ -50,5 +50,10 @@ export const artifactFormats: Readonly<Record<string, string>> = {
   sarif: 'raw',
 }
 
-/** What a runner may say the format of an upload is. */
-export const uploadFormats = ['zip', 'gzip', 'raw', 'zipzstd', 'tarzstd'] as const
+const archiveFormats: readonly string[] = ['zip', 'zipzstd', 'tarzstd']
+
+/** Whether an artifact of this type may come in this format. */
+export function takesFormat(type: string, format: string): boolean {
+  if (!Object.hasOwn(artifactFormats, type)) return false
+  return type === 'archive' ? archiveFormats.includes(format) : artifactFormats[type] === format
+}

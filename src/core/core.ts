@@ -30,6 +30,10 @@ export interface CoreSettings {
   traceLimitBytes: number
   /** Largest artifact, in bytes. */
   artifactLimitBytes: number
+  /** A dotenv report must have less, in bytes as it is stored. */
+  dotenvLimitBytes: number
+  /** Variables in one dotenv report. */
+  dotenvLimitVariables: number
   /** Depth of a job's git fetch when `GIT_DEPTH` says nothing. */
   gitDepth: number
   /** Jobs in one pipeline. */
@@ -44,6 +48,8 @@ export interface CoreSettings {
 export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   traceLimitBytes: 100 * 1024 * 1024,
   artifactLimitBytes: 100 * 1024 * 1024,
+  dotenvLimitBytes: 5 * 1024,
+  dotenvLimitVariables: 20,
   gitDepth: 20,
   pipelineJobLimit: 2000,
   artifactExpiryMs: 30 * 24 * 3_600_000,

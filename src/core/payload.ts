@@ -41,6 +41,8 @@ export interface PayloadFacts {
   pipelineVariables: readonly PlanVariable[]
   /** Variables that are stronger than the job's YAML: user, project, pipeline. */
   strongVariables: readonly PlanVariable[]
+  /** Variables that the jobs before it have given: stronger than its YAML, weaker than the rest. */
+  dotenvVariables: readonly PlanVariable[]
   /** Jobs whose artifacts this one downloads. */
   dependencies: readonly { id: number; name: string; filename: string; sizeBytes: number }[]
   /** Depth of the fetch unless `GIT_DEPTH` says otherwise; 0: all. */
@@ -117,7 +119,13 @@ function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariabl
     plan,
     token: marks.token,
   })
-  const list = expand([...own, ...facts.pipelineVariables, ...plan.variables, ...facts.strongVariables])
+  const list = expand([
+    ...own,
+    ...facts.pipelineVariables,
+    ...plan.variables,
+    ...facts.dotenvVariables,
+    ...facts.strongVariables,
+  ])
   const variables: unknown[] = list.map((one) => variable(one, !one.masked || predefined.has(one.key)))
   // The runner's own come after the pipeline's and before the job's YAML.
   variables.splice(own.length + facts.pipelineVariables.length, 0, marks.runner)

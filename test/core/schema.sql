@@ -54,6 +54,9 @@ CREATE TABLE "deployments" ("id" integer primary key autoincrement,
 
 CREATE INDEX deployments_by_environment on deployments (environment_id, status, id);
 
+CREATE TABLE "dotenv_variables" ("job_id" bigint primary key references "jobs" ("id"),
+  "body" blob not null);
+
 CREATE TABLE "environments" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
   "name" text not null,
@@ -391,6 +394,7 @@ CREATE TABLE "traces" ("job_id" bigint primary key references "jobs" ("id"),
   "node" text not null,
   "incomplete" integer not null check ("incomplete" in (0, 1)),
   "mismatch" integer not null check ("mismatch" in (0, 1)),
+  "debug" integer not null check ("debug" in (0, 1)),
   "updated_at" bigint not null);
 
 CREATE TABLE "triggers" ("id" integer primary key autoincrement,

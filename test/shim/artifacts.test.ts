@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { onBothEngines } from '../support/stores.js'
 import { realPoll, type ShimBox, startShimBox, until } from './support/box.js'
 import { type RunningJob, startJob, takeJob } from './support/running-job.js'
@@ -263,5 +264,69 @@ onBothEngines((engine) => {
       () => undefined,
     )
     expect(other?.id).toBeUndefined()
+  })
+
+  describe('a dotenv report', () => {
+    const config = {
+      stages: ['build', 'test'],
+      compile: { stage: 'build', script: 'make', artifacts: { reports: { dotenv: 'build.env' } } },
+      other: { stage: 'build', script: 'make' },
+      unit: { stage: 'test', script: 'make test', variables: { VERSION: 'of the file', MINE: '1' } },
+      picky: { stage: 'test', script: 'make test', dependencies: ['other'] },
+      needy: { stage: 'test', script: 'make test', needs: [{ job: 'compile', artifacts: false }] },
+    }
+    const query = '?artifact_type=dotenv&artifact_format=gzip'
+    const upload = (job: RunningJob, text: string) => job.upload(gzipSync(text), { query, filename: '.env.gz' })
+    const variablesOf = (job: { variables: { key: string; value: string; raw: boolean }[] }) =>
+      new Map(job.variables.map((one) => [one.key, one]))
+
+    it('reaches the jobs that download from its job, over their YAML, and no others', async () => {
+      const compile = await startJob(box, { config })
+      expect((await upload(compile, 'VERSION=1.2.3\nURL=http://$HOST/\n')).status).toBe(201)
+      expect((await upload(compile, 'VERSION=1.2.3\nURL=http://$HOST/\n')).status).toBe(201)
+      const other = await takeJob(box, compile.projectId, compile.runnerToken)
+      await compile.put({ state: 'success' })
+      await other.put({ state: 'success' })
+      const given = new Map<string, ReturnType<typeof variablesOf>>()
+      for (let i = 0; i < 3; i++) {
+        const { body } = await box.poll(compile.runnerToken)
+        given.set(body.job_info.name, variablesOf(body))
+      }
+      const unit = given.get('unit')!
+      expect(unit.get('VERSION')).toMatchObject({ value: '1.2.3', raw: false })
+      expect(unit.get('URL')).toMatchObject({ value: 'http://$HOST/', raw: false })
+      expect(unit.get('MINE')).toMatchObject({ value: '1' })
+      for (const name of ['picky', 'needy']) expect([...given.get(name)!.keys()]).not.toContain('URL')
+    })
+
+    it('that is none is refused with the line at fault, and leaves nothing behind', async () => {
+      const job = await startJob(box, { config })
+      await job.put({ state: 'running' })
+      const before = [await box.rows(), filesOf(box)]
+      const answer = await upload(job, 'A=1\n\nB=2\n')
+      expect([answer.status, answer.body.message]).toEqual([400, expect.stringContaining('line 2')])
+      expect([await box.rows(), filesOf(box)]).toEqual(before)
+      expect((await upload(job, 'A=1\n')).status).toBe(201)
+    })
+
+    it('is kept from those who read the database', async () => {
+      const job = await startJob(box, { config })
+      await upload(job, 'SECRET=hunter2\n')
+      const rows = await box.core.core.store.read.db.selectFrom('dotenv_variables').selectAll().execute()
+      expect(rows.length).toBeGreaterThan(0)
+      for (const row of rows) expect(Buffer.from(row.body).toString('latin1')).not.toContain('hunter2')
+    })
+  })
+
+  it('takes each type in its own format only', async () => {
+    const formats = { archive: 'zip', junit: 'gzip', codequality: 'raw', terraform: 'raw', lsif: 'zip', sast: 'raw' }
+    const job = await startJob(box)
+    for (const [type, format] of Object.entries(formats)) {
+      const wrong = format === 'gzip' ? 'raw' : 'gzip'
+      const upload = (as: string) => job.upload('x', { query: `?artifact_type=${type}&artifact_format=${as}` })
+      expect([type, (await upload(wrong)).status]).toEqual([type, 400])
+      expect([type, (await upload(format)).status]).toEqual([type, 201])
+    }
+    expect((await job.upload('x', { query: '?artifact_type=nonsense&artifact_format=raw' })).status).toBe(400)
   })
 })

@@ -8,7 +8,7 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { buildPayload } from '../payload.js'
 import type { Demand } from '../scheduler/match.js'
-import { listDownloads } from '../store/artifacts.js'
+import { listDotenvVariables, listDownloads } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, laneId, raiseHead } from '../store/queue.js'
@@ -75,9 +75,16 @@ async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: 
       pipeline: { ...pipeline, tag: pipeline.tag === 1, protected: pipeline.protected === 1 },
       pipelineVariables: variables.predefined,
       strongVariables: [...variables.strong, ...played],
+      dotenvVariables: await dotenvVariables(core, tx, job, plan),
       dependencies: await listDownloads(tx, job, plan),
       gitDepth: core.settings.gitDepth,
     },
     (list) => expandVariables(list, forRunner).variables,
   )
+}
+
+/** What the jobs before it say in their dotenv reports: gitlab app/models/ci/build.rb, `dependency_variables`. */
+async function dotenvVariables(core: Core, tx: Tx, job: Job, plan: JobPlan): Promise<PlanVariable[]> {
+  const sealed = await listDotenvVariables(tx, job, plan)
+  return sealed.flatMap((body) => JSON.parse(core.keys.open(body).toString('utf8')) as PlanVariable[])
 }

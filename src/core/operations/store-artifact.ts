@@ -1,11 +1,15 @@
 /** A runner uploads an artifact of its job: the bytes are on disk before the row that names them is committed. */
 import type { Readable } from 'node:stream'
-import { type Artifact, artifactFormats, uploadFormats } from '../artifact.js'
+import { buffer } from 'node:stream/consumers'
+import { type Artifact, artifactFormats, takesFormat } from '../artifact.js'
+import type { StoredBlob } from '../blobs/artifact-files.js'
 import { parseDuration } from '../ci-config/duration.js'
 import type { Core } from '../core.js'
+import { type DotenvVariable, parseDotenv } from '../dotenv.js'
 import { SignalboxError } from '../errors.js'
 import { isStream } from '../lease.js'
 import { findArtifact, insertArtifact } from '../store/artifacts.js'
+import { saveDotenvVariables } from '../store/dotenv-variables.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
 import { acceptOffer, fenced } from './accept-lease.js'
@@ -24,12 +28,14 @@ export interface StoreArtifactInput {
 
 /**
  * Gives the artifact. The same bytes again give the first one. Throws `fenced` when the lease is not open; `too_large`;
- * `invalid` for an unknown type or format, a wrong duration, or other bytes than the first upload's.
+ * `invalid` for an unknown type, a format that it does not come in, a wrong duration, a dotenv report that is none, or
+ * other bytes than the first upload's.
  */
 export async function storeArtifact(core: Core, input: StoreArtifactInput): Promise<Artifact> {
   const expiresAt = checked(core, input)
   const blob = await core.artifacts.store(input.body, core.settings.artifactLimitBytes)
   try {
+    const variables = input.type === 'dotenv' ? await readDotenv(core, blob) : []
     const kept = await core.store.write(async (tx) => {
       const job = await lockJob(tx, input.jobId)
       const lease = job && (await findLease(tx, input.jobId, input.fence))
@@ -43,6 +49,9 @@ export async function storeArtifact(core: Core, input: StoreArtifactInput): Prom
       const known = await findArtifact(tx, job.id, input.type)
       if (known && known.sha256 === blob.sha256) return known
       if (known) throw new SignalboxError('invalid', `the job has another ${input.type} artifact already`)
+      if (variables.length > 0) {
+        await saveDotenvVariables(tx, job.id, core.keys.seal(Buffer.from(JSON.stringify(variables))))
+      }
       return insertArtifact(tx, {
         jobId: job.id,
         projectId: job.projectId,
@@ -66,8 +75,8 @@ export async function storeArtifact(core: Core, input: StoreArtifactInput): Prom
 /** Checks what can be checked before the body is read. Gives the time of expiry. */
 function checked(core: Core, input: StoreArtifactInput): number | null {
   if (!Object.hasOwn(artifactFormats, input.type)) throw new SignalboxError('invalid', 'artifact_type is unknown')
-  if (!(uploadFormats as readonly string[]).includes(input.format)) {
-    throw new SignalboxError('invalid', 'artifact_format is unknown')
+  if (!takesFormat(input.type, input.format)) {
+    throw new SignalboxError('invalid', `artifact_format of ${input.type} must be ${artifactFormats[input.type]}`)
   }
   const { expireIn } = input
   if (expireIn === undefined || expireIn === '') {
@@ -78,4 +87,12 @@ function checked(core: Core, input: StoreArtifactInput): number | null {
   const seconds = parseDuration(expireIn)
   if (seconds === undefined) throw new SignalboxError('invalid', 'expire_in is not a duration')
   return core.clock.now() + seconds * 1000
+}
+
+async function readDotenv(core: Core, blob: StoredBlob): Promise<DotenvVariable[]> {
+  const { dotenvLimitBytes, dotenvLimitVariables } = core.settings
+  const limits = { bytes: dotenvLimitBytes, variables: dotenvLimitVariables }
+  // One byte over the limit is enough to be refused.
+  const file = await buffer(core.artifacts.open(blob.location, { start: 0, end: dotenvLimitBytes }))
+  return parseDotenv(file, limits)
 }

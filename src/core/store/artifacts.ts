@@ -69,22 +69,44 @@ export async function listDownloads(
   job: Job,
   plan: JobPlan,
 ): Promise<{ id: number; name: string; filename: string; sizeBytes: number }[]> {
-  const wanted = wantedNames(plan)
-  if (wanted?.length === 0 || (plan.needs === undefined && job.stagePosition === 0)) return []
-  return tx.db
-    .selectFrom('jobs')
+  const before = jobsBefore(tx, job, plan)
+  if (!before) return []
+  return before
     .innerJoin('artifacts', (join) =>
       join.onRef('artifacts.job_id', '=', 'jobs.id').on('artifacts.type', '=', 'archive'),
     )
     .select(['jobs.id', 'jobs.name', 'artifacts.filename', 'artifacts.size_bytes as sizeBytes'])
+    .where(sql<boolean>`(artifacts.expires_at is null or artifacts.expires_at > ${tx.now})`)
+    .orderBy('jobs.id')
+    .execute()
+}
+
+/**
+ * What these jobs have given to the job as variables, sealed as each has given them, in the order of the jobs. They stay
+ * when the reports that they came in have expired.
+ */
+export async function listDotenvVariables(tx: Tx, job: Job, plan: JobPlan): Promise<Uint8Array[]> {
+  const before = jobsBefore(tx, job, plan)
+  if (!before) return []
+  const rows = await before
+    .innerJoin('dotenv_variables', 'dotenv_variables.job_id', 'jobs.id')
+    .select('dotenv_variables.body')
+    .orderBy('jobs.id')
+    .execute()
+  return rows.map((row) => row.body)
+}
+
+/** The jobs whose artifacts a job downloads, as a query; undefined if there can be none. */
+function jobsBefore(tx: Tx, job: Job, plan: JobPlan) {
+  const wanted = wantedNames(plan)
+  if (wanted?.length === 0 || (plan.needs === undefined && job.stagePosition === 0)) return undefined
+  return tx.db
+    .selectFrom('jobs')
     .where('jobs.pipeline_id', '=', job.pipelineId)
     .where('jobs.retried', '=', 0)
     .where('jobs.id', '<>', job.id)
     .$if(plan.needs === undefined, (q) => q.where('jobs.stage_position', '<', job.stagePosition))
     .$if(wanted !== undefined, (q) => q.where('jobs.name', 'in', wanted!))
-    .where(sql<boolean>`(artifacts.expires_at is null or artifacts.expires_at > ${tx.now})`)
-    .orderBy('jobs.id')
-    .execute()
 }
 
 function wantedNames(plan: JobPlan): string[] | undefined {

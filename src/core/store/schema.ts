@@ -146,6 +146,7 @@ export interface Database {
   job_definitions: { id: Generated<number>; body: string }
   job_needs: { job_id: number; position: number; name: string; artifacts: Flag; optional: Flag }
   payloads: { job_id: number; body: Uint8Array }
+  dotenv_variables: { job_id: number; body: Uint8Array }
 
   demands: { id: Generated<number>; key: string; tags: string; protected: Flag; features: string }
   lanes: {
@@ -303,6 +304,7 @@ export interface Database {
     node: string
     incomplete: Flag
     mismatch: Flag
+    debug: Flag
     updated_at: number
   }
   artifacts: {

@@ -15,6 +15,8 @@ export interface TraceRow {
   incomplete: number
   /** The runner's length or CRC-32 was another. */
   mismatch: number
+  /** The runner has said that it holds what a debugging shell prints, secrets included. */
+  debug: number
   updatedAt: number
 }
 
@@ -40,14 +42,27 @@ export async function growTrace(
   return lease
 }
 
-export async function flagTrace(tx: Tx, jobId: number, flags: { incomplete: 0 | 1; mismatch: 0 | 1 }): Promise<void> {
+export async function flagTrace(
+  tx: Tx,
+  jobId: number,
+  flags: { incomplete?: 0 | 1; mismatch?: 0 | 1; debug?: 1 },
+): Promise<void> {
   await tx.db.updateTable('traces').set(flags).where('job_id', '=', jobId).execute()
 }
 
 const traceByJob = hotQuery<TraceRow, 'jobId'>((db, p) =>
   db
     .selectFrom('traces')
-    .select(['job_id as jobId', 'length', 'crc32', 'node', 'incomplete', 'mismatch', 'updated_at as updatedAt'])
+    .select([
+      'job_id as jobId',
+      'length',
+      'crc32',
+      'node',
+      'incomplete',
+      'mismatch',
+      'debug',
+      'updated_at as updatedAt',
+    ])
     .where('job_id', '=', p('jobId')),
 )
 
@@ -61,6 +76,7 @@ const newTrace = hotQuery<never, 'jobId' | 'node' | 'now'>((db, p) =>
       node: p('node'),
       incomplete: 0,
       mismatch: 0,
+      debug: 0,
       updated_at: p('now'),
     })
     .onConflict((c) => c.column('job_id').doNothing()),

@@ -179,6 +179,7 @@ const tables = [
   'jobs',
   'job_needs',
   'payloads',
+  'dotenv_variables',
   'lanes',
   'runners',
   'runner_projects',

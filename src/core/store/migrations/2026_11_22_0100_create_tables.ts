@@ -295,6 +295,11 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('job_id', int, (c) => c.primaryKey().references('jobs.id'))
     .addColumn('body', bytes, (c) => c.notNull())
     .execute()
+  await db.schema
+    .createTable('dotenv_variables')
+    .addColumn('job_id', int, (c) => c.primaryKey().references('jobs.id'))
+    .addColumn('body', bytes, (c) => c.notNull())
+    .execute()
 
   await table('leases')
     .addColumn('job_id', int, (c) => c.notNull().references('jobs.id'))
@@ -344,6 +349,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('node', 'text', (c) => c.notNull())
     .$call(flag('incomplete'))
     .$call(flag('mismatch'))
+    .$call(flag('debug'))
     .addColumn('updated_at', int, (c) => c.notNull())
     .execute()
   await table('artifacts')
