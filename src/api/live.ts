@@ -12,7 +12,7 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
-import { can } from '../core/operations/authorize.js'
+import { can, mayReadLog } from '../core/operations/authorize.js'
 import { createProject } from '../core/operations/create-project.js'
 import type { Pipeline } from '../core/pipeline.js'
 import { listJobViews } from '../core/store/job-views.js'
@@ -51,6 +51,13 @@ export const liveRoutes: readonly Route[] = [
   }),
   signedInRoute('get', '/jobs/:id/log', async (call) => {
     const job = await jobOf(call)
+    const project = await getProject(call.core.store.read, job.projectId)
+    if (!(await mayReadLog(call.core, call.actor, project, job.id))) {
+      throw new SignalboxError(
+        'forbidden',
+        'the log of a debugging shell is shown to those who may operate the project',
+      )
+    }
     const offset = offsetOf(call.params.text('offset'))
     await sendLog(call.core, job.id, call.res, {
       offset,

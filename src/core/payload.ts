@@ -9,6 +9,7 @@ import type { JobPlan, PlanVariable } from './ci-config/plan.js'
 import { reasonsForRunners } from './failure.js'
 import { jobVariables, repositoryUrl } from './predefined-variables.js'
 import type { Project } from './project.js'
+import { releaseScript } from './release-step.js'
 
 /** Stands in the text for what is spliced in. Its random part makes sure that no job's own text looks like it. */
 interface Marks {
@@ -218,6 +219,15 @@ function stepsOf(plan: JobPlan, marks: Marks): object[] {
   const steps: object[] = [
     { name: 'script', script: plan.script, timeout: marks.timeout, when: 'on_success', allow_failure: false },
   ]
+  if (plan.release) {
+    steps.push({
+      name: 'release',
+      script: releaseScript(plan.release),
+      timeout: marks.timeout,
+      when: 'on_success',
+      allow_failure: false,
+    })
+  }
   if (plan.afterScript?.length) {
     steps.push({
       name: 'after_script',

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { appendTrace } from '../core/operations/append-trace.js'
+import { flagDebugTrace } from '../core/operations/flag-debug-trace.js'
 import { noteContactSoon } from '../core/operations/note-contact.js'
 import { findJob } from '../core/store/jobs.js'
 import type { Access } from '../http/access.js'
@@ -36,10 +37,12 @@ export async function answerAppend(
   const jobId = idFrom(id)
   if (jobId === undefined) throw notFound()
   const query = queryOf(req.url ?? '')
-  const token = query === '' ? undefined : new Params(foldPairs(readPairs(query))).text('token')
+  const params = query === '' || query === 'debug_trace=false' ? undefined : new Params(foldPairs(readPairs(query)))
+  const token = params?.text('token')
   const offset = fromContentRange(req.headers['content-range'])
   const { lease } = await access.job(req, token, jobId)
   const data = await readBody(req, res, core.clock, partLimits)
+  if (params?.boolean('debug_trace') === true) await flagDebugTrace(core, lease)
   const { length } = await append(core, { jobId, fence: lease.fence, offset, data })
   noteContactSoon(core, lease)
   const job = await findJob(core.store.read, jobId)

@@ -2,7 +2,8 @@ import { crc32 } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expireLeases } from '../../src/core/operations/expire-leases.js'
 import { onBothEngines } from '../support/stores.js'
-import { onePhaseInfo, type ShimBox, startShimBox } from './support/box.js'
+import { onePhaseInfo, type ShimBox, startShimBox, until } from './support/box.js'
+import { person } from './support/people.js'
 import { startJob, takeJob } from './support/running-job.js'
 
 const checksum = (text: string) => `crc32:${crc32(Buffer.from(text)).toString(16).padStart(8, '0')}`
@@ -175,6 +176,39 @@ onBothEngines((engine) => {
       }
     })
 
+    it('that comes while the log is being written is answered 202, and 200 once the log is durable', async () => {
+      const job = await startJob(box)
+      await job.patch('0-5', 'hello\n')
+      const { store } = box.core.core
+      let open = () => {}
+      const gate = new Promise<void>((resolve) => {
+        open = resolve
+      })
+      const write = store.write.bind(store)
+      let waiting = false
+      const slowly: typeof write = async (body) => {
+        if (!waiting) {
+          waiting = true
+          await gate
+        }
+        return write(body)
+      }
+      Object.assign(store, { write: slowly })
+      const part = job.patch('6-11', 'world\n')
+      await until(() => waiting)
+      const report = { state: 'success', output: { checksum: checksum('hello\nworld\n'), bytesize: 12 } }
+      const early = await job.put(report)
+      expect([early.status, early.text, early.headers.get('job-status')]).toEqual([202, '202', 'running'])
+      expect(early.headers.get('x-gitlab-trace-update-interval')).toBe('1')
+      expect((await job.put({ state: 'failed' })).status).toBe(403)
+      open()
+      expect((await part).status).toBe(202)
+      await until(async () => (await job.status()) === 'success')
+      expect((await job.put(report)).status).toBe(200)
+      expect(await events(job.id)).not.toContain('trace.mismatch')
+      Object.assign(store, { write })
+    })
+
     it('keeps reasons that are known and makes the others unknown', async () => {
       for (const [said, kept] of [
         ['image_pull_failure', 'unknown_failure'],
@@ -309,6 +343,25 @@ onBothEngines((engine) => {
       await job.patch('0-9', `token ${job.token} end`)
       expect(await box.log(job.id)).toBe(`token ${'*'.repeat(job.token.length)} end`)
     })
+  })
+
+  it('shows what a debugging shell prints only to those who may operate the project', async () => {
+    const reader = await person(box, `reader-${engine}`)
+    const job = await startJob(box)
+    await box.admin('PUT', `/projects/${job.projectId}`, { json: { visibility: 'internal' } })
+    await job.patch('0-0', 'x')
+    const log = `/projects/${job.projectId}/jobs/${job.id}/trace`
+    const own = `/api/signalbox/v1/jobs/${job.id}/log`
+    expect((await box.send('GET', log, { headers: reader.headers })).status).toBe(200)
+    const debug = await box.send('PATCH', `/jobs/${job.id}/trace?debug_trace=true`, {
+      body: 'SECRET=hunter2',
+      headers: { 'Content-Range': '1-14', 'JOB-TOKEN': job.token },
+    })
+    expect(debug.status).toBe(202)
+    for (const path of [log, own]) {
+      expect([path, (await box.send('GET', path, { headers: reader.headers })).status]).toEqual([path, 403])
+      expect([path, (await box.admin('GET', path)).text]).toEqual([path, 'xSECRET=hunter2'])
+    }
   })
 
   it('ends a job whose log is too long, and answers 403 with its status, never 413', async () => {

@@ -12,6 +12,7 @@ import type { Project } from '../project.js'
 import type { Runner } from '../runner.js'
 import { findGroup, findProject, findProjectByPath } from '../store/projects.js'
 import { runnerScope } from '../store/runners.js'
+import { findTrace } from '../store/traces.js'
 import type { User } from '../store/users.js'
 import type { Actor } from './authenticate.js'
 
@@ -41,6 +42,20 @@ export async function readableProject(core: Core, path: string, user: User | nul
   if (!project) return undefined
   const actor = user === null ? undefined : { user, scopes: new Set<string>() }
   return (await can(core, actor, 'read', project)) ? project : undefined
+}
+
+/**
+ * Whether the actor may read a job's log: who may read the project, but what a debugging shell prints only who may
+ * operate it.
+ */
+export async function mayReadLog(
+  core: Core,
+  actor: Actor | undefined,
+  project: Pick<Project, 'groupId' | 'visibility'>,
+  jobId: number,
+): Promise<boolean> {
+  const debug = (await findTrace(core.store.read, jobId))?.debug === 1
+  return can(core, actor, debug ? 'operate' : 'read', project)
 }
 
 /** Whether the actor may see and change a runner: those of the instance and of groups are the administrator's. */

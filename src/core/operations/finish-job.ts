@@ -3,8 +3,9 @@
  * failure reason, a retry is made if the job's policy asks for one, the jobs that waited for it are queued (or leased on
  * the spot to runners that wait), and stages and pipeline get their new status.
  *
- * The first final report wins: an equal one gets the same answer again, a different one is refused. On a stream the report
- * is applied when the log bytes that it counts are committed, or after a minute anyway.
+ * The first final report wins: an equal one gets the same answer again, a different one is refused. A report that comes
+ * before the log bytes that it counts is applied when they are committed, or after a minute anyway. On a polling door every
+ * byte has come before the report; it waits only for those that are being written.
  */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
@@ -55,7 +56,7 @@ export async function finishJob(core: Core, input: FinishInput): Promise<FinishR
     }
     if (lease.report !== null && lease.report !== text) throw fenced(job)
     const missing = await missingBytes(tx, input)
-    if (isStream(lease.door) && missing > 0) {
+    if (missing > 0 && (isStream(lease.door) || isBeingWritten(core, input))) {
       if (lease.report === null) await saveReport(tx, lease.id, text, tx.now)
       return { outcome: 'waiting', jobStatus: job.status }
     }
@@ -152,6 +153,12 @@ function failureHasDefault(reason: FailureReason): boolean {
 
 function knownReason(reason: string | undefined): FailureReason | undefined {
   return reason !== undefined && Object.hasOwn(failureReasons, reason) ? (reason as FailureReason) : undefined
+}
+
+/** Whether bytes of the log have come that are not yet durable. */
+function isBeingWritten(core: Core, { jobId, fence }: { jobId: number; fence: number }): boolean {
+  const session = core.traces.session(jobId, fence)
+  return session !== undefined && session.accepted > session.committed.length
 }
 
 async function missingBytes(tx: Tx, input: { jobId: number; report: FinalReport }): Promise<number> {

@@ -4,6 +4,7 @@ import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js'
 import { type JobStatus, jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { mayReadLog } from '../../core/operations/authorize.js'
 import { cancelJob } from '../../core/operations/cancel-job.js'
 import { playJob } from '../../core/operations/play-job.js'
 import { retryJob } from '../../core/operations/retry-job.js'
@@ -32,7 +33,9 @@ export const jobRoutes: readonly Route[] = [
     shown(call.core, await jobOf(call)),
   ),
   projectRoute('get', '/projects/:id/jobs/:job_id/trace', { deed: 'read' }, async (call) => {
-    await sendTrace(call, await jobOf(call))
+    const job = await jobOf(call)
+    if (!(await mayReadLog(call.core, call.actor, call.project, job.id))) throw forbidden()
+    await sendTrace(call, job)
     return undefined
   }),
   projectRoute('get', '/projects/:id/jobs/:job_id/artifacts', { deed: 'read', jobToken: true }, downloadArchive),

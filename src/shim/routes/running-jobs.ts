@@ -18,8 +18,8 @@ async function update(call: Call): Promise<Reply> {
   const said = fromJobUpdate(params)
   if ('report' in said) {
     const { fence } = await leaseOf(() => access.job(req, token, jobId))
-    const { jobStatus } = await finishJob(core, { jobId, fence, report: said.report })
-    return updated(call, jobId, jobStatus)
+    const { jobStatus, outcome } = await finishJob(core, { jobId, fence, report: said.report })
+    return outcome === 'waiting' ? accepted(jobStatus) : updated(call, jobId, jobStatus)
   }
   const { lease } = await access.job(req, token, jobId)
   const { jobStatus } = await touchLease(core, { jobId, fence: lease.fence, phase: said.state })
@@ -38,6 +38,11 @@ async function leaseOf(authenticate: () => Promise<{ lease: { fence: number } }>
     if (lease !== undefined) return lease as { fence: number }
     throw error
   }
+}
+
+/** The log is not durable yet: the runner is to report once more, soon. */
+function accepted(jobStatus: string): Reply {
+  return { status: 202, text: '202', headers: { 'Job-Status': jobStatus, 'X-GitLab-Trace-Update-Interval': 1 } }
 }
 
 function updated({ core }: Call, jobId: number, jobStatus: string): Reply {
