@@ -230,9 +230,9 @@ it('cancels on an interrupt and leaves nothing running', async () => {
 })
 
 it.each([
-  ['a second interrupt', ['SIGINT', 'SIGINT']],
-  ['the end of its terminal', ['SIGHUP']],
-] as const)('leaves nothing behind at %s', async (_, signals) => {
+  ['a second interrupt', ['SIGINT', 'SIGINT'], 130],
+  ['the end of its terminal', ['SIGHUP'], 'SIGHUP'],
+] as const)('leaves nothing behind at %s', async (_, signals, end) => {
   using folder = new Folder()
   const mark = path.join(folder.path, 'begun')
   const temporary = path.join(folder.path, 'tmp')
@@ -245,7 +245,7 @@ it.each([
     env,
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)))
   while (!existsSync(mark) || readFileSync(mark, 'utf8') === '') await new Promise((resolve) => setImmediate(resolve))
   const shell = Number(readFileSync(mark, 'utf8'))
   const asked = new Promise<void>((resolve) => {
@@ -259,7 +259,7 @@ it.each([
     if (i > 0) await asked
     child.kill(signal)
   }
-  expect(await ended).toBe(130)
+  expect(await ended).toBe(end)
   while (runs(shell)) await new Promise((resolve) => setImmediate(resolve))
   expect(readdirSync(temporary)).toEqual([])
 })

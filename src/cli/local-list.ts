@@ -1,0 +1,55 @@
+/** `signalbox run --list`: what a push of the working tree would run. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { compileConfig } from '../core/ci-config/compile.js'
+import { describeError, type JobPlan } from '../core/ci-config/plan.js'
+import type { Context } from './context.js'
+import { Exit, exitCodes } from './exit.js'
+import { localEvent, planLocally } from './local-event.js'
+import { localIncludes, type WorkingTree } from './working-tree.js'
+
+interface ListInput {
+  tree: WorkingTree
+  configPath: string
+  /** Only these; all if there are none. */
+  jobs: string[]
+  variables: { key: string; value: string }[]
+  json: boolean
+}
+
+/** Prints the jobs that a push would run, by stage. Throws `Exit` for a file with errors. */
+export async function listLocally(context: Context, input: ListInput): Promise<void> {
+  const { tree, configPath, jobs } = input
+  const source = readFileSync(path.join(tree.root, configPath), 'utf8')
+  const event = localEvent(tree, { source: 'push', configPath, variables: input.variables })
+  const { variables } = event
+  const compiled = await compileConfig(source, { file: configPath, variables, ...localIncludes(tree.root) })
+  if (!compiled.ok) {
+    const lines = compiled.errors.map(
+      (error) => `${error.file ?? configPath}:${error.line ?? 1}: ${describeError(error)}`,
+    )
+    throw new Exit(exitCodes.usage, lines.join('\n'))
+  }
+  const planned = planLocally(tree, compiled.config, { ...event, ...(jobs.length > 0 ? { onlyJobs: jobs } : {}) })
+  if (!planned.ok) throw new Exit(exitCodes.usage, planned.errors.map((error) => error.message).join('\n'))
+  const rows = [...planned.plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex).map(toListed)
+  if (input.json) return context.json(rows)
+  const { terminal } = context
+  const widest = Math.max(...rows.map((row) => row.name.length))
+  for (const row of rows) {
+    const needs = row.needs === undefined ? '' : ` needs ${row.needs.map((need) => need.job).join(', ') || 'nothing'}`
+    terminal.out(
+      `${row.stage}  ${row.name.padEnd(widest)}  ${terminal.colors.dim(`${row.when}${row.allow_failure ? ', may fail' : ''}${needs}`)}`,
+    )
+  }
+}
+
+function toListed(job: JobPlan) {
+  return {
+    name: job.name,
+    stage: job.stage,
+    when: job.when,
+    allow_failure: job.allowFailure,
+    needs: job.needs?.map(({ job: name, artifacts, optional }) => ({ job: name, artifacts, optional })),
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * `signalbox run`: a coordinator and a runner live in this process for one pipeline, on loopback, with everything they keep
+ * in a temporary folder.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { readSettings } from '../config.js'
+import { compileConfig } from '../core/ci-config/compile.js'
+import { SignalboxError } from '../core/errors.js'
+import { cancelPipeline } from '../core/operations/cancel-pipeline.js'
+import { createPipeline } from '../core/operations/create-pipeline.js'
+import { createProject } from '../core/operations/create-project.js'
+import { createRunner } from '../core/operations/create-runner.js'
+import { playJob } from '../core/operations/play-job.js'
+import type { Pipeline } from '../core/pipeline.js'
+import type { Project } from '../core/project.js'
+import type { JobView } from '../core/store/job-views.js'
+import { listDefinitions } from '../core/store/jobs.js'
+import { findUser } from '../core/store/users.js'
+import type { RunnerLog } from '../runner/events.js'
+import { type Server, startServer } from '../server.js'
+import type { Context } from './context.js'
+import { errorsOnly } from './errors-only.js'
+import { Exit, exitCodes } from './exit.js'
+import type { Interrupts } from './interrupts.js'
+import { LocalFollower } from './local-follower.js'
+import { type Snapshot, takeSnapshot } from './snapshot.js'
+import { statusText } from './terminal.js'
+import { projectName, type WorkingTree } from './working-tree.js'
+
+export interface LocalRun {
+  /** A folder for everything that is kept while the pipeline runs. */
+  place: string
+  tree: WorkingTree
+  /** The configuration's path from the repository's top. */
+  configPath: string
+  /** Only these and what they need; all if there are none. */
+  jobs: string[]
+  variables: { key: string; value: string }[]
+  /** Where the artifacts of the jobs are left. */
+  artifacts: string | undefined
+  json: boolean
+  interrupts: Interrupts
+}
+
+/** Runs the pipeline to its end. Throws `Exit` for a file with errors, a pipeline that fails, an interrupt. */
+export async function runLocally(context: Context, input: LocalRun): Promise<void> {
+  const { terminal } = context
+  const { place, tree, jobs, interrupts } = input
+  const log = errorsOnly(terminal.say)
+  const taking = takeSnapshot(tree, path.join(place, 'snapshot'))
+  const server = await startServer({
+    settings: settingsFor(place),
+    log,
+    compile: compileConfig,
+    fatal: (error) => log.error({ err: error }, 'the temporary store failed'),
+    ephemeral: true,
+  })
+  try {
+    const snapshot = await taking
+    const { project, pipeline } = await start(server, input, snapshot)
+    const follower = new LocalFollower(server.core, pipeline, terminal, {
+      quiet: input.json,
+      play: (waiting) => playNamed(server, waiting, jobs),
+    })
+    const tags = await tagsAndWarnings(server, pipeline, terminal.say)
+    const runner = await startLocalRunner(server, place, project, tags, log)
+    interrupts.cancel = () => cancelPipeline(server.core, { pipelineId: pipeline.id })
+    const last = await follower.end()
+    await runner.close()
+    if (input.artifacts) {
+      const { unpackArtifacts } = await import('./local-artifacts.js')
+      await unpackArtifacts(server.core, pipeline.id, input.artifacts)
+    }
+    if (input.json) context.json(await follower.document())
+    else terminal.say(`pipeline ${statusText(terminal, last.status)}`)
+    if (interrupts.happened) throw new Exit(exitCodes.interrupted)
+    if (last.status === 'failed' || last.status === 'canceled') throw new Exit(exitCodes.failed)
+  } finally {
+    await server.close()
+  }
+}
+
+function settingsFor(place: string) {
+  return readSettings({
+    flags: { dataDir: path.join(place, 'data'), http: '127.0.0.1:0', logLevel: 'error' },
+    env: {},
+    cwd: place,
+  })
+}
+
+/** The project with the snapshot as its branch, and the pipeline of it. */
+async function start(
+  server: Server,
+  input: LocalRun,
+  snapshot: Snapshot,
+): Promise<{ project: Project; pipeline: Pipeline }> {
+  const { core } = server
+  const user = (await findUser(core.store.read, 1))!
+  const { branch } = input.tree
+  const project = await createProject(core, {
+    path: `local/${projectName(input.tree.root)}`,
+    defaultBranch: branch,
+    configPath: input.configPath,
+    user,
+  })
+  const repository = repositoryOf(input.place, project)
+  mkdirSync(path.join(repository, 'objects', 'info'), { recursive: true })
+  writeFileSync(
+    path.join(repository, 'objects', 'info', 'alternates'),
+    snapshot.objects.map((one) => `${one}\n`).join(''),
+  )
+  const ref = path.join(repository, 'refs', 'heads', branch)
+  mkdirSync(path.dirname(ref), { recursive: true })
+  writeFileSync(ref, `${snapshot.sha}\n`)
+  try {
+    const pipeline = await createPipeline(core, {
+      projectId: project.id,
+      ref: branch,
+      source: 'push',
+      user,
+      variables: input.variables,
+      onInvalid: 'refuse',
+      ...(input.jobs.length > 0 ? { onlyJobs: input.jobs } : {}),
+    })
+    if (!pipeline) throw new Exit(exitCodes.usage, 'the commit asks to skip CI')
+    await core.repositories.pinsSettled(project.id)
+    return { project, pipeline }
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'invalid') {
+      throw new Exit(exitCodes.usage, `${input.configPath}: ${error.message}`)
+    }
+    throw error
+  }
+}
+
+function repositoryOf(place: string, project: Project): string {
+  return path.join(place, 'data', 'repositories', `${project.id}.git`)
+}
+
+/** Tags match anything here: the runner has all that the pipeline names. */
+async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: string) => void): Promise<string[]> {
+  const plans = await listDefinitions(server.core.store.read, pipeline.id)
+  if (plans.some((plan) => plan.image !== undefined)) {
+    say('warning: no container engine is used: jobs with an image run in this machine’s shell')
+  }
+  return [...new Set(plans.flatMap((plan) => plan.tags))]
+}
+
+/** Its git fetches from the repository's folder: what it would get from this process by HTTP, several processes sooner. */
+async function startLocalRunner(server: Server, place: string, project: Project, tags: string[], log: RunnerLog) {
+  const [{ startRunner }, { executorNamed }] = await Promise.all([
+    import('../runner/start-runner.js'),
+    import('./executor.js'),
+  ])
+  const { token } = await createRunner(server.core, { type: 'instance', description: os.hostname(), tags })
+  return startRunner({
+    url: server.httpUrl,
+    token,
+    transport: 'websocket',
+    executor: await executorNamed('shell', undefined, log),
+    concurrency: os.availableParallelism(),
+    workDir: path.join(place, 'work'),
+    insteadOf: { url: `${server.httpUrl}/${project.fullPath}.git`, base: `file://${repositoryOf(place, project)}` },
+    log,
+  })
+}
+
+/** Manual jobs run only when they are named; a name stands for all of its `parallel` too. Gives whether any was started. */
+async function playNamed(server: Server, jobs: readonly JobView[], names: readonly string[]): Promise<boolean> {
+  let played = false
+  for (const job of jobs) {
+    const named = names.some((name) => {
+      const mark = job.name.startsWith(name) ? job.name.slice(name.length) : undefined
+      return mark !== undefined && /^( \d+\/\d+|: \[.*\])?$/.test(mark)
+    })
+    if (job.status !== 'manual' || !named) continue
+    await playJob(server.core, { jobId: job.id, userId: 1 })
+    played = true
+  }
+  return played
+}
