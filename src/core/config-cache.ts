@@ -27,6 +27,8 @@ export interface ConfigCacheOptions extends ConfigWorld {
 export interface ConfigRequest extends Pick<ConfigPlace, 'user'>, Partial<Pick<ConfigPlace, 'changedPaths'>> {
   /** Those that `include` may use. */
   variables: readonly PlanVariable[]
+  /** Values for the inputs of the file's header. What is compiled with some is not kept. */
+  inputs?: Readonly<Record<string, unknown>>
 }
 
 /** One way in which the file of a commit compiles. */
@@ -60,6 +62,7 @@ export class ConfigCache {
 
   /** The configuration of a project at a commit. */
   async load(project: Project, sha: string, request: ConfigRequest): Promise<LoadedConfig> {
+    if (request.inputs !== undefined) return this.#loadWithInputs(project, sha, request)
     const key = `${project.id} ${sha} ${project.configPath}`
     for (let other = this.#loading.get(key); other; other = this.#loading.get(key)) await other.catch(() => undefined)
     const place = placeOf(project, sha, request)
@@ -86,7 +89,16 @@ export class ConfigCache {
     request: ConfigRequest,
   ): Promise<CompileResult> {
     const place = placeOf(project, sha, request)
-    return (await this.#compile(source, place, request.variables)).result
+    return (await this.#compile(source, place, request)).result
+  }
+
+  async #loadWithInputs(project: Project, sha: string, request: ConfigRequest): Promise<LoadedConfig> {
+    const { repositories } = this.#options
+    const [commit, source] = await Promise.all([
+      repositories.commit(project, sha),
+      repositories.readFile(project, sha, project.configPath),
+    ])
+    return { commit, result: source === undefined ? undefined : await this.compile(project, sha, source, request) }
   }
 
   async #load(
@@ -104,7 +116,7 @@ export class ConfigCache {
       this.#kept.set(key, { commit, variants: [] }, emptyWeight)
       return { commit, result: undefined }
     }
-    const { result, files } = await this.#compile(source, place, variables)
+    const { result, files } = await this.#compile(source, place, { variables })
     if (result.looked !== undefined && files.isLasting) {
       const seen = lookUp(variables)
       const variant = { result, files, looked: result.looked.map((name) => ({ name, seen: seen(name) })) }
@@ -115,7 +127,11 @@ export class ConfigCache {
     return { commit, result }
   }
 
-  async #compile(source: string, place: ConfigPlace, variables: readonly PlanVariable[]) {
+  async #compile(
+    source: string,
+    place: ConfigPlace,
+    { variables, inputs }: Pick<ConfigRequest, 'variables' | 'inputs'>,
+  ) {
     const files = new ConfigFiles(this.#options, place)
     const { fetchInclude, listFiles, changedPaths, changedSince } = files
     const result = await this.#options.compile(source, {
@@ -125,6 +141,7 @@ export class ConfigCache {
       listFiles,
       changedPaths,
       changedSince,
+      ...(inputs === undefined ? {} : { inputs: { ...inputs } }),
     })
     return { result, files }
   }

@@ -38,6 +38,8 @@ export interface CoreSettings {
   gitDepth: number
   /** Jobs in one pipeline. */
   pipelineJobLimit: number
+  /** Pipelines that one may start, directly or through others, itself counted. */
+  pipelineTreeLimit: number
   /** Artifacts without `expire_in` live so long; null: for ever. */
   artifactExpiryMs: number | null
   /** When jobs count as stuck. */
@@ -52,6 +54,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   dotenvLimitVariables: 20,
   gitDepth: 20,
   pipelineJobLimit: 2000,
+  pipelineTreeLimit: 1000,
   artifactExpiryMs: 30 * 24 * 3_600_000,
   stuck: stuckSettings('classic'),
   taskTimes: defaultTaskTimes,

@@ -7,7 +7,15 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { FailureReason } from '../failure.js'
 import { type Job, stampsOf } from '../job.js'
-import { is, type JobEvent, type JobFacts, type JobStatus, nextStatus } from '../lifecycle/job-machine.js'
+import {
+  type BridgeEvent,
+  bridgeMachine,
+  is,
+  type JobEvent,
+  type JobFacts,
+  type JobStatus,
+  nextStatus,
+} from '../lifecycle/job-machine.js'
 import { saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
@@ -16,6 +24,7 @@ import { followResource } from './assign-resource.js'
 import { enqueueJob } from './enqueue-job.js'
 import { followDeployment } from './open-deployment.js'
 import { record } from './record.js'
+import { triggerDownstream } from './trigger-downstream.js'
 
 export interface JobEventOptions {
   /** What the machine's guards look at. */
@@ -33,11 +42,13 @@ export async function applyJobEvent(
   core: Core,
   tx: Tx,
   job: Job,
-  event: JobEvent,
+  event: BridgeEvent,
   options: JobEventOptions = {},
 ): Promise<boolean> {
   const from = job.status
-  const to = nextStatus(event, from, { resource_group: job.resourceKey !== null, ...options.facts })
+  const facts = { resource_group: job.resourceKey !== null, ...options.facts }
+  const to =
+    job.kind === 'bridge' ? nextStatus(event, from, facts, bridgeMachine) : nextStatus(event as JobEvent, from, facts)
   if (to === undefined) return false
   const leavesQueue = job.inQueue === 1
   Object.assign(job, stampsOf(from, to, tx.now), options.set)
@@ -49,11 +60,14 @@ export async function applyJobEvent(
     job.finishedAt = endOf(job, from, options.failure.reason, tx.now)
   }
   if (options.failure?.exitCode !== undefined && is('completed', to)) job.exitCode = options.failure.exitCode
-  if (to === 'pending') {
+  if (to === 'pending' && job.kind === 'build') {
     await enqueueJob(core, tx, job)
   } else {
     await saveJob(tx, job)
     if (leavesQueue) await lowerHead(tx, { id: job.id, laneId: job.laneId! })
+  }
+  if (to === 'pending' && job.kind === 'bridge') {
+    tx.afterCommit(() => triggerSoon(core, job.id))
   }
   if (is('completed', to)) await deletePayload(tx, job.id)
   if (job.resourceKey !== null) await followResource(core, tx, job, to)
@@ -73,6 +87,13 @@ export async function applyJobEvent(
     },
   })
   return true
+}
+
+/** Makes the trigger job's pipeline; what fails here for the moment, the sweep does later. */
+function triggerSoon(core: Core, jobId: number): void {
+  void triggerDownstream(core, jobId).catch((error) =>
+    core.log.error({ err: error, job: jobId }, 'a downstream pipeline could not be made'),
+  )
 }
 
 /** A job that its runner did not end in time counts as ended at its timeout: nobody pays for more. */

@@ -3,12 +3,15 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
+import { findDownstream } from '../store/downstream.js'
 import { lockJob } from '../store/jobs.js'
 import { findOpenLease, saveCancel } from '../store/leases.js'
 import { findManagerById } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
+import { cancelPipeline } from './cancel-pipeline.js'
 import { endOpenLease } from './end-lease.js'
+import { followDownstream } from './follow-downstream.js'
 import { processPipeline } from './process-pipeline.js'
 
 /**
@@ -30,6 +33,7 @@ export function cancelJob(core: Core, input: { jobId: number; force?: boolean })
 
 /** Step: cancels a job that is locked. Gives false if its status does not allow it. */
 export async function cancelLocked(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  if (job.kind === 'bridge' && job.status === 'running') return cancelFollowing(core, tx, job)
   const event = job.status === 'canceling' ? 'force_cancel' : 'cancel'
   const graceful = job.status === 'running' && (await cancelsGracefully(tx, job))
   if (!(await applyJobEvent(core, tx, job, event, { facts: { cancel_gracefully: graceful } }))) return false
@@ -44,6 +48,20 @@ export async function cancelLocked(core: Core, tx: Tx, job: Job): Promise<boolea
     const wanted = { ...lease, cancelRevision: revision, cancelMode: 'graceful' as const }
     tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.cancelWanted(wanted))
   }
+  return true
+}
+
+/** A trigger job that follows a child pipeline ends with it; one that follows another project's is canceled alone. */
+async function cancelFollowing(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  const downstream = await findDownstream(tx, job.id)
+  if (downstream?.source !== 'parent_pipeline') return applyJobEvent(core, tx, job, 'cancel')
+  await applyJobEvent(core, tx, job, 'start_cancel')
+  tx.afterCommit(() => {
+    void cancelPipeline(core, { pipelineId: downstream.id })
+      .catch(() => undefined)
+      .then(() => followDownstream(core, job.id))
+      .catch((error) => core.log.error({ err: error, job: job.id }, 'a child pipeline could not be canceled'))
+  })
   return true
 }
 

@@ -3,19 +3,24 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { Pipeline } from '../pipeline.js'
+import { listChildren } from '../store/downstream.js'
 import { findJob, listCurrentJobs } from '../store/jobs.js'
 import { findPipeline, getPipeline, lockPipeline } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
 import { cancelLocked } from './cancel-job.js'
 import { processPipeline } from './process-pipeline.js'
 
-/** Cancels every cancelable job. Throws `not_found`; `invalid` when there is nothing to cancel. */
+/** Cancels every cancelable job, and those of child pipelines. Throws `not_found`; `invalid` when there is nothing to cancel. */
 export function cancelPipeline(core: Core, input: { pipelineId: number }): Promise<Pipeline> {
   return core.store.write(async (tx) => {
     if (!(await findPipeline(tx, input.pipelineId))) {
       throw new SignalboxError('not_found', `no pipeline ${input.pipelineId}`)
     }
     await lockPipeline(tx, input.pipelineId)
+    const children = await listChildren(tx, input.pipelineId)
+    tx.afterCommit(() => {
+      for (const pipelineId of children) void cancelPipeline(core, { pipelineId }).catch(() => undefined)
+    })
     if ((await cancelLivingJobs(core, tx, input.pipelineId)) === 0) {
       throw new SignalboxError('invalid', `pipeline ${input.pipelineId} has no job that can be canceled`)
     }

@@ -13,6 +13,7 @@ import {
   type PlanVariable,
 } from '../ci-config/plan.js'
 import { planPipeline } from '../ci-config/plan-pipeline.js'
+import type { ConfigRequest } from '../config-cache.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
 import { SignalboxError } from '../errors.js'
@@ -43,6 +44,12 @@ export interface CreatePipelineInput {
   sha?: string
   /** Where the branch was before a push. */
   beforeSha?: string
+  /** The text of a configuration, in place of the project's file. */
+  config?: string
+  /** Values for the inputs of the configuration's header. */
+  inputs?: Readonly<Record<string, unknown>>
+  /** The trigger job that asks. */
+  sourceJobId?: number
   /** Only these jobs and what they need. */
   onlyJobs?: readonly string[]
   /**
@@ -156,7 +163,7 @@ async function insertFrame(
     yamlErrors: null,
     onNewCommit: plan.autoCancel.onNewCommit,
     onJobFailure: plan.autoCancel.onJobFailure,
-    sourceJobId: null,
+    sourceJobId: input.sourceJobId ?? null,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   })
 }
@@ -276,11 +283,16 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     user: input.user,
   })
   const strong = [...userVariables(input.user), ...(input.variables ?? [])]
-  const loaded = await core.configs.load(project, resolved.sha, {
+  const request: ConfigRequest = {
     user: input.user,
     variables: [...predefined, ...strong],
     changedPaths: () => changesOf(core, project, resolved, input),
-  })
+    ...(input.inputs === undefined ? {} : { inputs: input.inputs }),
+  }
+  const loaded =
+    input.config === undefined
+      ? await core.configs.load(project, resolved.sha, request)
+      : { commit, result: await core.configs.compile(project, resolved.sha, input.config, request) }
   return { predefined, strong, loaded }
 }
 
@@ -292,7 +304,9 @@ async function changesOf(
   input: CreatePipelineInput,
 ): Promise<string[] | undefined> {
   const { beforeSha } = input
-  if (input.source !== 'push' || resolved.tag || beforeSha === undefined || beforeSha === noSha) return undefined
+  // A child pipeline looks at what its parent's push has changed.
+  const pushed = input.source === 'push' || input.source === 'parent_pipeline'
+  if (!pushed || resolved.tag || beforeSha === undefined || beforeSha === noSha) return undefined
   try {
     return await core.repositories.changedPaths(project, beforeSha, resolved.sha)
   } catch (error) {

@@ -20,6 +20,7 @@ import {
 } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
 import type { applyJobEvent } from './apply-job-event.js'
+import { followDownstream } from './follow-downstream.js'
 import { applyGated } from './open-deployment.js'
 import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
@@ -76,16 +77,6 @@ async function advanceJob(core: Core, tx: Tx, current: CurrentJob, before: JobSt
     if (startInSeconds === undefined) event = 'actionize'
     else scheduledAt = tx.now + startInSeconds * 1000
   }
-  if (event === 'enqueue' && job.kind === 'bridge') {
-    // Downstream pipelines are not there yet: better a clear failure than a job that waits for ever.
-    return applyAndCopy(core, tx, current, job, 'drop', {
-      failure: {
-        reason: 'downstream_pipeline_creation_failed',
-        class: 'config',
-        message: 'This server does not create downstream pipelines yet.',
-      },
-    })
-  }
   return applyAndCopy(core, tx, current, job, event, scheduledAt === null ? {} : { set: { scheduledAt } })
 }
 
@@ -135,9 +126,18 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
     pipelineId,
     data: { from, to },
   })
+  const { sourceJobId } = pipeline
+  if (sourceJobId !== null) tx.afterCommit(() => followSoon(core, sourceJobId))
   const { project } = await contextOf(core, tx, pipelineId)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))
+}
+
+/** The trigger job of the pipeline may follow it; it is another pipeline's, and has a transaction of its own. */
+function followSoon(core: Core, jobId: number): void {
+  void followDownstream(core, jobId).catch((error) =>
+    core.log.error({ err: error, job: jobId }, 'a trigger job could not follow its pipeline'),
+  )
 }
 
 async function durationOf(tx: Tx, pipelineId: number): Promise<number> {

@@ -24,9 +24,16 @@ export function waitsForPeople(job: Pick<Job, 'runWhen'>): boolean {
   return job.runWhen === 'manual' || job.runWhen === 'delayed'
 }
 
+/** Trying again would end the same way. */
+const neverAgain = new Set<string | null>([
+  'deployment_rejected',
+  'pipeline_loop_detected',
+  'reached_max_descendant_pipelines_depth',
+])
+
 /** Whether a person may try the job again. */
 export function isRetryable(job: Pick<Job, 'status' | 'retried' | 'failureReason'>): boolean {
-  return job.retried === 0 && retryable.includes(job.status) && job.failureReason !== 'deployment_rejected'
+  return job.retried === 0 && retryable.includes(job.status) && !neverAgain.has(job.failureReason)
 }
 
 /** Retries a job. Gives the new one. Throws `not_found`; `forbidden` when the job cannot be retried. */

@@ -14,6 +14,7 @@ import {
 } from '../operations/drop-stuck-jobs.js'
 import { enqueueDueJobs } from '../operations/enqueue-due-jobs.js'
 import { expireLeases } from '../operations/expire-leases.js'
+import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
@@ -107,6 +108,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'gives free resources to jobs that wait for them, and takes back what lost jobs have kept',
     quiet: true,
     run: async (core) => counted({ ...(await assignResources(core)) }),
+  },
+  {
+    name: 'settle_bridges',
+    what: 'brings trigger jobs up to date with their pipelines, where a crash came between',
+    quiet: true,
+    run: async (core) => counted({ jobs: await settleBridges(core) }),
   },
   {
     name: 'stop_environments',

@@ -15,6 +15,7 @@ export const defaultTaskTimes: TaskTimes = {
   stuck_ci_jobs: '0 * * * *',
   drop_timed_out: '*/5 * * * *',
   assign_resources: 10 * second,
+  settle_bridges: 30 * second,
   stop_environments: '24 * * * *',
   note_contacts: 30 * minute,
   delete_expired_artifacts: '*/7 * * * *',

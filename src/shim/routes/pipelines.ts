@@ -82,13 +82,14 @@ function time(params: Params, name: string): number | undefined {
 async function create(call: ProjectCall): Promise<Reply> {
   const { core, project, params, actor } = call
   const ref = params.requiredText('ref', { max: 1024 })
-  if (params.map('inputs')?.keys().length) throw wrongParameter('inputs', 'are not supported yet')
+  const inputs = fromInputs(params)
   const pipeline = await createPipeline(core, {
     projectId: project.id,
     ref,
     source: 'api',
     user: actor?.user ?? null,
     variables: fromVariables(params),
+    ...(inputs === undefined ? {} : { inputs }),
     onInvalid: 'refuse',
   })
   return shown(call, pipeline!, 201)
@@ -109,6 +110,13 @@ function fromVariables(params: Params): PlanVariable[] {
     const file = one.choice('variable_type', ['env_var', 'file']) === 'file'
     return { key, value, ...(file ? { file } : {}) }
   })
+}
+
+/** `inputs: {name: value}`, of any type that an input can have. */
+function fromInputs(params: Params): Record<string, unknown> | undefined {
+  const given = params.map('inputs')
+  if (!given?.keys().length) return undefined
+  return Object.fromEntries(given.keys().map((name) => [name, given.raw(name)]))
 }
 
 async function latest(call: ProjectCall): Promise<Reply> {

@@ -1,0 +1,82 @@
+/**
+ * A trigger job with a strategy follows its pipeline: what becomes of the one becomes of the other. Rules: gitlab
+ * app/models/ci/bridge.rb, app/services/ci/pipeline_bridge_status_service.rb.
+ */
+import type { Core } from '../core.js'
+import { type Job, stampsOf } from '../job.js'
+import { is, type JobStatus } from '../lifecycle/job-machine.js'
+import { findDownstream, listUnsettledBridges } from '../store/downstream.js'
+import { getDefinition, lockJob, saveJob } from '../store/jobs.js'
+import type { Tx } from '../store/write.js'
+import { applyJobEvent } from './apply-job-event.js'
+import { followResource } from './assign-resource.js'
+import { afterFinish } from './finish-job.js'
+import { followDeployment } from './open-deployment.js'
+import { processPipeline } from './process-pipeline.js'
+import { record } from './record.js'
+import { resetSkippedJobs } from './reset-skipped-jobs.js'
+import { triggerDownstream, triggerOf } from './trigger-downstream.js'
+
+/** What the trigger job takes over of its pipeline's status, by strategy; what is not named changes nothing. */
+const copied: Record<'depend' | 'mirror', Partial<Record<JobStatus, JobStatus>>> = {
+  depend: { success: 'success', failed: 'failed', canceled: 'canceled', skipped: 'failed' },
+  mirror: { success: 'success', failed: 'failed', canceled: 'canceled', skipped: 'skipped', manual: 'manual' },
+}
+
+/** Brings a trigger job up to date with its pipeline. Safe to repeat. */
+export function followDownstream(core: Core, jobId: number): Promise<void> {
+  return core.store.write(async (tx) => {
+    const job = await lockJob(tx, jobId)
+    if (job?.kind !== 'bridge' || job.retried === 1) return
+    const downstream = await findDownstream(tx, jobId)
+    if (job.status === 'canceling') {
+      if (downstream && !is('completed', downstream.status) && downstream.status !== 'manual') return
+      await applyJobEvent(core, tx, job, 'finish_cancel')
+      await processPipeline(core, tx, job.pipelineId)
+      return
+    }
+    const { strategy } = triggerOf(await getDefinition(tx, job.definitionId))
+    if (!downstream || strategy === undefined) return
+    const to = copied[strategy][downstream.status]
+    if (to !== undefined) {
+      if (to !== job.status) await copy(core, tx, job, to, downstream.id)
+    } else if (is('completed', job.status) && is('active', downstream.status)) {
+      // Its pipeline runs again.
+      await copy(core, tx, job, 'pending', downstream.id)
+      await resetSkippedJobs(core, tx, job, job.userId)
+      await processPipeline(core, tx, job.pipelineId)
+    }
+  })
+}
+
+async function copy(core: Core, tx: Tx, job: Job, to: JobStatus, downstreamId: number): Promise<void> {
+  const from = job.status
+  const failed = to === 'failed'
+  const finishedAt = is('finished', to) ? tx.now : null
+  Object.assign(job, stampsOf(from, to, tx.now), {
+    finishedAt,
+    failureReason: failed ? 'unknown_failure' : null,
+    failureClass: failed ? 'unknown' : null,
+    failureMessage: failed ? `The downstream pipeline ${downstreamId} did not succeed.` : null,
+  })
+  await saveJob(tx, job)
+  if (job.resourceKey !== null) await followResource(core, tx, job, to)
+  if (job.environment !== null) await followDeployment(core, tx, job, to)
+  await record(core, tx, {
+    kind: is('finished', to) ? 'job.finished' : 'job.changed',
+    projectId: job.projectId,
+    pipelineId: job.pipelineId,
+    jobId: job.id,
+    data: { event: 'mirror', from, to, downstream: downstreamId },
+  })
+  if (failed) await afterFinish(core, tx, job)
+  await processPipeline(core, tx, job.pipelineId)
+}
+
+/** The sweep: makes the pipelines, and takes in the ends, that a crash between two commits has left out. */
+export async function settleBridges(core: Core): Promise<number> {
+  const { waiting, behind } = await listUnsettledBridges(core.store.read)
+  for (const id of waiting) await triggerDownstream(core, id)
+  for (const id of behind) await followDownstream(core, id)
+  return waiting.length + behind.length
+}

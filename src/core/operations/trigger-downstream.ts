@@ -1,0 +1,235 @@
+/**
+ * A trigger job's turn has come: its pipeline is made, or it fails with the reason why not.
+ * Rules: gitlab app/services/ci/create_downstream_pipeline_service.rb, lib/gitlab/ci/variables/downstream.
+ */
+import { expandText } from '../ci-config/expand.js'
+import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import { mergeVariables } from '../ci-config/variables.js'
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import type { FailureReason } from '../failure.js'
+import type { Job } from '../job.js'
+import type { Pipeline } from '../pipeline.js'
+import { jobVariables } from '../predefined-variables.js'
+import type { Project } from '../project.js'
+import { countTree, findDownstream, listUpstreams } from '../store/downstream.js'
+import { findJob, getDefinition, lockJob } from '../store/jobs.js'
+import { getPipeline } from '../store/pipelines.js'
+import { findProjectByPath, getProject } from '../store/projects.js'
+import { findUser, type User } from '../store/users.js'
+import { applyJobEvent } from './apply-job-event.js'
+import { can } from './authorize.js'
+import { cancelPipeline } from './cancel-pipeline.js'
+import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
+import { dropLocked } from './drop-job.js'
+import { contextOf, type PipelineVariables } from './pipeline-context.js'
+import { processPipeline } from './process-pipeline.js'
+
+/** `trigger` of a trigger job, as the language has checked it. */
+interface Trigger {
+  project?: string
+  branch?: string
+  include?: string | (string | Record<string, unknown>)[] | Record<string, unknown>
+  strategy?: 'depend' | 'mirror'
+  forward?: { yaml_variables?: boolean; pipeline_variables?: boolean }
+  inputs?: Record<string, unknown>
+}
+
+export const triggerOf = (plan: JobPlan): Trigger => (plan.trigger ?? {}) as Trigger
+
+/** Why a trigger job fails, and in words. */
+class Refusal extends Error {
+  constructor(
+    readonly reason: FailureReason,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+const deepestChild = 2
+const longestChain = 100
+
+/** Does nothing unless the job is a trigger job that is pending and has no pipeline yet. Safe to repeat. */
+export async function triggerDownstream(core: Core, jobId: number): Promise<void> {
+  const { read } = core.store
+  const job = await findJob(read, jobId)
+  if (job?.kind !== 'bridge' || job.status !== 'pending') return
+  const plan = await getDefinition(read, job.definitionId)
+  let downstream = await findDownstream(read, jobId)
+  if (!downstream) {
+    try {
+      downstream = await createPipeline(core, await requestFor(core, job, plan))
+    } catch (error) {
+      const refusal = refusalOf(error)
+      await core.store.write(async (tx) => {
+        const locked = await lockJob(tx, jobId)
+        if (locked?.status !== 'pending') return
+        await dropLocked(core, tx, locked, { reason: refusal.reason, class: 'config', message: refusal.message })
+      })
+      return
+    }
+  }
+  await settle(core, jobId, downstream!, triggerOf(plan))
+}
+
+/** The job succeeds as soon as the pipeline is there, unless it follows it. */
+async function settle(core: Core, jobId: number, downstream: Pipeline, trigger: Trigger): Promise<void> {
+  const wanted = await core.store.write(async (tx) => {
+    const job = await lockJob(tx, jobId)
+    if (job?.status !== 'pending') return false
+    await applyJobEvent(core, tx, job, trigger.strategy === undefined ? 'success' : 'run')
+    await processPipeline(core, tx, job.pipelineId)
+    return true
+  })
+  // It was canceled while its pipeline was being made.
+  if (!wanted) await cancelPipeline(core, { pipelineId: downstream.id }).catch(() => undefined)
+}
+
+async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePipelineInput> {
+  const { read } = core.store
+  const trigger = triggerOf(plan)
+  const pipeline = await getPipeline(read, job.pipelineId)
+  const project = await getProject(read, job.projectId)
+  const user = job.userId === null ? undefined : await findUser(read, job.userId)
+  if (!user) throw new Refusal('insufficient_bridge_permissions', 'The trigger job has no user.')
+  const { variables } = await core.store.write((tx) => contextOf(core, tx, pipeline.id))
+  const lookup = lookupFor(core, job, plan, pipeline, project, variables)
+  const shared = {
+    user,
+    sourceJobId: job.id,
+    variables: forwarded(plan, trigger, variables, lookup),
+    onInvalid: 'refuse' as const,
+  }
+  const chain = await listUpstreams(read, pipeline.id, longestChain)
+  await requireSmallTree(core, chain)
+  if (trigger.include !== undefined) {
+    const depth = chain.findIndex((one) => one.source !== 'parent_pipeline')
+    if ((depth === -1 ? chain.length : depth) + 1 > deepestChild) {
+      throw new Refusal('reached_max_descendant_pipelines_depth', 'Child pipelines are nested too deep.')
+    }
+    return {
+      ...shared,
+      projectId: project.id,
+      ref: pipeline.ref,
+      sha: pipeline.sha,
+      beforeSha: pipeline.beforeSha,
+      source: 'parent_pipeline',
+      config: childConfig(trigger.include),
+    }
+  }
+  const target = await targetOf(core, trigger, project, user, lookup)
+  requireNoLoop(chain)
+  return {
+    ...shared,
+    projectId: target.id,
+    ref: trigger.branch === undefined ? target.defaultBranch : expandText(trigger.branch, lookup, 'blank'),
+    source: 'pipeline',
+    ...(trigger.inputs === undefined ? {} : { inputs: trigger.inputs }),
+  }
+}
+
+async function targetOf(
+  core: Core,
+  trigger: Trigger,
+  own: Project,
+  user: User,
+  lookup: (name: string) => string | undefined,
+): Promise<Project> {
+  if (trigger.project === undefined) {
+    throw new Refusal(
+      'upstream_bridge_project_not_found',
+      'Mirroring the pipeline of another project is not supported.',
+    )
+  }
+  const path = expandText(trigger.project, lookup, 'blank').trim()
+  if (path === '') {
+    throw new Refusal('downstream_project_trigger_resolved_to_empty', `${trigger.project} came out empty.`)
+  }
+  const target = await findProjectByPath(core.store.read, path)
+  const actor = { user, scopes: new Set<string>() }
+  if (!target || !(await can(core, actor, 'read', target))) {
+    throw new Refusal(
+      'downstream_bridge_project_not_found',
+      `There is no project ${path}, or its user may not read it.`,
+    )
+  }
+  if (target.id === own.id) throw new Refusal('invalid_bridge_trigger', 'A project triggers itself only with include.')
+  if (!(await can(core, actor, 'operate', target))) {
+    throw new Refusal('insufficient_bridge_permissions', `The user may not start pipelines in ${path}.`)
+  }
+  return target
+}
+
+async function requireSmallTree(core: Core, chain: readonly Pipeline[]): Promise<void> {
+  const limit = core.settings.pipelineTreeLimit
+  if ((await countTree(core.store.read, chain.at(-1)!.id, limit)) >= limit) {
+    throw new Refusal('reached_max_pipeline_hierarchy_size', `The tree of pipelines has ${limit} already.`)
+  }
+}
+
+/** The same ref of the same project twice among those upstream; child pipelines are part of what made them. */
+function requireNoLoop(chain: readonly Pipeline[]): void {
+  const places = chain.filter((one) => one.source !== 'parent_pipeline').map((one) => `${one.projectId} ${one.ref}`)
+  if (new Set(places).size < places.length) {
+    throw new Refusal('pipeline_loop_detected', 'The pipelines upstream would start each other for ever.')
+  }
+}
+
+/** JSON is YAML: a file that includes what the trigger names. */
+function childConfig(include: NonNullable<Trigger['include']>): string {
+  const entries = Array.isArray(include) ? include : [include]
+  const artifact = entries.find((entry) => typeof entry === 'object' && 'artifact' in entry)
+  if (artifact) {
+    throw new Refusal('downstream_pipeline_creation_failed', 'trigger:include:artifact is not supported.')
+  }
+  return JSON.stringify({ include: entries })
+}
+
+function lookupFor(
+  core: Core,
+  job: Job,
+  plan: JobPlan,
+  pipeline: Pipeline,
+  project: Project,
+  variables: PipelineVariables,
+): (name: string) => string | undefined {
+  const own = jobVariables({
+    externalUrl: core.externalUrl(),
+    projectPath: project.fullPath,
+    job: { ...job, stage: plan.stage },
+    pipeline,
+    plan,
+    token: '',
+  }).filter((one) => !one.masked)
+  const values = new Map<string, PlanVariable>()
+  for (const one of [...own, ...variables.predefined, ...plan.variables, ...variables.strong]) values.set(one.key, one)
+  const lookup = (name: string, seen: readonly string[] = []): string | undefined => {
+    const found = values.get(name)
+    if (!found || found.raw || seen.includes(name)) return found?.value
+    return expandText(found.value, (inner) => lookup(inner, [...seen, name]), 'blank')
+  }
+  return lookup
+}
+
+/** Weakest first, one value for each key; values are those that they have here. */
+function forwarded(
+  plan: JobPlan,
+  trigger: Trigger,
+  variables: PipelineVariables,
+  lookup: (name: string) => string | undefined,
+): PlanVariable[] {
+  const { yaml_variables: yaml = true, pipeline_variables: pipeline = false } = trigger.forward ?? {}
+  const given = variables.strong.filter((one) => !one.key.startsWith('GITLAB_USER_'))
+  return mergeVariables(yaml ? plan.variables : [], pipeline ? given : []).map((one) =>
+    one.raw || one.file ? one : { ...one, value: expandText(one.value, lookup, 'blank') },
+  )
+}
+
+function refusalOf(error: unknown): { reason: FailureReason; message: string } {
+  if (error instanceof Refusal) return { reason: error.reason, message: error.message }
+  if (error instanceof SignalboxError && error.code !== 'internal' && error.code !== 'unavailable') {
+    return { reason: 'downstream_pipeline_creation_failed', message: error.message }
+  }
+  throw error
+}

@@ -1,0 +1,91 @@
+/** Which pipeline made which: trigger jobs and the pipelines downstream of them. */
+import { sql } from 'kysely'
+import type { Pipeline } from '../pipeline.js'
+import { pipelineColumns } from './columns.js'
+import type { Reader, Tx } from './write.js'
+
+/** The pipeline that a trigger job made. */
+export function findDownstream(from: Reader | Tx, jobId: number): Promise<Pipeline | undefined> {
+  return from.db
+    .selectFrom('pipelines')
+    .select(pipelineColumns)
+    .where('source_job_id', '=', jobId)
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst()
+}
+
+/** Ids of the pipelines that jobs of this pipeline made in the same project. */
+export async function listChildren(from: Reader | Tx, pipelineId: number): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('pipelines')
+    .innerJoin('jobs', 'jobs.id', 'pipelines.source_job_id')
+    .select('pipelines.id')
+    .where('jobs.pipeline_id', '=', pipelineId)
+    .where('jobs.kind', '=', 'bridge')
+    .whereRef('pipelines.project_id', '=', 'jobs.project_id')
+    .where('pipelines.source', '=', 'parent_pipeline')
+    .orderBy('pipelines.id')
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+/** The pipeline and those upstream of it, nearest first. */
+export async function listUpstreams(from: Reader | Tx, pipelineId: number, limit: number): Promise<Pipeline[]> {
+  const chain: Pipeline[] = []
+  for (let id: number | undefined = pipelineId; id !== undefined && chain.length < limit; ) {
+    const pipeline: Pipeline | undefined = await from.db
+      .selectFrom('pipelines')
+      .select(pipelineColumns)
+      .where('id', '=', id)
+      .executeTakeFirst()
+    if (!pipeline) break
+    chain.push(pipeline)
+    if (pipeline.sourceJobId === null) break
+    const job = await from.db
+      .selectFrom('jobs')
+      .select('pipeline_id')
+      .where('id', '=', pipeline.sourceJobId)
+      .executeTakeFirst()
+    id = job?.pipeline_id
+  }
+  return chain
+}
+
+/** How many pipelines a pipeline has started, directly or through others, itself counted; no more than `limit`. */
+export async function countTree(from: Reader | Tx, rootId: number, limit: number): Promise<number> {
+  let level = [rootId]
+  let count = 1
+  while (level.length > 0 && count < limit) {
+    const rows = await from.db
+      .selectFrom('pipelines')
+      .innerJoin('jobs', 'jobs.id', 'pipelines.source_job_id')
+      .select('pipelines.id')
+      .where('jobs.pipeline_id', 'in', level)
+      .limit(limit)
+      .execute()
+    level = rows.map((row) => row.id)
+    count += level.length
+  }
+  return Math.min(count, limit)
+}
+
+/** Trigger jobs whose pipeline is still to be made, or whose end they have not taken in. */
+export async function listUnsettledBridges(from: Reader): Promise<{ waiting: number[]; behind: number[] }> {
+  const rows = await from.db
+    .selectFrom('jobs')
+    .leftJoin('pipelines', 'pipelines.source_job_id', 'jobs.id')
+    .select(['jobs.id', 'jobs.status', 'jobs.started_at as startedAt', 'pipelines.status as downstream'])
+    .where('jobs.kind', '=', 'bridge')
+    .where(sql<boolean>`jobs.status in ('pending', 'running', 'canceling', 'scheduled')`)
+    .where('jobs.status', 'in', ['pending', 'running', 'canceling'])
+    .orderBy('jobs.id')
+    .execute()
+  const ended = ['success', 'failed', 'canceled', 'skipped']
+  return {
+    waiting: rows.filter((row) => row.status === 'pending' && row.startedAt === null).map((row) => row.id),
+    behind: rows
+      .filter((row) => row.status !== 'pending' && (row.downstream === null || ended.includes(row.downstream)))
+      .map((row) => row.id),
+  }
+}
