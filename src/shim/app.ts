@@ -28,6 +28,9 @@ import { registrationRoutes } from './routes/registration.js'
 import { resourceGroupRoutes } from './routes/resource-groups.js'
 import { runnerRoutes } from './routes/runners.js'
 import { runningJobRoutes } from './routes/running-jobs.js'
+import { scheduleRoutes } from './routes/schedules.js'
+import { statusRoutes } from './routes/statuses.js'
+import { triggerRoutes } from './routes/triggers.js'
 
 export type { Rates }
 
@@ -72,6 +75,9 @@ const routes: readonly Route[] = [
   ...lintRoutes,
   ...environmentRoutes,
   ...resourceGroupRoutes,
+  ...scheduleRoutes,
+  ...statusRoutes,
+  ...triggerRoutes,
 ]
 
 /** The API on a core. Nothing is listened on: the caller's server hands requests over. */

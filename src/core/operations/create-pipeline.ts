@@ -17,7 +17,6 @@ import type { ConfigRequest } from '../config-cache.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
 import { SignalboxError } from '../errors.js'
-import type { Job } from '../job.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
 import type { Project, ResolvedRef } from '../project.js'
@@ -28,6 +27,7 @@ import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
+import { newJob } from './new-job.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { ruleFacts } from './rule-facts.js'
@@ -180,48 +180,8 @@ async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Pro
 async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId: number): Promise<void> {
   const resourceKey = resourceKeyOf(plan)
   if (resourceKey !== null) await ensureResourceGroup(tx, pipeline.projectId, resourceKey)
-  const job: Omit<Job, 'id'> = {
-    pipelineId: pipeline.id,
-    projectId: pipeline.projectId,
-    stageId,
-    stagePosition: plan.stageIndex,
-    definitionId: await insertDefinition(tx, plan),
-    name: plan.name,
-    kind: plan.kind,
-    status: 'created',
-    runWhen: plan.when,
-    scheduling: plan.needs === undefined ? 'stage' : 'dag',
-    allowFailure: plan.allowFailure ? 1 : 0,
-    retried: 0,
-    retryOf: null,
-    enqueueAtOnce: 0,
-    laneId: null,
-    inQueue: 0,
-    priority: 0,
-    fence: 0,
-    voidOffers: 0,
-    runnerId: null,
-    managerId: null,
-    userId: pipeline.userId,
-    timeoutS: null,
-    timeoutSource: null,
-    exitCode: null,
-    failureReason: null,
-    failureClass: null,
-    failureMessage: null,
-    tokenIssuedAt: null,
-    tokenExpiresAt: null,
-    createdAt: tx.now,
-    updatedAt: tx.now,
-    queuedAt: null,
-    scheduledAt: null,
-    startedAt: null,
-    finishedAt: null,
-    erasedAt: null,
-    resourceKey,
-    environment: plan.environment?.name ?? null,
-    coverage: null,
-  }
+  const definitionId = await insertDefinition(tx, plan)
+  const job = { ...newJob(pipeline, plan, { stageId, definitionId, now: tx.now }), resourceKey }
   const { id } = await insertJob(tx, job)
   if (!plan.needs?.length) return
   await insertNeeds(

@@ -17,6 +17,7 @@ import { expireLeases } from '../operations/expire-leases.js'
 import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
+import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
 import { removeIdleLanes } from '../store/queue.js'
 
@@ -114,6 +115,11 @@ export const taskDefinitions: readonly Task[] = [
     what: 'brings trigger jobs up to date with their pipelines, where a crash came between',
     quiet: true,
     run: async (core) => counted({ jobs: await settleBridges(core) }),
+  },
+  {
+    name: 'run_schedules',
+    what: 'makes the pipelines of schedules whose time has come',
+    run: async (core) => counted({ pipelines: await runSchedules(core) }),
   },
   {
     name: 'stop_environments',

@@ -37,7 +37,7 @@ export function toJob(job: Job, context: JobContext): object {
     name: job.name,
     ref: pipeline.ref,
     tag: pipeline.tag === 1,
-    coverage: null,
+    coverage: job.coverage,
     allow_failure: job.allowFailure === 1,
     created_at: toIso(job.createdAt),
     started_at: toIso(job.startedAt),
@@ -64,6 +64,12 @@ export function toJob(job: Job, context: JobContext): object {
     archived: false,
     tag_list: plan.tags,
   }
+}
+
+/** What of a job's entity holds for a trigger job: no runner has it, and it keeps nothing. */
+export function toBridge(job: object): object {
+  const absent = ['artifacts_file', 'artifacts', 'runner', 'runner_manager', 'artifacts_expire_at', 'tag_list']
+  return Object.fromEntries(Object.entries(job).filter(([key]) => !absent.includes(key)))
 }
 
 /** The commit that a job runs at. Authors are shown as committers too: only they are known. */

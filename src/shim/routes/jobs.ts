@@ -9,13 +9,17 @@ import { cancelJob } from '../../core/operations/cancel-job.js'
 import { playJob } from '../../core/operations/play-job.js'
 import { retryJob } from '../../core/operations/retry-job.js'
 import { findArtifact } from '../../core/store/artifacts.js'
+import { findDownstream } from '../../core/store/downstream.js'
 import { findJob } from '../../core/store/jobs.js'
 import { countJobs, type JobFilter, listJobs } from '../../core/store/lists.js'
+import { findProject } from '../../core/store/projects.js'
 import { jobTokenOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
 import { refined } from '../../http/errors.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute, tokenRoute } from '../call.js'
+import { toBridge } from '../convert/job.js'
+import { toPipelineBasic } from '../convert/pipeline.js'
 import { forbidden, notFound } from '../errors.js'
 import { jobEntities, jobEntity } from '../job-entities.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
@@ -29,6 +33,7 @@ export const jobRoutes: readonly Route[] = [
   tokenRoute('get', '/job', showOwn),
   projectRoute('get', '/projects/:id/jobs', { deed: 'read', jobToken: true, signedIn: true }, listOfProject),
   projectRoute('get', '/projects/:id/pipelines/:pipeline_id/jobs', { deed: 'read', jobToken: true }, listOfPipeline),
+  projectRoute('get', '/projects/:id/pipelines/:pipeline_id/bridges', { deed: 'read' }, listBridges),
   projectRoute('get', '/projects/:id/jobs/:job_id', { deed: 'read' }, async (call) =>
     shown(call.core, await jobOf(call)),
   ),
@@ -88,6 +93,26 @@ async function listOfPipeline(call: ProjectCall): Promise<Reply> {
   const page = requestedPage(call)
   const [jobs, total] = await Promise.all([listJobs(core.store.read, filter, page), countJobs(core.store.read, filter)])
   return pageReply(call, page, await jobEntities(core, jobs), total)
+}
+
+/** Trigger jobs, each with the pipeline that it has made. */
+async function listBridges(call: ProjectCall): Promise<Reply> {
+  const { core, params } = call
+  const { read } = core.store
+  const { id } = await pipelineOf(call)
+  const page = requestedPage(call)
+  const filter: JobFilter = { pipelineId: id, kinds: ['bridge'], retried: false, ...fromScope(params) }
+  const [jobs, total] = await Promise.all([listJobs(read, filter, page), countJobs(read, filter)])
+  const entities = await jobEntities(core, jobs)
+  const body = await Promise.all(
+    jobs.map(async (job, i) => {
+      const downstream = await findDownstream(read, job.id)
+      const project = downstream && (await findProject(read, downstream.projectId))
+      const shownPipeline = downstream && project ? toPipelineBasic(downstream, project, core.externalUrl()) : null
+      return { ...toBridge(entities[i]!), downstream_pipeline: shownPipeline }
+    }),
+  )
+  return pageReply(call, page, body, total)
 }
 
 function fromScope(params: Params): { statuses?: JobStatus[] } {

@@ -1,0 +1,60 @@
+/** The sweep over pipeline schedules: each whose time has come makes one pipeline, and gets its next time. */
+import type { Core } from '../core.js'
+import { parseCron } from '../cron.js'
+import { SignalboxError } from '../errors.js'
+import type { Pipeline } from '../pipeline.js'
+import { findSchedule, listDueSchedules, moveSchedule, type Schedule, saveSchedule } from '../store/schedules.js'
+import { findUser } from '../store/users.js'
+import { createPipeline } from './create-pipeline.js'
+import { scheduleVariables } from './edit-schedule.js'
+
+/** Gives how many pipelines were made. Times that passed while nobody was there make one pipeline together. */
+export async function runSchedules(core: Core): Promise<number> {
+  let made = 0
+  for (const id of await listDueSchedules(core.store.read, core.clock.now())) {
+    const schedule = await findSchedule(core.store.read, id)
+    if (schedule && (await isOurs(core, schedule)) && (await runSafely(core, schedule))) made++
+  }
+  return made
+}
+
+/** Moves the schedule on before its pipeline is made, so that no two of us make one for the same time. */
+function isOurs(core: Core, schedule: Schedule): Promise<boolean> {
+  return core.store.write((tx) => {
+    const next = parseCron(schedule.cron, schedule.cronTimezone).next(tx.now)
+    return moveSchedule(tx, schedule.id, schedule.nextRunAt!, next)
+  })
+}
+
+async function runSafely(core: Core, schedule: Schedule): Promise<boolean> {
+  try {
+    return (await runSchedule(core, schedule.id)) !== undefined
+  } catch (error) {
+    core.log.warn({ err: error, schedule: schedule.id }, 'a schedule made no pipeline')
+    return false
+  }
+}
+
+/**
+ * Makes a schedule's pipeline now, as its owner; undefined when the rules leave nothing to run. Throws `not_found`;
+ * `invalid` for a ref that does not exist; `forbidden` when the owner is blocked: the schedule is switched off then.
+ */
+export async function runSchedule(core: Core, scheduleId: number): Promise<Pipeline | undefined> {
+  const schedule = await findSchedule(core.store.read, scheduleId)
+  if (!schedule) throw new SignalboxError('not_found', `no schedule ${scheduleId}`)
+  const owner = await findUser(core.store.read, schedule.ownerId)
+  if (owner?.state !== 'active') {
+    await core.store.write((tx) => saveSchedule(tx, schedule.id, { active: 0 }))
+    throw new SignalboxError('forbidden', 'the owner of the schedule is blocked')
+  }
+  const pipeline = await createPipeline(core, {
+    projectId: schedule.projectId,
+    ref: schedule.ref,
+    source: 'schedule',
+    user: owner,
+    variables: await scheduleVariables(core, core.store.read, schedule.id),
+    onInvalid: 'keep',
+  })
+  if (pipeline) await core.store.write((tx) => saveSchedule(tx, schedule.id, { lastPipelineId: pipeline.id }))
+  return pipeline
+}
