@@ -56,32 +56,32 @@ onBothEngines((engine) => {
   it('runs a schedule at its times, in its zone, once each, with its variables', async () => {
     const project = await box.core.project(oneJob, 'sched/a')
     const url = `/projects/${project.id}/pipeline_schedules`
-    box.core.clock.raise(Date.UTC(2026, 2, 28, 0, 0))
+    box.core.clock.raise(Date.UTC(2030, 2, 30, 0, 0))
     const made = await box.admin('POST', url, {
       json: { description: 'night', ref: 'main', cron: '30 2 * * *', cron_timezone: 'Europe/Berlin' },
     })
-    expect([made.status, made.body.next_run_at]).toEqual([201, '2026-03-28T01:30:00.000Z'])
+    expect([made.status, made.body.next_run_at]).toEqual([201, '2030-03-30T01:30:00.000Z'])
     const one = `${url}/${made.body.id}`
     expect((await box.admin('POST', `${one}/variables`, { json: { key: 'A', value: 'b' } })).status).toBe(201)
     expect(await box.core.tasks.run('run_schedules')).toBe('nothing to do')
-    box.core.clock.raise(Date.UTC(2026, 2, 28, 1, 30))
+    box.core.clock.raise(Date.UTC(2030, 2, 30, 1, 30))
     expect(await box.core.tasks.run('run_schedules')).toBe('1 pipelines')
     expect(await box.core.tasks.run('run_schedules')).toBe('nothing to do')
     const shown = (await box.admin('GET', one)).body
     expect(shown).toMatchObject({
-      // On the 29th Berlin's clock jumps from two to three: half past two comes at three, summer time.
-      next_run_at: '2026-03-29T01:00:00.000Z',
+      // On the 31st Berlin's clock jumps from two to three: half past two comes at three, summer time.
+      next_run_at: '2030-03-31T01:00:00.000Z',
       last_pipeline: { ref: 'main', status: 'pending' },
       variables: [{ key: 'A', value: 'b' }],
     })
     const pipeline = (await box.admin('GET', `/projects/${project.id}/pipelines/${shown.last_pipeline.id}`)).body
     expect(pipeline.source).toBe('schedule')
     // Days that nobody was there for make one pipeline.
-    box.core.clock.raise(Date.UTC(2026, 3, 5, 0, 0))
+    box.core.clock.raise(Date.UTC(2030, 3, 5, 0, 0))
     expect(await box.core.tasks.run('run_schedules')).toBe('1 pipelines')
-    expect((await box.admin('GET', one)).body.next_run_at).toBe('2026-04-05T00:30:00.000Z')
+    expect((await box.admin('GET', one)).body.next_run_at).toBe('2030-04-05T00:30:00.000Z')
     expect((await box.admin('PUT', one, { json: { active: false } })).body.active).toBe(false)
-    box.core.clock.raise(Date.UTC(2026, 3, 6, 12, 0))
+    box.core.clock.raise(Date.UTC(2030, 3, 6, 12, 0))
     expect(await box.core.tasks.run('run_schedules')).toBe('nothing to do')
     expect((await box.admin('POST', `${one}/play`)).status).toBe(201)
     expect((await box.admin('GET', `${url}?scope=inactive`)).body).toHaveLength(1)
