@@ -92,6 +92,22 @@ onBothEngines((engine) => {
     }
   })
 
+  it('gives a pipeline its inputs', async () => {
+    const { project } = await box.run(
+      'spec:\n  inputs:\n    who: {default: nobody}\n---\nj: {script: "echo $[[ inputs.who ]]"}',
+      'acme/inputs',
+    )
+    const { body: runner } = await box.admin('POST', '/user/runners', {
+      json: { runner_type: 'project_type', project_id: project.id },
+    })
+    const made = await box.admin('POST', `/projects/${project.id}/pipeline`, {
+      json: { ref: 'main', inputs: { who: 'somebody' } },
+    })
+    expect(made.status).toBe(201)
+    const scripts = [await box.poll(runner.token), await box.poll(runner.token)]
+    expect(scripts.map((poll) => poll.body.steps[0].script)).toEqual([['echo nobody'], ['echo somebody']])
+  })
+
   it('says why there is no pipeline', async () => {
     const { id } = await project()
     const broken = await project({ test: { scrip: 'x' } })
@@ -107,7 +123,7 @@ onBothEngines((engine) => {
       [id, { ref: 'main', variables: [{ key: 'a-b', value: 'c' }] }, 400, { error: 'variables[key] is invalid' }],
       [id, { ref: 'main', variables: [{ key: 'A' }] }, 400, { error: 'variables[value] is missing' }],
       [id, { ref: 'main', variables: [{ key: 'A', value: {} }] }, 400, { error: 'value is invalid' }],
-      [id, { ref: 'main', inputs: { a: 1 } }, 400, { error: 'inputs are not supported yet' }],
+      [id, { ref: 'main', inputs: { a: 1 } }, 400, { message: { base: [expect.stringContaining('inputs')] } }],
       [empty.id, { ref: 'main' }, 400, { message: { base: ['Missing CI config file'] } }],
       [
         broken.id,
