@@ -1,36 +1,71 @@
-// Compiling a file of 1,000 jobs with extends and rules.
+// Compiling a file of 1,000 jobs with includes, extends and rules: in this thread, and as a server does it, in a worker,
+// where the loop must go on; then what a pipeline of it costs when it is compiled, and how many expressions that decides.
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { nowUs, repeat } from '../lib.mjs'
-import { bigConfig } from '../product/big-config.mjs'
+import { bigConfig, bigConfigInFiles, manyRules } from '../product/big-config.mjs'
+
+const context = {
+  source: 'push',
+  ref: 'main',
+  tag: false,
+  protected: true,
+  defaultBranch: 'main',
+  variables: [{ key: 'CI_COMMIT_BRANCH', value: 'main' }],
+  strongFrom: 1,
+}
 
 export async function* measure() {
   const { compileConfig } = await import('../../dist/core/ci-config/compile.js')
+  const { CompileWorker } = await import('../../dist/core/ci-config/compile-in-worker.js')
   const { planPipeline } = await import('../../dist/core/ci-config/plan-pipeline.js')
-  const source = bigConfig(1000)
-  const options = { fetchInclude: async () => ({ ok: false, reason: 'none' }) }
-  const compile = async () => {
+  const { source, files } = bigConfigInFiles(1000)
+  const options = {
+    fetchInclude: async ({ path }) => ({ ok: true, content: files[path] }),
+    listFiles: async () => Object.keys(files),
+  }
+  const timed = async (compile, text = source) => {
     const started = nowUs()
-    const result = await compileConfig(source, options)
+    const result = await compile(text, options)
     if (!result.ok) throw new Error(result.errors[0].message)
     return { took: (nowUs() - started) / 1000, config: result.config }
   }
-  await compile()
+  await timed(compileConfig)
   yield {
     figure: 'compile a .gitlab-ci.yml of 1,000 jobs',
     unit: 'ms',
-    ours: await repeat(async () => (await compile()).took),
+    ours: await repeat(async () => (await timed(compileConfig, bigConfig(1000))).took),
     bar: 300,
     stretch: 100,
   }
-  const { config } = await compile()
-  const context = {
-    source: 'push',
-    ref: 'main',
-    tag: false,
-    protected: true,
-    defaultBranch: 'main',
-    variables: [],
-    strongFrom: 0,
+
+  const worker = new CompileWorker()
+  const inWorker = (text) => worker.compile(text, options)
+  await timed(inWorker)
+  const blocks = []
+  yield {
+    figure: 'compile 1,000 jobs in five files, in the worker',
+    unit: 'ms',
+    ours: await repeat(async () => {
+      const delay = monitorEventLoopDelay({ resolution: 1 })
+      delay.enable()
+      const { took } = await timed(inWorker)
+      delay.disable()
+      blocks.push(delay.max / 1e6)
+      return took
+    }),
+    bar: 300,
+    stretch: 100,
   }
+  await worker.close()
+  yield {
+    figure: 'longest block of the loop meanwhile',
+    unit: 'ms',
+    ours: await repeat((i) => blocks[i]),
+    bar: 50,
+    stretch: 20,
+  }
+
+  const { config } = await timed(compileConfig)
   yield {
     figure: 'plan the same file from its compiled form',
     unit: 'ms',
@@ -39,5 +74,19 @@ export async function* measure() {
       planPipeline(config, context)
       return (nowUs() - started) / 1000
     }),
+  }
+  const ruled = (await timed(compileConfig, manyRules(1000, 10))).config
+  yield {
+    figure: 'rule expressions decided',
+    unit: 'per second',
+    ours: await repeat(() => {
+      const started = nowUs()
+      const planned = planPipeline(ruled, context)
+      if (!planned.ok) throw new Error(planned.errors[0].message)
+      return (10_000 / (nowUs() - started)) * 1e6
+    }),
+    bar: 10_000,
+    stretch: 100_000,
+    better: 'more',
   }
 }

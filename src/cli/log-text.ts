@@ -64,12 +64,22 @@ export class ScriptOutput {
   }
 
   #shows(line: string): boolean {
-    for (const [, edge, name] of line.matchAll(sectionMark)) this.#section = edge === 'start' ? name! : ''
+    const heading = this.#turns(line)
     const isScript = this.#section.startsWith('step_') || this.#section === 'after_script'
     if (isScript) this.#ran = true
-    const heading = /section_(start|end):/.test(line)
     const shown = isScript ? !heading : /(ERROR|WARNING): /.test(line)
     if (!shown) this.#kept.push(line)
     return shown
+  }
+
+  /** Whether a section of the runner's begins or ends here. Sections that a script opens are inside of these. */
+  #turns(line: string): boolean {
+    let turns = false
+    for (const [, edge, name] of line.matchAll(sectionMark)) {
+      if (edge === 'start' ? this.#section !== '' : this.#section !== name) continue
+      this.#section = edge === 'start' ? name! : ''
+      turns = true
+    }
+    return turns
   }
 }

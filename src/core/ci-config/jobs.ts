@@ -44,6 +44,7 @@ export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
   const { findings } = around
   const names = new Set<string>()
   let visible = 0
+  let rules = 0
   for (const [name, entry] of root.entries) {
     if (typeof name === 'string' && Object.hasOwn(rootKeys, name)) continue
     if (findings.full) break
@@ -58,6 +59,11 @@ export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
     }
     if (names.size > limits.jobsPerFile) {
       findings.error(`more than ${limits.jobsPerFile} jobs`, entry.at, draft.path)
+      return drafts
+    }
+    rules += (draft.job.rules?.length ?? 0) * draft.job.instances.length
+    if (rules > limits.rulesPerFile) {
+      findings.error(`more than ${limits.rulesPerFile} rules, counted for each job`, entry.at, draft.path)
       return drafts
     }
     drafts.push(draft)

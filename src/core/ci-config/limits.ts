@@ -39,6 +39,8 @@ export const limits = {
   globComparisons: 50_000,
   /** Rules of one job or workflow after flattening. */
   rules: 1_000,
+  /** Rules of all jobs, once for each instance: what one event may have to decide. */
+  rulesPerFile: 200_000,
   regexBytes: 1024,
   /** Instructions of a compiled regular expression. */
   regexProgram: 10_000,

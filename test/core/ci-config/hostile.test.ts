@@ -88,6 +88,10 @@ describe('bombs', () => {
     expect(await refused(`job: {script: x, rules: [${repeat(10_000, () => '{if: $A}', ',')}]}\n`)).toContain(
       '1000 at most',
     )
+    const rules = `rules: [${repeat(900, () => '{if: $A}', ',')}]`
+    expect(await refused(`${repeat(3, (index) => `j${index}: {script: x, parallel: 100, ${rules}}`)}\n`)).toContain(
+      'more than 200000 rules',
+    )
     expect(await refused(`${repeat(20_000, (index) => `job${index}: {}`)}\n`)).toContain('should implement')
   })
 

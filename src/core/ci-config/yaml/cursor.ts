@@ -1,5 +1,10 @@
 import { ConfigFault } from '../fault.js'
+import { limits } from '../limits.js'
+import { quote } from '../node.js'
 
+export const dash = 0x2d
+export const question = 0x3f
+export const colon = 0x3a
 const tab = 0x09
 const newline = 0x0a
 const space = 0x20
@@ -17,6 +22,7 @@ export class Cursor {
   /** Where the content of the current line begins, once `skip` has crossed to it. */
   lineContent = 0
   readonly #hasTabs: boolean
+  #depth = 0
 
   constructor(text: string, base: number) {
     this.text = text
@@ -26,6 +32,11 @@ export class Cursor {
 
   get char(): number {
     return this.text.charCodeAt(this.pos)
+  }
+
+  /** The position as a place. */
+  get place(): number {
+    return this.base + this.pos
   }
 
   get column(): number {
@@ -95,6 +106,16 @@ export class Cursor {
     }
   }
 
+  /** A collection begins inside of those that have. */
+  enter(): void {
+    this.#depth++
+    if (this.#depth > limits.depth) this.fail(`nested deeper than ${limits.depth} levels`)
+  }
+
+  leave(): void {
+    this.#depth--
+  }
+
   fail(message: string, pos = this.pos): never {
     throw new ConfigFault(message, this.base + Math.min(pos, this.text.length))
   }
@@ -107,4 +128,32 @@ export function isBlankOrEnd(c: number): boolean {
 /** `,` `[` `]` `{` `}`. */
 export function isFlowIndicator(c: number): boolean {
   return c === 0x2c || c === 0x5b || c === 0x5d || c === 0x7b || c === 0x7d
+}
+
+/** Characters that no plain text begins with: `,[]{}#&*!|>'"%@` and the backtick. */
+const indicators = new Set(Array.from(',[]{}#&*!|>\'"%@`', (c) => c.charCodeAt(0)))
+
+/** Whether a plain text begins here. */
+export function startsPlain(cursor: Cursor, inFlow: boolean): boolean {
+  const c = cursor.char
+  if (c === dash || c === question || c === colon) {
+    const next = cursor.text.charCodeAt(cursor.pos + 1)
+    return !isBlankOrEnd(next) && !(inFlow && isFlowIndicator(next))
+  }
+  return !Number.isNaN(c) && !indicators.has(c)
+}
+
+/** Whether `-`, `?` or `:` stands here with a blank behind it. */
+export function atIndicator(cursor: Cursor, indicator: number): boolean {
+  return cursor.char === indicator && isBlankOrEnd(cursor.text.charCodeAt(cursor.pos + 1))
+}
+
+/** What stands here can begin nothing. */
+export function unexpected(cursor: Cursor): never {
+  if (cursor.atEnd) cursor.fail('unexpected end of the file')
+  const c = cursor.text.charAt(cursor.pos)
+  if (c === '@' || c === '`' || c === '%') cursor.fail(`a text may not begin with ${quote(c)}; put it in quotes`)
+  if (c === '\t') cursor.fail('a tab is used for indentation; use spaces')
+  if (c === ':') cursor.fail('mapping values are not allowed here')
+  return cursor.fail(`unexpected ${quote(c)}`)
 }
