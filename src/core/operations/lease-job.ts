@@ -5,7 +5,7 @@ import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
 import { lockJob, saveJob } from '../store/jobs.js'
 import { findRepeatedRequest } from '../store/leases.js'
 import { findCandidate, lowerHead } from '../store/queue.js'
-import { isFull } from '../store/runners.js'
+import { holdManager, isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { offerJob, repeatOffer } from './offer-job.js'
 import { processPipeline } from './process-pipeline.js'
@@ -39,6 +39,8 @@ export async function leaseToWaiter(core: Core, waiter: Waiter): Promise<boolean
 
 async function repeated(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOutcome | undefined> {
   if (claimant.requestId === null) return undefined
+  // The first may be under way: each of the two would find none of the other's.
+  await holdManager(tx, claimant.managerId)
   const lease = await findRepeatedRequest(tx, claimant.managerId, claimant.requestId)
   if (!lease) return undefined
   const job = await lockJob(tx, lease.jobId)

@@ -180,6 +180,11 @@ export function findManagerById(from: Reader | Tx, id: number): Promise<RunnerMa
   return from.first(managerById, { id })
 }
 
+/** Lets no other transaction hold the manager until this one has ended. */
+export async function holdManager(tx: Tx, id: number): Promise<void> {
+  if (tx.engine === 'postgres') await tx.all(heldManager, { id })
+}
+
 export function listManagers(from: Reader, runnerId: number): Promise<RunnerManager[]> {
   return from.db
     .selectFrom('runner_managers')
@@ -255,6 +260,9 @@ const managerByIdentity = hotQuery<RunnerManager, 'runnerId' | 'systemId'>((db, 
 )
 const managerById = hotQuery<RunnerManager, 'id'>((db, p) =>
   db.selectFrom('runner_managers').select(managerColumns).where('id', '=', p('id')),
+)
+const heldManager = hotQuery<{ id: number }, 'id'>((db, p) =>
+  db.selectFrom('runner_managers').select('id').where('id', '=', p('id')).forUpdate(),
 )
 const contactRunner = hotQuery<never, 'id' | 'now'>((db, p) =>
   db

@@ -126,13 +126,27 @@ export class ShimBox implements AsyncDisposable {
 
   /** What the store holds, as one text: equal before and after means that no row has changed. */
   async rows(): Promise<string> {
+    return JSON.stringify([...(await this.rowsByTable())])
+  }
+
+  /** The same for each table. */
+  async rowsByTable(): Promise<Map<string, string>> {
     const { db } = this.core.core.store.read
-    const hash = createHash('sha256')
+    const hashes = new Map<string, string>()
     for (const table of tables) {
       const rows = await db.selectFrom(table).selectAll().execute()
-      hash.update(JSON.stringify([table, rows.map((row) => JSON.stringify(row)).sort()]))
+      const text = JSON.stringify(rows.map((row) => JSON.stringify(row)).sort())
+      hashes.set(table, createHash('sha256').update(text).digest('hex'))
     }
-    return hash.digest('hex')
+    return hashes
+  }
+
+  /** Does something and gives the tables whose rows it has changed, with what it gave. */
+  async changes<T>(act: () => Promise<T>): Promise<{ answer: T; tables: string[] }> {
+    const before = await this.rowsByTable()
+    const answer = await act()
+    const after = await this.rowsByTable()
+    return { answer, tables: [...after.keys()].filter((table) => after.get(table) !== before.get(table)) }
   }
 
   async job(id: number) {
