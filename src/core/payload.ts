@@ -40,7 +40,9 @@ export interface PayloadFacts {
   }
   /** Predefined variables of the pipeline, weakest. */
   pipelineVariables: readonly PlanVariable[]
-  /** Variables that are stronger than the job's YAML: user, project, pipeline. */
+  /** Variables that people have set for the instance, the groups and the project: no service of the job gets them. */
+  setVariables: readonly PlanVariable[]
+  /** Variables that are stronger still: user, pipeline. */
   strongVariables: readonly PlanVariable[]
   /** Variables that the jobs before it have given: stronger than its YAML, weaker than the rest. */
   dotenvVariables: readonly PlanVariable[]
@@ -100,6 +102,14 @@ export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
   return Buffer.from(out)
 }
 
+/** The values that the runner is told to mask, besides the job's token. */
+export function maskedIn(stored: Uint8Array): string[] {
+  const text = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString('utf8')
+  const mark = `@${text.slice(0, 16)}:`
+  const { variables }: { variables: { value?: string; masked?: boolean }[] } = JSON.parse(text.slice(17))
+  return variables.flatMap(({ value, masked }) => (masked && value && !value.includes(mark) ? [value] : []))
+}
+
 function runnerVariables(runner: HandOut['runner']): string {
   const list: [string, string][] = [
     ['CI_RUNNER_ID', String(runner.id)],
@@ -120,14 +130,12 @@ function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariabl
     plan,
     token: marks.token,
   })
-  const list = expand([
-    ...own,
-    ...facts.pipelineVariables,
-    ...plan.variables,
-    ...facts.dotenvVariables,
-    ...facts.strongVariables,
-  ])
-  const variables: unknown[] = list.map((one) => variable(one, !one.masked || predefined.has(one.key)))
+  const weaker = [...own, ...facts.pipelineVariables, ...plan.variables, ...facts.dotenvVariables]
+  const list = expand([...weaker, ...facts.setVariables, ...facts.strongVariables])
+  const isSet = (at: number) => at >= weaker.length && at < weaker.length + facts.setVariables.length
+  const variables: unknown[] = list.map((one, at) =>
+    variable(one, !isSet(at) && (!one.masked || predefined.has(one.key))),
+  )
   // The runner's own come after the pipeline's and before the job's YAML.
   variables.splice(own.length + facts.pipelineVariables.length, 0, marks.runner)
   return {

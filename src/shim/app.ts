@@ -31,6 +31,7 @@ import { runningJobRoutes } from './routes/running-jobs.js'
 import { scheduleRoutes } from './routes/schedules.js'
 import { statusRoutes } from './routes/statuses.js'
 import { triggerRoutes } from './routes/triggers.js'
+import { variableRoutes } from './routes/variables.js'
 
 export type { Rates }
 
@@ -78,6 +79,7 @@ const routes: readonly Route[] = [
   ...scheduleRoutes,
   ...statusRoutes,
   ...triggerRoutes,
+  ...variableRoutes,
 ]
 
 /** The API on a core. Nothing is listened on: the caller's server hands requests over. */

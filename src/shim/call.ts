@@ -4,8 +4,8 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { type Actor, authenticateJob } from '../core/operations/authenticate.js'
 import { can, type Deed } from '../core/operations/authorize.js'
-import type { Project } from '../core/project.js'
-import { findProject, findProjectByPath } from '../core/store/projects.js'
+import type { Group, Project } from '../core/project.js'
+import { findGroup, findGroupByPath, findProject, findProjectByPath } from '../core/store/projects.js'
 import { jobTokenOf } from '../http/access.js'
 import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
 import { notFound } from './errors.js'
@@ -95,6 +95,16 @@ function findProjectBy(core: Core, idOrPath: string): Promise<Project | undefine
   // PostgreSQL takes no NUL, not even to look for it.
   const isPath = idOrPath.includes('/') && !idOrPath.includes('\0')
   return isPath ? findProjectByPath(core.store.read, idOrPath) : Promise.resolve(undefined)
+}
+
+/** The group of the path, by id or by `group/subgroup`. Throws `not_found`. */
+export async function groupOf({ core, path }: Pick<Call, 'core' | 'path'>): Promise<Group> {
+  const given = path('id')
+  const id = idFrom(given)
+  const { read } = core.store
+  const group = id === undefined ? await findGroupByPath(read, given.replaceAll('\0', '')) : await findGroup(read, id)
+  if (group?.kind !== 'group') throw notFound('Group')
+  return group
 }
 
 /** The id in the path of the call. Throws `not_found` for what cannot be one. */

@@ -5,10 +5,14 @@
 import type { TraceProgress, TraceSession } from '../blobs/trace-files.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
 import { isStream, type Lease } from '../lease.js'
+import { maskedIn } from '../payload.js'
 import { getJob } from '../store/jobs.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
+import { findPayload } from '../store/payloads.js'
 import { findTrace, growTrace } from '../store/traces.js'
+import { listVariablesAround } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
 import { acceptLease, fenced } from './accept-lease.js'
 import { dropJob } from './drop-job.js'
@@ -81,8 +85,16 @@ async function openSession(core: Core, input: AppendInput): Promise<TraceSession
   return core.traces.openSession(
     { jobId: input.jobId, fence: lease.fence, length: trace?.length ?? 0, crc32: trace?.crc32 ?? 0 },
     lease.managerId,
-    [Buffer.from(jobTokenOf(core, job))],
+    [jobTokenOf(core, job), ...(await maskedValues(core, job))].map((secret) => Buffer.from(secret)),
   )
+}
+
+/** What the runner was told to mask: the second line, if it does not. */
+async function maskedValues(core: Core, job: Job): Promise<string[]> {
+  const around = await listVariablesAround(core.store.read, job.projectId)
+  if (!around.some((one) => one.masked === 1)) return []
+  const stored = await findPayload(core.store.read, job.id)
+  return stored ? maskedIn(core.keys.open(stored)) : []
 }
 
 async function openLease(core: Core, input: AppendInput): Promise<Lease> {

@@ -31,6 +31,7 @@ import { newJob } from './new-job.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { ruleFacts } from './rule-facts.js'
+import { variablesFor } from './variables-for.js'
 
 export interface CreatePipelineInput {
   projectId: number
@@ -71,8 +72,8 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   const project = await getProject(core.store.read, input.projectId)
   if (project.buildsEnabled === 0) throw refusal('CI/CD is switched off in this project')
   const resolved = await resolve(core, project, input)
-  const { predefined, strong, loaded } = await load(core, project, resolved, input)
-  const frame: Frame = { input, project, resolved, predefined, strong }
+  const { predefined, set, strong, loaded } = await load(core, project, resolved, input)
+  const frame: Frame = { input, project, resolved, predefined, set, strong }
   if (!loaded.result) {
     if (input.onInvalid === 'keep') return undefined
     throw refusal('Missing CI config file')
@@ -94,8 +95,8 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
 
 /** The pipeline that this event makes of the configuration: its rules are decided here, each time. */
 async function decide(core: Core, frame: Frame, config: CiConfig): Promise<PlanResult> {
-  const { input, project, resolved, predefined, strong } = frame
-  const context = { variables: [...predefined, ...strong], strongFrom: predefined.length }
+  const { input, project, resolved, predefined, set, strong } = frame
+  const context = { variables: [...predefined, ...set, ...strong], strongFrom: predefined.length }
   const facts = await ruleFacts(core, {
     project,
     sha: resolved.sha,
@@ -121,6 +122,8 @@ interface Frame {
   project: Project
   resolved: ResolvedRef
   predefined: PlanVariable[]
+  /** What people have set for the project: looked at now, and read anew when a job is queued. */
+  set: PlanVariable[]
   strong: PlanVariable[]
 }
 
@@ -242,10 +245,15 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     createdAt: core.clock.now(),
     user: input.user,
   })
+  const set = await variablesFor(core, core.store.read, {
+    projectId: project.id,
+    protected: isProtected(project, resolved),
+    environment: null,
+  })
   const strong = [...userVariables(input.user), ...(input.variables ?? [])]
   const request: ConfigRequest = {
     user: input.user,
-    variables: [...predefined, ...strong],
+    variables: [...predefined, ...set, ...strong],
     changedPaths: () => changesOf(core, project, resolved, input),
     ...(input.inputs === undefined ? {} : { inputs: input.inputs }),
   }
@@ -253,7 +261,7 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     input.config === undefined
       ? await core.configs.load(project, resolved.sha, request)
       : { commit, result: await core.configs.compile(project, resolved.sha, input.config, request) }
-  return { predefined, strong, loaded }
+  return { predefined, set, strong, loaded }
 }
 
 /** What the event changed: known only for a push to a branch that was there before, from a commit that still is. */

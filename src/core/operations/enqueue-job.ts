@@ -16,6 +16,7 @@ import type { Tx } from '../store/write.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext } from './pipeline-context.js'
 import { waitsForPeople } from './retry-job.js'
+import { variablesFor } from './variables-for.js'
 
 /** Writes the job's row too: `job.status` is `pending` already. */
 export async function enqueueJob(core: Core, tx: Tx, job: Job): Promise<void> {
@@ -74,6 +75,11 @@ async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: 
       plan,
       pipeline: { ...pipeline, tag: pipeline.tag === 1, protected: pipeline.protected === 1 },
       pipelineVariables: variables.predefined,
+      setVariables: await variablesFor(core, tx, {
+        projectId: project.id,
+        protected: pipeline.protected === 1,
+        environment: plan.environment?.name ?? null,
+      }),
       strongVariables: [...variables.strong, ...played],
       dotenvVariables: await dotenvVariables(core, tx, job, plan),
       dependencies: await listDownloads(tx, job, plan),

@@ -8,6 +8,7 @@ import { pipelineVariables, userVariables } from '../predefined-variables.js'
 import type { CommitInfo, Project, ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
 import { ruleFacts } from './rule-facts.js'
+import { variablesFor } from './variables-for.js'
 
 export interface LintInput {
   project: Project
@@ -61,7 +62,12 @@ export async function lintConfig(core: Core, input: LintInput): Promise<LintResu
     createdAt: core.clock.now(),
     user,
   })
-  const context = { variables: [...weak, ...userVariables(user)], strongFrom: weak.length }
+  const set = await variablesFor(core, core.store.read, {
+    projectId: project.id,
+    protected: isProtected,
+    environment: null,
+  })
+  const context = { variables: [...weak, ...set, ...userVariables(user)], strongFrom: weak.length }
   const compiled = await core.configs.compile(project, sha, source, { user, variables: context.variables })
   const { warnings, includes = [] } = compiled
   const found = { warnings, includes, ...(sha === undefined ? {} : { sha }) }

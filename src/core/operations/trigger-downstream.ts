@@ -24,6 +24,7 @@ import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { dropLocked } from './drop-job.js'
 import { contextOf, type PipelineVariables } from './pipeline-context.js'
 import { processPipeline } from './process-pipeline.js'
+import { variablesFor } from './variables-for.js'
 
 /** `trigger` of a trigger job, as the language has checked it. */
 interface Trigger {
@@ -94,7 +95,13 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
   const user = job.userId === null ? undefined : await findUser(read, job.userId)
   if (!user) throw new Refusal('insufficient_bridge_permissions', 'The trigger job has no user.')
   const { variables } = await core.store.write((tx) => contextOf(core, tx, pipeline.id))
-  const lookup = lookupFor(core, job, plan, pipeline, project, variables)
+  const set = await variablesFor(core, read, {
+    projectId: project.id,
+    // What is protected does not leave the project.
+    protected: trigger.include !== undefined && pipeline.protected === 1,
+    environment: plan.environment?.name ?? null,
+  })
+  const lookup = lookupFor(core, job, plan, pipeline, project, { ...variables, strong: [...set, ...variables.strong] })
   const shared = {
     user,
     sourceJobId: job.id,

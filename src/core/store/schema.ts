@@ -141,6 +141,20 @@ export interface Database {
     environment: string | null
     coverage: number | null
   }
+  variables: {
+    id: Generated<number>
+    owner_type: 'instance' | 'group' | 'project'
+    owner_id: number
+    key: string
+    environment_scope: string
+    value: Uint8Array
+    file: Flag
+    protected: Flag
+    masked: Flag
+    hidden: Flag
+    raw: Flag
+    description: string | null
+  }
   job_variables: { job_id: number; body: Uint8Array }
   external_statuses: { job_id: number; target_url: string | null; description: string | null }
   job_definitions: { id: Generated<number>; body: string }

@@ -194,6 +194,7 @@ const tables = [
   'job_needs',
   'payloads',
   'dotenv_variables',
+  'variables',
   'lanes',
   'runners',
   'runner_projects',

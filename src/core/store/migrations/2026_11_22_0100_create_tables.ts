@@ -397,6 +397,21 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('last_result', 'text')
     .execute()
 
+  // Variables that people set; the values are sealed. The instance is owner 0.
+  await table('variables')
+    .addColumn('owner_type', 'text', (c) => c.notNull().check(oneOf('owner_type', ['instance', 'group', 'project'])))
+    .addColumn('owner_id', int, (c) => c.notNull())
+    .addColumn('key', 'text', (c) => c.notNull())
+    .addColumn('environment_scope', 'text', (c) => c.notNull())
+    .addColumn('value', bytes, (c) => c.notNull())
+    .$call(flag('file'))
+    .$call(flag('protected'))
+    .$call(flag('masked'))
+    .$call(flag('hidden'))
+    .$call(flag('raw'))
+    .addColumn('description', 'text')
+    .addUniqueConstraint('variables_identity', ['owner_type', 'owner_id', 'key', 'environment_scope'])
+    .execute()
   // Variables that a person gave a job on playing it.
   await db.schema
     .createTable('job_variables')
