@@ -1,4 +1,4 @@
-/** What is easily got wrong against GitLab Runner 19.4 and 15.9, one test each; and how requests that go astray end. */
+/** What is easily got wrong against GitLab Runner, new and old, one test each; and how requests that go astray end. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
@@ -329,8 +329,8 @@ onBothEngines((engine) => {
     })
   })
 
-  describe('a runner of 15.9', () => {
-    /** No system id, no second phase, ends of ranges that are one too far. */
+  describe('an older runner', () => {
+    /** 15.9 knows no second phase; those before it no system id, and their ranges end one too far. */
     const old = { system_id: undefined, info: { ...onePhaseInfo, version: '15.9.1' } }
 
     it('goes through a job', async () => {

@@ -75,6 +75,10 @@ onBothEngines((engine) => {
     expect(managers.body).toMatchObject([
       { system_id: 's_0123456789ab', version: '19.4.0', platform: 'linux', status: 'online', ip_address: '127.0.0.1' },
     ])
+    const silent = { token, system_id: realPoll.system_id }
+    expect((await box.send('POST', '/runners/verify', { json: silent })).status).toBe(200)
+    const still = await box.admin('GET', `/runners/${answer.body.id}/managers`)
+    expect(still.body).toMatchObject([{ version: '19.4.0', platform: 'linux' }])
     expect((await box.send('POST', '/runners/verify', { form: { token } })).status).toBe(200)
     const form = new FormData()
     form.append('token', token)

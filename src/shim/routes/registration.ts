@@ -4,6 +4,7 @@ import { deleteManager, deleteRunner } from '../../core/operations/delete-runner
 import { registerRunner } from '../../core/operations/register-runner.js'
 import { resetRunnerToken } from '../../core/operations/update-runner.js'
 import type { Runner } from '../../core/runner.js'
+import { findManager } from '../../core/store/runners.js'
 import { addressOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
 import { tokenRoute } from '../call.js'
@@ -31,12 +32,16 @@ async function unregister(call: Call): Promise<Reply> {
   return { status: 204 }
 }
 
-/** A runner that registers reads its own id here; the manager that asks is on record from now on. */
+/**
+ * A runner that registers reads its own id here; the manager that asks is on record from now on. What one has said of
+ * itself stands when it asks again and says nothing, as older runners do.
+ */
 async function verify(call: Call): Promise<Reply> {
   const { core, req, params } = call
   const info = fromInfo(params, addressOf(req))
   const runner = await runnerOf(call)
-  await contactRunner(core, runner, info)
+  const known = params.has('info') ? undefined : await findManager(core.store.read, runner.id, info.systemId)
+  if (!known) await contactRunner(core, runner, info)
   return { status: 200, body: toRunnerToken(runner, givenToken(call)) }
 }
 
