@@ -1,4 +1,5 @@
 /** Entities of our own API. */
+import type { Explanation } from '../core/operations/explain-job.js'
 import type { Project } from '../core/project.js'
 import type { StoredEvent } from '../core/store/events.js'
 import type { TaskRow } from '../core/store/tasks.js'
@@ -31,6 +32,33 @@ export function toEvent(event: StoredEvent): object {
     job_id: event.jobId,
     runner_id: event.runnerId,
     data: JSON.parse(event.data),
+  }
+}
+
+/** Why a job is where it is. */
+export function toExplanation(why: Explanation): object {
+  return {
+    job_id: why.jobId,
+    name: why.name,
+    status: why.status,
+    waits_for: why.waitsFor,
+    summary: why.summary,
+    since: toIso(why.since),
+    expected_start: toIso(why.expectedStart),
+    ...(why.place === undefined ? {} : { place: why.place }),
+    ...(why.demand === undefined ? {} : { needs: why.demand }),
+    ...(why.runners === undefined ? {} : { runners: why.runners }),
+    ...(why.blockedBy === undefined ? {} : { blocked_by: why.blockedBy }),
+    ...(why.confirmation === undefined ? {} : { manual_confirmation: why.confirmation }),
+    ...(why.lastRefusal === undefined
+      ? {}
+      : {
+          last_refusal: {
+            at: toIso(why.lastRefusal.at),
+            reason: why.lastRefusal.reason,
+            runner_id: why.lastRefusal.runnerId,
+          },
+        }),
   }
 }
 

@@ -2,6 +2,7 @@
  * What people follow: pipelines and logs, found by their ids alone and sent as they grow.
  *
  * - `GET /pipelines/:id`, `GET /jobs/:id`: where a pipeline or job is to be found in GitLab's API
+ * - `GET /jobs/:id/why`: what keeps a job waiting
  * - `GET /pipelines/:id/events`: server-sent events, each the whole state after a change; ends with the pipeline
  * - `GET /jobs/:id/log?follow=true`: the log, and what is added to it until the job ends
  * - `POST /projects`: a project by its path, with the groups that are missing
@@ -14,6 +15,7 @@ import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import { can, mayReadLog } from '../core/operations/authorize.js'
 import { createProject } from '../core/operations/create-project.js'
+import { explainJob } from '../core/operations/explain-job.js'
 import type { Pipeline } from '../core/pipeline.js'
 import { listJobViews } from '../core/store/job-views.js'
 import { findJob, getJob } from '../core/store/jobs.js'
@@ -21,7 +23,7 @@ import { findPipeline, getPipeline } from '../core/store/pipelines.js'
 import { getProject } from '../core/store/projects.js'
 import { findTrace } from '../core/store/traces.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
-import { toProject } from './convert.js'
+import { toExplanation, toProject } from './convert.js'
 import { signedInRoute } from './route.js'
 
 export const liveRoutes: readonly Route[] = [
@@ -48,6 +50,15 @@ export const liveRoutes: readonly Route[] = [
         status: job.status,
       }),
     }
+  }),
+  signedInRoute('get', '/jobs/:id/why', async (call) => {
+    const job = await jobOf(call)
+    const project = await getProject(call.core.store.read, job.projectId)
+    // It names runners, which are not everybody's to see.
+    if (!(await can(call.core, call.actor, 'operate', project))) {
+      throw new SignalboxError('forbidden', 'why a job waits is told to those who may operate its project')
+    }
+    return { status: 200, body: toExplanation(await explainJob(call.core, job)) }
   }),
   signedInRoute('get', '/jobs/:id/log', async (call) => {
     const job = await jobOf(call)

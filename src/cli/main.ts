@@ -66,6 +66,15 @@ export function buildProgram(): Command {
     .option('--schema', 'print a JSON Schema of the language, for editors')
     .action(async (file, options) => (await import('./commands/lint.js')).lint(file, options))
 
+  program
+    .command('inspect')
+    .description('tell what has happened')
+    .command('job')
+    .argument('<ID>')
+    .description('every change of a job, by whom and when (administrators)')
+    .option('--json', 'print one JSON document')
+    .action(async (id, options) => (await import('./commands/inspect.js')).inspectJob(id, options))
+
   const task = program.command('task').description('background tasks')
   task
     .command('list')
@@ -228,6 +237,9 @@ function addJobCommands(program: Command): void {
     if (name === 'cancel') command.option('--force', 'do not wait for its runner')
     command.action(async (id, options) => (await load()).changeJob(name, id, options))
   }
+  about('why', 'say what a job waits for, and which runners could take it')
+    .option('--json', 'print one JSON document')
+    .action(async (id, options) => (await import('./commands/inspect.js')).why(id, options))
   about('token', 'print a job’s token (administrators)').action(async (id) => (await load()).printToken(id))
 }
 

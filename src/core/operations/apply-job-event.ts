@@ -31,6 +31,8 @@ export interface JobEventOptions {
   facts?: Partial<JobFacts>
   /** Why, for `drop`. Stored only if the job really ends failed. */
   failure?: { reason: FailureReason; class?: string; message?: string | null; exitCode?: number | null }
+  /** The user who wants it; undefined: the server or a runner. */
+  by?: number | null | undefined
   /** Further fields written with the change. */
   set?: Partial<Job>
 }
@@ -82,6 +84,7 @@ export async function applyJobEvent(
       event,
       from,
       to,
+      ...(options.by == null ? {} : { by: options.by }),
       ...(job.failureReason === null ? {} : { reason: job.failureReason }),
       ...(job.failureClass === null ? {} : { class: job.failureClass }),
     },

@@ -19,24 +19,24 @@ import { processPipeline } from './process-pipeline.js'
  * manager can, else at once. `force` ends a `canceling` job without waiting for its runner.
  * Throws `not_found`; `invalid` when the job's status does not allow it.
  */
-export function cancelJob(core: Core, input: { jobId: number; force?: boolean }): Promise<Job> {
+export function cancelJob(core: Core, input: { jobId: number; force?: boolean; userId?: number | null }): Promise<Job> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, input.jobId)
     if (!job) throw new SignalboxError('not_found', `no job ${input.jobId}`)
     const possible = job.status === 'canceling' ? input.force === true : is('alive', job.status)
     if (!possible) throw new SignalboxError('invalid', `job ${job.id} is ${job.status} and cannot be canceled`)
-    await cancelLocked(core, tx, job)
+    await cancelLocked(core, tx, job, input.userId)
     await processPipeline(core, tx, job.pipelineId)
     return job
   })
 }
 
 /** Step: cancels a job that is locked. Gives false if its status does not allow it. */
-export async function cancelLocked(core: Core, tx: Tx, job: Job): Promise<boolean> {
-  if (job.kind === 'bridge' && job.status === 'running') return cancelFollowing(core, tx, job)
+export async function cancelLocked(core: Core, tx: Tx, job: Job, by?: number | null): Promise<boolean> {
+  if (job.kind === 'bridge' && job.status === 'running') return cancelFollowing(core, tx, job, by)
   const event = job.status === 'canceling' ? 'force_cancel' : 'cancel'
   const graceful = job.status === 'running' && (await cancelsGracefully(tx, job))
-  if (!(await applyJobEvent(core, tx, job, event, { facts: { cancel_gracefully: graceful } }))) return false
+  if (!(await applyJobEvent(core, tx, job, event, { by, facts: { cancel_gracefully: graceful } }))) return false
   if (job.status !== 'canceling') {
     await endOpenLease(core, tx, job, 'released', 'canceled')
     return true
@@ -52,10 +52,10 @@ export async function cancelLocked(core: Core, tx: Tx, job: Job): Promise<boolea
 }
 
 /** A trigger job that follows a child pipeline ends with it; one that follows another project's is canceled alone. */
-async function cancelFollowing(core: Core, tx: Tx, job: Job): Promise<boolean> {
+async function cancelFollowing(core: Core, tx: Tx, job: Job, by?: number | null): Promise<boolean> {
   const downstream = await findDownstream(tx, job.id)
-  if (downstream?.source !== 'parent_pipeline') return applyJobEvent(core, tx, job, 'cancel')
-  await applyJobEvent(core, tx, job, 'start_cancel')
+  if (downstream?.source !== 'parent_pipeline') return applyJobEvent(core, tx, job, 'cancel', { by })
+  await applyJobEvent(core, tx, job, 'start_cancel', { by })
   tx.afterCommit(() => {
     void cancelPipeline(core, { pipelineId: downstream.id })
       .catch(() => undefined)

@@ -11,7 +11,7 @@ import { cancelLocked } from './cancel-job.js'
 import { processPipeline } from './process-pipeline.js'
 
 /** Cancels every cancelable job, and those of child pipelines. Throws `not_found`; `invalid` when there is nothing to cancel. */
-export function cancelPipeline(core: Core, input: { pipelineId: number }): Promise<Pipeline> {
+export function cancelPipeline(core: Core, input: { pipelineId: number; userId?: number | null }): Promise<Pipeline> {
   return core.store.write(async (tx) => {
     if (!(await findPipeline(tx, input.pipelineId))) {
       throw new SignalboxError('not_found', `no pipeline ${input.pipelineId}`)
@@ -21,7 +21,7 @@ export function cancelPipeline(core: Core, input: { pipelineId: number }): Promi
     tx.afterCommit(() => {
       for (const pipelineId of children) void cancelPipeline(core, { pipelineId }).catch(() => undefined)
     })
-    if ((await cancelLivingJobs(core, tx, input.pipelineId)) === 0) {
+    if ((await cancelLivingJobs(core, tx, input.pipelineId, input.userId)) === 0) {
       throw new SignalboxError('invalid', `pipeline ${input.pipelineId} has no job that can be canceled`)
     }
     await processPipeline(core, tx, input.pipelineId)
@@ -30,12 +30,12 @@ export function cancelPipeline(core: Core, input: { pipelineId: number }): Promi
 }
 
 /** Step: cancels the jobs of a locked pipeline that can be. Gives their number. */
-export async function cancelLivingJobs(core: Core, tx: Tx, pipelineId: number): Promise<number> {
+export async function cancelLivingJobs(core: Core, tx: Tx, pipelineId: number, by?: number | null): Promise<number> {
   let canceled = 0
   for (const { id, status } of await listCurrentJobs(tx, pipelineId)) {
     if (!is('cancelable', status)) continue
     const job = await findJob(tx, id)
-    if (job && (await cancelLocked(core, tx, job))) canceled++
+    if (job && (await cancelLocked(core, tx, job, by))) canceled++
   }
   return canceled
 }

@@ -33,11 +33,11 @@ export function playJob(
     }
     const waits = job.status === 'manual' || job.status === 'scheduled'
     const before = job
-    if (!waits) job = await retryLocked(core, tx, job, { userId, enqueueAtOnce: true })
+    if (!waits) job = await retryLocked(core, tx, job, { userId, enqueueAtOnce: true, byHand: true })
     if (variables.length > 0) {
       await saveJobVariables(tx, job.id, core.keys.seal(Buffer.from(JSON.stringify(variables))))
     }
-    if (waits) await applyGated(core, tx, job, 'enqueue', { set: { userId, scheduledAt: null } })
+    if (waits) await applyGated(core, tx, job, 'enqueue', { by: userId, set: { userId, scheduledAt: null } })
     await resetSkippedJobs(core, tx, before, userId)
     await processPipeline(core, tx, job.pipelineId)
     return (await lockJob(tx, job.id))!

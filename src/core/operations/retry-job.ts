@@ -44,6 +44,7 @@ export function retryJob(core: Core, input: { jobId: number; userId: number | nu
     if (!isRetryable(old)) throw new SignalboxError('forbidden', `job ${old.id} cannot be retried`)
     const job = await retryLocked(core, tx, old, {
       userId: input.userId,
+      byHand: true,
       enqueueAtOnce: waitsForPeople(old),
     })
     await resetSkippedJobs(core, tx, old, input.userId)
@@ -57,7 +58,7 @@ export async function retryLocked(
   core: Core,
   tx: Tx,
   old: Job,
-  by: { userId: number | null; enqueueAtOnce?: boolean },
+  by: { userId: number | null; enqueueAtOnce?: boolean; byHand?: boolean },
 ): Promise<Job> {
   const needs = await listNeeds(tx, old.id)
   old.retried = 1
@@ -80,7 +81,7 @@ export async function retryLocked(
     projectId: job.projectId,
     pipelineId: job.pipelineId,
     jobId: job.id,
-    data: { of: old.id },
+    data: { of: old.id, ...(by.userId === null || !by.byHand ? {} : { by: by.userId }) },
   })
   return job
 }

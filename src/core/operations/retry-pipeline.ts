@@ -20,7 +20,7 @@ export function retryPipeline(core: Core, input: { pipelineId: number; userId: n
       if (status === 'skipped') {
         await applyJobEvent(core, tx, job, 'process', { set: { userId: input.userId } })
       } else if ((status === 'failed' || status === 'canceled') && isRetryable(job)) {
-        await retryLocked(core, tx, job, { userId: input.userId })
+        await retryLocked(core, tx, job, { userId: input.userId, byHand: true })
       }
     }
     await processPipeline(core, tx, input.pipelineId)

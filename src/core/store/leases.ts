@@ -151,6 +151,22 @@ export function listWaitingReports(from: Reader | Tx, reportedBefore: number): P
     .execute() as Promise<Lease[]>
 }
 
+/** Why the job's last offer that came to nothing did so. */
+export async function findLastRefusal(
+  from: Reader,
+  jobId: number,
+): Promise<{ at: number; reason: string; runnerId: number } | undefined> {
+  const row = await from.db
+    .selectFrom('leases')
+    .select(['ended_at as at', 'end_reason as reason', 'runner_id as runnerId'])
+    .where('job_id', '=', jobId)
+    .where('status', 'in', ['refused', 'expired'])
+    .orderBy('fence', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row && { at: row.at ?? 0, reason: row.reason ?? '', runnerId: row.runnerId }
+}
+
 /** Open leases of a manager: what it should be running. */
 export function listOpenLeases(from: Reader | Tx, managerId: number): Promise<Lease[]> {
   return from.all(openLeasesOfManager, { managerId })

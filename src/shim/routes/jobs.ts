@@ -146,7 +146,11 @@ async function cancel(call: ProjectCall): Promise<Reply> {
   const { id } = await jobOf(call)
   const force = call.params.boolean('force') ?? false
   try {
-    return await shown(call.core, await cancelJob(call.core, { jobId: id, force }), 201)
+    return await shown(
+      call.core,
+      await cancelJob(call.core, { jobId: id, force, userId: call.actor?.user.id ?? null }),
+      201,
+    )
   } catch (error) {
     if (!(error instanceof SignalboxError) || error.code !== 'invalid') throw error
     throw refined('invalid', 'unprocessable', error.message)

@@ -141,7 +141,7 @@ async function retry(call: ProjectCall): Promise<Reply> {
 async function cancel(call: ProjectCall): Promise<Reply> {
   const { id } = await pipelineOf(call)
   try {
-    return await shown(call, await cancelPipeline(call.core, { pipelineId: id }))
+    return await shown(call, await cancelPipeline(call.core, { pipelineId: id, userId: call.actor?.user.id ?? null }))
   } catch (error) {
     if (error instanceof SignalboxError && error.code === 'invalid') {
       return shown(call, await getPipeline(call.core.store.read, id))

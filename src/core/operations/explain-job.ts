@@ -1,0 +1,248 @@
+/** Why is it waiting? What keeps a job where it is, and who could move it. */
+import type { Core } from '../core.js'
+import type { Job } from '../job.js'
+import { is } from '../lifecycle/job-machine.js'
+import { onlineMs, type Runner } from '../runner.js'
+import { judgeRunner, nearestFirst } from '../scheduler/diagnose.js'
+import type { Demand } from '../scheduler/match.js'
+import { findDownstream } from '../store/downstream.js'
+import { getDefinition, listCurrentJobs, listNeeds } from '../store/jobs.js'
+import { findLastRefusal, findOpenLease } from '../store/leases.js'
+import { getPipeline } from '../store/pipelines.js'
+import { projectFacts } from '../store/projects.js'
+import { meanWork, placeInQueue } from '../store/queue-place.js'
+import { findResourceGroup, listUpcoming } from '../store/resource-groups.js'
+import { findRunner, listManagers, listRunners } from '../store/runners.js'
+import { runnerFacts } from './contact-runner.js'
+import { demandOf } from './enqueue-job.js'
+
+export type Waiting =
+  | 'nothing'
+  | 'runner'
+  | 'acceptance'
+  | 'earlier_jobs'
+  | 'first_processing'
+  | 'person'
+  | 'time'
+  | 'resource'
+  | 'downstream'
+  | 'preparation'
+
+export interface JudgedRunner {
+  id: number
+  description: string
+  fits: boolean
+  lacks: string[]
+}
+
+export interface Explanation {
+  jobId: number
+  name: string
+  status: string
+  waitsFor: Waiting
+  /** One sentence for people. */
+  summary: string
+  /** Milliseconds since 1970. */
+  since: number
+  /** What the job asks of a runner; absent unless it waits for one. */
+  demand?: Demand
+  /** 1: next among those that ask the same of the project's runners. */
+  place?: number
+  /** When it is expected to start, in milliseconds since 1970; null: nobody can tell. */
+  expectedStart: number | null
+  /** Runners, those first that lack least. */
+  runners?: JudgedRunner[]
+  /** Jobs that must end first. */
+  blockedBy?: { id: number; name: string; status: string }[]
+  /** Why the last offer of this job came to nothing. */
+  lastRefusal?: { at: number; reason: string; runnerId: number }
+  /** What the person who starts it is asked. */
+  confirmation?: string
+}
+
+/** Explains where the job stands. Nothing is changed. */
+export async function explainJob(core: Core, job: Job): Promise<Explanation> {
+  const base = {
+    jobId: job.id,
+    name: job.name,
+    status: job.status,
+    since: job.queuedAt ?? job.updatedAt,
+    expectedStart: null,
+  }
+  const found = await explain(core, job)
+  return { ...base, ...found }
+}
+
+type Found = Pick<Explanation, 'waitsFor' | 'summary'> & Partial<Explanation>
+
+async function explain(core: Core, job: Job): Promise<Found> {
+  switch (job.status) {
+    case 'created':
+      return explainCreated(core, job)
+    case 'pending':
+      return job.kind === 'build' ? explainPending(core, job) : explainBridge(core, job)
+    case 'waiting_for_resource':
+      return explainResource(core, job)
+    case 'manual':
+      return explainManual(core, job)
+    case 'scheduled':
+      return {
+        waitsFor: 'time',
+        summary: 'It is delayed until its time has come.',
+        expectedStart: job.scheduledAt,
+        since: job.updatedAt,
+      }
+    case 'preparing':
+    case 'waiting_for_callback':
+      return { waitsFor: 'preparation', summary: 'The server prepares what the job needs.' }
+    case 'running':
+      if (job.kind === 'bridge') return explainBridge(core, job)
+      return { waitsFor: 'nothing', summary: 'It runs.', since: job.startedAt ?? job.updatedAt }
+    case 'canceling':
+      return { waitsFor: 'nothing', summary: 'It is being canceled: its runner is still finishing.' }
+    default:
+      return { waitsFor: 'nothing', summary: `It has ended: ${job.status}.`, since: job.finishedAt ?? job.updatedAt }
+  }
+}
+
+async function explainCreated(core: Core, job: Job): Promise<Found> {
+  const { read } = core.store
+  const pipeline = await getPipeline(read, job.pipelineId)
+  if (pipeline.status === 'created' && core.isPaused('initial_pipeline_process')) {
+    return {
+      waitsFor: 'first_processing',
+      summary: 'The task initial_pipeline_process is paused: new pipelines stay as they are.',
+    }
+  }
+  const jobs = await listCurrentJobs(read, job.pipelineId)
+  const needed = new Set((await listNeeds(read, job.id)).map((need) => need.name))
+  const before = jobs.filter((one) =>
+    job.scheduling === 'dag' ? needed.has(one.name) : one.stagePosition < job.stagePosition,
+  )
+  const blockedBy = before
+    .filter((one) => !is('completed', one.status) && !(one.status === 'manual' && one.allowFailure === 1))
+    .map(({ id, name, status }) => ({ id, name, status }))
+  const names = blockedBy.map((one) => `${one.name} (${one.status})`)
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : ''
+  return {
+    waitsFor: 'earlier_jobs',
+    summary: `It comes after ${names.slice(0, 5).join(', ') || 'jobs that have just ended'}${more}.`,
+    blockedBy,
+    since: job.createdAt,
+  }
+}
+
+async function explainPending(core: Core, job: Job): Promise<Found> {
+  const { read } = core.store
+  const lease = await findOpenLease(read, job.id)
+  const refusal = await findLastRefusal(read, job.id)
+  const refused = refusal && { lastRefusal: refusal }
+  if (lease) {
+    const runner = await findRunner(read, lease.runnerId)
+    return {
+      waitsFor: 'acceptance',
+      summary: `It was offered to runner ${lease.runnerId} (${runner?.description ?? 'deleted'}), which has not answered yet.`,
+      ...refused,
+    }
+  }
+  const pipeline = await getPipeline(read, job.pipelineId)
+  const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1)
+  const runners = await judgeAll(core, job.projectId, demand)
+  const fitting = runners.filter((runner) => runner.fits)
+  const place = await placeInQueue(read, job)
+  return {
+    waitsFor: 'runner',
+    summary: summaryFor(runners, fitting, place),
+    demand,
+    place,
+    expectedStart: await expectation(core, job, place, fitting.length),
+    runners: runners.slice(0, mostShown),
+    ...refused,
+  }
+}
+
+const mostShown = 20
+
+function summaryFor(runners: readonly JudgedRunner[], fitting: readonly JudgedRunner[], place: number): string {
+  if (fitting.length > 0) {
+    const many =
+      fitting.length === 1 ? '1 runner that could take it is' : `${fitting.length} runners that could take it are`
+    return `${many} online, and busy or limited; it is number ${place} of its kind in the queue.`
+  }
+  const [nearest] = runners
+  if (!nearest) return 'There are no runners.'
+  return `No runner that is online can take it. The nearest, ${nearest.id} (${nearest.description}), ${nearest.lacks.join(', and ')}.`
+}
+
+/** From how long jobs of the project take; only a guess. */
+async function expectation(core: Core, job: Job, place: number, fitting: number): Promise<number | null> {
+  if (fitting === 0) return null
+  const meanMs = await meanWork(core.store.read, job.projectId)
+  return meanMs === undefined ? null : core.clock.now() + Math.round((place * meanMs) / fitting)
+}
+
+const mostRunners = 1000
+
+async function judgeAll(core: Core, projectId: number, demand: Demand): Promise<JudgedRunner[]> {
+  const { read } = core.store
+  const project = (await projectFacts(read, projectId))!
+  const judged: JudgedRunner[] = []
+  for (const runner of await listRunners(read, { limit: mostRunners, offset: 0 })) {
+    judged.push(await judge(runner))
+  }
+  return nearestFirst(judged)
+
+  /** A runner is as good as the best of its processes. */
+  async function judge(runner: Runner): Promise<JudgedRunner> {
+    const managers = await listManagers(read, runner.id)
+    const none = { executor: '', platform: '', architecture: '', features: '[]', contactedAt: 0 }
+    const results = []
+    for (const manager of managers.length > 0 ? managers : [none]) {
+      const facts = await runnerFacts(core, runner, { ...manager, features: JSON.parse(manager.features) })
+      const online = manager.contactedAt > core.clock.now() - onlineMs
+      results.push(judgeRunner(facts, project, demand, online))
+    }
+    const [best] = nearestFirst(results)
+    return { id: runner.id, description: runner.description, fits: best!.lacks.length === 0, lacks: best!.lacks }
+  }
+}
+
+async function explainResource(core: Core, job: Job): Promise<Found> {
+  const { read } = core.store
+  const group = await findResourceGroup(read, job.projectId, job.resourceKey ?? '')
+  if (!group) return { waitsFor: 'resource', summary: 'It waits for its resource.' }
+  const upcoming = await listUpcoming(read, group, 1000)
+  const ahead = upcoming.findIndex((one) => one.id === job.id)
+  const holder = group.holderJobId === null ? 'nobody' : `job ${group.holderJobId}`
+  return {
+    waitsFor: 'resource',
+    summary: `The resource ${group.key} belongs to ${holder}; ${Math.max(0, ahead)} jobs come before this one (${group.processMode}).`,
+    ...(group.holderJobId === null ? {} : { blockedBy: await named(core, group.holderJobId) }),
+    since: job.updatedAt,
+  }
+}
+
+async function named(core: Core, jobId: number): Promise<{ id: number; name: string; status: string }[]> {
+  return core.store.read.db.selectFrom('jobs').select(['id', 'name', 'status']).where('id', '=', jobId).execute()
+}
+
+async function explainManual(core: Core, job: Job): Promise<Found> {
+  const { manualConfirmation } = await getDefinition(core.store.read, job.definitionId)
+  return {
+    waitsFor: 'person',
+    summary: `It waits for somebody to start it: signalbox job play ${job.id}`,
+    since: job.updatedAt,
+    ...(manualConfirmation === undefined ? {} : { confirmation: manualConfirmation }),
+  }
+}
+
+async function explainBridge(core: Core, job: Job): Promise<Found> {
+  const downstream = await findDownstream(core.store.read, job.id)
+  return {
+    waitsFor: 'downstream',
+    summary: downstream
+      ? `It follows pipeline ${downstream.id}, which is ${downstream.status}.`
+      : 'Its pipeline is being made.',
+    since: job.startedAt ?? job.updatedAt,
+  }
+}
