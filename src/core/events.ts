@@ -10,6 +10,7 @@ export const eventKinds = [
   'job.offer_void',
   'job.started',
   'job.finished',
+  'job.finish_work',
   'job.retried',
   'lease.ended',
   'runner.created',

@@ -54,6 +54,8 @@ export interface Job {
   environment: string | null
   /** Percent, found in its log. */
   coverage: number | null
+  /** Something is to be done when it has ended, and is not done yet: its log is to be searched for the coverage. */
+  finishWork: number
 }
 
 /** The columns that a change of status writes of itself, for a job that goes from `from` to `to` at `now`. */

@@ -156,6 +156,7 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "resource_key" text,
   "environment" text,
   "coverage" double precision,
+  "finish_work" integer not null check ("finish_work" in (0, 1)),
   constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
   constraint "jobs_reason" check (failure_reason is null or status = 'failed'));
 
@@ -168,6 +169,8 @@ CREATE INDEX jobs_by_project on jobs (project_id, id);
 CREATE INDEX jobs_by_resource on jobs (project_id, resource_key, id) where resource_key is not null;
 
 CREATE UNIQUE INDEX jobs_current_name on jobs (pipeline_id, name) where retried = 0 and kind <> 'external';
+
+CREATE INDEX jobs_finish_work on jobs (id) where finish_work = 1;
 
 CREATE INDEX jobs_queue_order on jobs (lane_id, priority desc, id) where in_queue = 1;
 

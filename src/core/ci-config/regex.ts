@@ -5,6 +5,8 @@ import { limits } from './limits.js'
 /** A regular expression of a user: RE2, so that no subject takes more than linear time. */
 export interface Regex {
   test(subject: string): boolean
+  /** The last match in the subject, or that match's last group; undefined if there is none. */
+  lastMatch(subject: string): string | undefined
 }
 
 const require = createRequire(import.meta.url)
@@ -43,10 +45,17 @@ function compile(pattern: string): Regex | Error {
   try {
     const compiled = loadEngine().compile(pattern)
     if (compiled.programSize() > limits.regexProgram) return new Error('this regular expression is too complex')
-    return { test: (subject) => compiled.test(cut(subject)) }
+    return { test: (subject) => compiled.test(cut(subject)), lastMatch: (subject) => lastMatch(compiled, cut(subject)) }
   } catch (error) {
     return new Error(error instanceof Error ? error.message : 'this regular expression is not valid')
   }
+}
+
+function lastMatch(compiled: RE2JS, subject: string): string | undefined {
+  const matcher = compiled.matcher(subject)
+  let last: string | undefined
+  while (matcher.find()) last = matcher.group(matcher.groupCount()) ?? undefined
+  return last
 }
 
 /** Only the beginning of a long subject is looked at. */

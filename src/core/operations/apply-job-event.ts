@@ -22,6 +22,7 @@ import { lowerHead } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { followResource } from './assign-resource.js'
 import { enqueueJob } from './enqueue-job.js'
+import { finishWork } from './finish-work.js'
 import { followDeployment } from './open-deployment.js'
 import { record } from './record.js'
 import { triggerDownstream } from './trigger-downstream.js'
@@ -72,6 +73,7 @@ export async function applyJobEvent(
     tx.afterCommit(() => triggerSoon(core, job.id))
   }
   if (is('completed', to)) await deletePayload(tx, job.id)
+  if (job.finishWork === 1 && is('finished', to)) tx.afterCommit(() => finishSoon(core, job.id))
   if (job.resourceKey !== null) await followResource(core, tx, job, to)
   if (job.environment !== null) await followDeployment(core, tx, job, to)
   await record(core, tx, {
@@ -96,6 +98,14 @@ export async function applyJobEvent(
 function triggerSoon(core: Core, jobId: number): void {
   void triggerDownstream(core, jobId).catch((error) =>
     core.log.error({ err: error, job: jobId }, 'a downstream pipeline could not be made'),
+  )
+}
+
+/** Does what is to be done after the job's end, once its log is closed; what is left then, the task `finish_work` does. */
+function finishSoon(core: Core, jobId: number): void {
+  if (core.isPaused('finish_work')) return
+  void finishWork(core, jobId).catch((error) =>
+    core.log.error({ err: error, job: jobId }, 'the work after a job’s end failed'),
   )
 }
 

@@ -49,5 +49,6 @@ export function newJob(
     resourceKey: null,
     environment: plan.environment?.name ?? null,
     coverage: null,
+    finishWork: plan.coverage === undefined ? 0 : 1,
   }
 }

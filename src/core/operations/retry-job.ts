@@ -5,6 +5,7 @@ import type { Job } from '../job.js'
 import type { JobStatus } from '../lifecycle/job-machine.js'
 import {
   findJobVariables,
+  getDefinition,
   insertJob,
   insertNeeds,
   listNeeds,
@@ -63,9 +64,11 @@ export async function retryLocked(
   const needs = await listNeeds(tx, old.id)
   old.retried = 1
   await saveJob(tx, old)
+  const { coverage } = await getDefinition(tx, old.definitionId)
   const job = await insertJob(tx, {
     ...cloneOf(old),
     retryOf: old.id,
+    finishWork: coverage === undefined ? 0 : 1,
     userId: by.userId,
     enqueueAtOnce: by.enqueueAtOnce ? 1 : 0,
     createdAt: tx.now,
@@ -87,7 +90,9 @@ export async function retryLocked(
 }
 
 /** What a retry takes over, and the rest as in a job that has never run. */
-function cloneOf(old: Job): Omit<Job, 'id' | 'retryOf' | 'userId' | 'enqueueAtOnce' | 'createdAt' | 'updatedAt'> {
+function cloneOf(
+  old: Job,
+): Omit<Job, 'id' | 'retryOf' | 'finishWork' | 'userId' | 'enqueueAtOnce' | 'createdAt' | 'updatedAt'> {
   return {
     pipelineId: old.pipelineId,
     projectId: old.projectId,

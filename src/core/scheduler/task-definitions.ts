@@ -14,6 +14,7 @@ import {
 } from '../operations/drop-stuck-jobs.js'
 import { enqueueDueJobs } from '../operations/enqueue-due-jobs.js'
 import { expireLeases } from '../operations/expire-leases.js'
+import { finishWorkLeft } from '../operations/finish-work.js'
 import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
@@ -109,6 +110,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'gives free resources to jobs that wait for them, and takes back what lost jobs have kept',
     quiet: true,
     run: async (core) => counted({ ...(await assignResources(core)) }),
+  },
+  {
+    name: 'finish_work',
+    what: 'finds the coverage in the logs of jobs that have ended',
+    quiet: true,
+    run: async (core) => counted({ jobs: await finishWorkLeft(core) }),
   },
   {
     name: 'settle_bridges',

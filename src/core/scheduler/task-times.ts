@@ -15,6 +15,7 @@ export const defaultTaskTimes: TaskTimes = {
   stuck_ci_jobs: '0 * * * *',
   drop_timed_out: '*/5 * * * *',
   assign_resources: 10 * second,
+  finish_work: 30 * second,
   settle_bridges: 30 * second,
   run_schedules: '3-59/10 * * * *',
   stop_environments: '24 * * * *',

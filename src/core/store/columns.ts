@@ -42,6 +42,7 @@ export const jobColumns = [
   'jobs.resource_key as resourceKey',
   'jobs.environment',
   'jobs.coverage',
+  'jobs.finish_work as finishWork',
 ] as const
 
 export const leaseColumns = [

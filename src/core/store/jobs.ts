@@ -96,6 +96,40 @@ export async function findJobVariables(from: Reader | Tx, jobId: number): Promis
   return row?.body
 }
 
+/** Jobs that have ended and for which something is still to be done. */
+export async function listFinishWork(from: Reader, limit: number): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('jobs')
+    .select('id')
+    .where(sql<boolean>`finish_work = 1`)
+    .where('status', 'in', ['success', 'failed', 'canceled'])
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+/** Notes that the work after a job's end is done, and what it found. */
+export async function saveFinishWork(tx: Tx, id: number, found: { coverage: number | null }): Promise<void> {
+  await tx.db
+    .updateTable('jobs')
+    .set({ finish_work: 0, ...(found.coverage === null ? {} : { coverage: found.coverage }) })
+    .where('id', '=', id)
+    .execute()
+}
+
+/** The mean coverage of a pipeline's current jobs, in percent; null: none has one. */
+export async function pipelineCoverage(from: Reader, pipelineId: number): Promise<number | null> {
+  const row = await from.db
+    .selectFrom('jobs')
+    .select((e) => e.fn.avg<number | string | null>('coverage').as('mean'))
+    .where('pipeline_id', '=', pipelineId)
+    .where('retried', '=', 0)
+    .where('coverage', 'is not', null)
+    .executeTakeFirst()
+  return row?.mean == null ? null : Number(row.mean)
+}
+
 export interface Need {
   name: string
   artifacts: number
@@ -190,6 +224,7 @@ const fixed = {
   createdAt: 'created_at',
   resourceKey: 'resource_key',
   environment: 'environment',
+  finishWork: 'finish_work',
 } as const satisfies Partial<Record<keyof Job, string>>
 
 /** Column → placeholder, for each field of a table of fields. */

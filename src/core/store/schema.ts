@@ -139,6 +139,7 @@ export interface Database {
     erased_at: number | null
     resource_key: string | null
     environment: string | null
+    finish_work: Flag
     coverage: number | null
   }
   variables: {

@@ -12,6 +12,8 @@ export interface PipelineContext {
   project: Project
   user: User | undefined
   externalUrl: string
+  /** Percent; absent where it was not asked for. */
+  coverage?: number | null
 }
 
 /** A pipeline as lists and jobs show it. */
@@ -31,7 +33,7 @@ export function toPipelineBasic(pipeline: Pipeline, project: Project, externalUr
 }
 
 /** A pipeline by itself. Durations are whole seconds. */
-export function toPipeline(pipeline: Pipeline, { project, user, externalUrl }: PipelineContext): object {
+export function toPipeline(pipeline: Pipeline, { project, user, externalUrl, coverage }: PipelineContext): object {
   return {
     ...toPipelineBasic(pipeline, project, externalUrl),
     before_sha: pipeline.beforeSha,
@@ -43,7 +45,7 @@ export function toPipeline(pipeline: Pipeline, { project, user, externalUrl }: P
     committed_at: null,
     duration: pipeline.durationMs === null ? null : Math.floor(pipeline.durationMs / 1000),
     queued_duration: queuedSeconds(pipeline),
-    coverage: null,
+    coverage: coverage == null ? null : coverage.toFixed(2),
     detailed_status: toDetailedStatus(pipeline.status, pathOf(pipeline, project)),
     name: pipeline.name,
   }

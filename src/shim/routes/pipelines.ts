@@ -2,13 +2,14 @@
 import type { PlanVariable } from '../../core/ci-config/plan.js'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
-import { jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { is, jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
 import { retryPipeline } from '../../core/operations/retry-pipeline.js'
 import { showPipelineVariables } from '../../core/operations/show-pipeline-variables.js'
 import { type Pipeline, pipelineSources } from '../../core/pipeline.js'
 import type { Project } from '../../core/project.js'
+import { pipelineCoverage } from '../../core/store/jobs.js'
 import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/lists.js'
 import { findPipeline, getPipeline } from '../../core/store/pipelines.js'
 import { findUser } from '../../core/store/users.js'
@@ -163,5 +164,6 @@ async function shown(
   status = 200,
 ): Promise<Reply> {
   const user = pipeline.userId === null ? undefined : await findUser(core.store.read, pipeline.userId)
-  return { status, body: toPipeline(pipeline, { project, user, externalUrl: core.externalUrl() }) }
+  const coverage = is('completed', pipeline.status) ? await pipelineCoverage(core.store.read, pipeline.id) : null
+  return { status, body: toPipeline(pipeline, { project, user, externalUrl: core.externalUrl(), coverage }) }
 }

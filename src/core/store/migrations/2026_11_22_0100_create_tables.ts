@@ -268,6 +268,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('resource_key', 'text')
     .addColumn('environment', 'text')
     .addColumn('coverage', 'double precision')
+    // Something is to be done when it has ended, and is not done yet.
+    .$call(flag('finish_work'))
     // Only a pending job can be in the queue; only a failed one has a reason.
     .addCheckConstraint('jobs_queue', sql`in_queue = 0 or (status = 'pending' and lane_id is not null)`)
     .addCheckConstraint('jobs_reason', sql`failure_reason is null or status = 'failed'`)
@@ -279,6 +281,7 @@ export async function up(db: Kysely<any>): Promise<void> {
   // One current job of a name in a pipeline.
   await index('jobs_current_name', 'jobs', 'pipeline_id, name', "retried = 0 and kind <> 'external'", true)
   await index('jobs_alive', 'jobs', 'status, id', "status in ('pending', 'running', 'canceling', 'scheduled')")
+  await index('jobs_finish_work', 'jobs', 'id', 'finish_work = 1')
   // Who waits for, or holds, a resource of the project.
   await index('jobs_by_resource', 'jobs', 'project_id, resource_key, id', 'resource_key is not null')
   await db.schema

@@ -1,0 +1,46 @@
+/**
+ * What is done after a job has ended, for jobs that ask for it: its log is searched for the coverage. It follows the commit
+ * of the end, so that nobody waits for it; while the task of that name is paused, jobs keep it for later.
+ */
+
+import type { Core } from '../core.js'
+import { coverageIn, searchedBytes } from '../coverage.js'
+import { is } from '../lifecycle/job-machine.js'
+import { findJob, getDefinition, listFinishWork, saveFinishWork } from '../store/jobs.js'
+import { findTrace } from '../store/traces.js'
+import { record } from './record.js'
+
+/** Does nothing for a job that has not ended, or when it is done already. Safe to repeat. */
+export async function finishWork(core: Core, jobId: number): Promise<void> {
+  const { read } = core.store
+  const job = await findJob(read, jobId)
+  if (job?.finishWork !== 1 || !is('finished', job.status)) return
+  const { coverage: pattern } = await getDefinition(read, job.definitionId)
+  const length = (await findTrace(read, jobId))?.length ?? 0
+  const end =
+    length === 0 ? '' : (await core.traces.read(jobId, Math.max(0, length - searchedBytes), length)).toString()
+  const coverage = pattern === undefined ? null : coverageIn(end, pattern)
+  await core.store.write(async (tx) => {
+    await saveFinishWork(tx, jobId, { coverage })
+    await record(core, tx, {
+      kind: 'job.finish_work',
+      projectId: job.projectId,
+      pipelineId: job.pipelineId,
+      jobId,
+      data: { coverage },
+    })
+  })
+}
+
+const batch = 100
+
+/** The sweep: what was left while the task was paused, or by a crash. Gives the number of jobs. */
+export async function finishWorkLeft(core: Core): Promise<number> {
+  let done = 0
+  for (;;) {
+    const ids = await listFinishWork(core.store.read, batch)
+    for (const id of ids) await finishWork(core, id)
+    done += ids.length
+    if (ids.length < batch) return done
+  }
+}
