@@ -7,6 +7,7 @@ import {
   createDecipheriv,
   createPrivateKey,
   createPublicKey,
+  createSecretKey,
   hkdfSync,
   type KeyObject,
   randomBytes,
@@ -30,7 +31,7 @@ const tagBytes = 16
 /** Makes the keys from the secret of a key file (32 bytes or more). */
 export function keysFrom(secret: Uint8Array): Keys {
   const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, 'signalbox', purpose, 32))
-  const sealing = derive('seal v1')
+  const sealing = createSecretKey(derive('seal v1'))
   const signing = ed25519PrivateKey(derive('sign v1'))
   const verifying = createPublicKey(signing)
   return {

@@ -19,6 +19,8 @@ interface Marks {
   waited: string
   running: string
   depth: string
+  /** The whole list of variables; filled in at once, since most of its text is the pipeline's and made once. */
+  variables: string
 }
 
 export interface PayloadFacts {
@@ -74,8 +76,11 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
     waited: mark('waited'),
     running: mark('running'),
     depth: mark('depth'),
+    variables: mark('variables'),
   }
-  return Buffer.from(`${nonce}\n${JSON.stringify(payloadOf(facts, marks, expand))}`)
+  const { payload, variables } = payloadOf(facts, marks, expand)
+  const [before, after] = JSON.stringify(payload).split(JSON.stringify(marks.variables))
+  return Buffer.from(`${nonce}\n${before}[${variables.join()}]${after}`)
 }
 
 /** The payload for one hand-out: JSON text, ready to be sent. */
@@ -119,7 +124,12 @@ function runnerVariables(runner: HandOut['runner']): string {
   return list.map(([key, value]) => JSON.stringify(variable({ key, value, raw: true }, true))).join(',')
 }
 
-function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariable[]) => PlanVariable[]): object {
+/** The payload with a mark for its variables, and the text of each of these. */
+function payloadOf(
+  facts: PayloadFacts,
+  marks: Marks,
+  expand: (list: PlanVariable[]) => PlanVariable[],
+): { payload: object; variables: string[] } {
   const { project, job, plan, pipeline } = facts
   const predefined = new Set(facts.pipelineVariables.map((one) => one.key))
   const own = jobVariables({
@@ -132,13 +142,17 @@ function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariabl
   })
   const weaker = [...own, ...facts.pipelineVariables, ...plan.variables, ...facts.dotenvVariables]
   const list = expand([...weaker, ...facts.setVariables, ...facts.strongVariables])
+  const ofPipeline = own.length + facts.pipelineVariables.length
   const isSet = (at: number) => at >= weaker.length && at < weaker.length + facts.setVariables.length
-  const variables: unknown[] = list.map((one, at) =>
-    variable(one, !isSet(at) && (!one.masked || predefined.has(one.key))),
-  )
+  const isShared = (at: number) =>
+    (at >= own.length && at < ofPipeline) || at >= list.length - facts.strongVariables.length
+  const variables = list.map((one, at) => {
+    const isPublic = !isSet(at) && (!one.masked || predefined.has(one.key))
+    return isShared(at) ? textOnce(one, isPublic) : textOf(one, isPublic)
+  })
   // The runner's own come after the pipeline's and before the job's YAML.
-  variables.splice(own.length + facts.pipelineVariables.length, 0, marks.runner)
-  return {
+  variables.splice(ofPipeline, 0, JSON.stringify(marks.runner))
+  const payload = {
     id: job.id,
     token: marks.token,
     allow_git_fetch: true,
@@ -162,7 +176,7 @@ function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariabl
     git_info: gitInfo(facts, marks, list),
     runner_info: { timeout: marks.timeout },
     ...(plan.inputs ? { inputs: plan.inputs } : {}),
-    variables,
+    variables: marks.variables,
     steps: stepsOf(plan, marks),
     ...(plan.hooks?.preGetSources
       ? { hooks: [{ name: 'pre_get_sources_script', script: plan.hooks.preGetSources }] }
@@ -199,6 +213,7 @@ function payloadOf(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariabl
       failure_reasons: reasonsForRunners,
     },
   }
+  return { payload, variables }
 }
 
 function gitInfo(facts: PayloadFacts, marks: Marks, variables: readonly PlanVariable[]): object {
@@ -271,6 +286,23 @@ function image(from: { name: string; entrypoint?: string[]; pullPolicy?: string[
     ...(from.pullPolicy ? { pull_policy: from.pullPolicy } : {}),
     ...(from.executorOpts ? { executor_opts: from.executorOpts } : {}),
   }
+}
+
+function textOf(one: PlanVariable, isPublic: boolean): string {
+  return JSON.stringify(variable(one, isPublic))
+}
+
+/** A pipeline's own variables serve all its jobs: their texts are kept as long as the objects live. */
+const texts = { public: new WeakMap<PlanVariable, string>(), hidden: new WeakMap<PlanVariable, string>() }
+
+function textOnce(one: PlanVariable, isPublic: boolean): string {
+  const known = texts[isPublic ? 'public' : 'hidden']
+  let text = known.get(one)
+  if (text === undefined) {
+    text = textOf(one, isPublic)
+    known.set(one, text)
+  }
+  return text
 }
 
 function variable(one: PlanVariable, isPublic: boolean): object {

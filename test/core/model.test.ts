@@ -44,6 +44,13 @@ const configs: object[] = [
     late: { stage: 'b', script: 'x', when: 'delayed', start_in: '30 seconds' },
     end: { stage: 'b', script: 'x' },
   },
+  {
+    stages: ['a', 'b'],
+    wide: { stage: 'a', script: 'x', parallel: 3 },
+    may: { stage: 'a', script: 'x', allow_failure: true },
+    early: { stage: 'b', script: 'x', needs: ['may'] },
+    late: { stage: 'b', script: 'x' },
+  },
 ]
 
 const step = fc.oneof(
@@ -86,10 +93,11 @@ interface Picture {
   traces: Selectable<Database['traces']>[]
   payloads: Selectable<Database['payloads']>[]
   pipelines: Selectable<Database['pipelines']>[]
+  stages: Selectable<Database['stages']>[]
   projects: Selectable<Database['projects']>[]
   lanes: Selectable<Database['lanes']>[]
 }
-const tables: (keyof Picture)[] = ['jobs', 'leases', 'traces', 'payloads', 'pipelines', 'projects', 'lanes']
+const tables: (keyof Picture)[] = ['jobs', 'leases', 'traces', 'payloads', 'pipelines', 'stages', 'projects', 'lanes']
 
 /** Everything at one moment: nothing comes between two reads, such as the end of a job whose log is whole now. */
 async function takePicture(store: Store): Promise<Picture> {
@@ -252,7 +260,9 @@ class Life {
   }
 
   async check(): Promise<void> {
-    const { jobs, leases, traces, payloads, pipelines, projects, lanes } = await takePicture(this.box.core.store)
+    const { jobs, leases, traces, payloads, pipelines, stages, projects, lanes } = await takePicture(
+      this.box.core.store,
+    )
     for (const job of jobs) {
       const own = leases.filter((lease) => lease.job_id === job.id)
       const open = own.filter((lease) => lease.status === 'offered' || lease.status === 'held')
@@ -295,6 +305,7 @@ class Life {
       }
     }
     this.#checkPipelines(pipelines, jobs)
+    this.#checkStages(stages, jobs)
     this.#checkCounts(projects, leases)
     this.#checkLanes(lanes, jobs)
     expect(this.box.box.reports).toEqual([])
@@ -321,6 +332,14 @@ class Life {
       if (is('completed', pipeline.status)) {
         expect(current.filter((job) => is('alive', job.status) && job.status !== 'created')).toEqual([])
       }
+    }
+  }
+
+  #checkStages(stages: Picture['stages'], jobs: Picture['jobs']): void {
+    for (const stage of stages) {
+      const current = jobs.filter((job) => job.stage_id === stage.id && job.retried === 0)
+      const parts = current.map((job) => ({ status: job.status, allowFailure: job.allow_failure === 1 }))
+      expect(stage.status, `stage ${stage.name} of pipeline ${stage.pipeline_id}`).toBe(compositeStatus(parts))
     }
   }
 

@@ -174,6 +174,8 @@ CREATE INDEX jobs_finish_work on jobs (id) where finish_work = 1;
 
 CREATE INDEX jobs_queue_order on jobs (lane_id, priority desc, id) where in_queue = 1;
 
+CREATE INDEX jobs_waiting_for_needs on jobs (pipeline_id) where status = 'created' and scheduling = 'dag';
+
 CREATE TABLE "lanes" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
   "demand_id" bigint not null references "demands" ("id"),

@@ -9,10 +9,11 @@
  * nobody was told of that. Offsets and the CRC-32 count received bytes; masking keeps the length, and since it looks
  * again at the end of what was written before, a secret that came in two parts is covered in place.
  */
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { SignalboxError } from '../errors.js'
+import { Folders, openCut } from './folders.js'
 
 export interface TraceProgress {
   jobId: number
@@ -41,12 +42,14 @@ export class TraceFiles {
   readonly #options: TraceFilesOptions
   readonly #sessions = new Map<string, TraceSession>()
   readonly #watchers = new Map<number, Set<(length: number) => void>>()
+  readonly #folders: Folders
   #active = 0
   #waiting: (() => void)[] = []
   #synced: TraceSession[] = []
 
   constructor(options: TraceFilesOptions) {
     this.#options = options
+    this.#folders = new Folders(options.durable ?? true)
   }
 
   get sessions(): number {
@@ -66,6 +69,7 @@ export class TraceFiles {
     const session = new TraceSession(this.fileOf(start.jobId), start, managerId, secrets, {
       enter: () => this.#enter(),
       leave: () => this.#leave(),
+      folders: this.#folders,
       synced: (one) => this.#commitSoon(one),
       fatal: this.#options.fatal,
       durable: this.#options.durable ?? true,
@@ -164,6 +168,7 @@ export class TraceFiles {
 interface SessionHost {
   enter(): Promise<void>
   leave(): void
+  readonly folders: Folders
   synced(session: TraceSession): void
   fatal(error: unknown): void
   readonly durable: boolean
@@ -282,10 +287,12 @@ export class TraceSession {
     try {
       const data = this.#flying.length === 1 ? this.#flying[0]!.data : Buffer.concat(this.#flying.map((c) => c.data))
       const { durable } = this.#host
-      this.#file ??= await openCut(this.#path, this.committed.length, durable)
+      const isNew = !this.#file && this.committed.length === 0
+      this.#file ??= await openCut(this.#path, this.committed.length, this.#host)
       const { bytes, at } = this.#masked(data)
       await writeAll(this.#file, bytes, at)
-      if (durable) await this.#file.datasync()
+      if (durable)
+        await Promise.all([this.#file.datasync(), isNew && this.#host.folders.sync(path.dirname(this.#path))])
       this.written = {
         ...this.committed,
         length: this.committed.length + data.length,
@@ -331,37 +338,6 @@ function cover(bytes: Buffer, secrets: readonly Buffer[]): { bytes: Buffer; from
     }
   }
   return { bytes: out, from }
-}
-
-/** Opens a job's file, makes it if it is new (and durable in its folder), and cuts it to the length that counts. */
-async function openCut(file: string, length: number, durable: boolean): Promise<FileHandle> {
-  try {
-    const handle = await open(file, 'r+')
-    const { size } = await handle.stat()
-    if (size > length) {
-      await handle.truncate(length)
-      if (durable) await handle.datasync()
-    }
-    return handle
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-  const folder = path.dirname(file)
-  const made = await mkdir(folder, { recursive: true })
-  const handle = await open(file, 'wx+', 0o600)
-  if (!durable) return handle
-  await syncFolder(folder)
-  if (made !== undefined) await syncFolder(path.dirname(folder))
-  return handle
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<void> {

@@ -63,7 +63,7 @@ export const forRunner: ExpandOptions = { keepUndefined: true, expandFiles: fals
  * Expands the values of a list, weakest variable first, as deep as they refer to each other. A value may refer to its own
  * name: that means the weaker variable of this name.
  *
- * @returns the list in the same order; unchanged, with the problem told, when references form a circle or the values
+ * @returns the list in the same order, with the same objects where a value stands; unchanged, with the problem told, when references form a circle or the values
  *   become too large
  */
 export function expandVariables(
@@ -92,7 +92,12 @@ export function expandVariables(
     }
     values[index] = value
   }
-  return { variables: variables.map((variable, index) => ({ ...variable, value: values[index] ?? '' })) }
+  return {
+    variables: variables.map((variable, index) => {
+      const value = values[index] ?? ''
+      return value === variable.value ? variable : { ...variable, value }
+    }),
+  }
 }
 
 export function circleMessage(circle: readonly string[]): string {

@@ -72,6 +72,16 @@ export function compositeStatus(parts: Iterable<StatusPart>, mode: 'plain' | 'ne
   return decided!.gives
 }
 
+/**
+ * Whether a job that has come to this state leaves any group that it is in `running`, as long as another of the group is
+ * pending or running (for a job that is running itself: whatever the others are). Nobody's turn has come then either: what
+ * waits for the group goes on waiting. Follows from the decisions above, which a test goes through.
+ */
+export function keepsRunning({ status, allowFailure }: StatusPart): boolean {
+  if (status === 'running' || status === 'success') return true
+  return !allowFailure && (status === 'failed' || status === 'canceled')
+}
+
 /** Whether a successful group holds a failure that was allowed: shown as "passed with warnings". */
 export function hasWarnings(parts: Iterable<StatusPart>): boolean {
   for (const part of parts) if (symbolOf(part) === 'warn') return true

@@ -8,7 +8,7 @@ import { findLease, holdLease } from '../store/leases.js'
 import { ensureTrace } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
 import { mustApplyJobEvent } from './apply-job-event.js'
-import { processPipeline } from './process-pipeline.js'
+import { processAfter } from './process-pipeline.js'
 
 /**
  * Accepts an offer. Gives the lease as it is now; accepting twice gives the same.
@@ -22,16 +22,16 @@ export function acceptLease(core: Core, offer: { jobId: number; fence: number; m
     if (lease.status === 'held') return lease
     if (lease.status !== 'offered') throw fenced(job)
     await acceptOffer(core, tx, lease, job)
-    await processPipeline(core, tx, job.pipelineId)
-    return (await findLease(tx, offer.jobId, offer.fence))!
+    await processAfter(core, tx, job)
+    return lease
   })
 }
 
 /** Step: offered → held, pending → running. The pipeline's status is the caller's to bring up to date. */
 export async function acceptOffer(core: Core, tx: Tx, lease: Lease, job: Job): Promise<void> {
-  await holdLease(tx, lease.id, tx.now + lease.termMs)
+  Object.assign(lease, { status: 'held', acceptedAt: tx.now, expiresAt: tx.now + lease.termMs, acceptBy: null })
+  await holdLease(tx, lease.id, lease.expiresAt!)
   await ensureTrace(tx, job.id, core.node)
-  lease.status = 'held'
   await mustApplyJobEvent(core, tx, job, 'run', {
     set: { runnerId: lease.runnerId, managerId: lease.managerId, voidOffers: 0 },
   })

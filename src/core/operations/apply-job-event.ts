@@ -3,6 +3,7 @@
  * row with all that a status change writes of itself, keeps the queue and the payload in step, and records the fact. What
  * follows for the pipeline is the caller's to do (`process-pipeline.ts`).
  */
+import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { FailureReason } from '../failure.js'
@@ -36,6 +37,8 @@ export interface JobEventOptions {
   by?: number | null | undefined
   /** Further fields written with the change. */
   set?: Partial<Job>
+  /** What the job does, if it has been read. */
+  plan?: JobPlan
 }
 
 /**
@@ -64,7 +67,7 @@ export async function applyJobEvent(
   }
   if (options.failure?.exitCode !== undefined && is('completed', to)) job.exitCode = options.failure.exitCode
   if (to === 'pending' && job.kind === 'build') {
-    await enqueueJob(core, tx, job)
+    await enqueueJob(core, tx, job, options)
   } else {
     await saveJob(tx, job)
     if (leavesQueue) await lowerHead(tx, { id: job.id, laneId: job.laneId! })

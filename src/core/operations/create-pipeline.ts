@@ -17,6 +17,7 @@ import type { ConfigRequest } from '../config-cache.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
 import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
 import type { Project, ResolvedRef } from '../project.js'
@@ -28,7 +29,7 @@ import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
 import { newJob } from './new-job.js'
-import { processPipeline } from './process-pipeline.js'
+import { type PlannedJob, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { ruleFacts } from './rule-facts.js'
 import { variablesFor } from './variables-for.js'
@@ -132,7 +133,10 @@ async function insertPlan(core: Core, tx: Tx, frame: Frame, plan: PipelinePlan):
   const stageIds = await insertStages(tx, pipeline.id, plan)
   // Ids rise stage by stage, as those who list jobs by id expect.
   const inOrder = [...plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex)
-  for (const job of inOrder) await insertPlanned(tx, pipeline, job, stageIds.get(job.stage)!)
+  const made: PlannedJob[] = []
+  for (const plan of inOrder) {
+    made.push({ plan, job: await insertPlanned(tx, pipeline, plan, stageIds.get(plan.stage)!) })
+  }
   await record(core, tx, {
     kind: 'pipeline.created',
     projectId: pipeline.projectId,
@@ -140,7 +144,7 @@ async function insertPlan(core: Core, tx: Tx, frame: Frame, plan: PipelinePlan):
     data: { iid: pipeline.iid, ref: pipeline.ref, source: pipeline.source, jobs: plan.jobs.length },
   })
   tx.afterCommit(() => core.repositories.pin(frame.project, pipeline.id, pipeline.sha))
-  if (!core.isPaused('initial_pipeline_process')) await processPipeline(core, tx, pipeline.id)
+  if (!core.isPaused('initial_pipeline_process')) await processPipeline(core, tx, pipeline.id, made)
   return getPipeline(tx, pipeline.id)
 }
 
@@ -180,22 +184,21 @@ async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Pro
   return ids
 }
 
-async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId: number): Promise<void> {
+async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId: number): Promise<Job> {
   const resourceKey = resourceKeyOf(plan)
   if (resourceKey !== null) await ensureResourceGroup(tx, pipeline.projectId, resourceKey)
   const definitionId = await insertDefinition(tx, plan)
-  const job = { ...newJob(pipeline, plan, { stageId, definitionId, now: tx.now }), resourceKey }
-  const { id } = await insertJob(tx, job)
-  if (!plan.needs?.length) return
+  const job = await insertJob(tx, { ...newJob(pipeline, plan, { stageId, definitionId, now: tx.now }), resourceKey })
   await insertNeeds(
     tx,
-    id,
-    plan.needs.map((need) => ({
+    job.id,
+    (plan.needs ?? []).map((need) => ({
       name: need.job,
       artifacts: need.artifacts ? 1 : 0,
       optional: need.optional ? 1 : 0,
     })),
   )
+  return job
 }
 
 function resourceKeyOf(plan: JobPlan): string | null {

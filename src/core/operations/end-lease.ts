@@ -2,7 +2,7 @@
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
-import { endLease, findOpenLease } from '../store/leases.js'
+import { endLease, findOpenLease, type LeaseEnd } from '../store/leases.js'
 import { countInstanceJob } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { closeTrace } from './append-trace.js'
@@ -18,28 +18,18 @@ export async function endOpenLease(
 ): Promise<Lease | undefined> {
   const lease = await findOpenLease(tx, job.id)
   if (!lease) return undefined
-  await closeLease(
-    core,
-    tx,
-    lease,
-    job,
-    lease.status === 'offered' && status === 'released' ? 'refused' : status,
+  await closeLease(core, tx, lease, job, {
+    status: lease.status === 'offered' && status === 'released' ? 'refused' : status,
     reason,
-  )
+  })
   tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, reason))
   return lease
 }
 
 /** Step: the rows and the log of a lease that ends; whoever holds it knows already. */
-export async function closeLease(
-  core: Core,
-  tx: Tx,
-  lease: Lease,
-  job: Job,
-  status: 'released' | 'refused' | 'expired',
-  reason: string,
-): Promise<void> {
-  await endLease(tx, lease.id, { status, reason })
+export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end: LeaseEnd): Promise<void> {
+  const { status, reason } = end
+  await endLease(tx, lease.id, end)
   if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
   await record(core, tx, {
     kind: 'lease.ended',

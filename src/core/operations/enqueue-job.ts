@@ -11,25 +11,24 @@ import type { Demand } from '../scheduler/match.js'
 import { listDotenvVariables, listDownloads } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
-import { demandId, laneId, raiseHead } from '../store/queue.js'
+import { demandId, enterLane } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext } from './pipeline-context.js'
 import { waitsForPeople } from './retry-job.js'
 import { variablesFor } from './variables-for.js'
 
-/** Writes the job's row too: `job.status` is `pending` already. */
-export async function enqueueJob(core: Core, tx: Tx, job: Job): Promise<void> {
+/** Writes the job's row too: `job.status` is `pending` already. `known`: what the job does, if it has been read. */
+export async function enqueueJob(core: Core, tx: Tx, job: Job, known: { plan?: JobPlan } = {}): Promise<void> {
   const context = await contextOf(core, tx, job.pipelineId)
-  const plan = await getDefinition(tx, job.definitionId)
+  const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
   const payload = await payloadFor(core, tx, job, plan, context)
   await savePayload(tx, job.id, core.keys.seal(payload))
   const demand = demandOf(plan, context.pipeline.protected === 1)
   const demandKey = await demandId(tx, core.demands, demand)
   const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: demandKey, demand })
   if (waiter) {
-    await saveJob(tx, job)
-    const offer = await offerJob(core, tx, job, waiter, { plan, payload })
+    const offer = await offerJob(core, tx, job, waiter, { payload })
     tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
     return
   }
@@ -44,10 +43,9 @@ export async function placeInLane(
   demandKey: number,
   context: Pick<PipelineContext, 'facts'>,
 ): Promise<void> {
-  job.laneId = await laneId(tx, job.projectId, demandKey)
+  job.laneId = await enterLane(tx, job, demandKey)
   job.inQueue = 1
   await saveJob(tx, job)
-  await raiseHead(tx, { id: job.id, laneId: job.laneId, priority: job.priority })
   tx.afterCommit(() => core.dispatcher.jobQueued(context.facts, demandKey))
 }
 

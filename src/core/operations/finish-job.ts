@@ -16,13 +16,13 @@ import { countRetries, findJob, getDefinition, getJob, lockJob } from '../store/
 import { findLease, saveReport } from '../store/leases.js'
 import { getProject } from '../store/projects.js'
 import { findManagerById } from '../store/runners.js'
-import { findTrace, flagTrace } from '../store/traces.js'
+import { findTrace, flagTrace, type TraceRow } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
 import { acceptOffer, fenced } from './accept-lease.js'
 import { mustApplyJobEvent } from './apply-job-event.js'
 import { cancelLivingJobs } from './cancel-pipeline.js'
 import { closeLease } from './end-lease.js'
-import { processPipeline } from './process-pipeline.js'
+import { processAfter, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { retryLocked } from './retry-job.js'
 
@@ -42,6 +42,10 @@ export interface FinishResult {
 
 /** Throws `fenced` with `details.jobStatus` when the lease is not open and the report is not the one it ended with. */
 export async function finishJob(core: Core, input: FinishInput): Promise<FinishResult> {
+  // On a stream, bytes on their way to the disk are waited for, rather than the report kept until they have come.
+  const session = core.traces.session(input.jobId, input.fence)
+  const counted = input.managerId === undefined ? 0 : (input.report.logLength ?? 0)
+  if (session && counted > session.committed.length) await session.drained()
   // Evidence is read and classified before the transaction; the transaction decides whether it matters.
   const verdict = await classify(core, input)
   return core.store.write(async (tx) => {
@@ -55,12 +59,12 @@ export async function finishJob(core: Core, input: FinishInput): Promise<FinishR
       throw fenced(job)
     }
     if (lease.report !== null && lease.report !== text) throw fenced(job)
-    const missing = await missingBytes(tx, input)
-    if (missing > 0 && (isStream(lease.door) || isBeingWritten(core, input))) {
+    const trace = await findTrace(tx, job.id)
+    if (isMissing(trace, input.report) && (isStream(lease.door) || isBeingWritten(core, input))) {
       if (lease.report === null) await saveReport(tx, lease.id, text, tx.now)
       return { outcome: 'waiting', jobStatus: job.status }
     }
-    await applyReport(core, tx, job, lease, input.report, verdict)
+    await applyReport(core, tx, { job, lease, trace, report: input.report }, verdict)
     return { outcome: 'applied', jobStatus: job.status }
   })
 }
@@ -83,22 +87,30 @@ export async function finishReported(
     const job = await lockJob(tx, lease.jobId)
     const held = job && (await findLease(tx, lease.jobId, lease.fence))
     if (!job || held?.status !== 'held' || held.report === null) return
-    if (!options.force && (await missingBytes(tx, input)) > 0) return
-    await applyReport(core, tx, job, held, report, verdict)
+    const trace = await findTrace(tx, job.id)
+    if (!options.force && isMissing(trace, report)) return
+    await applyReport(core, tx, { job, lease: held, trace, report }, verdict)
   })
 }
 
 async function applyReport(
   core: Core,
   tx: Tx,
-  job: Job,
-  lease: Lease,
-  report: FinalReport,
+  {
+    job,
+    lease,
+    trace,
+    report,
+  }: {
+    job: Job
+    lease: Lease
+    trace: TraceRow | undefined
+    report: FinalReport
+  },
   verdict: Verdict | undefined,
 ): Promise<void> {
-  await saveReport(tx, lease.id, reportText(report), tx.now)
-  await closeLease(core, tx, lease, job, 'released', 'finished')
-  await compareTrace(core, tx, job, report)
+  await closeLease(core, tx, lease, job, { status: 'released', reason: 'finished', report: reportText(report) })
+  await compareTrace(core, tx, job, trace, report)
   const { exitCode } = report
   if (report.state === 'success') {
     await mustApplyJobEvent(core, tx, job, 'success')
@@ -116,23 +128,30 @@ async function applyReport(
       ...(allowed ? { set: { allowFailure: 1 } } : {}),
     })
   }
-  await afterFinish(core, tx, job)
-  await processPipeline(core, tx, job.pipelineId)
+  const alone = await afterFinish(core, tx, job)
+  await (alone ? processAfter(core, tx, job) : processPipeline(core, tx, job.pipelineId))
   tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.jobFinished(lease, job.status))
 }
 
-/** Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline. */
-export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<void> {
-  if (job.status !== 'failed') return
-  if (job.kind === 'build' && (await retryByItself(core, tx, job))) return
+/**
+ * Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline.
+ * Gives whether nothing does.
+ */
+export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  if (job.status !== 'failed') return true
+  if (job.kind === 'build' && (await retryByItself(core, tx, job))) return false
   if (job.allowFailure === 0) {
     const row = await tx.db
       .selectFrom('pipelines')
       .select('on_job_failure')
       .where('id', '=', job.pipelineId)
       .executeTakeFirstOrThrow()
-    if (row.on_job_failure === 'all') await cancelLivingJobs(core, tx, job.pipelineId)
+    if (row.on_job_failure === 'all') {
+      await cancelLivingJobs(core, tx, job.pipelineId)
+      return false
+    }
   }
+  return true
 }
 
 async function retryByItself(core: Core, tx: Tx, job: Job): Promise<boolean> {
@@ -161,14 +180,19 @@ function isBeingWritten(core: Core, { jobId, fence }: { jobId: number; fence: nu
   return session !== undefined && session.accepted > session.committed.length
 }
 
-async function missingBytes(tx: Tx, input: { jobId: number; report: FinalReport }): Promise<number> {
-  const trace = await findTrace(tx, input.jobId)
-  return (input.report.logLength ?? 0) - (trace?.length ?? 0)
+/** Whether the report counts bytes of the log that have not been committed yet. */
+function isMissing(trace: TraceRow | undefined, report: FinalReport): boolean {
+  return (report.logLength ?? 0) > (trace?.length ?? 0)
 }
 
 /** A log that is not what the runner sent is shown and counted; it does not change the job's end. */
-async function compareTrace(core: Core, tx: Tx, job: Job, report: FinalReport): Promise<void> {
-  const trace = await findTrace(tx, job.id)
+async function compareTrace(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  trace: TraceRow | undefined,
+  report: FinalReport,
+): Promise<void> {
   const length = trace?.length ?? 0
   const incomplete = report.logLength !== null && length < report.logLength
   const differs =

@@ -2,13 +2,13 @@
 import type { Core } from '../core.js'
 import type { Offer } from '../offer.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
-import { lockJob, saveJob } from '../store/jobs.js'
+import { lockJob } from '../store/jobs.js'
 import { findRepeatedRequest } from '../store/leases.js'
 import { findCandidate, lowerHead } from '../store/queue.js'
 import { holdManager, isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { offerJob, repeatOffer } from './offer-job.js'
-import { processPipeline } from './process-pipeline.js'
+import { processAfter } from './process-pipeline.js'
 
 /** The outcome of asking for work. `conflict`: the last candidate was lost to another claim. */
 export type LeaseOutcome = { offer: Offer } | { offer?: undefined; conflict: boolean }
@@ -63,11 +63,9 @@ async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseO
       conflict = true
       continue
     }
-    job.inQueue = 0
-    await saveJob(tx, job)
-    await lowerHead(tx, { id: job.id, laneId: job.laneId! })
     const offer = await offerJob(core, tx, job, claimant)
-    if (offer.acceptWithinMs === null) await processPipeline(core, tx, job.pipelineId)
+    await lowerHead(tx, { id: job.id, laneId: job.laneId! })
+    if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
     return { offer }
   }
   return { conflict }

@@ -2,7 +2,6 @@
  * Step: makes a lease of a pending job for a claimant, in the transaction that took it out of the queue. The lease is
  * offered, or on doors without a second phase accepted at once.
  */
-import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { type Job, resolveTimeout } from '../job.js'
 import { issueJobToken, type JobTokenClaims, jobTokenScopes } from '../job-token.js'
@@ -10,13 +9,12 @@ import { type Lease, termsOf } from '../lease.js'
 import type { Offer } from '../offer.js'
 import { spliceHandOut } from '../payload.js'
 import type { Claimant } from '../scheduler/dispatcher.js'
-import { getDefinition, saveJob } from '../store/jobs.js'
+import { saveJob, timeoutsOf } from '../store/jobs.js'
 import { findLease, insertLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
-import { countInstanceJob } from '../store/queue.js'
+import { countInstanceJob, instanceJobsOf } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { acceptOffer } from './accept-lease.js'
-import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
 
 /** The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit. */
@@ -25,16 +23,10 @@ export async function offerJob(
   tx: Tx,
   job: Job,
   claimant: Claimant,
-  known: { plan?: JobPlan; payload?: Uint8Array } = {},
+  known: { payload?: Uint8Array } = {},
 ): Promise<Offer> {
-  const { project } = await contextOf(core, tx, job.pipelineId)
-  const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
   const { runner } = claimant
-  const timeout = resolveTimeout({
-    job: plan.timeoutSeconds ?? null,
-    project: project.timeoutS,
-    runner: runner.maximumTimeoutS,
-  })
+  const timeout = resolveTimeout({ ...(await timeoutsOf(tx, job)), runner: runner.maximumTimeoutS })
   const terms = termsOf(claimant.door, core.settings.leases)
   job.fence += 1
   job.inQueue = 0
@@ -42,7 +34,6 @@ export async function offerJob(
   job.timeoutSource = timeout.source
   const token = tokenForLease(core, job, tx.now)
   await saveJob(tx, job)
-  const running = await othersRunning(tx, job.projectId, claimant)
   const lease: Omit<Lease, 'id'> = {
     jobId: job.id,
     fence: job.fence,
@@ -69,7 +60,7 @@ export async function offerJob(
     reportAt: null,
   }
   const leaseId = await insertLease(tx, lease)
-  if (runner.type === 'instance') await countInstanceJob(tx, job.projectId, 1)
+  const count = runner.type === 'instance' ? await countInstanceJob(tx, job.projectId, 1) : null
   await record(core, tx, {
     kind: 'job.leased',
     projectId: job.projectId,
@@ -99,7 +90,7 @@ export async function offerJob(
       timeoutS: timeout.seconds,
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
       waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000)),
-      running,
+      running: othersRunning(count),
     }),
   }
 }
@@ -122,7 +113,7 @@ export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, cl
       timeoutS: job.timeoutS ?? 0,
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
       waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((lease.offeredAt - job.queuedAt) / 1000)),
-      running: await othersRunning(tx, job.projectId, claimant, 1),
+      running: othersRunning(runner.type === 'instance' ? await instanceJobsOf(tx, job.projectId) : null),
     }),
   }
 }
@@ -172,10 +163,12 @@ export function jobTokenOf(core: Core, job: Job): string {
 
 const exactBelow = 5
 
-/** How many other jobs of the project instance runners have, as the runner's metrics want it told. */
-async function othersRunning(tx: Tx, projectId: number, claimant: Claimant, own = 0): Promise<string> {
-  if (claimant.runner.type !== 'instance') return '+Inf'
-  const row = await tx.db.selectFrom('projects').select('instance_jobs').where('id', '=', projectId).executeTakeFirst()
-  const others = Math.max(0, (row?.instance_jobs ?? 0) - own)
+/**
+ * How many other jobs of the project instance runners have, as the runner's metrics want it told. `count`: with this one;
+ * null for other runners.
+ */
+function othersRunning(count: number | null): string {
+  if (count === null) return '+Inf'
+  const others = Math.max(0, count - 1)
   return others < exactBelow ? String(others) : `${exactBelow}+`
 }

@@ -4,14 +4,17 @@
  * transaction of each change that can matter to it, with the pipeline locked; a second run without a change writes nothing.
  * Rules: gitlab app/services/ci/pipeline_processing/atomic_processing_service.rb, app/services/ci/process_build_service.rb.
  */
+import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
+import type { Job } from '../job.js'
 import type { JobEvent, JobStatus } from '../lifecycle/job-machine.js'
 import { is } from '../lifecycle/job-machine.js'
-import { compositeStatus, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
+import { compositeStatus, keepsRunning, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import { unionLength } from '../pipeline.js'
 import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import {
   getPipeline,
+  isRunningOn,
   listStages,
   lockPipeline,
   runIntervals,
@@ -36,16 +39,46 @@ const acceptedBefore: Record<string, Record<'stage' | 'dag', readonly JobStatus[
 
 const eventOf: Record<string, JobEvent> = { manual: 'actionize', delayed: 'schedule' }
 
-export async function processPipeline(core: Core, tx: Tx, pipelineId: number): Promise<void> {
+/** A job whose row has just been made in this transaction, and what it does. */
+export interface PlannedJob {
+  job: Job
+  plan: JobPlan
+}
+
+/** `made`: all jobs of a new pipeline in stage order, so that they need not be read. */
+export async function processPipeline(
+  core: Core,
+  tx: Tx,
+  pipelineId: number,
+  made?: readonly PlannedJob[],
+): Promise<void> {
   await lockPipeline(tx, pipelineId)
-  const jobs = await listCurrentJobs(tx, pipelineId)
-  if (jobs.some((job) => job.status === 'created')) await advance(core, tx, pipelineId, jobs)
+  const jobs = made?.map(({ job }) => job) ?? (await listCurrentJobs(tx, pipelineId))
+  if (jobs.some((job) => job.status === 'created')) {
+    await advance(core, tx, jobs, {
+      needs: await needsByJob(tx, pipelineId, jobs),
+      made: new Map(made?.map((one) => [one.job.id, one])),
+    })
+  }
   await writeStatuses(core, tx, pipelineId, jobs)
 }
 
+/**
+ * The same after one job has changed and nothing else, in a pipeline that was up to date: most starts and ends leave all
+ * others as they were, which one look tells.
+ */
+export async function processAfter(core: Core, tx: Tx, job: Job): Promise<void> {
+  const quiet = job.retried === 0 && keepsRunning(partOf(job)) && (await isRunningOn(tx, job))
+  if (!quiet) await processPipeline(core, tx, job.pipelineId)
+}
+
 /** Goes through the created jobs by stage; what changes is seen by those after it. `jobs` is kept up to date. */
-async function advance(core: Core, tx: Tx, pipelineId: number, jobs: CurrentJob[]): Promise<void> {
-  const needs = await needsByJob(tx, pipelineId, jobs)
+async function advance(
+  core: Core,
+  tx: Tx,
+  jobs: CurrentJob[],
+  { needs, made }: { needs: Map<number, CurrentJob[]>; made: ReadonlyMap<number, PlannedJob> },
+): Promise<void> {
   const positions = [...new Set(jobs.map((job) => job.stagePosition))]
   const earlier: CurrentJob[] = []
   for (const position of positions) {
@@ -58,7 +91,7 @@ async function advance(core: Core, tx: Tx, pipelineId: number, jobs: CurrentJob[
         if (job.status !== 'created') continue
         const named = needs.get(job.id)
         const status = named ? compositeStatus(named.map(partOf), 'needs') : before
-        if (is('completed', status) && (await advanceJob(core, tx, job, status))) moved = true
+        if (is('completed', status) && (await advanceJob(core, tx, job, status, made.get(job.id)))) moved = true
       }
     }
     earlier.push(...stage)
@@ -66,18 +99,27 @@ async function advance(core: Core, tx: Tx, pipelineId: number, jobs: CurrentJob[
 }
 
 /** One created job whose turn has come. */
-async function advanceJob(core: Core, tx: Tx, current: CurrentJob, before: JobStatus): Promise<boolean> {
-  const job = await getJob(tx, current.id)
+async function advanceJob(
+  core: Core,
+  tx: Tx,
+  current: CurrentJob,
+  before: JobStatus,
+  made: PlannedJob | undefined,
+): Promise<boolean> {
+  const job = made?.job ?? (await getJob(tx, current.id))
   const goesOn = acceptedBefore[job.runWhen]?.[job.scheduling].includes(before) ?? false
   let event: JobEvent = 'skip'
   if (goesOn) event = job.enqueueAtOnce ? 'enqueue' : (eventOf[job.runWhen] ?? 'enqueue')
   let scheduledAt: number | null = null
   if (event === 'schedule') {
-    const { startInSeconds } = await getDefinition(tx, job.definitionId)
+    const { startInSeconds } = made?.plan ?? (await getDefinition(tx, job.definitionId))
     if (startInSeconds === undefined) event = 'actionize'
     else scheduledAt = tx.now + startInSeconds * 1000
   }
-  return applyAndCopy(core, tx, current, job, event, scheduledAt === null ? {} : { set: { scheduledAt } })
+  return applyAndCopy(core, tx, current, job, event, {
+    ...(scheduledAt === null ? {} : { set: { scheduledAt } }),
+    ...(made ? { plan: made.plan } : {}),
+  })
 }
 
 async function applyAndCopy(
@@ -145,4 +187,7 @@ async function durationOf(tx: Tx, pipelineId: number): Promise<number> {
   return unionLength(intervals.map((one) => ({ from: one.startedAt, to: one.finishedAt ?? tx.now })))
 }
 
-const partOf = (job: CurrentJob) => ({ status: job.status, allowFailure: job.allowFailure === 1 })
+const partOf = (job: Pick<CurrentJob, 'status' | 'allowFailure'>) => ({
+  status: job.status,
+  allowFailure: job.allowFailure === 1,
+})

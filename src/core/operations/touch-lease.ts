@@ -5,7 +5,7 @@ import { lockJob } from '../store/jobs.js'
 import { findLease, moveAcceptBy, touchLeaseOf } from '../store/leases.js'
 import { acceptOffer, fenced } from './accept-lease.js'
 import { noteContact } from './note-contact.js'
-import { processPipeline } from './process-pipeline.js'
+import { processAfter } from './process-pipeline.js'
 
 export interface TouchInput {
   jobId: number
@@ -31,7 +31,7 @@ export function touchLease(core: Core, input: TouchInput): Promise<{ jobStatus: 
     }
     if (lease.status === 'offered') {
       await acceptOffer(core, tx, lease, job)
-      await processPipeline(core, tx, job.pipelineId)
+      await processAfter(core, tx, job)
     }
     await touchLeaseOf(tx, lease.id, tx.now + lease.termMs)
     await noteContact(tx, lease)

@@ -5,7 +5,7 @@
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
-import { getDefinition, lockJob, saveJob } from '../store/jobs.js'
+import { getDefinition, lockJob } from '../store/jobs.js'
 import { endLease, findLease } from '../store/leases.js'
 import { countInstanceJob, demandId } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
@@ -85,8 +85,7 @@ async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
     await placeInLane(core, tx, job, key, context)
     return
   }
-  await saveJob(tx, job)
-  const offer = await offerJob(core, tx, job, waiter, { plan })
+  const offer = await offerJob(core, tx, job, waiter)
   tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
 }
 

@@ -46,6 +46,8 @@ interface RunnerClass {
   /** Those with a credit, in the order in which they are served: the one served last is at the end. */
   readonly idle: Set<Waiter>
   readonly meets: Map<number, boolean>
+  /** The last search for one of them found a job, so the next will probably find one too. */
+  lucky: boolean
 }
 
 export interface DispatcherOptions {
@@ -90,7 +92,7 @@ export class Dispatcher {
     const key = classKey(waiter.facts)
     let runnerClass = this.#classes.get(key)
     if (!runnerClass) {
-      runnerClass = { key, facts: waiter.facts, members: 0, idle: new Set(), meets: new Map() }
+      runnerClass = { key, facts: waiter.facts, members: 0, idle: new Set(), meets: new Map(), lucky: false }
       this.#classes.set(key, runnerClass)
     }
     runnerClass.members++
@@ -216,8 +218,11 @@ export class Dispatcher {
     while (state.again && this.has(waiter) && waiter.free() > 0) {
       state.again = false
       // A look at committed rows first: most searches find nothing, and need no transaction to know it.
-      const candidate = await findCandidate(store.read, this.seekerOf(waiter), clock.now())
-      if (candidate && (await claim(waiter))) state.again = true
+      const runnerClass = this.#classOf.get(waiter)
+      const worthIt = runnerClass?.lucky || (await findCandidate(store.read, this.seekerOf(waiter), clock.now()))
+      const found = worthIt !== undefined && (await claim(waiter))
+      if (runnerClass) runnerClass.lucky = found
+      if (found) state.again = true
     }
   }
 

@@ -5,13 +5,15 @@ import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import type { JobStatus } from '../lifecycle/job-machine.js'
 import { jobColumns } from './columns.js'
-import { hotQuery } from './hot-query.js'
+import { type HotQuery, hotQuery } from './hot-query.js'
 import { lockPipeline } from './pipelines.js'
 import type { Reader, Tx } from './write.js'
 
 /** The job, or undefined. */
-export function findJob(from: Reader | Tx, id: number): Promise<Job | undefined> {
-  return from.first(jobById, { id })
+export async function findJob(from: Reader | Tx, id: number): Promise<Job | undefined> {
+  const job = await from.first(jobById, { id })
+  if (job) noteStored(job)
+  return job
 }
 
 /** The job; throws `not_found`. */
@@ -33,14 +35,33 @@ export async function lockJob(tx: Tx, id: number): Promise<Job | undefined> {
   return findJob(tx, id)
 }
 
-/** Writes all that can change in a job. The pipeline must be locked (`lockJob`). */
+/**
+ * Writes what has changed in a job since it was read or written; its object must be the one that was read. The pipeline
+ * must be locked (`lockJob`). A column that is written costs its indexes too, so what stands is left alone.
+ */
 export async function saveJob(tx: Tx, job: Job): Promise<void> {
-  await tx.all(writeJob, job as unknown as Readonly<Record<MutableField | 'id', number | string | null>>)
+  const before = stored.get(job)
+  const changed = mutableFields.filter((field) => job[field] !== before?.[field])
+  if (changed.length === 0) return
+  await tx.all(writeJob(changed), job as unknown as Readonly<Record<MutableField | 'id', number | string | null>>)
+  noteStored(job)
 }
 
-export async function insertJob(tx: Tx, job: Omit<Job, 'id'>): Promise<Job> {
-  const row = await tx.first(newJob, job as unknown as Readonly<Record<keyof Omit<Job, 'id'>, number | string | null>>)
-  return { ...job, id: row!.id }
+export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
+  const row = await tx.first(
+    newJob,
+    fields as unknown as Readonly<Record<keyof Omit<Job, 'id'>, number | string | null>>,
+  )
+  const job = { ...fields, id: row!.id }
+  noteStored(job)
+  return job
+}
+
+/** Each job object as its row was when it was last read or written. */
+const stored = new WeakMap<Job, Readonly<Job>>()
+
+function noteStored(job: Job): void {
+  stored.set(job, { ...job })
 }
 
 export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
@@ -54,6 +75,12 @@ export async function getDefinition(from: Reader | Tx, definitionId: number): Pr
   if (!row)
     throw new SignalboxError('internal', 'internal error', { cause: new Error(`no definition ${definitionId}`) })
   return JSON.parse(row.body)
+}
+
+/** The timeouts that the job's file and its project set, in seconds. */
+export async function timeoutsOf(tx: Tx, job: Job): Promise<{ job: number | null; project: number }> {
+  const row = await tx.first(timeoutsOfJob, { definitionId: job.definitionId, projectId: job.projectId })
+  return row!
 }
 
 /** Ids of delayed jobs whose time has come. */
@@ -208,6 +235,8 @@ const mutable = {
 
 type MutableField = keyof typeof mutable
 
+const mutableFields = Object.keys(mutable) as MutableField[]
+
 const fixed = {
   pipelineId: 'pipeline_id',
   projectId: 'project_id',
@@ -234,9 +263,19 @@ function placeholders(fields: Record<string, string>, p: (name: never) => unknow
 
 const jobById = hotQuery<Job, 'id'>((db, p) => db.selectFrom('jobs').select(jobColumns).where('id', '=', p('id')))
 
-const writeJob = hotQuery<never, MutableField | 'id'>((db, p) =>
-  db.updateTable('jobs').set(placeholders(mutable, p)).where('id', '=', p('id')),
-)
+const writes = new Map<string, HotQuery<never, MutableField | 'id'>>()
+
+/** The statement for one set of fields. Few sets ever change together: one or two for each event of the machine. */
+function writeJob(fields: readonly MutableField[]): HotQuery<never, MutableField | 'id'> {
+  const key = fields.join()
+  let query = writes.get(key)
+  if (!query) {
+    const columns = Object.fromEntries(fields.map((field) => [field, mutable[field]]))
+    query = hotQuery((db, p) => db.updateTable('jobs').set(placeholders(columns, p)).where('id', '=', p('id')))
+    writes.set(key, query)
+  }
+  return query
+}
 
 const newJob = hotQuery<{ id: number }, keyof Omit<Job, 'id'>>((db, p) =>
   db
@@ -254,6 +293,20 @@ const newDefinition = hotQuery<{ id: number }, 'body'>((db, p) =>
 
 const definitionById = hotQuery<{ body: string }, 'id'>((db, p) =>
   db.selectFrom('job_definitions').select('body').where('id', '=', p('id')),
+)
+
+const timeoutsOfJob = hotQuery<{ job: number | null; project: number }, 'definitionId' | 'projectId'>(
+  (db, p, engine) => ({
+    compile: () =>
+      sql`
+      select projects.timeout_s as project, ${
+        engine === 'postgres'
+          ? sql`(job_definitions.body::json ->> 'timeoutSeconds')::integer`
+          : sql`json_extract(job_definitions.body, '$.timeoutSeconds')`
+      } as job
+      from projects, job_definitions
+      where projects.id = ${p('projectId')} and job_definitions.id = ${p('definitionId')}`.compile(db),
+  }),
 )
 
 const newNeed = hotQuery<never, 'jobId' | 'position' | 'name' | 'artifacts' | 'optional'>((db, p) =>

@@ -42,19 +42,20 @@ export async function holdLease(tx: Tx, id: number, expiresAt: number): Promise<
   await tx.all(acceptedLease, { id, now: tx.now, expiresAt })
 }
 
-/** Ends an open lease. `excludedUntil`: until then its manager is passed over for the job. */
-export async function endLease(
-  tx: Tx,
-  id: number,
-  end: { status: 'released' | 'refused' | 'expired'; reason: string; excludedUntil?: number },
-): Promise<void> {
-  await tx.all(endedLease, {
-    id,
-    status: end.status,
-    reason: end.reason,
-    excludedUntil: end.excludedUntil ?? null,
-    now: tx.now,
-  })
+export interface LeaseEnd {
+  status: 'released' | 'refused' | 'expired'
+  reason: string
+  /** The final report that ends it. */
+  report?: string
+  /** Until then its manager is passed over for the job. */
+  excludedUntil?: number
+}
+
+/** Ends an open lease. */
+export async function endLease(tx: Tx, id: number, { status, reason, report, excludedUntil }: LeaseEnd): Promise<void> {
+  const end = { id, status, reason, now: tx.now }
+  if (report === undefined) await tx.all(endedLease, { ...end, excludedUntil: excludedUntil ?? null })
+  else await tx.all(finishedLease, { ...end, report })
 }
 
 /** Notes that the runner has written under the lease, and moves its end: every write is a contact. */
@@ -229,6 +230,19 @@ const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' 
       end_reason: p('reason'),
       ended_at: p('now'),
       excluded_until: p('excludedUntil'),
+    })
+    .where('id', '=', p('id')),
+)
+
+const finishedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'report' | 'now'>((db, p) =>
+  db
+    .updateTable('leases')
+    .set({
+      status: p('status'),
+      end_reason: p('reason'),
+      ended_at: p('now'),
+      report: p('report'),
+      report_at: p('now'),
     })
     .where('id', '=', p('id')),
 )

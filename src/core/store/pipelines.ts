@@ -1,6 +1,7 @@
 /** Rows of pipelines and stages. */
 import { sql } from 'kysely'
 import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
 import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
 import type { Pipeline, Stage } from '../pipeline.js'
 import { pipelineColumns } from './columns.js'
@@ -39,6 +40,16 @@ export async function insertStage(
 ): Promise<number> {
   const row = await tx.first(newStage, stage)
   return row!.id
+}
+
+/**
+ * Whether the job's pipeline and stage are `running`; if it has ended, also whether another current job of its stage is
+ * pending or running, and no created job of the pipeline is ordered by needs.
+ */
+export async function isRunningOn(tx: Tx, job: Job): Promise<boolean> {
+  const { id, pipelineId, stageId, stagePosition } = job
+  if (job.status === 'running') return (await tx.first(runningTogether, { pipelineId, stageId })) !== undefined
+  return (await tx.first(runningWithout, { id, pipelineId, stageId, stagePosition })) !== undefined
 }
 
 /** Writes what processing can change in a pipeline. */
@@ -130,6 +141,29 @@ const writePipeline = hotQuery<
     })
     .where('id', '=', p('id')),
 )
+
+const bothRunning = (p: (name: 'pipelineId' | 'stageId') => unknown) => sql`
+  select 1 as yes from pipelines join stages on stages.pipeline_id = pipelines.id
+  where pipelines.id = ${p('pipelineId')} and stages.id = ${p('stageId')}
+    and pipelines.status = 'running' and stages.status = 'running'`
+
+const runningTogether = hotQuery<{ yes: 1 }, 'pipelineId' | 'stageId'>((db, p) => ({
+  compile: () => bothRunning(p).compile(db),
+}))
+
+// From the last job backwards: those that are still alive are found there, behind all that have ended.
+const runningWithout = hotQuery<{ yes: 1 }, 'id' | 'pipelineId' | 'stageId' | 'stagePosition'>((db, p) => ({
+  compile: () =>
+    sql`${bothRunning(p)}
+      and (
+        select id from jobs where pipeline_id = ${p('pipelineId')} and retried = 0 and stage_position = ${p('stagePosition')}
+          and id <> ${p('id')} and status in ('pending', 'running')
+        order by id desc limit 1
+      ) is not null
+      and not exists (
+        select 1 from jobs where pipeline_id = ${p('pipelineId')} and status = 'created' and scheduling = 'dag' and retried = 0
+      )`.compile(db),
+}))
 
 const stagesOfPipeline = hotQuery<Stage, 'pipelineId'>((db, p) =>
   db

@@ -1,6 +1,6 @@
 /**
  * The queue: pending jobs without an open lease, found through lanes. A lane is a project and a demand; its row keeps the
- * head of the lane, so a claim looks at lanes and never at jobs. `raiseHead` and `lowerHead` keep the heads true in the
+ * head of the lane, so a claim looks at lanes and never at jobs. `enterLane` and `lowerHead` keep the heads true in the
  * transaction that puts a job in or takes it out.
  */
 import { sql } from 'kysely'
@@ -66,15 +66,29 @@ export async function demandId(tx: Tx, cache: DemandCache, demand: Demand): Prom
   return id
 }
 
-/** The lane of a project and a demand, made if it is not there. */
-export async function laneId(tx: Tx, projectId: number, demand: number): Promise<number> {
-  const row = await tx.first(touchLane, { projectId, demandId: demand, now: tx.now })
+/**
+ * The lane of a project and a demand, made if it is not there, with a job that enters it: its head, if the job is to be
+ * taken before the present one. The job's row must say so by the end of the transaction.
+ */
+export async function enterLane(
+  tx: Tx,
+  job: { id: number; projectId: number; priority: number },
+  demand: number,
+): Promise<number> {
+  const { id: jobId, projectId, priority } = job
+  // Heads stand in indexes: they are written only when they change.
+  const lane = await tx.first(touchedLane, { projectId, demandId: demand, now: tx.now })
+  if (lane && !comesBefore(job, lane)) return lane.id
+  const row = await tx.first(enteredLane, { projectId, demandId: demand, jobId, priority, now: tx.now })
   return row!.id
 }
 
-/** Makes a job that has entered its lane the lane's head, if it is to be taken before the present one. */
-export async function raiseHead(tx: Tx, job: { id: number; laneId: number; priority: number }): Promise<void> {
-  await tx.all(raisedHead, { laneId: job.laneId, jobId: job.id, priority: job.priority })
+function comesBefore(
+  job: { id: number; priority: number },
+  lane: { headId: number | null; headPriority: number | null },
+): boolean {
+  if (lane.headId === null || lane.headPriority === null) return true
+  return job.priority === lane.headPriority ? job.id < lane.headId : job.priority > lane.headPriority
 }
 
 /** Looks for the lane's next head, if the job that has left it was the head. The job's row must say so already. */
@@ -82,10 +96,20 @@ export async function lowerHead(tx: Tx, job: { id: number; laneId: number }): Pr
   await tx.all(nextHead, { laneId: job.laneId, jobId: job.id })
 }
 
-/** Counts a job of the project that an instance runner has been given (+1) or is done with (-1). */
-export async function countInstanceJob(tx: Tx, projectId: number, by: 1 | -1): Promise<void> {
-  await tx.all(countOnProject, { projectId, by })
+/**
+ * Counts a job of the project that an instance runner has been given (+1) or is done with (-1). Gives how many of the
+ * project's jobs instance runners have now.
+ */
+export async function countInstanceJob(tx: Tx, projectId: number, by: 1 | -1): Promise<number> {
+  const project = await tx.first(countOnProject, { projectId, by })
   await tx.all(countOnLanes, { projectId, by })
+  return project?.count ?? 0
+}
+
+/** How many of the project's jobs instance runners have. */
+export async function instanceJobsOf(tx: Tx, projectId: number): Promise<number> {
+  const row = await tx.db.selectFrom('projects').select('instance_jobs').where('id', '=', projectId).executeTakeFirst()
+  return row?.instance_jobs ?? 0
 }
 
 /** Who asks, as far as finding a job goes. */
@@ -264,25 +288,33 @@ const demandsAfter = hotQuery<{ id: number; key: string; tags: string; protected
   (db, p) => db.selectFrom('demands').selectAll().where('id', '>', p('id')).orderBy('id'),
 )
 
-const touchLane = hotQuery<{ id: number }, 'projectId' | 'demandId' | 'now'>((db, p) => ({
+const touchedLane = hotQuery<
+  { id: number; headId: number | null; headPriority: number | null },
+  'projectId' | 'demandId' | 'now'
+>((db, p) =>
+  db
+    .updateTable('lanes')
+    .set({ touched_at: p('now') })
+    .where('project_id', '=', p('projectId'))
+    .where('demand_id', '=', p('demandId'))
+    .returning(['id', 'head_job_id as headId', 'head_priority as headPriority']),
+)
+
+const comesFirst = sql`(lanes.head_job_id is null or lanes.head_priority < excluded.head_priority
+  or (lanes.head_priority = excluded.head_priority and lanes.head_job_id > excluded.head_job_id))`
+
+const enteredLane = hotQuery<{ id: number }, 'projectId' | 'demandId' | 'jobId' | 'priority' | 'now'>((db, p) => ({
   compile: () =>
     sql`
       insert into lanes (project_id, demand_id, instance_share, head_priority, head_job_id, touched_at)
       select id, cast(${p('demandId')} as bigint), case when builds_enabled = 1 and instance_runners_enabled = 1 then instance_jobs end,
-        null, null, cast(${p('now')} as bigint)
+        cast(${p('priority')} as integer), cast(${p('jobId')} as bigint), cast(${p('now')} as bigint)
       from projects where id = ${p('projectId')}
-      on conflict (project_id, demand_id) do update set touched_at = excluded.touched_at
+      on conflict (project_id, demand_id) do update set
+        touched_at = excluded.touched_at,
+        head_job_id = case when ${comesFirst} then excluded.head_job_id else lanes.head_job_id end,
+        head_priority = case when ${comesFirst} then excluded.head_priority else lanes.head_priority end
       returning id`.compile(db),
-}))
-
-const raisedHead = hotQuery<never, 'laneId' | 'jobId' | 'priority'>((db, p) => ({
-  compile: () =>
-    sql`
-      update lanes set head_job_id = ${p('jobId')}, head_priority = ${p('priority')}
-      where id = ${p('laneId')} and (
-        head_job_id is null or head_priority < ${p('priority')}
-        or (head_priority = ${p('priority')} and head_job_id > ${p('jobId')})
-      )`.compile(db),
 }))
 
 const nextHead = hotQuery<never, 'laneId' | 'jobId'>((db, p) => ({
@@ -294,9 +326,11 @@ const nextHead = hotQuery<never, 'laneId' | 'jobId'>((db, p) => ({
       ) where id = ${p('laneId')} and head_job_id = ${p('jobId')}`.compile(db),
 }))
 
-const countOnProject = hotQuery<never, 'projectId' | 'by'>((db, p) => ({
+const countOnProject = hotQuery<{ count: number }, 'projectId' | 'by'>((db, p) => ({
   compile: () =>
-    sql`update projects set instance_jobs = instance_jobs + ${p('by')} where id = ${p('projectId')}`.compile(db),
+    sql`
+      update projects set instance_jobs = instance_jobs + ${p('by')} where id = ${p('projectId')}
+      returning instance_jobs as count`.compile(db),
 }))
 
 const countOnLanes = hotQuery<never, 'projectId' | 'by'>((db, p) => ({

@@ -235,9 +235,14 @@ class BodyScope {
     }
     const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
       use().all(query, params)
+    let db: Tx['db'] | undefined
     this.tx = {
       engine: 'sqlite',
-      db: kyselyOn({ provideConnection: (consumer) => consumer(guarded) }),
+      // Most bodies run hot queries only.
+      get db() {
+        db ??= kyselyOn({ provideConnection: (consumer) => consumer(guarded) })
+        return db
+      },
       now: options.clock.now(),
       random: options.random,
       all,

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type JobStatus, jobStatuses } from '../../../src/core/lifecycle/job-machine.js'
-import { compositeStatus, hasWarnings, nextPipelineStatus } from '../../../src/core/lifecycle/pipeline-status.js'
+import {
+  compositeStatus,
+  hasWarnings,
+  keepsRunning,
+  nextPipelineStatus,
+  type StatusPart,
+} from '../../../src/core/lifecycle/pipeline-status.js'
 
 /** `failed*` is a failed job that may fail. */
 const parse = (jobs: string) =>
@@ -137,5 +143,40 @@ describe('the pipeline machine', () => {
     for (const composite of jobStatuses.filter((status) => !['created', 'pending', 'canceling'].includes(status))) {
       for (const current of jobStatuses) expect(nextPipelineStatus(current, composite)).toBe(composite)
     }
+  })
+})
+
+describe('a job that keeps its groups running', () => {
+  const part = fc.record({ status: fc.constantFrom(...jobStatuses), allowFailure: fc.boolean() })
+  const alive = fc.record({ status: fc.constantFrom<JobStatus>('pending', 'running'), allowFailure: fc.boolean() })
+  const ofAny = (others: StatusPart[], own: StatusPart) => compositeStatus([...others, own])
+
+  it('does so beside any others of which one is pending or running, and alone if it is running itself', () => {
+    fc.assert(
+      fc.property(fc.array(part), alive, part.filter(keepsRunning), (others, living, own) => {
+        expect(ofAny([...others, living], own)).toBe('running')
+        if (own.status === 'running') expect(ofAny(others, own)).toBe('running')
+      }),
+    )
+  })
+
+  it('is a start that changes nothing for whoever waits: pending and running are one to them', () => {
+    const completed = (status: JobStatus) => ['success', 'failed', 'canceled', 'skipped'].includes(status)
+    fc.assert(
+      fc.property(fc.array(part), fc.boolean(), fc.constantFrom('plain', 'needs'), (others, allowFailure, mode) => {
+        const [before, after] = (['pending', 'running'] as const).map((status) =>
+          compositeStatus([...others, { status, allowFailure }], mode),
+        )
+        expect(completed(before!)).toBe(completed(after!))
+        if (completed(before!)) expect(after).toBe(before)
+      }),
+    )
+  })
+
+  it('is none that failed and may, is skipped, or waits', () => {
+    expect(jobStatuses.filter((status) => keepsRunning({ status, allowFailure: false }))).toEqual(
+      expect.arrayContaining(['running', 'success', 'failed', 'canceled']),
+    )
+    expect(jobStatuses.filter((status) => keepsRunning({ status, allowFailure: true }))).toEqual(['running', 'success'])
   })
 })

@@ -3,6 +3,7 @@ import type { Offer } from '../../../src/core/offer.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { appendTrace } from '../../../src/core/operations/append-trace.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
+import { processPipeline } from '../../../src/core/operations/process-pipeline.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
 import { onBothEngines } from '../../support/stores.js'
 
@@ -20,6 +21,20 @@ async function finish(box: TestCore, by: TestRunner, offer: Offer, state: 'succe
   return finishJob(box.core, {
     ...offer,
     report: { ...success, state, ...(state === 'failed' ? { failureReason: 'script_failure', exitCode: 1 } : {}) },
+  })
+}
+
+/** Processing the pipeline once more changes nothing. */
+async function expectProcessed(box: TestCore, pipelineId: number) {
+  await box.core.store.write(async (tx) => {
+    const look = async () => ({
+      jobs: await tx.db.selectFrom('jobs').select(['name', 'status']).where('pipeline_id', '=', pipelineId).execute(),
+      stages: await tx.db.selectFrom('stages').selectAll().where('pipeline_id', '=', pipelineId).execute(),
+      pipeline: await tx.db.selectFrom('pipelines').select('status').where('id', '=', pipelineId).execute(),
+    })
+    const before = await look()
+    await processPipeline(box.core, tx, pipelineId)
+    expect(await look()).toEqual(before)
   })
 }
 
@@ -140,6 +155,40 @@ onBothEngines((engine) => {
     })
     expect(await box.statuses(pipeline)).toEqual({ optional: 'manual', gate: 'manual', last: 'created' })
     expect(await box.pipelineStatus(pipeline)).toBe('manual')
+  })
+
+  it('leaves nothing undone after each start and end of jobs side by side, in whatever order they end', async () => {
+    await using box = await startTestCore(engine)
+    const project = await box.project({
+      stages: ['a', 'b', 'c'],
+      one: { stage: 'a', script: 'x' },
+      two: { stage: 'a', script: 'x' },
+      may: { stage: 'a', script: 'x', allow_failure: true },
+      early: { stage: 'b', script: 'x', needs: ['one'] },
+      after: { stage: 'b', script: 'x' },
+      alarm: { stage: 'c', script: 'x', when: 'on_failure' },
+    })
+    const runner = await box.runner()
+    // On PostgreSQL each look takes its time.
+    const rounds = engine === 'sqlite' ? 12 : 4
+    for (let round = 0; round < rounds; round++) {
+      const pipeline = await box.pipeline(project)
+      const held: Offer[] = []
+      for (let turn = round; ; turn++) {
+        const { offer } = await runner.request()
+        if (offer) {
+          await acceptLease(box.core, { ...offer, managerId: runner.manager.id })
+          held.push(offer)
+        } else {
+          const [ended] = held.splice(turn % Math.max(1, held.length), 1)
+          if (!ended) break
+          const state = turn % 3 === 0 && round % 4 !== 0 ? 'failed' : 'success'
+          await finish(box, runner, ended, state)
+        }
+        await expectProcessed(box, pipeline.id)
+      }
+      expect(await box.statuses(pipeline)).not.toContain('created')
+    }
   })
 
   it('retries by itself as often as the job asks for', async () => {

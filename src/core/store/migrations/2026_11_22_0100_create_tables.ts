@@ -280,6 +280,8 @@ export async function up(db: Kysely<any>): Promise<void> {
   await index('jobs_queue_order', 'jobs', 'lane_id, priority desc, id', 'in_queue = 1')
   // One current job of a name in a pipeline.
   await index('jobs_current_name', 'jobs', 'pipeline_id, name', "retried = 0 and kind <> 'external'", true)
+  // Jobs that the end of another may enable before its stage has ended.
+  await index('jobs_waiting_for_needs', 'jobs', 'pipeline_id', "status = 'created' and scheduling = 'dag'")
   await index('jobs_alive', 'jobs', 'status, id', "status in ('pending', 'running', 'canceling', 'scheduled')")
   await index('jobs_finish_work', 'jobs', 'id', 'finish_work = 1')
   // Who waits for, or holds, a resource of the project.
