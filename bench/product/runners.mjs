@@ -23,9 +23,11 @@ let lineCrc = 0
 class Stream {
   seq = 0
   heard = 0
-  constructor(write, name) {
+  running = 0
+  constructor(write, name, capacity) {
     this.write = write
     this.name = name
+    this.capacity = capacity
   }
 
   send($case, value) {
@@ -47,7 +49,7 @@ class Stream {
       executor: 'shell',
       features: ['cancel_gracefully'],
       labels: {},
-      capacity: 1,
+      capacity: this.capacity,
       running: [],
       protocolFeatures: [],
     })
@@ -63,6 +65,7 @@ class Stream {
         return
       case 'offer':
         arrived.push(at)
+        this.running++
         this.send('accept', body.value)
         return
       case 'leaseState':
@@ -88,11 +91,13 @@ class Stream {
       logLength: logBytes,
       logCrc32: lineCrc,
     })
-    this.send('want', { credits: 1 })
+    this.running--
+    this.send('want', { credits: this.capacity - this.running })
   }
 }
 
-async function open({ carrier, url, token, count, work, from = 0 }) {
+/** `capacity`: jobs that each stream can have at once. */
+async function open({ carrier, url, token, count, work, capacity = 1, from = 0 }) {
   const welcomes = []
   for (let i = 0; i < count; i++) {
     let stream
@@ -104,7 +109,7 @@ async function open({ carrier, url, token, count, work, from = 0 }) {
       metadata.set('authorization', `Bearer ${token}`)
       const call = client.makeBidiStreamRequest(RunnerServiceService.connect.path, raw, raw, metadata)
       call.on('error', () => {})
-      stream = new Stream((bytes) => call.write(bytes), `s_${from + i}`)
+      stream = new Stream((bytes) => call.write(bytes), `s_${from + i}`, capacity)
       call.on('data', (bytes) => stream.receive(bytes))
       stream.hello()
     } else {
@@ -113,7 +118,7 @@ async function open({ carrier, url, token, count, work, from = 0 }) {
         perMessageDeflate: false,
       })
       socket.on('error', () => {})
-      stream = new Stream((bytes) => socket.send(bytes), `s_${from + i}`)
+      stream = new Stream((bytes) => socket.send(bytes), `s_${from + i}`, capacity)
       socket.on('message', (bytes) => stream.receive(bytes))
       socket.on('open', () => stream.hello())
     }
@@ -121,7 +126,7 @@ async function open({ carrier, url, token, count, work, from = 0 }) {
     welcomes.push(
       new Promise((resolve) => {
         stream.welcomed = () => {
-          stream.send('want', { credits: work ? 1 : 0 })
+          stream.send('want', { credits: work ? capacity : 0 })
           resolve()
         }
       }),
