@@ -16,7 +16,7 @@ import { is } from '../core/lifecycle/job-machine.js'
 import { can, mayReadLog } from '../core/operations/authorize.js'
 import { createProject } from '../core/operations/create-project.js'
 import { explainJob } from '../core/operations/explain-job.js'
-import type { Pipeline } from '../core/pipeline.js'
+import { hasEnded, type Pipeline } from '../core/pipeline.js'
 import { listJobViews } from '../core/store/job-views.js'
 import { findJob, getJob } from '../core/store/jobs.js'
 import { findPipeline, getPipeline } from '../core/store/pipelines.js'
@@ -150,7 +150,7 @@ async function sendEvents(core: Core, pipelineId: number, res: ServerResponse, r
         `event: pipeline\ndata: ${JSON.stringify({ id: pipelineId, status: pipeline.status, jobs })}\n\n`,
       )
       status = pipeline.status
-      if (is('stopped', status as Pipeline['status'])) break
+      if (hasEnded(status as Pipeline['status'])) break
       await changes.next()
     }
   } finally {

@@ -1,7 +1,7 @@
 /** Follows a pipeline of the coordinator in this process: its jobs' changes, and their logs line by line. */
 import type { Core } from '../core/core.js'
 import { is } from '../core/lifecycle/job-machine.js'
-import type { Pipeline } from '../core/pipeline.js'
+import { hasEnded, type Pipeline } from '../core/pipeline.js'
 import { type JobView, listJobViews } from '../core/store/job-views.js'
 import { getPipeline } from '../core/store/pipelines.js'
 import { findTrace } from '../core/store/traces.js'
@@ -107,7 +107,7 @@ export class LocalFollower {
       }
       this.#view?.update(this.#last)
       if (await this.#play(jobs)) continue
-      if (is('stopped', pipeline.status)) this.#ended()
+      if (hasEnded(pipeline.status)) this.#ended()
     }
   }
 

@@ -1,5 +1,5 @@
 /** Pipelines and stages. */
-import type { JobStatus } from './lifecycle/job-machine.js'
+import { is, type JobStatus } from './lifecycle/job-machine.js'
 
 export interface Pipeline {
   id: number
@@ -64,4 +64,9 @@ export function unionLength(intervals: readonly { from: number; to: number }[]):
     end = Math.max(end, to)
   }
   return total
+}
+
+/** Whether nothing more happens in the pipeline until a person acts: one whose delayed jobs wait for their time goes on. */
+export function hasEnded(status: JobStatus): boolean {
+  return is('stopped', status) && status !== 'scheduled'
 }
