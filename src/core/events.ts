@@ -12,6 +12,7 @@ export const eventKinds = [
   'job.finished',
   'job.finish_work',
   'job.retried',
+  'job.erased',
   'lease.ended',
   'runner.created',
   'runner.changed',

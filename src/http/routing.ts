@@ -35,7 +35,7 @@ export function routesOn(options: RoutingOptions): (req: IncomingMessage, res: S
         const params = route.streams
           ? new Params(foldPairs(readPairs(queryOf(req.url))))
           : await readParams(req, res, core.clock)
-        const path = (name: string) => String(req.params[name])
+        const path = (name: string) => partOf(req.params[name])
         const call: Call = { core, access, req, res, requestId, params, path }
         const reply = await route.handle(call)
         if (reply) send(res, reply, requestId)
@@ -57,6 +57,11 @@ export function routesOn(options: RoutingOptions): (req: IncomingMessage, res: S
       answerError(req, res, id, fromExpress(error)),
     )
   }
+}
+
+/** A part of the path; of one that takes several, they are joined again. */
+function partOf(value: string | string[] | undefined): string {
+  return Array.isArray(value) ? value.join('/') : String(value)
 }
 
 /** What Express hands on: nothing, since no route fits; or its own refusal of an address that cannot be decoded. */

@@ -19,6 +19,7 @@ import { Polls } from './poll.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
 import { groupRoutes } from './routes/groups.js'
+import { jobArtifactRoutes } from './routes/job-artifacts.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
 import { metaRoutes } from './routes/meta.js'
@@ -73,6 +74,7 @@ const routes: readonly Route[] = [
   ...projectRoutes,
   ...pipelineRoutes,
   ...jobRoutes,
+  ...jobArtifactRoutes,
   ...lintRoutes,
   ...environmentRoutes,
   ...resourceGroupRoutes,

@@ -9,7 +9,7 @@
  * nobody was told of that. Offsets and the CRC-32 count received bytes; masking keeps the length, and since it looks
  * again at the end of what was written before, a secret that came in two parts is covered in place.
  */
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { SignalboxError } from '../errors.js'
@@ -85,6 +85,12 @@ export class TraceFiles {
     if (!session) return
     this.#sessions.delete(key)
     await session.close()
+  }
+
+  /** Deletes a job's log, after the session of its last lease has been closed. */
+  async remove(jobId: number, fence: number): Promise<void> {
+    await this.closeSession(jobId, fence)
+    await rm(this.fileOf(jobId), { force: true })
   }
 
   /** Bytes `from` to `to` of a job's log; the caller knows the committed length. */

@@ -54,6 +54,49 @@ export async function deleteArtifacts(tx: Tx, ids: readonly number[]): Promise<v
   if (ids.length > 0) await tx.db.deleteFrom('artifacts').where('id', 'in', ids).execute()
 }
 
+/** Takes the expiry from what a job has; gives whether it has anything that is not expired. */
+export async function keepArtifacts(tx: Tx, jobId: number): Promise<boolean> {
+  const rows = await tx.db
+    .updateTable('artifacts')
+    .set({ expires_at: null })
+    .where('job_id', '=', jobId)
+    .where((e) => e.or([e('expires_at', 'is', null), e('expires_at', '>', tx.now)]))
+    .returning('id')
+    .execute()
+  return rows.length > 0
+}
+
+export async function expireArtifactsOf(tx: Tx, projectId: number): Promise<void> {
+  await tx.db
+    .updateTable('artifacts')
+    .set({ expires_at: tx.now })
+    .where('project_id', '=', projectId)
+    .where((e) => e.or([e('expires_at', 'is', null), e('expires_at', '>', tx.now)]))
+    .execute()
+}
+
+/** The job of this name in a pipeline that succeeded and has an archive to give. */
+export async function findJobWithArchive(
+  from: Reader,
+  pipelineId: number,
+  name: string,
+  now: number,
+): Promise<number | undefined> {
+  const row = await from.db
+    .selectFrom('jobs')
+    .innerJoin('artifacts', 'artifacts.job_id', 'jobs.id')
+    .select('jobs.id')
+    .where('jobs.pipeline_id', '=', pipelineId)
+    .where('jobs.name', '=', name)
+    .where('jobs.retried', '=', 0)
+    .where('jobs.status', '=', 'success')
+    .where('artifacts.type', '=', 'archive')
+    .where((e) => e.or([e('artifacts.expires_at', 'is', null), e('artifacts.expires_at', '>', now)]))
+    .orderBy('jobs.id', 'desc')
+    .executeTakeFirst()
+  return row?.id
+}
+
 /** Every location that a row names. */
 export async function listLocations(from: Reader): Promise<Set<string>> {
   const rows = await from.db.selectFrom('artifacts').select('location').execute()

@@ -75,6 +75,8 @@ export interface PipelineFilter {
   sha?: string
   name?: string
   username?: string
+  /** False: none that another pipeline of the project made. */
+  child?: false
   /** True: only those whose file was wrong; false: only the others. */
   yamlErrors?: boolean
   /** Times in milliseconds since 1970, exclusive. */
@@ -139,6 +141,7 @@ function pipelinesWhere(e: ExpressionBuilder<Database, 'pipelines'>, filter: Pip
     e('project_id', '=', filter.projectId),
     ...equal.flatMap(([column, value]) => (value === undefined ? [] : [e(column, '=', value as never)])),
     ...bounds.flatMap(([column, operator, value]) => (value === undefined ? [] : [e(column, operator, value)])),
+    ...(filter.child === false ? [e('source', '<>', 'parent_pipeline')] : []),
     ...(yamlErrors === undefined ? [] : [e('yaml_errors', yamlErrors ? 'is not' : 'is', null)]),
     ...(filter.username === undefined
       ? []

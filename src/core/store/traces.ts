@@ -50,6 +50,11 @@ export async function flagTrace(
   await tx.db.updateTable('traces').set(flags).where('job_id', '=', jobId).execute()
 }
 
+/** The log is empty from now on. */
+export async function forgetTrace(tx: Tx, jobId: number): Promise<void> {
+  await tx.db.deleteFrom('traces').where('job_id', '=', jobId).execute()
+}
+
 const traceByJob = hotQuery<TraceRow, 'jobId'>((db, p) =>
   db
     .selectFrom('traces')

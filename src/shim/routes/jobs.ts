@@ -6,9 +6,9 @@ import type { Job } from '../../core/job.js'
 import { type JobStatus, jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { mayReadLog } from '../../core/operations/authorize.js'
 import { cancelJob } from '../../core/operations/cancel-job.js'
+import { eraseJob } from '../../core/operations/erase-job.js'
 import { playJob } from '../../core/operations/play-job.js'
 import { retryJob } from '../../core/operations/retry-job.js'
-import { findArtifact } from '../../core/store/artifacts.js'
 import { findDownstream } from '../../core/store/downstream.js'
 import { findJob } from '../../core/store/jobs.js'
 import { countJobs, type JobFilter, listJobs } from '../../core/store/lists.js'
@@ -24,7 +24,6 @@ import { forbidden, notFound } from '../errors.js'
 import { jobEntities, jobEntity } from '../job-entities.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 import { sendTrace } from '../trace-view.js'
-import { sendArtifact } from './artifacts.js'
 import { pipelineOf } from './pipelines.js'
 
 const operate = { deed: 'operate' } as const
@@ -43,10 +42,10 @@ export const jobRoutes: readonly Route[] = [
     await sendTrace(call, job)
     return undefined
   }),
-  projectRoute('get', '/projects/:id/jobs/:job_id/artifacts', { deed: 'read', jobToken: true }, downloadArchive),
   projectRoute('post', '/projects/:id/jobs/:job_id/cancel', operate, cancel),
   projectRoute('post', '/projects/:id/jobs/:job_id/retry', operate, retry),
   projectRoute('post', '/projects/:id/jobs/:job_id/play', operate, play),
+  projectRoute('post', '/projects/:id/jobs/:job_id/erase', operate, erase),
 ]
 
 /** A job asks about itself; who has no job's token is told that there is none. */
@@ -136,10 +135,15 @@ function fromCursor(params: Params): number | undefined {
   return Number(id)
 }
 
-async function downloadArchive(call: ProjectCall): Promise<undefined> {
-  const job = await jobOf(call)
-  if (job.erasedAt !== null) throw notFound()
-  await sendArtifact(call, await findArtifact(call.core.store.read, job.id, 'archive'))
+/** GitLab refuses what is not over, and what has left nothing. */
+async function erase(call: ProjectCall): Promise<Reply> {
+  const { id } = await jobOf(call)
+  try {
+    return await shown(call.core, await eraseJob(call.core, id), 201)
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'forbidden') throw forbidden('Job is not erasable!')
+    throw error
+  }
 }
 
 async function cancel(call: ProjectCall): Promise<Reply> {
@@ -199,7 +203,7 @@ function fromJobVariables(params: Params): PlanVariable[] {
 }
 
 /** The job of the path, if it is this project's. */
-async function jobOf(call: ProjectCall): Promise<Job> {
+export async function jobOf(call: ProjectCall): Promise<Job> {
   const job = await findJob(call.core.store.read, idOf(call, 'job_id', 'Job'))
   if (job?.projectId !== call.project.id) throw notFound('Job')
   return job

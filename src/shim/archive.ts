@@ -1,0 +1,131 @@
+/**
+ * Looks into the zip of a job's artifacts without unpacking it: the directory at its end is read by ranges, and of an
+ * entry nothing but its own bytes.
+ */
+import type { Readable } from 'node:stream'
+import yauzl from 'yauzl'
+import type { Artifact } from '../core/artifact.js'
+import type { ArtifactFiles } from '../core/blobs/artifact-files.js'
+
+export interface ArchiveEntry {
+  /** The whole path; a directory's ends with a slash. */
+  path: string
+  type: 'file' | 'directory'
+  /** Unpacked, in bytes; 0 for directories. */
+  size: number
+  /** Unix mode in octal digits, such as `100644`. */
+  mode: string
+}
+
+/** The zip is read from wherever the bytes of artifacts lie. */
+class ArtifactReader extends yauzl.RandomAccessReader {
+  constructor(
+    private readonly files: ArtifactFiles,
+    private readonly location: string,
+  ) {
+    super()
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    return this.files.open(this.location, { start, end: end - 1 })
+  }
+}
+
+const linkType = 0o120000
+const typeMask = 0o170000
+
+/**
+ * The unpacked bytes of a regular file in the archive and their number; undefined if there is none of this path, or it
+ * cannot be unpacked. The stream fails where the archive is broken.
+ */
+export async function openEntry(
+  files: ArtifactFiles,
+  archive: Artifact,
+  path: string,
+): Promise<{ size: number; body: Readable } | undefined> {
+  const zip = await open(files, archive)
+  if (!zip) return undefined
+  const found: yauzl.Entry[] = []
+  await visit(zip, (one) => one.fileName === path && found.push(one) > 0)
+  const [entry] = found
+  if (!entry || path.endsWith('/') || !entry.canDecodeFileData() || (modeOf(entry) & typeMask) === linkType) {
+    return undefined
+  }
+  const body = await new Promise<Readable | undefined>((resolve) => {
+    zip.openReadStream(entry, (error, stream) => resolve(error ? undefined : stream))
+  })
+  return body && { size: entry.uncompressedSize, body }
+}
+
+const mostEntries = 100_000
+
+/**
+ * What lies in a directory of the archive (empty: its root), or with `recursive` below it, directories first. Directories
+ * that only paths tell of are there too. Undefined: the archive has no such directory, or is no zip that can be read.
+ */
+export async function listEntries(
+  files: ArtifactFiles,
+  archive: Artifact,
+  options: { path: string; recursive: boolean },
+): Promise<ArchiveEntry[] | undefined> {
+  const zip = await open(files, archive)
+  if (!zip || zip.entryCount > mostEntries) return undefined
+  const base = options.path === '' ? '' : `${options.path.replace(/\/+$/, '')}/`
+  const found = new Map<string, ArchiveEntry>()
+  let exists = base === ''
+  const whole = await visit(zip, (entry) => {
+    if (!entry.fileName.startsWith(base)) return false
+    exists = true
+    for (const one of pathsBelow(base, entry, options.recursive)) {
+      if (!found.has(one.path) || one.path === entry.fileName) found.set(one.path, one)
+    }
+    return false
+  })
+  if (!exists || !whole) return undefined
+  const rank = ({ type, path }: ArchiveEntry) => `${type === 'directory' ? 0 : 1}${path}`
+  return [...found.values()].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
+}
+
+/** The entry itself, and the directories that lead to it. */
+function pathsBelow(base: string, entry: yauzl.Entry, recursive: boolean): ArchiveEntry[] {
+  const rest = entry.fileName.slice(base.length)
+  const parts = rest.split(/(?<=\/)/).filter((part) => part !== '')
+  return (recursive ? parts : parts.slice(0, 1)).map((_, at) => {
+    const path = base + parts.slice(0, at + 1).join('')
+    const isSelf = path === entry.fileName
+    const mode = isSelf ? modeOf(entry) : 0
+    if (path.endsWith('/')) return { path, type: 'directory', size: 0, mode: octal(mode || 0o40755) }
+    return { path, type: 'file', size: entry.uncompressedSize, mode: octal(mode || 0o100644) }
+  })
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(6, '0')
+}
+
+function modeOf(entry: yauzl.Entry): number {
+  return entry.externalFileAttributes >>> 16
+}
+
+function open(files: ArtifactFiles, archive: Artifact): Promise<yauzl.ZipFile | undefined> {
+  if (archive.format !== 'zip') return Promise.resolve(undefined)
+  const reader = new ArtifactReader(files, archive.location)
+  return new Promise((resolve) => {
+    yauzl.fromRandomAccessReader(reader, archive.sizeBytes, { lazyEntries: true }, (error, zip) =>
+      resolve(error ? undefined : zip),
+    )
+  })
+}
+
+/** Shows the entries in order, until one is what was looked for. Gives whether the directory could be read so far. */
+function visit(zip: yauzl.ZipFile, isLast: (entry: yauzl.Entry) => boolean): Promise<boolean> {
+  return new Promise((resolve) => {
+    zip.on('error', () => resolve(false))
+    zip.on('end', () => resolve(true))
+    zip.on('entry', (entry: yauzl.Entry) => {
+      if (isLast(entry)) resolve(true)
+      else zip.readEntry()
+    })
+    zip.readEntry()
+  })
+}
