@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Pipeline } from '../../src/core/pipeline.js'
 import { ShimBox } from '../shim/support/box.js'
 import { person } from '../shim/support/people.js'
 import { startTestCore } from '../support/core.js'
+import { eventually } from '../support/eventually.js'
 import { onBothEngines } from '../support/stores.js'
 
 onBothEngines((engine) => {
@@ -82,7 +83,7 @@ onBothEngines((engine) => {
       },
       'why/c',
     )
-    await vi.waitFor(async () => expect(await box.core.statuses(pipeline)).toMatchObject({ first: 'pending' }))
+    await eventually(async () => expect(await box.core.statuses(pipeline)).toMatchObject({ first: 'pending' }))
     expect(await why(pipeline, 'second')).toMatchObject({
       waits_for: 'resource',
       summary: expect.stringContaining('belongs to job'),

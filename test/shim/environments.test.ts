@@ -1,5 +1,6 @@
 /** Environments, deployments and resource groups through GitLab's API. */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 import { person } from './support/people.js'
@@ -65,7 +66,7 @@ onBothEngines((engine) => {
   it('shows resource groups, who has and who wants them, and changes their order', async () => {
     const one = { script: 'x', resource_group: 'r' }
     const { project, pipeline } = await box.run({ a: one, b: one }, 'env/d')
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await box.core.statuses(pipeline)).toEqual({ a: 'pending', b: 'waiting_for_resource' }),
     )
     const url = `/projects/${project.id}/resource_groups`

@@ -1,5 +1,6 @@
 /** What starts pipelines besides pushes and people: schedules, trigger tokens, other pipelines; and checks from outside. */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { onBothEngines } from '../support/stores.js'
 import { oneJob, type ShimBox, startShimBox } from './support/box.js'
 import { startJob } from './support/running-job.js'
@@ -110,7 +111,7 @@ onBothEngines((engine) => {
     const project = await box.core.project({ go: { trigger: { include: 'child.yml' } } }, 'bridge/a')
     box.core.repositories.files.get(project.id)!.set('child.yml', 'c: {script: x}')
     const pipeline = await box.core.pipeline(project)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { body } = await box.admin('GET', `/projects/${project.id}/pipelines/${pipeline.id}/bridges`)
       expect(body).toMatchObject([
         { name: 'go', status: 'success', downstream_pipeline: { source: 'parent_pipeline', status: 'pending' } },

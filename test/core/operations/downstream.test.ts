@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { cancelPipeline } from '../../../src/core/operations/cancel-pipeline.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
@@ -7,6 +7,7 @@ import { showPipelineVariables } from '../../../src/core/operations/show-pipelin
 import type { Pipeline } from '../../../src/core/pipeline.js'
 import { insertUser } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
+import { eventually } from '../../support/eventually.js'
 import { onBothEngines } from '../../support/stores.js'
 
 const bridge = (box: TestCore, pipeline: Pipeline, name = 'trigger') =>
@@ -20,7 +21,7 @@ const bridge = (box: TestCore, pipeline: Pipeline, name = 'trigger') =>
 
 /** The pipeline that the trigger job has made, once it is there. */
 const downstream = (box: TestCore, pipeline: Pipeline, name = 'trigger') =>
-  vi.waitFor(async () => {
+  eventually(async () => {
     const { id } = await bridge(box, pipeline, name)
     return box.core.store.read.db
       .selectFrom('pipelines')
@@ -30,7 +31,7 @@ const downstream = (box: TestCore, pipeline: Pipeline, name = 'trigger') =>
   })
 
 const becomes = (box: TestCore, pipeline: { id: number }, statuses: Record<string, string>) =>
-  vi.waitFor(async () => expect(await box.statuses(pipeline as Pipeline)).toEqual(statuses))
+  eventually(async () => expect(await box.statuses(pipeline as Pipeline)).toEqual(statuses))
 
 async function end(box: TestCore, by: TestRunner, state: 'success' | 'failed') {
   const { offer } = await by.request()
@@ -194,7 +195,7 @@ onBothEngines((engine) => {
     await box.pipeline(a)
     const failed = () =>
       box.core.store.read.db.selectFrom('jobs').select('failure_reason').where('status', '=', 'failed').execute()
-    await vi.waitFor(async () => expect(await failed()).toEqual([{ failure_reason: 'pipeline_loop_detected' }]))
+    await eventually(async () => expect(await failed()).toEqual([{ failure_reason: 'pipeline_loop_detected' }]))
 
     await using small = await startTestCore(engine, { pipelineTreeLimit: 1 })
     const { pipeline } = await parent(small, { include: 'child.yml' })

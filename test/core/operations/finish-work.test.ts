@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { coverageIn } from '../../../src/core/coverage.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { appendTrace } from '../../../src/core/operations/append-trace.js'
@@ -6,6 +6,7 @@ import { finishJob } from '../../../src/core/operations/finish-job.js'
 import { retryJob } from '../../../src/core/operations/retry-job.js'
 import { getJob, pipelineCoverage } from '../../../src/core/store/jobs.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
+import { eventually } from '../../support/eventually.js'
 import { onBothEngines } from '../../support/stores.js'
 
 async function runWith(box: TestCore, runner: TestRunner, log: string): Promise<number> {
@@ -33,7 +34,7 @@ onBothEngines((engine) => {
     const a = await runWith(box, runner, 'Total: 10.5%\nTotal: 80.5%\nbye\n')
     const b = await runWith(box, runner, '90% of it')
     await runWith(box, runner, 'Total: 1.0%')
-    await vi.waitFor(async () => expect([await coverageOf(box, a), await coverageOf(box, b)]).toEqual([80.5, 90]))
+    await eventually(async () => expect([await coverageOf(box, a), await coverageOf(box, b)]).toEqual([80.5, 90]))
     expect(await pipelineCoverage(box.core.store.read, pipeline.id)).toBe(85.25)
     const again = await retryJob(box.core, { jobId: a, userId: 1 })
     expect(again).toMatchObject({ coverage: null, finishWork: 1 })

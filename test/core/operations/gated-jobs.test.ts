@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { environmentSlug, guessTier } from '../../../src/core/environment.js'
 import type { Offer } from '../../../src/core/offer.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
@@ -13,6 +13,7 @@ import { findEnvironmentByName, findLastDeployment } from '../../../src/core/sto
 import { findResourceGroup, type ProcessMode } from '../../../src/core/store/resource-groups.js'
 import { insertUser } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
+import { eventually } from '../../support/eventually.js'
 import { onBothEngines } from '../../support/stores.js'
 
 async function finish(box: TestCore, by: TestRunner, offer: Offer, state: 'success' | 'failed' = 'success') {
@@ -35,7 +36,7 @@ const jobId = (box: TestCore, pipeline: Pipeline, name: string) =>
 
 /** Resources are assigned after the commit that freed them. */
 const becomes = (box: TestCore, pipeline: Pipeline, statuses: Record<string, string>) =>
-  vi.waitFor(async () => expect(await box.statuses(pipeline)).toEqual(statuses))
+  eventually(async () => expect(await box.statuses(pipeline)).toEqual(statuses))
 
 const deploy = { deploy: { script: 'x', resource_group: 'production', environment: 'production' } }
 
@@ -54,7 +55,7 @@ onBothEngines((engine) => {
     await finish(box, runner, first)
     await becomes(box, pipeline, { a: 'success', b: 'pending', c: 'pending' })
     await cancelJob(box.core, { jobId: await jobId(box, pipeline, 'b') })
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await findResourceGroup(box.core.store.read, pipeline.projectId, 'r')).toMatchObject({
         holderJobId: null,
       }),
@@ -81,7 +82,7 @@ onBothEngines((engine) => {
     const later: Pipeline[] = []
     for (const ref of ['p1', 'p2', 'p3']) later.push(await box.pipeline(project, { ref }))
     await finish(box, runner, (await runner.request()).offer!)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const statuses = await Promise.all(later.map((pipeline) => box.statuses(pipeline)))
       expect(statuses.map((one, i) => `p${i + 1} ${one.j}`)).toEqual(expected)
     })
