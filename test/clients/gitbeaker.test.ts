@@ -1,0 +1,40 @@
+import { Gitlab } from '@gitbeaker/rest'
+import { expect, it } from 'vitest'
+import { startScene } from './scene.js'
+
+it('serves @gitbeaker/rest', async () => {
+  await using scene = await startScene()
+  const api = new Gitlab({ host: scene.url, token: scene.token })
+  const project = await api.Projects.show(scene.path)
+  expect(project.id).toBe(scene.projectId)
+  expect((await api.Projects.all({ perPage: 1, maxPages: 3 })).map((one) => one.id)).toEqual([scene.projectId])
+
+  await api.ProjectVariables.create(project.id, 'KEY', 'value', { environmentScope: 'production' })
+  await api.ProjectVariables.edit(project.id, 'KEY', 'other', { filter: { environment_scope: 'production' } })
+  expect((await api.ProjectVariables.all(project.id)).map((one) => one.value)).toEqual(['other'])
+  await api.ProjectVariables.remove(project.id, 'KEY')
+
+  const pipeline = await api.Pipelines.create(scene.path, 'main', { variables: [{ key: 'A', value: 'b' }] })
+  expect(await api.Pipelines.allVariables(project.id, pipeline.id)).toMatchObject([{ key: 'A', value: 'b' }])
+  expect((await api.Pipelines.all(project.id)).map((one) => one.id)).toEqual([pipeline.id])
+  await scene.work('failed')
+  const [build] = await api.Jobs.all(project.id, { pipelineId: pipeline.id, scope: 'failed' })
+  expect(build).toMatchObject({ name: 'build', status: 'failed' })
+  expect(await api.Jobs.showLog(project.id, build!.id)).toBe('log of job')
+
+  const again = await api.Jobs.retry(project.id, build!.id)
+  expect(again).toMatchObject({ name: 'build', status: 'pending' })
+  await scene.work()
+  const file = await api.JobArtifacts.downloadArchive(project.id, { jobId: again.id, artifactPath: 'out/a.txt' })
+  expect(await file.text()).toBe('made by a jöb')
+  const archive = await api.JobArtifacts.downloadArchive(project.id, { jobId: again.id })
+  expect(Buffer.from(await archive.arrayBuffer()).toString('latin1', 0, 2)).toBe('PK')
+  await api.JobArtifacts.keep(project.id, again.id)
+
+  const [deploy] = await api.Jobs.all(project.id, { pipelineId: pipeline.id, scope: 'manual' })
+  expect(await api.Jobs.play(project.id, deploy!.id)).toMatchObject({ status: 'pending' })
+  expect(await api.Jobs.cancel(project.id, deploy!.id)).toMatchObject({ status: 'canceled' })
+  await api.Jobs.erase(project.id, again.id)
+  expect((await api.Runners.all()).length).toBe(1)
+  await expect(api.Jobs.show(project.id, 99_999)).rejects.toThrow(/404|Not Found/)
+})
