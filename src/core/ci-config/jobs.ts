@@ -91,6 +91,16 @@ function isVisibleJob(name: Scalar, entry: Entry, findings: Findings): name is s
   return false
 }
 
+/** What was meant by a job without a script: the script under a misspelt keyword, or a keyword of the file itself. */
+function hintFor(name: string, node: Entry['value']): string {
+  for (const key of node.kind === 'map' ? node.entries.keys() : []) {
+    const meant = typeof key === 'string' ? nearest(key, ['script', 'run', 'trigger']) : undefined
+    if (meant !== undefined) return ` (did you mean ${JSON.stringify(meant)} by ${JSON.stringify(key)}?)`
+  }
+  const near = nearest(name, Object.keys(rootKeys))
+  return near === undefined ? '' : ` (did you mean the keyword ${JSON.stringify(near)}?)`
+}
+
 function readJob(name: string, entry: Entry, around: Surroundings): JobDraft | undefined {
   const { findings } = around
   const { value: node } = entry
@@ -98,9 +108,11 @@ function readJob(name: string, entry: Entry, around: Surroundings): JobDraft | u
   const has = (key: string): boolean => node.kind === 'map' && !isNull(node.entries.get(key)?.value)
   const runs = has('script') || has('run')
   if (node.kind !== 'map' || !(runs || has('trigger') || has('needs'))) {
-    const near = nearest(name, Object.keys(rootKeys))
-    const hint = near === undefined ? '' : ` (did you mean the keyword ${JSON.stringify(near)}?)`
-    findings.error(`${name} config should implement the script:, run:, or trigger: keyword${hint}`, entry.at, path)
+    findings.error(
+      `${name} config should implement the script:, run:, or trigger: keyword${hintFor(name, node)}`,
+      entry.at,
+      path,
+    )
     return undefined
   }
   if (runs && has('trigger')) {

@@ -183,6 +183,7 @@ describe('a job', () => {
   test.each([
     ['job: {}', 'should implement the script:, run:, or trigger: keyword'],
     ['job: text', 'should implement'],
+    ['job: { stage: test, scirpt: x }', '(did you mean "script" by "scirpt"?)'],
     ['stagess: [a]\njob: {script: x}', '(did you mean the keyword "stages"?)'],
     ['job:\n  needs: [{job: other}]', 'should contain either a trigger or a needs:pipeline'],
     ['job: {trigger: a/b, when: delayed}', 'must be one of on_success, on_failure, always, manual'],
