@@ -58,6 +58,32 @@ export interface Job {
   finishWork: number
 }
 
+/** What is so of every job to which nothing has happened yet. */
+export const neverRun = {
+  status: 'created',
+  retried: 0,
+  laneId: null,
+  inQueue: 0,
+  fence: 0,
+  voidOffers: 0,
+  runnerId: null,
+  managerId: null,
+  timeoutS: null,
+  timeoutSource: null,
+  exitCode: null,
+  failureReason: null,
+  failureClass: null,
+  failureMessage: null,
+  tokenIssuedAt: null,
+  tokenExpiresAt: null,
+  queuedAt: null,
+  scheduledAt: null,
+  startedAt: null,
+  finishedAt: null,
+  erasedAt: null,
+  coverage: null,
+} as const satisfies Partial<Job>
+
 /** The columns that a change of status writes of itself, for a job that goes from `from` to `to` at `now`. */
 export function stampsOf(from: JobStatus, to: JobStatus, now: number): Partial<Job> {
   const stamps: Partial<Job> = { status: to, updatedAt: now }

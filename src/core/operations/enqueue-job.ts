@@ -8,7 +8,7 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { buildPayload } from '../payload.js'
 import type { Demand } from '../scheduler/match.js'
-import { listDotenvVariables, listDownloads } from '../store/artifacts.js'
+import { listGiven } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, enterLane } from '../store/queue.js'
@@ -63,7 +63,8 @@ export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
 async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: PipelineContext): Promise<Buffer> {
   const { pipeline, project, facts, variables } = context
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
-  const played: PlanVariable[] = given ? JSON.parse(core.keys.open(given).toString('utf8')) : []
+  const played = given ? openVariables(core, given) : []
+  const before = await listGiven(tx, job, plan)
   return buildPayload(
     {
       project,
@@ -79,16 +80,14 @@ async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: 
         environment: plan.environment?.name ?? null,
       }),
       strongVariables: [...variables.strong, ...played],
-      dotenvVariables: await dotenvVariables(core, tx, job, plan),
-      dependencies: await listDownloads(tx, job, plan),
+      dotenvVariables: before.flatMap(({ dotenv }) => (dotenv ? openVariables(core, dotenv) : [])),
+      dependencies: before.flatMap(({ id, name, archive }) => (archive ? [{ id, name, ...archive }] : [])),
       gitDepth: core.settings.gitDepth,
     },
     (list) => expandVariables(list, forRunner).variables,
   )
 }
 
-/** What the jobs before it say in their dotenv reports: gitlab app/models/ci/build.rb, `dependency_variables`. */
-async function dotenvVariables(core: Core, tx: Tx, job: Job, plan: JobPlan): Promise<PlanVariable[]> {
-  const sealed = await listDotenvVariables(tx, job, plan)
-  return sealed.flatMap((body) => JSON.parse(core.keys.open(body).toString('utf8')) as PlanVariable[])
+function openVariables(core: Core, sealed: Uint8Array): PlanVariable[] {
+  return JSON.parse(core.keys.open(sealed).toString('utf8'))
 }

@@ -1,7 +1,7 @@
 /** A job is tried again: a new job takes its name, and the old one stays as it is. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import type { Job } from '../job.js'
+import { type Job, neverRun } from '../job.js'
 import type { JobStatus } from '../lifecycle/job-machine.js'
 import {
   findJobVariables,
@@ -14,6 +14,7 @@ import {
   saveJobVariables,
 } from '../store/jobs.js'
 import type { Tx } from '../store/write.js'
+import { finishWorkOf } from './new-job.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { resetSkippedJobs } from './reset-skipped-jobs.js'
@@ -64,11 +65,12 @@ export async function retryLocked(
   const needs = await listNeeds(tx, old.id)
   old.retried = 1
   await saveJob(tx, old)
-  const { coverage } = await getDefinition(tx, old.definitionId)
+  const { id: retryOf, ...taken } = old
   const job = await insertJob(tx, {
-    ...cloneOf(old),
-    retryOf: old.id,
-    finishWork: coverage === undefined ? 0 : 1,
+    ...taken,
+    ...neverRun,
+    retryOf,
+    finishWork: finishWorkOf(await getDefinition(tx, old.definitionId)),
     userId: by.userId,
     enqueueAtOnce: by.enqueueAtOnce ? 1 : 0,
     createdAt: tx.now,
@@ -87,47 +89,4 @@ export async function retryLocked(
     data: { of: old.id, ...(by.userId === null || !by.byHand ? {} : { by: by.userId }) },
   })
   return job
-}
-
-/** What a retry takes over, and the rest as in a job that has never run. */
-function cloneOf(
-  old: Job,
-): Omit<Job, 'id' | 'retryOf' | 'finishWork' | 'userId' | 'enqueueAtOnce' | 'createdAt' | 'updatedAt'> {
-  return {
-    pipelineId: old.pipelineId,
-    projectId: old.projectId,
-    stageId: old.stageId,
-    stagePosition: old.stagePosition,
-    definitionId: old.definitionId,
-    name: old.name,
-    kind: old.kind,
-    status: 'created',
-    runWhen: old.runWhen,
-    scheduling: old.scheduling,
-    allowFailure: old.allowFailure,
-    retried: 0,
-    laneId: null,
-    inQueue: 0,
-    priority: old.priority,
-    fence: 0,
-    voidOffers: 0,
-    runnerId: null,
-    managerId: null,
-    timeoutS: null,
-    timeoutSource: null,
-    exitCode: null,
-    failureReason: null,
-    failureClass: null,
-    failureMessage: null,
-    tokenIssuedAt: null,
-    tokenExpiresAt: null,
-    queuedAt: null,
-    scheduledAt: null,
-    startedAt: null,
-    finishedAt: null,
-    erasedAt: null,
-    resourceKey: old.resourceKey,
-    environment: old.environment,
-    coverage: null,
-  }
 }

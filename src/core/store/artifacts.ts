@@ -1,8 +1,8 @@
 /** Rows of artifacts, and which of them a job downloads. */
-import { sql } from 'kysely'
 import type { Artifact } from '../artifact.js'
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Job } from '../job.js'
+import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
 export function findArtifact(from: Reader | Tx, jobId: number, type: string): Promise<Artifact | undefined> {
@@ -103,54 +103,68 @@ export async function listLocations(from: Reader): Promise<Set<string>> {
   return new Set(rows.map((row) => row.location))
 }
 
-/**
- * The archives that a job downloads: of the jobs it needs with `artifacts: true`, or of all jobs of earlier stages;
- * narrowed to `dependencies` where given. Rule: gitlab app/models/ci/build_dependencies.rb.
- */
-export async function listDownloads(
-  tx: Tx,
-  job: Job,
-  plan: JobPlan,
-): Promise<{ id: number; name: string; filename: string; sizeBytes: number }[]> {
-  const before = jobsBefore(tx, job, plan)
-  if (!before) return []
-  return before
-    .innerJoin('artifacts', (join) =>
-      join.onRef('artifacts.job_id', '=', 'jobs.id').on('artifacts.type', '=', 'archive'),
-    )
-    .select(['jobs.id', 'jobs.name', 'artifacts.filename', 'artifacts.size_bytes as sizeBytes'])
-    .where(sql<boolean>`(artifacts.expires_at is null or artifacts.expires_at > ${tx.now})`)
-    .orderBy('jobs.id')
-    .execute()
+/** What one of the jobs before it gives a job. */
+export interface Given {
+  id: number
+  name: string
+  /** Its archive, if it has one that has not expired. */
+  archive: { filename: string; sizeBytes: number } | null
+  /** Its dotenv variables, sealed; they stay when the report that they came in has expired. */
+  dotenv: Uint8Array | null
 }
 
 /**
- * What these jobs have given to the job as variables, sealed as each has given them, in the order of the jobs. They stay
- * when the reports that they came in have expired.
+ * What a job takes over, in the order of the jobs: from those it needs with `artifacts: true`, or from all of earlier
+ * stages; narrowed to `dependencies` where given. Rule: gitlab app/models/ci/build_dependencies.rb.
  */
-export async function listDotenvVariables(tx: Tx, job: Job, plan: JobPlan): Promise<Uint8Array[]> {
-  const before = jobsBefore(tx, job, plan)
-  if (!before) return []
-  const rows = await before
-    .innerJoin('dotenv_variables', 'dotenv_variables.job_id', 'jobs.id')
-    .select('dotenv_variables.body')
-    .orderBy('jobs.id')
-    .execute()
-  return rows.map((row) => row.body)
-}
-
-/** The jobs whose artifacts a job downloads, as a query; undefined if there can be none. */
-function jobsBefore(tx: Tx, job: Job, plan: JobPlan) {
+export async function listGiven(tx: Tx, job: Job, plan: JobPlan): Promise<Given[]> {
   const wanted = wantedNames(plan)
-  if (wanted?.length === 0 || (plan.needs === undefined && job.stagePosition === 0)) return undefined
-  return tx.db
-    .selectFrom('jobs')
-    .where('jobs.pipeline_id', '=', job.pipelineId)
-    .where('jobs.retried', '=', 0)
-    .where('jobs.id', '<>', job.id)
-    .$if(plan.needs === undefined, (q) => q.where('jobs.stage_position', '<', job.stagePosition))
-    .$if(wanted !== undefined, (q) => q.where('jobs.name', 'in', wanted!))
+  const byStage = plan.needs === undefined
+  if (wanted?.length === 0 || (byStage && job.stagePosition === 0)) return []
+  const rows = await tx.all(given, { pipelineId: job.pipelineId, jobId: job.id, now: tx.now })
+  return rows
+    .filter((row) => (byStage ? row.stagePosition < job.stagePosition : true) && (wanted?.includes(row.name) ?? true))
+    .map(({ id, name, filename, sizeBytes, dotenv }) => ({
+      id,
+      name,
+      archive: filename === null || sizeBytes === null ? null : { filename, sizeBytes },
+      dotenv,
+    }))
 }
+
+interface GivenRow {
+  id: number
+  name: string
+  stagePosition: number
+  filename: string | null
+  sizeBytes: number | null
+  dotenv: Uint8Array | null
+}
+
+const given = hotQuery<GivenRow, 'pipelineId' | 'jobId' | 'now'>((db, p) =>
+  db
+    .selectFrom('jobs')
+    .leftJoin('artifacts', (join) =>
+      join
+        .onRef('artifacts.job_id', '=', 'jobs.id')
+        .on('artifacts.type', '=', 'archive')
+        .on((e) => e.or([e('artifacts.expires_at', 'is', null), e('artifacts.expires_at', '>', p('now'))])),
+    )
+    .leftJoin('dotenv_variables', 'dotenv_variables.job_id', 'jobs.id')
+    .select([
+      'jobs.id',
+      'jobs.name',
+      'jobs.stage_position as stagePosition',
+      'artifacts.filename',
+      'artifacts.size_bytes as sizeBytes',
+      'dotenv_variables.body as dotenv',
+    ])
+    .where('jobs.pipeline_id', '=', p('pipelineId'))
+    .where('jobs.retried', '=', 0)
+    .where('jobs.id', '<>', p('jobId'))
+    .where((e) => e.or([e('artifacts.id', 'is not', null), e('dotenv_variables.job_id', 'is not', null)]))
+    .orderBy('jobs.id'),
+)
 
 function wantedNames(plan: JobPlan): string[] | undefined {
   const needed = plan.needs?.filter((need) => need.artifacts).map((need) => need.job)

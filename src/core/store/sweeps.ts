@@ -7,21 +7,26 @@ export const sweepBatch = 100
 // The list of statuses is that of the partial index, which serves a query only if it is repeated.
 const alive = sql<boolean>`status in ('pending', 'running', 'canceling', 'scheduled')`
 
-/** Jobs of the queue that were made, and last changed, at or before `before`. */
-export async function listOldPending(from: Reader, before: number, after: number): Promise<number[]> {
-  const rows = await from.db
+/** The next jobs with this status after `after`. */
+const aliveJobs = (from: Reader, status: 'pending' | 'running' | 'canceling' | 'scheduled', after: number) =>
+  from.db
     .selectFrom('jobs')
     .select('id')
     .where(alive)
-    .where('status', '=', 'pending')
-    .where('in_queue', '=', 1)
-    .where('created_at', '<=', before)
-    .where('updated_at', '<=', before)
+    .where('status', '=', status)
     .where('id', '>', after)
     .orderBy('id')
     .limit(sweepBatch)
-    .execute()
-  return rows.map((row) => row.id)
+
+const idsOf = (rows: { id: number }[]) => rows.map((row) => row.id)
+
+/** Jobs of the queue that were made, and last changed, at or before `before`. */
+export async function listOldPending(from: Reader, before: number, after: number): Promise<number[]> {
+  const old = aliveJobs(from, 'pending', after)
+    .where('in_queue', '=', 1)
+    .where('created_at', '<=', before)
+    .where('updated_at', '<=', before)
+  return idsOf(await old.execute())
 }
 
 /** The same, with the lane that each waits in. */
@@ -63,7 +68,7 @@ export async function listSilentByHand(
     .orderBy('jobs.id')
     .limit(sweepBatch)
     .execute()
-  return rows.map((row) => row.id)
+  return idsOf(rows)
 }
 
 /** Jobs in this status whose timeout was over at or before `before`. */
@@ -73,32 +78,13 @@ export async function listOverTimeout(
   before: number,
   after: number,
 ): Promise<number[]> {
-  const rows = await from.db
-    .selectFrom('jobs')
-    .select('id')
-    .where(alive)
-    .where('status', '=', status)
-    .where(sql<boolean>`started_at + timeout_s * 1000 <= ${before}`)
-    .where('id', '>', after)
-    .orderBy('id')
-    .limit(sweepBatch)
-    .execute()
-  return rows.map((row) => row.id)
+  const over = aliveJobs(from, status, after).where(sql<boolean>`started_at + timeout_s * 1000 <= ${before}`)
+  return idsOf(await over.execute())
 }
 
 /** Delayed jobs whose time was before `before`. */
 export async function listLateScheduled(from: Reader, before: number, after: number): Promise<number[]> {
-  const rows = await from.db
-    .selectFrom('jobs')
-    .select('id')
-    .where(alive)
-    .where('status', '=', 'scheduled')
-    .where('scheduled_at', '<', before)
-    .where('id', '>', after)
-    .orderBy('id')
-    .limit(sweepBatch)
-    .execute()
-  return rows.map((row) => row.id)
+  return idsOf(await aliveJobs(from, 'scheduled', after).where('scheduled_at', '<', before).execute())
 }
 
 /** A process that could take jobs: its runner's settings, and what the matcher wants to know of itself. */
