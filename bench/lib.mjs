@@ -61,7 +61,10 @@ export function child(file, args = [], options = {}) {
       }),
     stop: () =>
       new Promise((resolve) => {
-        if (process_.exitCode !== null) resolve()
+        if (process_.exitCode !== null || process_.signalCode !== null) {
+          resolve()
+          return
+        }
         process_.once('exit', resolve)
         process_.kill('SIGKILL')
       }),

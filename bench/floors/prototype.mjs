@@ -146,7 +146,11 @@ const roles = {
           target.resolve = resolve
         })
       },
-      wait: () => Promise.race([target.promise, sleep(120_000)]),
+      async wait() {
+        const ended = await Promise.race([target.promise, sleep(120_000)])
+        if (ended === undefined) throw new Error('not all were finished in time')
+        return ended
+      },
     })
   },
   submitter() {

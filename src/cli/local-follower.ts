@@ -41,6 +41,7 @@ export class LocalFollower {
   #again = false
   #last: FollowedPipeline = { id: 0, status: 'created', jobs: [] }
   #ended!: () => void
+  #fail!: (error: unknown) => void
   readonly #end: Promise<void>
 
   constructor(core: Core, pipeline: Pipeline, terminal: Terminal, options: FollowOptions) {
@@ -50,9 +51,12 @@ export class LocalFollower {
     this.#quiet = options.quiet
     this.#play = options.play
     this.#view = options.quiet ? undefined : new PipelineView(terminal)
-    this.#end = new Promise((resolve) => {
+    this.#end = new Promise((resolve, reject) => {
       this.#ended = resolve
+      this.#fail = reject
     })
+    // Whoever waits for the end hears of it; it may come before anybody does.
+    this.#end.catch(() => undefined)
     this.#stop = core.events.listen((event) => event.pipelineId === pipeline.id && this.#look())
     this.#look()
   }
@@ -87,28 +91,31 @@ export class LocalFollower {
     this.#again = true
     if (this.#looking) return
     this.#looking = true
-    void this.#read().finally(() => {
-      this.#looking = false
-    })
+    this.#read().then(() => undefined, this.#fail)
   }
 
   async #read(): Promise<void> {
-    while (this.#again) {
-      this.#again = false
-      const { store } = this.#core
-      const pipeline = await getPipeline(store.read, this.#pipelineId)
-      const jobs = await listJobViews(store.read, this.#pipelineId)
-      this.#last = { id: pipeline.id, status: pipeline.status, jobs }
-      for (const job of jobs) {
-        if (job.status === 'running' && !this.#logs.has(job.id)) this.#openLog(job.id, job.name)
-        // A job's last lines come before the news that it has ended.
-        if (is('finished', job.status as never) && this.#logs.has(job.id))
-          await this.#closeLog(job.id, job.status === 'failed')
-      }
-      this.#view?.update(this.#last)
-      if (await this.#play(jobs)) continue
-      if (hasEnded(pipeline.status)) this.#ended()
+    try {
+      while (this.#again) await this.#readOnce()
+    } finally {
+      this.#looking = false
     }
+  }
+
+  async #readOnce(): Promise<void> {
+    this.#again = false
+    const { store } = this.#core
+    const pipeline = await getPipeline(store.read, this.#pipelineId)
+    const jobs = await listJobViews(store.read, this.#pipelineId)
+    this.#last = { id: pipeline.id, status: pipeline.status, jobs }
+    for (const job of jobs) {
+      if (job.status === 'running' && !this.#logs.has(job.id)) this.#openLog(job.id, job.name)
+      // A job's last lines come before the news that it has ended.
+      if (is('finished', job.status as never) && this.#logs.has(job.id))
+        await this.#closeLog(job.id, job.status === 'failed')
+    }
+    this.#view?.update(this.#last)
+    if (!(await this.#play(jobs)) && hasEnded(pipeline.status)) this.#ended()
   }
 
   #openLog(jobId: number, name: string): void {

@@ -50,6 +50,8 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   const { place, tree, jobs, interrupts } = input
   const log = errorsOnly(terminal.say)
   const taking = takeSnapshot(tree, path.join(place, 'snapshot'))
+  // It may fail while the coordinator starts; it is waited for below.
+  taking.catch(() => undefined)
   const server = await startServer({
     settings: settingsFor(place),
     log,
@@ -176,8 +178,13 @@ async function playNamed(server: Server, jobs: readonly JobView[], names: readon
       return mark !== undefined && /^( \d+\/\d+|: \[.*\])?$/.test(mark)
     })
     if (job.status !== 'manual' || !named) continue
-    await playJob(server.core, { jobId: job.id, userId: 1 })
-    played = true
+    try {
+      await playJob(server.core, { jobId: job.id, userId: 1 })
+      played = true
+    } catch (error) {
+      // Canceled since it was read.
+      if (!(error instanceof SignalboxError && error.code === 'invalid')) throw error
+    }
   }
   return played
 }

@@ -59,9 +59,11 @@ export function routesOn(options: RoutingOptions): (req: IncomingMessage, res: S
   }
 }
 
-/** A part of the path; of one that takes several, they are joined again. */
+/** A part of the path; of one that takes several, they are joined again. Nothing has a name with NUL in it. */
 function partOf(value: string | string[] | undefined): string {
-  return Array.isArray(value) ? value.join('/') : String(value)
+  const text = Array.isArray(value) ? value.join('/') : String(value)
+  if (text.includes('\0')) throw new SignalboxError('not_found', '404 Not Found')
+  return text
 }
 
 /** What Express hands on: nothing, since no route fits; or its own refusal of an address that cannot be decoded. */

@@ -123,7 +123,9 @@ export class Link implements ConnectionOwner {
     this.#renewedAt = performance.now()
     this.runner.connected(welcome)
     for (const lease of this.#leases.values()) lease.opened(welcome.logWindowBytes)
-    for (const verdict of welcome.verdicts) this.#verdict(verdict, { windowBytes: welcome.logWindowBytes })
+    for (const verdict of welcome.verdicts) {
+      this.#guarded('welcome', 0, () => this.#verdict(verdict, { windowBytes: welcome.logWindowBytes }))
+    }
     this.#forgetGone()
     if (this.#drain !== undefined) this.#sendDrain(this.#drain)
     else this.want()
@@ -151,14 +153,18 @@ export class Link implements ConnectionOwner {
   }
 
   message(message: ServerMessage): void {
-    try {
-      this.#handle(message)
-    } catch (error) {
-      // A fault of ours about one message must not take the other jobs along.
-      this.log.error({ seq: message.seq, case: message.body?.$case, error: messageOf(error) }, 'a message failed here')
-      this.#sendError(ErrorCode.ERROR_CODE_INTERNAL, 'internal error', message.seq)
-    }
+    this.#guarded(message.body?.$case, message.seq, () => this.#handle(message))
     this.#forgetGone()
+  }
+
+  /** A fault of ours about one message, or one lease, must not take the other jobs along. */
+  #guarded(what: string | undefined, seq: number, body: () => void): void {
+    try {
+      body()
+    } catch (error) {
+      this.log.error({ seq, case: what, error: messageOf(error) }, 'a message failed here')
+      this.#sendError(ErrorCode.ERROR_CODE_INTERNAL, 'internal error', seq)
+    }
   }
 
   #handle({ body, seq }: ServerMessage): void {

@@ -45,9 +45,13 @@ export async function openEntry(
 ): Promise<{ size: number; body: Readable } | undefined> {
   const zip = await open(files, archive)
   if (!zip) return undefined
-  const found: yauzl.Entry[] = []
-  await visit(zip, (one) => one.fileName === path && found.push(one) > 0)
-  const [entry] = found
+  if (zip.entryCount > mostEntries) return undefined
+  let found: yauzl.Entry | undefined
+  await visit(zip, (one) => {
+    if (one.fileName === path) found = one
+    return found !== undefined
+  })
+  const entry = found as yauzl.Entry | undefined
   if (!entry || path.endsWith('/') || !entry.canDecodeFileData() || (modeOf(entry) & typeMask) === linkType) {
     return undefined
   }
@@ -58,6 +62,8 @@ export async function openEntry(
 }
 
 const mostEntries = 100_000
+/** As Linux has it for files (`PATH_MAX`); an entry may have sixteen times as much. */
+const longestPath = 4096
 
 /**
  * What lies in a directory of the archive (empty: its root), or with `recursive` below it, directories first. Directories
@@ -74,14 +80,14 @@ export async function listEntries(
   const found = new Map<string, ArchiveEntry>()
   let exists = base === ''
   const whole = await visit(zip, (entry) => {
-    if (!entry.fileName.startsWith(base)) return false
+    if (entry.fileName.length > longestPath || !entry.fileName.startsWith(base)) return false
     exists = true
     for (const one of pathsBelow(base, entry, options.recursive)) {
       if (!found.has(one.path) || one.path === entry.fileName) found.set(one.path, one)
     }
-    return false
+    return found.size > mostEntries
   })
-  if (!exists || !whole) return undefined
+  if (!exists || !whole || found.size > mostEntries) return undefined
   const rank = ({ type, path }: ArchiveEntry) => `${type === 'directory' ? 0 : 1}${path}`
   return [...found.values()].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
 }
@@ -90,8 +96,9 @@ export async function listEntries(
 function pathsBelow(base: string, entry: yauzl.Entry, recursive: boolean): ArchiveEntry[] {
   const rest = entry.fileName.slice(base.length)
   const parts = rest.split(/(?<=\/)/).filter((part) => part !== '')
-  return (recursive ? parts : parts.slice(0, 1)).map((_, at) => {
-    const path = base + parts.slice(0, at + 1).join('')
+  let path = base
+  return (recursive ? parts : parts.slice(0, 1)).map((part) => {
+    path += part
     const isSelf = path === entry.fileName
     const mode = isSelf ? modeOf(entry) : 0
     if (path.endsWith('/')) return { path, type: 'directory', size: 0, mode: octal(mode || 0o40755) }

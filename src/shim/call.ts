@@ -93,7 +93,7 @@ function findProjectBy(core: Core, idOrPath: string): Promise<Project | undefine
   const id = idFrom(idOrPath)
   if (id !== undefined) return findProject(core.store.read, id)
   // PostgreSQL takes no NUL, not even to look for it.
-  const isPath = idOrPath.includes('/') && !idOrPath.includes('\0')
+  const isPath = idOrPath.includes('/')
   return isPath ? findProjectByPath(core.store.read, idOrPath) : Promise.resolve(undefined)
 }
 
@@ -102,7 +102,7 @@ export async function groupOf({ core, path }: Pick<Call, 'core' | 'path'>): Prom
   const given = path('id')
   const id = idFrom(given)
   const { read } = core.store
-  const group = id === undefined ? await findGroupByPath(read, given.replaceAll('\0', '')) : await findGroup(read, id)
+  const group = id === undefined ? await findGroupByPath(read, given) : await findGroup(read, id)
   if (group?.kind !== 'group') throw notFound('Group')
   return group
 }

@@ -39,6 +39,8 @@ export async function attach(connection: RunnerConnection, hello: Hello): Promis
   connection.managerId = manager.id
   connection.bootId = hello.bootId
   connection.facts = await runnerFacts(core, runner, info)
+  // It may have gone meanwhile; from here on its end is noticed by the hub.
+  if (connection.state === 'closed') return
   const lastBoot = hub.register(connection)
   const verdicts = await reconcile(connection, hello, lastBoot)
   const { leases } = core.settings
@@ -61,7 +63,6 @@ export async function attach(connection: RunnerConnection, hello: Hello): Promis
     },
   })
   connection.opened()
-  core.dispatcher.add(connection)
 }
 
 async function reconcile(

@@ -110,3 +110,8 @@ const errorCodes: Record<CoreErrorCode, ErrorCode> = {
 export function toErrorCode(code: CoreErrorCode): ErrorCode {
   return errorCodes[code]
 }
+
+/** What a lease is filed under. */
+export function keyOf(lease: { jobId: number; fence: number }): string {
+  return `${lease.jobId}.${lease.fence}`
+}

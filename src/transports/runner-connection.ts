@@ -18,7 +18,6 @@ import type { LeaseListener } from '../core/lease-signals.js'
 import type { Offer } from '../core/offer.js'
 import { acceptLease } from '../core/operations/accept-lease.js'
 import { acknowledgeCancel } from '../core/operations/acknowledge-cancel.js'
-import { acceptTrace } from '../core/operations/append-trace.js'
 import { finishJob } from '../core/operations/finish-job.js'
 import { loseLease } from '../core/operations/lose-lease.js'
 import { renewLeases } from '../core/operations/renew-leases.js'
@@ -33,14 +32,14 @@ import {
   ErrorCode,
   GoodbyeCode,
   type Hello,
-  type LogChunk,
   type RunnerMessage,
   type ServerMessage,
   StateOutcome,
   type StateUpdate,
 } from '../gen/signalbox/runner/v1/runner.js'
 import { attach } from './attach.js'
-import { cancelOf, fromStateUpdate, maxLogChunkBytes, toErrorCode, toLeaseVerdict } from './convert.js'
+import { cancelOf, fromStateUpdate, keyOf, toErrorCode, toLeaseVerdict } from './convert.js'
+import { LogIntake } from './log-intake.js'
 import type { StreamHub } from './stream-hub.js'
 
 type Body = NonNullable<RunnerMessage['body']>
@@ -67,8 +66,6 @@ type State = 'greeting' | 'open' | 'draining' | 'closed'
 const queueLimitBytes = 4 * 1024 * 1024
 const inboxLimit = 64
 const inboxLimitBytes = 1024 * 1024
-/** After a failed write the runner is told where to go on, but not at once. */
-const retryLogMs = 1000
 
 export class RunnerConnection implements Waiter, LeaseListener {
   readonly door: Carrier['door']
@@ -100,7 +97,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
   /** Reports that wait for their log, and leases that the runner did not mention when it came back. */
   #reports: Map<string, StateUpdate> | undefined
   #suspects: Map<string, { jobId: number; fence: number; until: number }> | undefined
-  #acks: Map<string, { jobId: number; fence: number; length: number }> | undefined
+  #logs: LogIntake | undefined
 
   constructor(core: Core, hub: StreamHub, carrier: Carrier) {
     this.#core = core
@@ -271,9 +268,11 @@ export class RunnerConnection implements Waiter, LeaseListener {
     this.#suspects = new Map(leases.map((lease) => [keyOf(lease), { jobId: lease.jobId, fence: lease.fence, until }]))
   }
 
-  /** Hello has been answered: the stream is open. */
+  /** Hello has been answered: the stream is open, and a waiter, unless it has gone meanwhile. */
   opened(): void {
+    if (this.#state === 'closed') return
     this.#enter('open')
+    this.#core.dispatcher.add(this)
   }
 
   // ------------------------------------------------------------------------------------------------------- messages
@@ -334,7 +333,8 @@ export class RunnerConnection implements Waiter, LeaseListener {
       case 'started':
         return startJob(this.#core, { ...body.value, managerId: this.managerId })
       case 'logChunk':
-        return this.#log(body.value)
+        this.#logs ??= new LogIntake(this)
+        return this.#logs.take(body.value)
       case 'stateUpdate':
         return this.#report(body.value)
       case 'cancelAck':
@@ -394,72 +394,6 @@ export class RunnerConnection implements Waiter, LeaseListener {
       this.#hub.stats.fenced++
       this.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(offer, null, 'fenced')] } })
     }
-  }
-
-  async #log(chunk: LogChunk): Promise<void> {
-    if (chunk.data.length > maxLogChunkBytes) {
-      throw new SignalboxError('invalid', `a log chunk may have ${maxLogChunkBytes} bytes`)
-    }
-    const { jobId, fence, offset } = chunk
-    const ref = { jobId, fence }
-    try {
-      const { durable } = await acceptTrace(this.#core, {
-        ...ref,
-        offset,
-        data: chunk.data as Buffer,
-        overlap: 'skip',
-        managerId: this.managerId,
-      })
-      this.#spawn(
-        durable.then((length) => this.#acknowledge(ref, length)).catch((error) => this.#logFailed(ref, error)),
-      )
-    } catch (thrown) {
-      this.#logFailed(ref, thrown)
-    }
-  }
-
-  #logFailed(ref: { jobId: number; fence: number }, thrown: unknown): void {
-    const error = SignalboxError.from(thrown)
-    switch (error.code) {
-      case 'range_mismatch':
-        this.#sendAck(ref, Number(error.details.length))
-        return
-      case 'fenced':
-      case 'too_large':
-        this.#hub.stats.fenced++
-        this.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(ref, null, error.code)] } })
-        return
-      default:
-        if (error.code === 'internal') this.#core.log.error({ err: thrown, job: ref.jobId }, 'taking in a log failed')
-        this.send({
-          $case: 'error',
-          value: { code: toErrorCode(error.code), message: error.message, relatedSeq: 0, fatal: false, lease: ref },
-        })
-        this.#core.clock.after(retryLogMs, () => {
-          const session = this.#core.traces.session(ref.jobId, ref.fence)
-          if (session) this.#sendAck(ref, session.committed.length)
-        })
-    }
-  }
-
-  /** One acknowledgement for all chunks that one commit has made durable. */
-  #acknowledge(ref: { jobId: number; fence: number }, length: number): void {
-    this.#acks ??= new Map()
-    if (this.#acks.size === 0) {
-      queueMicrotask(() => {
-        const acks = this.#acks
-        this.#acks = undefined
-        for (const ack of acks?.values() ?? []) this.#sendAck(ack, ack.length)
-      })
-    }
-    this.#acks.set(keyOf(ref), { ...ref, length })
-  }
-
-  #sendAck(ref: { jobId: number; fence: number }, length: number): void {
-    this.send({
-      $case: 'logAck',
-      value: { jobId: ref.jobId, fence: ref.fence, durableOffset: length, windowBytes: this.#hub.logWindowBytes },
-    })
   }
 
   async #report(update: StateUpdate): Promise<void> {
@@ -565,10 +499,6 @@ export class RunnerConnection implements Waiter, LeaseListener {
       this.#hub.closed(this)
     }
   }
-}
-
-function keyOf(lease: { jobId: number; fence: number }): string {
-  return `${lease.jobId}.${lease.fence}`
 }
 
 const longestText = 256

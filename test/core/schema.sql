@@ -288,7 +288,7 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
 
 CREATE INDEX pipelines_by_ref on pipelines (project_id, ref, id);
 
-CREATE INDEX pipelines_by_source_job on pipelines (source_job_id) where source_job_id is not null;
+CREATE UNIQUE INDEX pipelines_by_source_job on pipelines (source_job_id) where source_job_id is not null;
 
 CREATE INDEX pipelines_created on pipelines (id) where status = 'created';
 

@@ -48,6 +48,7 @@ export class IncludeEntries {
   readonly #options: CompileOptions
   readonly #scope: Scope
   readonly #findings: Findings
+  #changed: Promise<string[] | undefined> | undefined
 
   /** @param scope the variables of configuration time */
   constructor(options: CompileOptions, scope: Scope, findings: Findings) {
@@ -118,8 +119,9 @@ export class IncludeEntries {
     isKnown: (request: IncludeRequest) => boolean,
   ): Promise<IncludeRequest[]> {
     if (map.local !== undefined) {
-      const requests = await this.#local(this.#put(map.local), at, origin)
-      return map.local.includes('*') ? requests.filter((request) => !isKnown(request)) : requests
+      const written = this.#put(map.local)
+      const requests = await this.#local(written, at, origin)
+      return written.includes('*') ? requests.filter((request) => !isKnown(request)) : requests
     }
     if (map.project !== undefined) return this.#project(map, at)
     if (map.remote !== undefined) {
@@ -185,16 +187,22 @@ export class IncludeEntries {
     }
   }
 
+  /** Asked once; where it cannot be said it is unknown. */
+  #changedPaths(): Promise<string[] | undefined> {
+    this.#changed ??= (async () => this.#options.changedPaths?.())().catch(() => undefined)
+    return this.#changed
+  }
+
   /** What these rules ask about files, fetched before they are decided. */
   async #facts(rules: readonly IncludeRule[], at: number, origin: Origin): Promise<FileFacts> {
-    const { changedPaths, changedSince, listFiles } = this.#options
+    const { changedSince, listFiles } = this.#options
     const facts: FileFacts = {}
     const comparePaths: Record<string, string[]> = Object.create(null)
     const projectFiles: Record<string, string[]> = Object.create(null)
     const put = (text: string): string => expandText(text, this.#scope.expanded, 'existing')
     for (const { changes, exists } of rules) {
       if (changes !== undefined && changes.compareTo === undefined && facts.changedPaths === undefined) {
-        const paths = await changedPaths?.()
+        const paths = await this.#changedPaths()
         if (paths !== undefined) facts.changedPaths = paths
       }
       if (changes?.compareTo !== undefined) {

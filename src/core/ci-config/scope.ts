@@ -15,6 +15,8 @@ export class Scope {
   readonly #layers: readonly Layer[]
   readonly #visible: readonly PlanVariable[]
   readonly #expanded = new Map<string, string | undefined>()
+  /** How many expansions are under way, one in the other. */
+  #open = 0
 
   /** @param visible all variables of which some may be masked */
   constructor(layers: readonly Layer[], visible: readonly PlanVariable[]) {
@@ -28,9 +30,13 @@ export class Scope {
   /** The value with everything in it expanded: what paths and names are made of. */
   readonly expanded = (name: string): string | undefined => {
     if (this.#expanded.has(name)) return this.#expanded.get(name)
+    const own = this.find(name)?.value
+    if (this.#open >= longestChain) return own
     // Met again while it is being expanded, it stands for itself: a circle, which is told elsewhere.
-    this.#expanded.set(name, this.find(name)?.value)
+    this.#expanded.set(name, own)
+    this.#open++
     const value = this.#expand(name, 0)
+    this.#open--
     this.#expanded.set(name, value)
     return value
   }
@@ -100,7 +106,7 @@ export class Scope {
   }
 }
 
-/** Longest chain of variables, each referring to the next, that is searched for a circle. */
+/** Longest chain of variables, each referring to the next, that is expanded and searched for a circle. */
 const longestChain = 500
 
 const indexes = new WeakMap<readonly PlanVariable[], Map<string, PlanVariable>>()

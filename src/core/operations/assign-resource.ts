@@ -22,7 +22,7 @@ import { processPipeline } from './process-pipeline.js'
 /** Step: a job with a resource has changed: it lets go if it has ended, and whoever is next is served after the commit. */
 export async function followResource(core: Core, tx: Tx, job: Job, to: JobStatus): Promise<void> {
   const { projectId, resourceKey: key } = job
-  if (key === null || to === 'running') return
+  if (key === null || to === 'pending' || to === 'running' || to === 'canceling') return
   if (is('completed', to)) await releaseResource(tx, projectId, key, job.id)
   tx.afterCommit(() => {
     void assignResource(core, projectId, key).catch((error) =>

@@ -5,6 +5,7 @@
 
 import type { Core } from '../core.js'
 import { coverageIn, searchedBytes } from '../coverage.js'
+import { eachSafely } from '../each-safely.js'
 import { is } from '../lifecycle/job-machine.js'
 import { findJob, getDefinition, listFinishWork, saveFinishWork } from '../store/jobs.js'
 import { findTrace } from '../store/traces.js'
@@ -37,10 +38,10 @@ const batch = 100
 /** The sweep: what was left while the task was paused, or by a crash. Gives the number of jobs. */
 export async function finishWorkLeft(core: Core): Promise<number> {
   let done = 0
-  for (;;) {
-    const ids = await listFinishWork(core.store.read, batch)
-    for (const id of ids) await finishWork(core, id)
-    done += ids.length
+  for (let after = 0; ; ) {
+    const ids = await listFinishWork(core.store.read, after, batch)
+    done += await eachSafely(core.log, 'the work after the end of a job', ids, (id) => finishWork(core, id))
     if (ids.length < batch) return done
+    after = ids.at(-1)!
   }
 }

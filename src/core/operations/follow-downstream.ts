@@ -3,6 +3,7 @@
  * app/models/ci/bridge.rb, app/services/ci/pipeline_bridge_status_service.rb.
  */
 import type { Core } from '../core.js'
+import { eachSafely } from '../each-safely.js'
 import { type Job, stampsOf } from '../job.js'
 import { is, type JobStatus } from '../lifecycle/job-machine.js'
 import { findDownstream, listUnsettledBridges } from '../store/downstream.js'
@@ -76,7 +77,8 @@ async function copy(core: Core, tx: Tx, job: Job, to: JobStatus, downstreamId: n
 /** The sweep: makes the pipelines, and takes in the ends, that a crash between two commits has left out. */
 export async function settleBridges(core: Core): Promise<number> {
   const { waiting, behind } = await listUnsettledBridges(core.store.read)
-  for (const id of waiting) await triggerDownstream(core, id)
-  for (const id of behind) await followDownstream(core, id)
-  return waiting.length + behind.length
+  const made = await eachSafely(core.log, 'making a downstream pipeline', waiting, (id) => triggerDownstream(core, id))
+  return (
+    made + (await eachSafely(core.log, 'following a downstream pipeline', behind, (id) => followDownstream(core, id)))
+  )
 }

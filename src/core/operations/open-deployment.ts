@@ -63,7 +63,7 @@ async function openDeployment(core: Core, tx: Tx, job: Job, userId: number | nul
     tier: plan.deploymentTier ?? guessTier(name),
   })
   if (plan.action !== 'start') return undefined
-  const deployment = await ensureDeployment(tx, {
+  await ensureDeployment(tx, {
     projectId: project.id,
     environmentId: environment.id,
     jobId: job.id,
@@ -75,7 +75,8 @@ async function openDeployment(core: Core, tx: Tx, job: Job, userId: number | nul
   })
   if (project.forwardDeployment === 0) return undefined
   const last = await findLastDeployment(tx, environment.id, 'success')
-  return last && last.id > deployment.id ? 'failed_outdated_deployment_job' : undefined
+  // Jobs are numbered as their pipelines came; deployments as their jobs had their turn.
+  return last && last.jobId > job.id ? 'failed_outdated_deployment_job' : undefined
 }
 
 /** Administrators, the owner of the namespace, and whom the protection names. */

@@ -34,8 +34,11 @@ const neverAgain = new Set<string | null>([
 ])
 
 /** Whether a person may try the job again. */
-export function isRetryable(job: Pick<Job, 'status' | 'retried' | 'failureReason'>): boolean {
-  return job.retried === 0 && retryable.includes(job.status) && !neverAgain.has(job.failureReason)
+export function isRetryable(job: Pick<Job, 'kind' | 'status' | 'retried' | 'failureReason'>): boolean {
+  // What an outside check says, only that check can say again.
+  return (
+    job.kind !== 'external' && job.retried === 0 && retryable.includes(job.status) && !neverAgain.has(job.failureReason)
+  )
 }
 
 /** Retries a job. Gives the new one. Throws `not_found`; `forbidden` when the job cannot be retried. */

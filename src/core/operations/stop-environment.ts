@@ -1,5 +1,6 @@
 /** An environment is stopped: by a person, or because its time is over. */
 import type { Core } from '../core.js'
+import { eachSafely } from '../each-safely.js'
 import type { Environment } from '../environment.js'
 import { SignalboxError } from '../errors.js'
 import { findEnvironment, findLastDeployment, listExpiredEnvironments, saveEnvironment } from '../store/environments.js'
@@ -18,21 +19,25 @@ export async function stopEnvironment(
   const environment = await findEnvironment(read, input.environmentId)
   if (!environment) throw new SignalboxError('not_found', `no environment ${input.environmentId}`)
   const jobId = input.force ? undefined : await stopJobOf(core, environment.id)
-  await core.store.write((tx) =>
-    saveEnvironment(tx, environment.id, { state: jobId === undefined ? 'stopped' : 'stopping', autoStopAt: null }),
-  )
+  // Played first: an environment whose job cannot start must not look as if it were about to stop.
   if (jobId !== undefined) await playJob(core, { jobId, userId: input.userId })
-  return (await findEnvironment(read, environment.id))!
+  return core.store.write(async (tx) => {
+    const now = (await findEnvironment(tx, environment.id))!
+    // The job may have ended already, and stopped it.
+    if (now.state !== 'stopped') {
+      await saveEnvironment(tx, now.id, { state: jobId === undefined ? 'stopped' : 'stopping', autoStopAt: null })
+    }
+    return (await findEnvironment(tx, now.id))!
+  })
 }
 
 /** Stops environments whose time is over, as the users who deployed there last. Gives their number. */
 export async function stopExpiredEnvironments(core: Core): Promise<number> {
   const ids = await listExpiredEnvironments(core.store.read, core.clock.now())
-  for (const environmentId of ids) {
+  return eachSafely(core.log, 'stopping an environment', ids, async (environmentId) => {
     const last = await findLastDeployment(core.store.read, environmentId, 'success')
     await stopEnvironment(core, { environmentId, userId: last?.userId ?? null })
-  }
-  return ids.length
+  })
 }
 
 async function stopJobOf(core: Core, environmentId: number): Promise<number | undefined> {

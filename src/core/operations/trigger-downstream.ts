@@ -62,23 +62,26 @@ export async function triggerDownstream(core: Core, jobId: number): Promise<void
     try {
       downstream = await createPipeline(core, await requestFor(core, job, plan))
     } catch (error) {
-      const refusal = refusalOf(error)
-      await core.store.write(async (tx) => {
-        const locked = await lockJob(tx, jobId)
-        if (locked?.status !== 'pending') return
-        await dropLocked(core, tx, locked, { reason: refusal.reason, class: 'config', message: refusal.message })
-      })
-      return
+      // It may be there for all that: made by another who saw the job waiting, or before something else failed.
+      downstream = await findDownstream(read, jobId)
+      if (!downstream) return refuse(core, jobId, refusalOf(error))
     }
   }
   await settle(core, jobId, downstream!, triggerOf(plan))
+}
+
+function refuse(core: Core, jobId: number, { reason, message }: Pick<Refusal, 'reason' | 'message'>): Promise<void> {
+  return core.store.write(async (tx) => {
+    const locked = await lockJob(tx, jobId)
+    if (locked?.status === 'pending') await dropLocked(core, tx, locked, { reason, class: 'config', message })
+  })
 }
 
 /** The job succeeds as soon as the pipeline is there, unless it follows it. */
 async function settle(core: Core, jobId: number, downstream: Pipeline, trigger: Trigger): Promise<void> {
   const wanted = await core.store.write(async (tx) => {
     const job = await lockJob(tx, jobId)
-    if (job?.status !== 'pending') return false
+    if (job?.status !== 'pending') return job !== undefined && job.status !== 'canceled' && job.status !== 'canceling'
     await applyJobEvent(core, tx, job, trigger.strategy === undefined ? 'success' : 'run')
     await processPipeline(core, tx, job.pipelineId)
     return true

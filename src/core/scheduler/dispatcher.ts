@@ -151,8 +151,23 @@ export class Dispatcher {
   jobQueued(project: ProjectFacts, demandId: number): void {
     const demand = this.#options.demands.get(demandId)
     if (!demand) return
-    const waiter = this.#pick(project, demandId, demand)
-    if (waiter) this.seek(waiter)
+    this.#wake(project, demandId, demand)
+  }
+
+  /** Wakes the fitting waiters up to the first that is surely idle, and gives that: of one with a limit of jobs only its claim knows. */
+  #wake(project: ProjectFacts, demandId: number, demand: Demand): Waiter | undefined {
+    const capped: Waiter[] = []
+    let idle: Waiter | undefined
+    for (const waiter of this.#fitting(project, demandId, demand)) {
+      if (waiter.runner.jobLimit === null) {
+        idle = waiter
+        break
+      }
+      capped.push(waiter)
+    }
+    for (const waiter of capped) this.seek(waiter)
+    if (idle) this.seek(idle)
+    return idle
   }
 
   /** Looks, whenever the waiter's credits may have grown, for jobs for it until it has no credit left or none fits. One search a waiter at a time. */
@@ -193,13 +208,8 @@ export class Dispatcher {
       const project = await projectFacts(store.read, lane.projectId)
       const demand = demands.get(lane.demandId)
       if (!project || !demand) continue
-      const waiter = this.#pick(project, lane.demandId, demand)
+      const waiter = this.#wake(project, lane.demandId, demand)
       if (!waiter) continue
-      // Whether a runner with a limit of jobs is idle, only its claim knows.
-      if (waiter.runner.jobLimit !== null) {
-        this.seek(waiter)
-        continue
-      }
       stalled.add(lane.jobId)
       const since = this.#stalledSince.get(lane.jobId) ?? clock.now()
       this.#stalledSince.set(lane.jobId, since)
@@ -208,7 +218,6 @@ export class Dispatcher {
         this.#stalledSince.set(lane.jobId, clock.now())
         log.error({ job: lane.jobId, runner: waiter.runner.id }, 'an eligible job stands beside an idle fitting runner')
       }
-      this.seek(waiter)
     }
     for (const jobId of this.#stalledSince.keys()) if (!stalled.has(jobId)) this.#stalledSince.delete(jobId)
   }
@@ -232,14 +241,18 @@ export class Dispatcher {
     demand: Demand,
     { excluded, uncapped = false }: { excluded?: ReadonlySet<number> | undefined; uncapped?: boolean } = {},
   ): Waiter | undefined {
-    for (const runnerClass of this.#classes.values()) {
-      if (!serves(runnerClass.facts, project) || !this.#meets(runnerClass, demandId, demand)) continue
-      for (const waiter of runnerClass.idle) {
-        if (uncapped && waiter.runner.jobLimit !== null) continue
-        if (waiter.free() > 0 && !excluded?.has(waiter.managerId)) return waiter
-      }
+    for (const waiter of this.#fitting(project, demandId, demand)) {
+      if (!(uncapped && waiter.runner.jobLimit !== null) && !excluded?.has(waiter.managerId)) return waiter
     }
     return undefined
+  }
+
+  /** Idle waiters that could be given the job, in the order in which they are served. */
+  *#fitting(project: ProjectFacts, demandId: number, demand: Demand): Generator<Waiter> {
+    for (const runnerClass of this.#classes.values()) {
+      if (!serves(runnerClass.facts, project) || !this.#meets(runnerClass, demandId, demand)) continue
+      for (const waiter of runnerClass.idle) if (waiter.free() > 0) yield waiter
+    }
   }
 
   /** Puts the waiter among the idle of its class, or takes it out. */

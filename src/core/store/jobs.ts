@@ -124,12 +124,13 @@ export async function findJobVariables(from: Reader | Tx, jobId: number): Promis
 }
 
 /** Jobs that have ended and for which something is still to be done. */
-export async function listFinishWork(from: Reader, limit: number): Promise<number[]> {
+export async function listFinishWork(from: Reader, after: number, limit: number): Promise<number[]> {
   const rows = await from.db
     .selectFrom('jobs')
     .select('id')
     .where(sql<boolean>`finish_work = 1`)
     .where('status', 'in', ['success', 'failed', 'canceled'])
+    .where('id', '>', after)
     .orderBy('id')
     .limit(limit)
     .execute()

@@ -117,7 +117,11 @@ export async function saveSchedule(tx: Tx, id: number, changes: ScheduleChanges)
     ),
   )
   if (Object.keys(set).length > 0) {
-    await tx.db.updateTable('pipeline_schedules').set(set).where('id', '=', id).execute()
+    await tx.db
+      .updateTable('pipeline_schedules')
+      .set({ ...set, updated_at: tx.now })
+      .where('id', '=', id)
+      .execute()
   }
 }
 

@@ -167,10 +167,8 @@ function credentials(
 
 /** A job may leave folders that nobody may write to, such as Go's module cache. */
 function removal(folder: string): string[] {
-  return [
-    `if [ -d ${quote(folder)} ]; then ${command('chmod', '-R', 'u+rwX', folder)}; fi`,
-    command('rm', '-rf', folder),
-  ]
+  const remove = command('rm', '-rf', folder)
+  return [`${remove} 2>/dev/null || { ${command('chmod', '-R', 'u+rwX', folder)} || :; ${remove}; }`]
 }
 
 /** A killed git leaves locks behind that would fail the next one. */

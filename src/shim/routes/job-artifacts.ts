@@ -51,9 +51,7 @@ async function latestJob({ core, project, params, path }: ProjectCall): Promise<
   const ref = path('ref_name')
   const job = params.requiredText('job', { max: 1024 })
   const recent = params.boolean('search_recent_successful_pipelines') ?? false
-  // PostgreSQL takes no NUL, not even to look for it.
-  const given = !ref.includes('\0') && !job.includes('\0')
-  const id = given ? await findLatestArchive(core, { projectId: project.id, ref, job, recent }) : undefined
+  const id = await findLatestArchive(core, { projectId: project.id, ref, job, recent })
   if (id === undefined) throw notFound('Job')
   return getJob(core.store.read, id)
 }

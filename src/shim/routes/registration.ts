@@ -4,7 +4,6 @@ import { deleteManager, deleteRunner } from '../../core/operations/delete-runner
 import { registerRunner } from '../../core/operations/register-runner.js'
 import { resetRunnerToken } from '../../core/operations/update-runner.js'
 import type { Runner } from '../../core/runner.js'
-import { findManager } from '../../core/store/runners.js'
 import { addressOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
 import { tokenRoute } from '../call.js'
@@ -32,16 +31,11 @@ async function unregister(call: Call): Promise<Reply> {
   return { status: 204 }
 }
 
-/**
- * A runner that registers reads its own id here; the manager that asks is on record from now on. What one has said of
- * itself stands when it asks again and says nothing, as older runners do.
- */
+/** A runner that registers reads its own id here; the manager that asks is on record from now on. */
 async function verify(call: Call): Promise<Reply> {
   const { core, req, params } = call
-  const info = fromInfo(params, addressOf(req))
   const runner = await runnerOf(call)
-  const known = params.has('info') ? undefined : await findManager(core.store.read, runner.id, info.systemId)
-  if (!known) await contactRunner(core, runner, info)
+  await contactRunner(core, runner, fromInfo(params, addressOf(req)))
   return { status: 200, body: toRunnerToken(runner, givenToken(call)) }
 }
 

@@ -33,7 +33,7 @@ export const resourceGroupRoutes: readonly Route[] = [
 ]
 
 async function groupOf({ core, project, path }: ProjectCall): Promise<ResourceGroup> {
-  const group = await findResourceGroup(core.store.read, project.id, path('key').replaceAll('\0', ''))
+  const group = await findResourceGroup(core.store.read, project.id, path('key'))
   if (!group) throw notFound('Resource Group')
   return group
 }

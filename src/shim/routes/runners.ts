@@ -22,7 +22,7 @@ import { newestManagers, projectsById } from '../../core/store/related.js'
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
-import { idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
+import { groupOf, idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProjectBasic } from '../convert/project.js'
 import { fromRunnerSettings, toRunner, toRunnerDetails, toRunnerManager, toRunnerToken } from '../convert/runner.js'
 import { forbidden, notFound } from '../errors.js'
@@ -97,9 +97,7 @@ function listOfProject(call: ProjectCall): Promise<Reply> {
 }
 
 async function listOfGroup(call: UserCall): Promise<Reply> {
-  const groupId = idOf(call, 'id', 'Group')
-  if (!(await findGroup(call.core.store.read, groupId))) throw notFound('Group')
-  return listed(call, { groupId })
+  return listed(call, { groupId: (await groupOf(call)).id })
 }
 
 /** A runner that the actor may look after is enabled for this project too. */

@@ -24,19 +24,20 @@ async function set(call: ProjectCall): Promise<Reply> {
   const targetUrl = params.text('target_url', { max: 255 })
   if (targetUrl && !/^https?:\/\//.test(targetUrl)) throw wrongParameter('target_url')
   const sha = await shaOf(call)
+  const input = {
+    project,
+    sha,
+    ref: params.text('ref', { max: 255 }) || undefined,
+    name: params.text('name', { max: 255 }) || params.text('context', { max: 255 }) || 'default',
+    state,
+    targetUrl,
+    description: params.text('description', { max: 255 }),
+    coverage: coverageIn(call),
+    pipelineId: params.integer('pipeline_id', { min: 1 }),
+    userId: actor?.user.id ?? null,
+  }
   try {
-    const job = await setCommitStatus(core, {
-      project,
-      sha,
-      ref: params.text('ref', { max: 255 }) || undefined,
-      name: params.text('name', { max: 255 }) || params.text('context', { max: 255 }) || 'default',
-      state,
-      targetUrl,
-      description: params.text('description', { max: 255 }),
-      coverage: coverageIn(call),
-      pipelineId: params.integer('pipeline_id', { min: 1 }),
-      userId: actor?.user.id ?? null,
-    })
+    const job = await setCommitStatus(core, input)
     const [status] = await listCommitStatuses(
       core.store.read,
       { projectId: project.id, sha, jobId: job.id, all: true },

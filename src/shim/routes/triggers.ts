@@ -43,8 +43,7 @@ async function start(call: Call): Promise<Reply> {
   const given = path('id')
   const id = idFrom(given)
   const { read } = core.store
-  const project =
-    id === undefined ? await findProjectByPath(read, given.replaceAll('\0', '')) : await findProject(read, id)
+  const project = id === undefined ? await findProjectByPath(read, given) : await findProject(read, id)
   const token = params.requiredText('token', { max: 4096 })
   const ref = refIn(call) ?? params.requiredText('ref', { max: 1024 })
   if (!project) throw notFound()

@@ -74,10 +74,7 @@ async function remove(call: Call, owner: VariableOwner): Promise<Reply> {
 
 /** The key of the path; `filter[environment_scope]` picks among equal ones. */
 function named({ path, params }: Call): { key: string; scope: string | undefined } {
-  const key = path('key')
-  // PostgreSQL takes no NUL, not even to look for it.
-  if (key.includes('\0')) throw notFound('Variable')
-  return { key, scope: params.map('filter')?.text('environment_scope', { max: 255 }) }
+  return { key: path('key'), scope: params.map('filter')?.text('environment_scope', { max: 255 }) }
 }
 
 async function told(act: () => Promise<Reply>): Promise<Reply> {

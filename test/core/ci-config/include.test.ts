@@ -150,6 +150,9 @@ include:
     expect(Object.keys(await tree('include: c/**.yml\n', files))).toEqual(['a', 'b', 'e'])
     expect(Object.keys(await tree('include: c/**/*.yml\n', files))).toEqual(['e'])
     expect(await tree('include: [c/a.yml, "c/*.yml"]\na: {script: y}\n', files)).toHaveProperty('b')
+    const around = { ...files, 'c/f.yml': 'include: {local: "$P"}\nf: {script: x}\n' }
+    const variables = [{ key: 'P', value: 'c/*.yml' }]
+    expect(Object.keys(await tree('include: c/f.yml\n', around, { variables }))).toEqual(['a', 'b', 'f'])
     expect(await tree('include: nothing/*.yml\nx: {script: y}\n', files)).toEqual({ x: { script: 'y' } })
   })
 

@@ -323,6 +323,12 @@ job: {script: x, inherit: {variables: [A, D]}, variables: {B: j}, rules: [{varia
     })
   })
 
+  test('a long chain is expanded as far as it may be, and harms nothing', async () => {
+    const chain = Array.from({ length: 4000 }, (_, i) => `V${i}: "$V${i + 1}"`).join(', ')
+    const result = await plan(`variables: {${chain}}\njob: {script: x, resource_group: $V0}\n`, push('x'))
+    expect(result).toMatchObject({ ok: true })
+  })
+
   test('a circle of global variables is told once, and one to itself is none', async () => {
     const result = await plan('variables: {A: $B, B: $A}\none: {script: x}\ntwo: {script: x}\n', push('x'))
     expect(result).toMatchObject({ ok: false, errors: [{ message: expect.stringContaining('[A, B]') }] })

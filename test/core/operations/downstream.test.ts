@@ -4,6 +4,7 @@ import { cancelPipeline } from '../../../src/core/operations/cancel-pipeline.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
 import { retryPipeline } from '../../../src/core/operations/retry-pipeline.js'
 import { showPipelineVariables } from '../../../src/core/operations/show-pipeline-variables.js'
+import { triggerDownstream } from '../../../src/core/operations/trigger-downstream.js'
 import type { Pipeline } from '../../../src/core/pipeline.js'
 import { insertUser } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
@@ -213,5 +214,24 @@ onBothEngines((engine) => {
     await becomes(box, pipeline, { trigger: 'success' })
     await box.tasks.run('settle_bridges')
     expect((await downstream(box, pipeline)).source).toBe('parent_pipeline')
+    expect(await box.core.store.read.db.selectFrom('pipelines').select('id').execute()).toHaveLength(2)
+  })
+
+  it('makes one pipeline however many look at the trigger job at once, and cancels none', async () => {
+    await using box = await startTestCore(engine)
+    const project = await box.project({ trigger: { trigger: { include: 'child.yml' }, when: 'manual' } })
+    box.repositories.files.get(project.id)!.set('child.yml', child)
+    const pipeline = await box.pipeline(project)
+    await box.core.store.write((tx) => tx.db.updateTable('jobs').set({ status: 'pending' }).execute())
+    const { id } = await bridge(box, pipeline)
+    await Promise.all([1, 2, 3].map(() => triggerDownstream(box.core, id)))
+    await becomes(box, pipeline, { trigger: 'success' })
+    const made = await box.core.store.read.db
+      .selectFrom('pipelines')
+      .selectAll()
+      .where('source_job_id', '=', id)
+      .execute()
+    expect(made).toHaveLength(1)
+    expect(made[0]!.status).not.toBe('canceled')
   })
 })

@@ -135,7 +135,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     'project_id, ref, id',
     "status not in ('success', 'failed', 'canceled', 'skipped')",
   )
-  await index('pipelines_by_source_job', 'pipelines', 'source_job_id', 'source_job_id is not null')
+  await index('pipelines_by_source_job', 'pipelines', 'source_job_id', 'source_job_id is not null', true)
   // Pipelines whose first processing is still to come: while that step is paused, this is its backlog.
   await index('pipelines_created', 'pipelines', 'id', "status = 'created'")
   await table('stages')

@@ -1,0 +1,20 @@
+import type { Log } from './core.js'
+
+/** Does one thing after the other; what fails is logged and holds up none of the others. Gives how many went well. */
+export async function eachSafely<T>(
+  log: Log,
+  what: string,
+  items: readonly T[],
+  one: (item: T) => Promise<unknown>,
+): Promise<number> {
+  let done = 0
+  for (const item of items) {
+    try {
+      await one(item)
+      done++
+    } catch (error) {
+      log.error({ err: error, item }, `${what} failed`)
+    }
+  }
+  return done
+}
