@@ -31,16 +31,24 @@ test('loses no last words however busy the process is', async () => {
 
 test('lets a script wait whose output nobody takes', async () => {
   await using shell = await openSession()
+  await using other = await openSession()
   let taken: () => void = () => undefined
   const gate = new Promise<void>((resolve) => {
     taken = resolve
   })
+  let first: () => void = () => undefined
+  const begun = new Promise<void>((resolve) => {
+    first = resolve
+  })
   let bytes = 0
   const running = shell.runner.run(shell.input(`seq 1 100000; touch '${shell.file('done')}'`), async (chunk) => {
+    first()
     if (bytes === 0) await gate
     bytes += chunk.length
   })
-  await fs.promises.access(shell.file('done')).catch(() => undefined)
+  await begun
+  // One whose output is taken gets to its end meanwhile.
+  await other.run('seq 1 100000')
   expect(fs.existsSync(shell.file('done'))).toBe(false)
   taken()
   await running
