@@ -238,17 +238,23 @@ function stuckTable(table: Record<string, unknown>): StuckSettings {
   return settings
 }
 
+/** No timer can be set for longer than 24 days: it would fire at once, again and again. */
+const longestIntervalMs = 24 * 24 * 3_600_000
+
 /** Each a duration, or a cron expression in UTC. */
 function taskTimes(table: Record<string, unknown>): TaskTimes {
   const given = Object.fromEntries(
     Object.entries(tableOf(table, 'tasks', Object.keys(defaultTaskTimes))).map(([name, value]) => {
       const ms =
         typeof value === 'string' && parseDuration(value) === undefined ? undefined : duration(value, `tasks.${name}`)
-      if (ms !== undefined && ms > 0) return [name, ms]
+      if (ms !== undefined && ms > 0 && ms <= longestIntervalMs) return [name, ms]
       try {
         parseCron(String(value))
       } catch {
-        throw new SettingsError(`tasks.${name}`, 'must be a duration such as "10s", or a cron expression')
+        throw new SettingsError(
+          `tasks.${name}`,
+          'must be a duration such as "10s", at most 24 days, or a cron expression',
+        )
       }
       return [name, String(value)]
     }),

@@ -49,6 +49,7 @@ it.each([
   ['[stuck]\nnonsense = "1s"', 'stuck'],
   ['[tasks]\nstuck_ci_jobs = "61 * * * *"', 'tasks.stuck_ci_jobs'],
   ['[tasks]\ndrop_running = "1s"', 'tasks'],
+  ['[tasks]\nexpire_leases = "25 days"', 'tasks.expire_leases'],
 ])('refuses %j', (toml, where) => {
   expect(() => read(toml)).toThrow(where)
 })

@@ -1,65 +1,10 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
-import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { adminToken } from '../support/core.js'
 import { onBothEngines } from '../support/stores.js'
+import { commands, shell as runShell, statusOf as status } from '../support/training-document.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 
-const run = promisify(execFile)
-
-/** Runs lines of shell as the training document has them, with its address and variables in the environment. */
-async function shell(
-  box: ShimBox,
-  script: string,
-  env: Record<string, string>,
-): Promise<{ head: string; payload: string }> {
-  const cwd = await mkdtemp(path.join(os.tmpdir(), 'signalbox-curl-'))
-  try {
-    const text = script.replaceAll('https://$GITLAB_HOSTNAME', '$GITLAB_URL')
-    const { stderr } = await run('bash', ['--norc', '-c', text], {
-      cwd,
-      env: { PATH: process.env.PATH ?? '', GITLAB_URL: box.url, ...env },
-    })
-    return { head: stderr, payload: await readFile(path.join(cwd, 'payload.json'), 'utf8').catch(() => '') }
-  } finally {
-    await rm(cwd, { recursive: true, force: true })
-  }
-}
-
-function status(head: string): number {
-  return Number(/< HTTP\/1\.1 (\d+)/.exec(head)?.[1])
-}
-
-/** The commands of the training document, word for word. */
-const commands = {
-  request: `curl -X POST \\
-    "https://$GITLAB_HOSTNAME/api/v4/jobs/request" \\
-    -d "token=$RUNNER_TOKEN" \\
-    -v > "payload.json"`,
-  trace: `trace_message="Hello! This is a job log update from the Runner."
-    content_size=\${#trace_message}
-    content_range=0-$(($content_size-1))
-
-    curl -X PATCH \\
-    "https://$GITLAB_HOSTNAME/api/v4/jobs/$job_id/trace" \\
-    -H "Content-Range:$content_range" \\
-    -H "Job-Token:$JOB_TOKEN" \\
-    -d "$trace_message" \\
-    -v`,
-  finish: `state="failed"
-    failure_reason="script_failure"
-
-    curl -X PUT \\
-    "https://$GITLAB_HOSTNAME/api/v4/jobs/$job_id" \\
-    -d "token=$JOB_TOKEN" \\
-    -d "state=failed" \\
-    -d "failure_reason=script_failure" \\
-    -d "exit_code=1" \\
-    -v`,
-}
+const shell = (box: ShimBox, script: string, env: Record<string, string>) => runShell(box.url, script, env)
 
 const config = { test: { script: ['echo "doing something"'], tags: ['runner-job-lifecycle'] } }
 
