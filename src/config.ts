@@ -8,7 +8,9 @@ import { parse, TomlError } from 'smol-toml'
 import { parseDuration } from './core/ci-config/duration.js'
 import { type CoreSettings, defaultCoreSettings } from './core/core.js'
 import { parseCron } from './core/cron.js'
+import { SignalboxError } from './core/errors.js'
 import { defaultLeaseSettings, type LeaseSettings } from './core/lease.js'
+import { type QueueObjective, readQueueObjective } from './core/queue-sli.js'
 import { defaultTaskTimes, type TaskTimes } from './core/scheduler/task-times.js'
 import { type StuckSettings, stuckProfiles, stuckSettings } from './core/stuck.js'
 
@@ -176,6 +178,7 @@ const knownKeys = [
   'stuck',
   'tasks',
   'includes',
+  'monitoring',
   'plugins',
 ]
 
@@ -207,7 +210,13 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   const stuck = stuckTable(table)
   // A request made by hand is given up by the sweep over running jobs, and by nothing else.
   leases.byHand.heldForMs = stuck.runningMs
-  const settings: CoreSettings = { ...defaultCoreSettings, leases, stuck, taskTimes: taskTimes(table) }
+  const settings: CoreSettings = {
+    ...defaultCoreSettings,
+    leases,
+    stuck,
+    taskTimes: taskTimes(table),
+    queueObjectives: queueObjectives(table),
+  }
   for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
       throw new SettingsError(`limits.${key}`, 'must be a whole number, not negative')
@@ -260,6 +269,37 @@ function taskTimes(table: Record<string, unknown>): TaskTimes {
     }),
   )
   return { ...defaultTaskTimes, ...given }
+}
+
+/** As GitLab Runner has them: `[[monitoring.job_queuing_durations]]`, the last one that is active decides. */
+function queueObjectives(table: Record<string, unknown>): QueueObjective[] {
+  const list = tableOf(table, 'monitoring', ['job_queuing_durations']).job_queuing_durations ?? []
+  if (!Array.isArray(list)) throw new SettingsError('monitoring.job_queuing_durations', 'must be a list of tables')
+  return list.map((entry, i) => {
+    const where = `monitoring.job_queuing_durations[${i}]`
+    const known = ['periods', 'timezone', 'threshold', 'jobs_running_for_project']
+    const { periods, timezone = '', threshold, ...rest } = tableOf({ [where]: entry }, where, known)
+    const { jobs_running_for_project: pattern } = rest
+    if (!Array.isArray(periods) || !periods.every((period) => typeof period === 'string')) {
+      throw new SettingsError(`${where}.periods`, 'must be a list of cron expressions')
+    }
+    if (typeof timezone !== 'string') throw new SettingsError(`${where}.timezone`, 'must be a text')
+    if (pattern !== undefined && typeof pattern !== 'string') {
+      throw new SettingsError(`${where}.jobs_running_for_project`, 'must be a text')
+    }
+    const thresholdS = (duration(threshold, `${where}.threshold`) ?? 0) / 1000
+    try {
+      return readQueueObjective({
+        periods,
+        timezone,
+        thresholdS,
+        ...(pattern === undefined ? {} : { jobsRunningForProject: pattern }),
+      })
+    } catch (error) {
+      const { details, message } = SignalboxError.from(error)
+      throw new SettingsError(`${where}.${String(details.field)}`, message)
+    }
+  })
 }
 
 function pollSettings(table: Record<string, unknown>): Pick<ServerSettings, 'pollHoldMs' | 'pollsPerSecond'> {

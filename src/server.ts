@@ -140,6 +140,7 @@ async function start(
   if (!ephemeral) await Promise.all([doors.shim.get(), doors.api.get()])
   const gauges = async () => [
     ...(await readGauges(core)),
+    ...core.queueSli.gauges(),
     {
       name: 'signalbox_streams',
       help: 'Attached runner streams by carrier.',

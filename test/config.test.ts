@@ -40,7 +40,19 @@ it('reads when jobs are stuck and when tasks run', () => {
   `)
   expect(core.stuck).toMatchObject({ profile: 'granular', runningMs: 1000, cancelingMs: 1_800_000 })
   expect(core.leases.byHand.heldForMs).toBe(1000)
+  expect(core.queueObjectives).toEqual([])
   expect(core.taskTimes).toMatchObject({ stuck_ci_jobs: 10_000, drop_timed_out: '*/2 * * * *', expire_leases: 1000 })
+})
+
+it('reads how long jobs may wait', () => {
+  const { core } = read(`
+    [[monitoring.job_queuing_durations]]
+    periods = ["* * * * * * *"]
+    timezone = "UTC"
+    threshold = "1m30s"
+    jobs_running_for_project = "^[0-3]$"
+  `)
+  expect(core.queueObjectives).toMatchObject([{ thresholdS: 90 }])
 })
 
 it.each([
@@ -50,6 +62,11 @@ it.each([
   ['[tasks]\nstuck_ci_jobs = "61 * * * *"', 'tasks.stuck_ci_jobs'],
   ['[tasks]\ndrop_running = "1s"', 'tasks'],
   ['[tasks]\nexpire_leases = "25 days"', 'tasks.expire_leases'],
+  ['[[monitoring.job_queuing_durations]]\nperiods = ["x"]', 'monitoring.job_queuing_durations[0].periods[0]'],
+  [
+    '[[monitoring.job_queuing_durations]]\nperiods = []\n[[monitoring.job_queuing_durations]]\nperiods = []\ntimezone = "Mars"',
+    'monitoring.job_queuing_durations[1].timezone',
+  ],
 ])('refuses %j', (toml, where) => {
   expect(() => read(toml)).toThrow(where)
 })

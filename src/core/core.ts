@@ -10,6 +10,7 @@ import type { Keys } from './keys.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { Repositories } from './project.js'
+import type { QueueObjective, QueueSli } from './queue-sli.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
 import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
 import type { DemandCache } from './store/queue.js'
@@ -45,6 +46,8 @@ export interface CoreSettings {
   /** When jobs count as stuck. */
   stuck: StuckSettings
   taskTimes: TaskTimes
+  /** How long jobs may wait for a runner that is pushed to, for `/metrics`; none: it is not measured. */
+  queueObjectives: readonly QueueObjective[]
 }
 
 export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
@@ -58,6 +61,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   artifactExpiryMs: 30 * 24 * 3_600_000,
   stuck: stuckSettings('classic'),
   taskTimes: defaultTaskTimes,
+  queueObjectives: [],
 }
 
 export interface Core {
@@ -77,6 +81,7 @@ export interface Core {
   readonly configs: ConfigCache
   readonly events: EventHub
   readonly leaseSignals: LeaseSignals
+  readonly queueSli: QueueSli
   readonly log: Log
   /** The base of every URL that leaves the node, without a slash at the end. */
   readonly externalUrl: () => string

@@ -14,6 +14,7 @@ import { readableProject } from './operations/authorize.js'
 import { leaseToWaiter } from './operations/lease-job.js'
 import { voidOffer } from './operations/void-offer.js'
 import type { Repositories } from './project.js'
+import { QueueSli } from './queue-sli.js'
 import type { RemoteFiles } from './remote-files.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
@@ -85,6 +86,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     }),
     events: new EventHub(),
     leaseSignals: new LeaseSignals(),
+    queueSli: new QueueSli(parts.settings?.queueObjectives ?? []),
     log,
     externalUrl: parts.externalUrl,
     classify: parts.classify ?? (() => undefined),

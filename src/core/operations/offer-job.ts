@@ -5,7 +5,7 @@
 import type { Core } from '../core.js'
 import { type Job, resolveTimeout } from '../job.js'
 import { issueJobToken, type JobTokenClaims, jobTokenScopes } from '../job-token.js'
-import { type Lease, termsOf } from '../lease.js'
+import { isStream, type Lease, termsOf } from '../lease.js'
 import type { Offer } from '../offer.js'
 import { spliceHandOut } from '../payload.js'
 import type { Claimant } from '../scheduler/dispatcher.js'
@@ -13,6 +13,7 @@ import { saveJob, timeoutsOf } from '../store/jobs.js'
 import { findLease, insertLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
 import { countInstanceJob, instanceJobsOf } from '../store/queue.js'
+import { findManagerById } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { acceptOffer } from './accept-lease.js'
 import { record } from './record.js'
@@ -75,6 +76,10 @@ export async function offerJob(
     },
   })
   if (terms.acceptWithinMs === null) await acceptOffer(core, tx, { ...lease, id: leaseId }, job)
+  const waitedS = job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000))
+  const running = othersRunning(count)
+  if (core.queueSli.active && isStream(claimant.door))
+    tx.afterCommit(() => measure(core, claimant, waitedS ?? 0, running))
   const stored = known.payload ?? core.keys.open((await findPayload(tx, job.id))!)
   return {
     leaseId,
@@ -89,10 +94,21 @@ export async function offerJob(
       token,
       timeoutS: timeout.seconds,
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
-      waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000)),
-      running: othersRunning(count),
+      waitedS,
+      running,
     }),
   }
+}
+
+/** Counts the wait for those who are pushed to; one that polls counts by itself. */
+function measure(core: Core, { runner, managerId }: Claimant, waitedS: number, running: string): void {
+  const now = core.clock.now()
+  void findManagerById(core.store.read, managerId)
+    .then((manager) => {
+      const labels = { runner: String(runner.id), runner_name: runner.description, system_id: manager?.systemId ?? '' }
+      core.queueSli.observe(labels, now, waitedS, running)
+    })
+    .catch((error) => core.log.warn({ err: error }, 'a wait could not be measured'))
 }
 
 /** The offer of an open lease once more, for a request that was repeated. */
