@@ -20,7 +20,10 @@ export interface JobTokenClaims {
   expiresAt: number
 }
 
+/** `job`: the job's own affairs and the API; `artifacts`: up and down; `read_repository`: git. */
 export const jobTokenScopes = ['job', 'artifacts', 'read_repository'] as const
+
+export type JobTokenScope = (typeof jobTokenScopes)[number]
 
 const header = Buffer.from('{"alg":"EdDSA","typ":"JWT"}').toString('base64url')
 

@@ -17,6 +17,8 @@ export interface Project {
   autoCancel: number
   /** A deployment older than the environment's last one is refused. */
   forwardDeployment: number
+  /** Jobs of other projects may use their token here only if they are on the allowlist. */
+  jobTokenScope: number
   cacheIndex: number
   createdAt: number
   updatedAt: number

@@ -2,7 +2,7 @@
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { type Actor, authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
-import { can } from '../core/operations/authorize.js'
+import { can, jobMay } from '../core/operations/authorize.js'
 import { createProject } from '../core/operations/create-project.js'
 import type { Project } from '../core/project.js'
 import { findGroupByPath, findProjectByPath } from '../core/store/projects.js'
@@ -57,12 +57,12 @@ async function anonymous(core: Core, { path, right }: AccessRequest): Promise<Ac
   return { project, user: null }
 }
 
-/** A job reads its own project, as long as its lease is open. */
+/** A job reads its own project, and others that let it in, as long as its lease is open. */
 async function authorizeJob(core: Core, { path, right }: AccessRequest, token: string): Promise<Access> {
-  const { job } = await unlessUnknown(authenticateJob(core, token))
+  const { job } = await unlessUnknown(authenticateJob(core, token, 'read_repository'))
   if (right === 'write') throw new Refusal(403, 'A job token cannot push.')
   const project = await findProjectByPath(core.store.read, path)
-  if (project?.id !== job.projectId) throw notFound()
+  if (!project || !(await jobMay(core, job, 'read', project))) throw notFound()
   return { project, user: null }
 }
 

@@ -2,10 +2,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
+import type { JobTokenScope } from '../core/job-token.js'
 import { type Actor, authenticateJob, authenticateUser, type JobActor } from '../core/operations/authenticate.js'
 import { authenticateRunner } from '../core/operations/contact-runner.js'
 import { greetPoller, type Poller } from '../core/operations/greet-poller.js'
 import type { ManagerInfo, Runner } from '../core/runner.js'
+import { tokenPrefixes } from '../core/token.js'
 import { type Params, wrongParameter } from './params.js'
 import { type Rate, RateLimit } from './rate-limit.js'
 
@@ -89,13 +91,30 @@ export class Access {
    * The job of the request's token: the parameter `token`, else `JOB-TOKEN`. Throws `forbidden` if it is missing, or not
    * known, or another job's than `jobId`; `fenced` with `details.jobStatus` when its lease is over.
    */
-  async job(req: IncomingMessage, given: string | undefined, jobId?: number): Promise<JobActor> {
+  async job(
+    req: IncomingMessage,
+    given: string | undefined,
+    jobId?: number,
+    scope: JobTokenScope = 'job',
+  ): Promise<JobActor> {
     const token = given || headerOf(req, 'job-token')
     if (!token || token.length > longestToken) throw new SignalboxError('forbidden', '403 Forbidden')
     try {
-      return await authenticateJob(this.#core, token, jobId)
+      return await authenticateJob(this.#core, token, scope, jobId)
     } catch (error) {
       throw this.#count(addressOf(req), error)
+    }
+  }
+
+  /** The job of a request that people may make too; undefined if it has no job's token. Throws as `job` does, and `unauthenticated`. */
+  async jobOf(req: IncomingMessage, params: Params): Promise<JobActor | undefined> {
+    const token = jobTokenOf(req, params)
+    if (token === undefined) return undefined
+    try {
+      return await authenticateJob(this.#core, token, 'job')
+    } catch (error) {
+      this.#count(addressOf(req), error)
+      throw error
     }
   }
 
@@ -134,17 +153,24 @@ export class Access {
   }
 }
 
-/** `JOB-TOKEN` and `job_token` of requests that a person's token may make too. */
+/** `JOB-TOKEN`, `job_token` and a job's token as bearer, of requests that a person's token may make too. */
 export function jobTokenOf(req: IncomingMessage, params: Params): string | undefined {
-  return headerOf(req, 'job-token') || params.text('job_token') || undefined
+  const bearer = bearerOf(req)
+  const token = bearer?.startsWith(tokenPrefixes.job) ? bearer : undefined
+  return headerOf(req, 'job-token') || params.text('job_token') || token
 }
 
 /** GitLab's clients send access tokens in these places. */
 function accessTokenOf(req: IncomingMessage, params: Params): string | undefined {
-  const bearer = /^Bearer +(\S+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
+  const bearer = bearerOf(req)
+  const token = bearer?.startsWith(tokenPrefixes.job) ? undefined : bearer
   return (
-    headerOf(req, 'private-token') || bearer || params.text('private_token') || params.text('access_token') || undefined
+    headerOf(req, 'private-token') || token || params.text('private_token') || params.text('access_token') || undefined
   )
+}
+
+function bearerOf(req: IncomingMessage): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
 }
 
 /** A header that is given once, without blanks at its ends. */

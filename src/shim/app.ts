@@ -20,6 +20,7 @@ import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
 import { groupRoutes } from './routes/groups.js'
 import { jobArtifactRoutes } from './routes/job-artifacts.js'
+import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
 import { metaRoutes } from './routes/meta.js'
@@ -75,6 +76,7 @@ const routes: readonly Route[] = [
   ...pipelineRoutes,
   ...jobRoutes,
   ...jobArtifactRoutes,
+  ...jobTokenScopeRoutes,
   ...lintRoutes,
   ...environmentRoutes,
   ...resourceGroupRoutes,

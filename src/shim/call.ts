@@ -2,16 +2,16 @@
 
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
-import { type Actor, authenticateJob } from '../core/operations/authenticate.js'
-import { can, type Deed } from '../core/operations/authorize.js'
+import type { Job } from '../core/job.js'
+import type { Actor } from '../core/operations/authenticate.js'
+import { can, type Deed, jobMay } from '../core/operations/authorize.js'
 import type { Group, Project } from '../core/project.js'
 import { findGroup, findGroupByPath, findProject, findProjectByPath } from '../core/store/projects.js'
-import { jobTokenOf } from '../http/access.js'
 import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
 import { notFound } from './errors.js'
 
 export interface ProjectCall extends Call {
-  /** Undefined: a job's token, or nobody signed in where the project is public. */
+  /** For a job's token the user that it runs for. Undefined: there is none, or nobody signed in where the project is public. */
   actor: Actor | undefined
   project: Project
 }
@@ -48,7 +48,8 @@ export function userRoute(
 
 /**
  * A route below `/projects/:id` for whoever may do the deed in that project. A project that one may not read is not found;
- * who has not signed in may only read. `jobToken`: also for jobs of the project, by their token.
+ * who has not signed in may only read. `jobToken`: also for jobs by their token, as far as their user and the project's
+ * allowlist let them.
  */
 export function projectRoute(
   method: Method,
@@ -63,13 +64,8 @@ export function projectRoute(
     async handle(call) {
       const actor = await call.access.actor(call.req, call.params)
       if (actor) requireScope(actor, method)
-      const jobToken = actor ? undefined : jobTokenOf(call.req, call.params)
-      if (jobToken !== undefined && needs.jobToken) {
-        const { job } = await authenticateJob(call.core, jobToken)
-        const project = await findProjectBy(call.core, call.path('id'))
-        if (project?.id !== job.projectId) throw notFound('Project')
-        return handle({ ...call, actor: undefined, project })
-      }
+      const byJob = actor || !needs.jobToken ? undefined : await call.access.jobOf(call.req, call.params)
+      if (byJob) return handle({ ...call, ...(await throughJob(call, byJob.job, needs.deed)) })
       if (!actor && (method !== 'get' || needs.signedIn))
         throw new SignalboxError('unauthenticated', '401 Unauthorized')
       const project = await findProjectBy(call.core, call.path('id'))
@@ -78,6 +74,20 @@ export function projectRoute(
       return handle({ ...call, actor, project })
     },
   }
+}
+
+/** The project of the path, and as whom the job may do this there. Throws `not_found`; `forbidden` where it may only read. */
+async function throughJob(
+  { core, path }: Call,
+  job: Job,
+  deed: Deed,
+): Promise<{ project: Project; actor: Actor | undefined }> {
+  const project = await findProjectBy(core, path('id'))
+  const reader = project && (await jobMay(core, job, 'read', project))
+  if (!project || !reader) throw notFound('Project')
+  const doer = deed === 'read' ? reader : await jobMay(core, job, deed, project)
+  if (!doer) throw new SignalboxError('forbidden', '403 Forbidden')
+  return { project, actor: doer.user ? { user: doer.user, scopes: new Set() } : undefined }
 }
 
 function requireScope(actor: Actor, method: Method, extra: readonly Scope[] = []): void {

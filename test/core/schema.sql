@@ -1,6 +1,7 @@
 CREATE TABLE "access_tokens" ("id" integer primary key autoincrement,
   "user_id" bigint not null references "users" ("id"),
   "name" text not null,
+  "description" text not null,
   "token_hash" text not null unique,
   "token_hint" text not null,
   "scopes" text not null,
@@ -111,6 +112,13 @@ CREATE TABLE "job_needs" ("job_id" bigint not null references "jobs" ("id"),
   "optional" integer not null check ("optional" in (0, 1)),
   constraint "job_needs_key" primary key ("job_id",
   "position"));
+
+CREATE TABLE "job_token_allowances" ("project_id" bigint not null references "projects" ("id"),
+  "kind" text not null check ("kind" in ('project', 'group')),
+  "allowed_id" bigint not null,
+  constraint "job_token_allowances_key" primary key ("project_id",
+  "kind",
+  "allowed_id"));
 
 CREATE TABLE "job_variables" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
@@ -310,6 +318,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "cache_index" integer not null,
   "auto_cancel" integer not null check ("auto_cancel" in (0, 1)),
   "forward_deployment" integer not null check ("forward_deployment" in (0, 1)),
+  "job_token_scope" integer not null check ("job_token_scope" in (0, 1)),
   "last_pipeline_iid" bigint not null,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
@@ -418,6 +427,8 @@ CREATE TABLE "users" ("id" integer primary key autoincrement,
   "email" text not null,
   "is_admin" integer not null check ("is_admin" in (0, 1)),
   "state" text not null check ("state" in ('active', 'blocked')),
+  "project_id" bigint,
+  "access_level" integer,
   "created_at" bigint not null);
 
 CREATE TABLE "variables" ("id" integer primary key autoincrement,

@@ -63,7 +63,8 @@ it('lets in who may, and tells others apart only as far as they may know', async
     ['a token for other things', other.token, 'acme/public', 403, 403],
     ['a token for other things', other.token, 'acme/none', 403, 403],
     ['a job', job, 'acme/app', 200, 403],
-    ['a job', job, 'acme/public', 404, 403],
+    ['a job', job, 'acme/public', 200, 403],
+    ['a job', job, 'acme/internal', 200, 403],
     ['a job', job, 'owner/own', 404, 403],
     ['a job', job, 'acme/none', 404, 403],
   ]

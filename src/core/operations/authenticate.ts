@@ -2,15 +2,19 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
+import type { JobTokenScope } from '../job-token.js'
 import type { Lease } from '../lease.js'
+import { findAccessToken } from '../store/access-tokens.js'
 import { findJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
-import { findAccessToken, type User } from '../store/users.js'
+import type { User } from '../store/users.js'
 import { hashToken } from '../token.js'
 
 export interface Actor {
   user: User
   scopes: ReadonlySet<string>
+  /** The access token that the user has shown; absent where a job or the server itself acts for the user. */
+  tokenId?: number
 }
 
 /** The user of an access token. Throws `unauthenticated` for one that is unknown, revoked, expired, or a blocked user's. */
@@ -19,7 +23,7 @@ export async function authenticateUser(core: Core, token: string): Promise<Actor
   const now = core.clock.now()
   const alive = found && found.revokedAt === null && (found.expiresAt === null || found.expiresAt > now)
   if (!alive || found.user.state !== 'active') throw new SignalboxError('unauthenticated', '401 Unauthorized')
-  return { user: found.user, scopes: new Set(JSON.parse(found.scopes)) }
+  return { user: found.user, scopes: new Set(JSON.parse(found.scopes)), tokenId: found.id }
 }
 
 export interface JobActor {
@@ -28,12 +32,18 @@ export interface JobActor {
 }
 
 /**
- * The job of a job token, as long as its lease is open. Throws `unauthenticated` for a token that is not one of ours or
- * another job's than `jobId`; `fenced` with `details.jobStatus` when its lease is not open any more.
+ * The job of a job token for this use, as long as its lease is open. Throws `unauthenticated` for a token that is not one
+ * of ours, is for other uses, or another job's than `jobId`; `fenced` with `details.jobStatus` when its lease is not open
+ * any more.
  */
-export async function authenticateJob(core: Core, token: string, jobId?: number): Promise<JobActor> {
+export async function authenticateJob(
+  core: Core,
+  token: string,
+  scope: JobTokenScope,
+  jobId?: number,
+): Promise<JobActor> {
   const claims = core.readJobToken(token, core.clock.now())
-  if (!claims || (jobId !== undefined && claims.jobId !== jobId)) {
+  if (!claims?.scopes.includes(scope) || (jobId !== undefined && claims.jobId !== jobId)) {
     throw new SignalboxError('unauthenticated', '403 Forbidden')
   }
   const [job, lease] = await Promise.all([

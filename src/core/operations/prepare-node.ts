@@ -4,10 +4,11 @@
  * run has left half done is finished.
  */
 import type { Core } from '../core.js'
+import { findAccessToken, insertAccessToken } from '../store/access-tokens.js'
 import { refreshOpenLeases } from '../store/leases.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { getProject } from '../store/projects.js'
-import { findAccessToken, findUser, insertAccessToken, insertUser, type User } from '../store/users.js'
+import { findUser, insertUser, type User } from '../store/users.js'
 import { hashToken, hintOf } from '../token.js'
 import { processPipeline } from './process-pipeline.js'
 

@@ -3,12 +3,13 @@ import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline, PipelineSource } from '../pipeline.js'
+import type { Project } from '../project.js'
 import { getProject } from '../store/projects.js'
 import { findTriggerByToken, saveTrigger } from '../store/triggers.js'
 import { findUser, type User } from '../store/users.js'
 import { hashToken, tokenPrefixes } from '../token.js'
 import { authenticateJob } from './authenticate.js'
-import { can } from './authorize.js'
+import { can, jobMay } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 
 export interface TriggerPipelineInput {
@@ -27,7 +28,7 @@ export interface TriggerPipelineInput {
 export async function triggerPipeline(core: Core, input: TriggerPipelineInput): Promise<Pipeline> {
   const project = await getProject(core.store.read, input.projectId)
   const starter = input.token.startsWith(tokenPrefixes.job)
-    ? await jobStarter(core, input)
+    ? await jobStarter(core, project, input.token)
     : await tokenStarter(core, input)
   const actor = { user: starter.user, scopes: new Set<string>() }
   if (starter.user.state !== 'active' || !(await can(core, actor, 'operate', project))) {
@@ -58,11 +59,12 @@ async function tokenStarter(core: Core, { token, projectId }: TriggerPipelineInp
   return { user, source: 'trigger' }
 }
 
-/** A job's token reaches its own project; scopes between projects are not there. */
-async function jobStarter(core: Core, { token, projectId }: TriggerPipelineInput): Promise<Starter> {
-  const { job } = await authenticateJob(core, token)
+/** A job's token reaches its own project, and those whose allowlist its project is on. */
+async function jobStarter(core: Core, project: Project, token: string): Promise<Starter> {
+  const { job } = await authenticateJob(core, token, 'job')
   const user = job.userId === null ? undefined : await findUser(core.store.read, job.userId)
-  if (job.projectId !== projectId || !user) throw unknown()
+  const open = job.projectId === project.id || (await jobMay(core, job, 'operate', project))
+  if (!user || !open) throw unknown()
   return { user, source: 'pipeline' }
 }
 

@@ -113,6 +113,7 @@ export const projectColumns = [
   'projects.group_runners_enabled as groupRunnersEnabled',
   'projects.auto_cancel as autoCancel',
   'projects.forward_deployment as forwardDeployment',
+  'projects.job_token_scope as jobTokenScope',
   'projects.cache_index as cacheIndex',
   'projects.created_at as createdAt',
   'projects.updated_at as updatedAt',

@@ -71,6 +71,7 @@ export async function insertProject(
       group_runners_enabled: 1,
       auto_cancel: 1,
       forward_deployment: 1,
+      job_token_scope: 1,
       cache_index: 0,
       last_pipeline_iid: 0,
       instance_jobs: 0,
@@ -93,6 +94,7 @@ export interface ProjectChanges {
   groupRunnersEnabled?: number
   autoCancel?: number
   forwardDeployment?: number
+  jobTokenScope?: number
 }
 
 const changeColumns: Record<keyof ProjectChanges, string> = {
@@ -106,6 +108,7 @@ const changeColumns: Record<keyof ProjectChanges, string> = {
   groupRunnersEnabled: 'group_runners_enabled',
   autoCancel: 'auto_cancel',
   forwardDeployment: 'forward_deployment',
+  jobTokenScope: 'job_token_scope',
 }
 
 /** Changes a project and gives it as it is now. Throws `not_found`. */

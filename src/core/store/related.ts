@@ -4,7 +4,7 @@ import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import type { Runner, RunnerManager } from '../runner.js'
 import { managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
-import type { User } from './users.js'
+import { type User, userColumns } from './users.js'
 import type { Reader } from './write.js'
 
 type Ids = readonly (number | null)[]
@@ -49,13 +49,7 @@ export function managersById(from: Reader, ids: Ids): Promise<Map<number, Runner
 
 /** Users by their ids. */
 export function usersById(from: Reader, ids: Ids): Promise<Map<number, User>> {
-  return byId(ids, (wanted) =>
-    from.db
-      .selectFrom('users')
-      .select(['id', 'username', 'name', 'email', 'is_admin as isAdmin', 'state', 'created_at as createdAt'])
-      .where('id', 'in', wanted)
-      .execute(),
-  )
+  return byId(ids, (wanted) => from.db.selectFrom('users').select(userColumns).where('id', 'in', wanted).execute())
 }
 
 /** What jobs do, by the id of their definition. */

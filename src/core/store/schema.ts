@@ -30,12 +30,15 @@ export interface Database {
     email: string
     is_admin: Flag
     state: 'active' | 'blocked'
+    project_id: number | null
+    access_level: number | null
     created_at: number
   }
   access_tokens: {
     id: Generated<number>
     user_id: number
     name: string
+    description: string
     token_hash: string
     token_hint: string
     scopes: string
@@ -60,11 +63,14 @@ export interface Database {
     cache_index: number
     auto_cancel: Flag
     forward_deployment: Flag
+    job_token_scope: Flag
     last_pipeline_iid: number
     instance_jobs: number
     created_at: number
     updated_at: number
   }
+
+  job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
 
   pipelines: {
     id: Generated<number>

@@ -1,5 +1,6 @@
-/** Rows of users and access tokens. */
+/** Rows of users. */
 import { hotQuery } from './hot-query.js'
+import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
 
 export interface User {
@@ -9,27 +10,39 @@ export interface User {
   email: string
   isAdmin: number
   state: 'active' | 'blocked'
+  /** The user of a project's access token: the only project that it belongs to; null: a person. */
+  projectId: number | null
+  /** What the user of a project's access token may do there, as GitLab counts: 10 guest … 50 owner. */
+  accessLevel: number | null
   createdAt: number
-}
-
-export interface AccessToken {
-  id: number
-  userId: number
-  tokenHash: string
-  /** JSON list. */
-  scopes: string
-  expiresAt: number | null
-  revokedAt: number | null
 }
 
 export function findUser(from: Reader | Tx, id: number): Promise<User | undefined> {
   return from.first(userById, { id })
 }
 
+export function findUserByName(from: Reader | Tx, username: string): Promise<User | undefined> {
+  return from.db.selectFrom('users').select(userColumns).where('username', '=', username).executeTakeFirst()
+}
+
+/** People, not the users of projects' tokens; oldest first. */
+export function listPeople(from: Reader, username: string | undefined, page: Page): Promise<User[]> {
+  return from.db
+    .selectFrom('users')
+    .select(userColumns)
+    .where('project_id', 'is', null)
+    .$if(username !== undefined, (q) => q.where('username', '=', username!))
+    .orderBy('id')
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
 export async function insertUser(
   tx: Tx,
-  user: { username: string; name: string; email: string; isAdmin: 0 | 1 },
+  user: Pick<User, 'username' | 'name' | 'email' | 'isAdmin'> & Partial<Pick<User, 'projectId' | 'accessLevel'>>,
 ): Promise<User> {
+  const { projectId = null, accessLevel = null } = user
   const { id } = await tx.db
     .insertInto('users')
     .values({
@@ -38,94 +51,29 @@ export async function insertUser(
       email: user.email,
       is_admin: user.isAdmin,
       state: 'active',
+      project_id: projectId,
+      access_level: accessLevel,
       created_at: tx.now,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
-  return { ...user, id, state: 'active', createdAt: tx.now }
+  return { ...user, id, state: 'active', projectId, accessLevel, createdAt: tx.now }
 }
 
-export function findAccessToken(
-  from: Reader | Tx,
-  tokenHash: string,
-): Promise<(AccessToken & { user: User }) | undefined> {
-  return from.first(tokenByHash, { hash: tokenHash }).then(
-    (row) =>
-      row && {
-        id: row.id,
-        userId: row.userId,
-        tokenHash: row.tokenHash,
-        scopes: row.scopes,
-        expiresAt: row.expiresAt,
-        revokedAt: row.revokedAt,
-        user: {
-          id: row.userId,
-          username: row.username,
-          name: row.name,
-          email: row.email,
-          isAdmin: row.isAdmin,
-          state: row.state,
-          createdAt: row.userCreatedAt,
-        },
-      },
-  )
+export async function setUserState(tx: Tx, id: number, state: User['state']): Promise<void> {
+  await tx.db.updateTable('users').set({ state }).where('id', '=', id).execute()
 }
 
-export async function insertAccessToken(
-  tx: Tx,
-  token: { userId: number; name: string; tokenHash: string; tokenHint: string; scopes: string[]; expiresAt?: number },
-): Promise<number> {
-  const { id } = await tx.db
-    .insertInto('access_tokens')
-    .values({
-      user_id: token.userId,
-      name: token.name,
-      token_hash: token.tokenHash,
-      token_hint: token.tokenHint,
-      scopes: JSON.stringify(token.scopes),
-      expires_at: token.expiresAt ?? null,
-      revoked_at: null,
-      created_at: tx.now,
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  return id
-}
+export const userColumns = [
+  'users.id',
+  'users.username',
+  'users.name',
+  'users.email',
+  'users.is_admin as isAdmin',
+  'users.state',
+  'users.project_id as projectId',
+  'users.access_level as accessLevel',
+  'users.created_at as createdAt',
+] as const
 
-const userById = hotQuery<User, 'id'>((db, p) =>
-  db
-    .selectFrom('users')
-    .select(['id', 'username', 'name', 'email', 'is_admin as isAdmin', 'state', 'created_at as createdAt'])
-    .where('id', '=', p('id')),
-)
-
-const tokenByHash = hotQuery<
-  AccessToken & {
-    username: string
-    name: string
-    email: string
-    isAdmin: number
-    state: 'active' | 'blocked'
-    userCreatedAt: number
-  },
-  'hash'
->((db, p) =>
-  db
-    .selectFrom('access_tokens')
-    .innerJoin('users', 'users.id', 'access_tokens.user_id')
-    .select([
-      'access_tokens.id',
-      'access_tokens.user_id as userId',
-      'access_tokens.token_hash as tokenHash',
-      'access_tokens.scopes',
-      'access_tokens.expires_at as expiresAt',
-      'access_tokens.revoked_at as revokedAt',
-      'users.username',
-      'users.name',
-      'users.email',
-      'users.is_admin as isAdmin',
-      'users.state',
-      'users.created_at as userCreatedAt',
-    ])
-    .where('access_tokens.token_hash', '=', p('hash')),
-)
+const userById = hotQuery<User, 'id'>((db, p) => db.selectFrom('users').select(userColumns).where('id', '=', p('id')))

@@ -24,7 +24,7 @@ export const artifactRoutes: readonly Route[] = [
 /** Asked by GitLab's own proxy before it takes the bytes in. */
 async function authorize(call: Call): Promise<Reply> {
   const { access, req, params, core } = call
-  await access.job(req, params.text('token'), idOf(call, 'id', 'Job'))
+  await access.job(req, params.text('token'), idOf(call, 'id', 'Job'), 'artifacts')
   const size = params.integer('filesize', { min: 0 })
   if (size !== undefined && size > core.settings.artifactLimitBytes) throw tooLarge(core)
   return { status: 200, body: { MaximumSize: core.settings.artifactLimitBytes } }
@@ -33,7 +33,7 @@ async function authorize(call: Call): Promise<Reply> {
 async function upload(call: Call): Promise<Reply> {
   const { core, access, req, res, params } = call
   const jobId = idOf(call, 'id', 'Job')
-  const { lease } = await access.job(req, params.text('token'), jobId)
+  const { lease } = await access.job(req, params.text('token'), jobId, 'artifacts')
   const wanted = {
     jobId,
     fence: lease.fence,
@@ -73,7 +73,7 @@ export function cleanName(given: string): string {
 async function download(call: Call): Promise<undefined> {
   const { core, access, req, params } = call
   const jobId = idOf(call, 'id', 'Job')
-  const { job } = await access.job(req, params.text('token') || params.text('job_token'))
+  const { job } = await access.job(req, params.text('token') || params.text('job_token'), undefined, 'artifacts')
   const owner = await findJob(core.store.read, jobId)
   if (!owner || owner.projectId !== job.projectId || owner.erasedAt !== null) throw notFound()
   await sendArtifact(call, await findArtifact(core.store.read, jobId, 'archive'))

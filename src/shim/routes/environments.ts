@@ -27,8 +27,8 @@ import { forbidden, notFound } from '../errors.js'
 import { jobEntity } from '../job-entities.js'
 import { pageReply, requestedPage } from '../pages.js'
 
-const read = { deed: 'read' } as const
-const operate = { deed: 'operate' } as const
+const read = { deed: 'read', jobToken: true } as const
+const operate = { deed: 'operate', jobToken: true } as const
 const administer = { deed: 'administer' } as const
 
 export const environmentRoutes: readonly Route[] = [
@@ -43,7 +43,7 @@ export const environmentRoutes: readonly Route[] = [
   projectRoute('post', '/projects/:id/environments/:environment_id/stop', operate, stop),
   projectRoute('get', '/projects/:id/deployments', read, deployments),
   projectRoute('get', '/projects/:id/deployments/:deployment_id', read, deployment),
-  projectRoute('get', '/projects/:id/protected_environments', read, listProtected),
+  projectRoute('get', '/projects/:id/protected_environments', { deed: 'read' }, listProtected),
   projectRoute('post', '/projects/:id/protected_environments', administer, protect),
   projectRoute('delete', '/projects/:id/protected_environments/:name', administer, unprotect),
 ]

@@ -19,8 +19,8 @@ import { sendArtifact } from './artifacts.js'
 import { jobOf } from './jobs.js'
 
 const read = { deed: 'read', jobToken: true } as const
-const operate = { deed: 'operate' } as const
-const administer = { deed: 'administer' } as const
+const operate = { deed: 'operate', jobToken: true } as const
+const administer = { deed: 'administer', jobToken: true } as const
 
 export const jobArtifactRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id/jobs/artifacts/*ref_name/download', read, async (call) => {

@@ -188,6 +188,7 @@ const tables = [
   'users',
   'access_tokens',
   'projects',
+  'job_token_allowances',
   'pipelines',
   'stages',
   'jobs',

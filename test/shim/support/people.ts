@@ -1,4 +1,5 @@
-import { insertAccessToken, insertUser, type User } from '../../../src/core/store/users.js'
+import { insertAccessToken } from '../../../src/core/store/access-tokens.js'
+import { insertUser, type User } from '../../../src/core/store/users.js'
 import { hashToken, hintOf, mintToken } from '../../../src/core/token.js'
 import type { ShimBox } from './box.js'
 

@@ -56,11 +56,15 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('email', 'text', (c) => c.notNull())
     .$call(flag('is_admin'))
     .addColumn('state', 'text', (c) => c.notNull().check(oneOf('state', ['active', 'blocked'])))
+    // The user that a project's access token acts as: the project that it belongs to, and what it may do there.
+    .addColumn('project_id', int)
+    .addColumn('access_level', 'integer')
     .addColumn('created_at', int, (c) => c.notNull())
     .execute()
   await table('access_tokens')
     .addColumn('user_id', int, (c) => c.notNull().references('users.id'))
     .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('description', 'text', (c) => c.notNull())
     .addColumn('token_hash', 'text', (c) => c.notNull().unique())
     .addColumn('token_hint', 'text', (c) => c.notNull())
     .addColumn('scopes', 'text', (c) => c.notNull())
@@ -94,6 +98,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('cache_index', 'integer', (c) => c.notNull())
     .$call(flag('auto_cancel'))
     .$call(flag('forward_deployment'))
+    .$call(flag('job_token_scope'))
     .addColumn('last_pipeline_iid', int, (c) => c.notNull())
     .addColumn('instance_jobs', 'integer', (c) => c.notNull().check(sql`instance_jobs >= 0`))
     .addColumn('created_at', int, (c) => c.notNull())
@@ -101,6 +106,14 @@ export async function up(db: Kysely<any>): Promise<void> {
     .execute()
   await index('projects_by_path', 'projects', 'lower(full_path)', undefined, true)
   await index('projects_by_group', 'projects', 'group_id')
+  // Whose jobs may use their token in a project.
+  await db.schema
+    .createTable('job_token_allowances')
+    .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
+    .addColumn('kind', 'text', (c) => c.notNull().check(oneOf('kind', ['project', 'group'])))
+    .addColumn('allowed_id', int, (c) => c.notNull())
+    .addPrimaryKeyConstraint('job_token_allowances_key', ['project_id', 'kind', 'allowed_id'])
+    .execute()
 
   await table('pipelines')
     .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
