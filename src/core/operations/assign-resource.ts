@@ -16,7 +16,7 @@ import {
   takeResource,
 } from '../store/resource-groups.js'
 import type { Tx } from '../store/write.js'
-import { mustApplyJobEvent } from './apply-job-event.js'
+import { applyGatedAlone } from './open-deployment.js'
 import { processPipeline } from './process-pipeline.js'
 
 /** Step: a job with a resource has changed: it lets go if it has ended, and whoever is next is served after the commit. */
@@ -41,7 +41,8 @@ export function assignResource(core: Core, projectId: number, key: string): Prom
     // The pipeline is locked before the group, as where a job lets go.
     const job = await lockJob(tx, head.id)
     if (job?.status !== 'waiting_for_resource' || !(await takeResource(tx, projectId, key, job.id))) return false
-    await mustApplyJobEvent(core, tx, job, 'enqueue_waiting_for_resource', { facts: { resource_assigned: true } })
+    // A newer deployment may have come while it waited: then it fails, and lets the resource go.
+    await applyGatedAlone(core, tx, job, 'enqueue_waiting_for_resource', { facts: { resource_assigned: true } })
     await processPipeline(core, tx, job.pipelineId)
     return true
   })

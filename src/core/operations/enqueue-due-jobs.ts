@@ -1,7 +1,7 @@
 /** The sweep over delayed jobs: those whose time has come go to the queue. */
 import type { Core } from '../core.js'
 import { listDueJobs, lockJob } from '../store/jobs.js'
-import { applyGated } from './open-deployment.js'
+import { applyGatedAlone } from './open-deployment.js'
 import { processPipeline } from './process-pipeline.js'
 
 const batch = 500
@@ -14,7 +14,7 @@ export async function enqueueDueJobs(core: Core): Promise<number> {
     const applied = await core.store.write(async (tx) => {
       const job = await lockJob(tx, id)
       const isDue = job !== undefined && (job.scheduledAt === null || job.scheduledAt <= tx.now)
-      if (!job || !isDue || !(await applyGated(core, tx, job, 'enqueue_scheduled', { facts: { due: isDue } })))
+      if (!job || !isDue || !(await applyGatedAlone(core, tx, job, 'enqueue_scheduled', { facts: { due: isDue } })))
         return false
       await processPipeline(core, tx, job.pipelineId)
       return true

@@ -11,6 +11,8 @@ import { deploymentStatus, environmentSlug, guessTier, isEnvironmentName } from 
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import { is, type JobEvent, type JobStatus } from '../lifecycle/job-machine.js'
+import { listGiven } from '../store/artifacts.js'
+import { findDotenvVariables } from '../store/dotenv-variables.js'
 import {
   ensureDeployment,
   ensureEnvironment,
@@ -27,7 +29,10 @@ import { findGroup } from '../store/projects.js'
 import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent, type JobEventOptions } from './apply-job-event.js'
+import { afterFinish } from './finish-job.js'
+import { lookupFor, type VariableLookup } from './job-lookup.js'
 import { contextOf } from './pipeline-context.js'
+import { variablesFor } from './variables-for.js'
 
 /**
  * Step: applies an event that brings the job on its way. If its environment refuses it, the job is failed instead. Gives
@@ -47,6 +52,19 @@ export async function applyGated(
     }
   }
   return applyJobEvent(core, tx, job, event, options)
+}
+
+/** Step: the same outside of a pass over its pipeline: what follows from a job's failure follows here. */
+export async function applyGatedAlone(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  event: JobEvent,
+  options: JobEventOptions = {},
+): Promise<boolean> {
+  const applied = await applyGated(core, tx, job, event, options)
+  if (applied && job.status === 'failed') await afterFinish(core, tx, job)
+  return applied
 }
 
 async function openDeployment(core: Core, tx: Tx, job: Job, userId: number | null): Promise<FailureReason | undefined> {
@@ -111,7 +129,7 @@ export async function followDeployment(core: Core, tx: Tx, job: Job, to: JobStat
     return
   }
   if (to !== 'success') return
-  const lookup = await variablesOf(core, tx, job)
+  const lookup = await lookupAtEnd(core, tx, job)
   const autoStopAt = autoStop(plan, lookup, tx.now)
   if (plan.action === 'start') {
     await saveEnvironment(tx, environment.id, {
@@ -125,27 +143,29 @@ export async function followDeployment(core: Core, tx: Tx, job: Job, to: JobStat
   }
 }
 
-type Lookup = (name: string) => string | undefined
-
-function autoStop(plan: PlanEnvironment, lookup: Lookup, now: number): number | undefined {
+function autoStop(plan: PlanEnvironment, lookup: VariableLookup, now: number): number | undefined {
   if (plan.autoStopIn === undefined) return undefined
   const seconds = parseDuration(expandText(plan.autoStopIn, lookup, 'blank'))
   return seconds === undefined ? undefined : now + seconds * 1000
 }
 
-async function variablesOf(core: Core, tx: Tx, job: Job): Promise<Lookup> {
-  const { variables } = await contextOf(core, tx, job.pipelineId)
+/** Everything that the job could see, and what it has reported itself. */
+async function lookupAtEnd(core: Core, tx: Tx, job: Job): Promise<VariableLookup> {
+  const { pipeline, project, variables } = await contextOf(core, tx, job.pipelineId)
   const plan = await getDefinition(tx, job.definitionId)
-  const values = new Map<string, string>()
-  const own = [
-    { key: 'CI_ENVIRONMENT_NAME', value: job.environment ?? '' },
-    { key: 'CI_ENVIRONMENT_SLUG', value: environmentSlug(job.environment ?? '') },
-    { key: 'CI_JOB_ID', value: String(job.id) },
-    { key: 'CI_JOB_NAME', value: job.name },
-    { key: 'CI_PIPELINE_ID', value: String(job.pipelineId) },
+  const reports = [
+    ...(await listGiven(tx, job, plan)).map(({ dotenv }) => dotenv),
+    await findDotenvVariables(tx, job.id),
   ]
-  for (const { key, value } of [...own, ...variables.predefined, ...plan.variables, ...variables.strong]) {
-    values.set(key, value)
-  }
-  return (name) => values.get(name)
+  const set = await variablesFor(core, tx, {
+    projectId: project.id,
+    protected: pipeline.protected === 1,
+    environment: job.environment,
+  })
+  return lookupFor(core, job, plan, {
+    pipeline,
+    project,
+    variables: { ...variables, strong: [...set, ...variables.strong] },
+    dotenv: reports.flatMap((sealed) => (sealed ? JSON.parse(core.keys.open(sealed).toString('utf8')) : [])),
+  })
 }

@@ -4,7 +4,7 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { lockJob, saveJobVariables } from '../store/jobs.js'
-import { applyGated } from './open-deployment.js'
+import { applyGatedAlone } from './open-deployment.js'
 import { processPipeline } from './process-pipeline.js'
 import { resetSkippedJobs } from './reset-skipped-jobs.js'
 import { isRetryable, retryLocked, waitsForPeople } from './retry-job.js'
@@ -37,7 +37,7 @@ export function playJob(
     if (variables.length > 0) {
       await saveJobVariables(tx, job.id, core.keys.seal(Buffer.from(JSON.stringify(variables))))
     }
-    if (waits) await applyGated(core, tx, job, 'enqueue', { by: userId, set: { userId, scheduledAt: null } })
+    if (waits) await applyGatedAlone(core, tx, job, 'enqueue', { by: userId, set: { userId, scheduledAt: null } })
     await resetSkippedJobs(core, tx, before, userId)
     await processPipeline(core, tx, job.pipelineId)
     return (await lockJob(tx, job.id))!

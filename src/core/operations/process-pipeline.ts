@@ -22,7 +22,7 @@ import {
   saveStageStatus,
 } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
-import type { applyJobEvent } from './apply-job-event.js'
+import { afterFinish } from './finish-job.js'
 import { followDownstream } from './follow-downstream.js'
 import { applyGated } from './open-deployment.js'
 import { contextOf } from './pipeline-context.js'
@@ -55,10 +55,16 @@ export async function processPipeline(
   await lockPipeline(tx, pipelineId)
   const jobs = made?.map(({ job }) => job) ?? (await listCurrentJobs(tx, pipelineId))
   if (jobs.some((job) => job.status === 'created')) {
+    const dropped: Job[] = []
     await advance(core, tx, jobs, {
       needs: await needsByJob(tx, pipelineId, jobs),
       made: new Map(made?.map((one) => [one.job.id, one])),
+      dropped,
     })
+    let alone = true
+    for (const job of dropped) if (!(await afterFinish(core, tx, job))) alone = false
+    // A retry, or the end of the pipeline, has changed the jobs behind this pass.
+    if (!alone) return processPipeline(core, tx, pipelineId)
   }
   await writeStatuses(core, tx, pipelineId, jobs)
 }
@@ -72,13 +78,16 @@ export async function processAfter(core: Core, tx: Tx, job: Job): Promise<void> 
   if (!quiet) await processPipeline(core, tx, job.pipelineId)
 }
 
+interface Pass {
+  /** By job, what it waits for. */
+  needs: Map<number, CurrentJob[]>
+  made: ReadonlyMap<number, PlannedJob>
+  /** Filled with jobs that were refused on their way, and failed. */
+  dropped: Job[]
+}
+
 /** Goes through the created jobs by stage; what changes is seen by those after it. `jobs` is kept up to date. */
-async function advance(
-  core: Core,
-  tx: Tx,
-  jobs: CurrentJob[],
-  { needs, made }: { needs: Map<number, CurrentJob[]>; made: ReadonlyMap<number, PlannedJob> },
-): Promise<void> {
+async function advance(core: Core, tx: Tx, jobs: CurrentJob[], { needs, made, dropped }: Pass): Promise<void> {
   const positions = [...new Set(jobs.map((job) => job.stagePosition))]
   const earlier: CurrentJob[] = []
   for (const position of positions) {
@@ -91,7 +100,8 @@ async function advance(
         if (job.status !== 'created') continue
         const named = needs.get(job.id)
         const status = named ? compositeStatus(named.map(partOf), 'needs') : before
-        if (is('completed', status) && (await advanceJob(core, tx, job, status, made.get(job.id)))) moved = true
+        if (!is('completed', status)) continue
+        if (await advanceJob(core, tx, job, status, { made: made.get(job.id), dropped })) moved = true
       }
     }
     earlier.push(...stage)
@@ -104,7 +114,7 @@ async function advanceJob(
   tx: Tx,
   current: CurrentJob,
   before: JobStatus,
-  made: PlannedJob | undefined,
+  { made, dropped }: { made: PlannedJob | undefined; dropped: Job[] },
 ): Promise<boolean> {
   const job = made?.job ?? (await getJob(tx, current.id))
   const goesOn = acceptedBefore[job.runWhen]?.[job.scheduling].includes(before) ?? false
@@ -116,20 +126,12 @@ async function advanceJob(
     if (startInSeconds === undefined) event = 'actionize'
     else scheduledAt = tx.now + startInSeconds * 1000
   }
-  return applyAndCopy(core, tx, current, job, event, {
+  const applied = await applyGated(core, tx, job, event, {
     ...(scheduledAt === null ? {} : { set: { scheduledAt } }),
     ...(made ? { plan: made.plan } : {}),
   })
-}
-
-async function applyAndCopy(
-  core: Core,
-  tx: Tx,
-  current: CurrentJob,
-  ...[job, event, options]: [Parameters<typeof applyJobEvent>[2], JobEvent, Parameters<typeof applyJobEvent>[4]]
-): Promise<boolean> {
-  const applied = await applyGated(core, tx, job, event, options)
   current.status = job.status
+  if (job.status === 'failed') dropped.push(job)
   return applied
 }
 

@@ -10,7 +10,6 @@ import { SignalboxError } from '../errors.js'
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import type { Pipeline } from '../pipeline.js'
-import { jobVariables } from '../predefined-variables.js'
 import type { Project } from '../project.js'
 import { countTree, findDownstream, listUpstreams } from '../store/downstream.js'
 import { findJob, getDefinition, lockJob } from '../store/jobs.js'
@@ -22,6 +21,7 @@ import { can } from './authorize.js'
 import { cancelPipeline } from './cancel-pipeline.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { dropLocked } from './drop-job.js'
+import { lookupFor, type VariableLookup } from './job-lookup.js'
 import { contextOf, type PipelineVariables } from './pipeline-context.js'
 import { processPipeline } from './process-pipeline.js'
 import { variablesFor } from './variables-for.js'
@@ -104,7 +104,11 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
     protected: trigger.include !== undefined && pipeline.protected === 1,
     environment: plan.environment?.name ?? null,
   })
-  const lookup = lookupFor(core, job, plan, pipeline, project, { ...variables, strong: [...set, ...variables.strong] })
+  const lookup = lookupFor(core, job, plan, {
+    pipeline,
+    project,
+    variables: { ...variables, strong: [...set, ...variables.strong] },
+  })
   const shared = {
     user,
     sourceJobId: job.id,
@@ -144,7 +148,7 @@ async function targetOf(
   trigger: Trigger,
   own: Project,
   user: User,
-  lookup: (name: string) => string | undefined,
+  lookup: VariableLookup,
 ): Promise<Project> {
   if (trigger.project === undefined) {
     throw new Refusal(
@@ -196,38 +200,12 @@ function childConfig(include: NonNullable<Trigger['include']>): string {
   return JSON.stringify({ include: entries })
 }
 
-function lookupFor(
-  core: Core,
-  job: Job,
-  plan: JobPlan,
-  pipeline: Pipeline,
-  project: Project,
-  variables: PipelineVariables,
-): (name: string) => string | undefined {
-  const own = jobVariables({
-    externalUrl: core.externalUrl(),
-    projectPath: project.fullPath,
-    job: { ...job, stage: plan.stage },
-    pipeline,
-    plan,
-    token: '',
-  }).filter((one) => !one.masked)
-  const values = new Map<string, PlanVariable>()
-  for (const one of [...own, ...variables.predefined, ...plan.variables, ...variables.strong]) values.set(one.key, one)
-  const lookup = (name: string, seen: readonly string[] = []): string | undefined => {
-    const found = values.get(name)
-    if (!found || found.raw || seen.includes(name)) return found?.value
-    return expandText(found.value, (inner) => lookup(inner, [...seen, name]), 'blank')
-  }
-  return lookup
-}
-
 /** Weakest first, one value for each key; values are those that they have here. */
 function forwarded(
   plan: JobPlan,
   trigger: Trigger,
   variables: PipelineVariables,
-  lookup: (name: string) => string | undefined,
+  lookup: VariableLookup,
 ): PlanVariable[] {
   const { yaml_variables: yaml = true, pipeline_variables: pipeline = false } = trigger.forward ?? {}
   const given = variables.strong.filter((one) => !one.key.startsWith('GITLAB_USER_'))

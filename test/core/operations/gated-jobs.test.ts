@@ -9,7 +9,9 @@ import { playJob } from '../../../src/core/operations/play-job.js'
 import { stopEnvironment } from '../../../src/core/operations/stop-environment.js'
 import { updateResourceGroup } from '../../../src/core/operations/update-resource-group.js'
 import type { Pipeline } from '../../../src/core/pipeline.js'
+import { saveDotenvVariables } from '../../../src/core/store/dotenv-variables.js'
 import { findEnvironmentByName, findLastDeployment } from '../../../src/core/store/environments.js'
+import { getJob } from '../../../src/core/store/jobs.js'
 import { findResourceGroup, type ProcessMode } from '../../../src/core/store/resource-groups.js'
 import { insertUser } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
@@ -154,10 +156,10 @@ onBothEngines((engine) => {
     const { project, pipeline } = await box.run({
       review: {
         script: 'x',
-        variables: { HOST: 'example.com' },
+        variables: { HOST: '$DOMAIN', DOMAIN: 'example.com' },
         environment: {
           name: 'review/$CI_COMMIT_REF_NAME',
-          url: 'https://$CI_ENVIRONMENT_SLUG.$HOST',
+          url: 'https://$CI_ENVIRONMENT_SLUG.$HOST/$PLACE',
           on_stop: 'close',
           auto_stop_in: '1 day',
         },
@@ -177,10 +179,12 @@ onBothEngines((engine) => {
       status: 'running',
       onStop: 'close',
     })
+    const reported = Buffer.from(JSON.stringify([{ key: 'PLACE', value: 'here' }]))
+    await box.core.store.write((tx) => saveDotenvVariables(tx, offer!.jobId, box.core.keys.seal(reported)))
     await finish(box, runner, offer!)
     const { slug, id } = await environment()
     expect(await environment()).toMatchObject({
-      externalUrl: `https://${slug}.example.com`,
+      externalUrl: `https://${slug}.example.com/here`,
       autoStopAt: box.clock.now() + 24 * 3_600_000,
     })
     expect(await findLastDeployment(read, id)).toMatchObject({ status: 'success', iid: 1 })
@@ -210,6 +214,56 @@ onBothEngines((engine) => {
     // A rollback is a deployment of its own.
     const again = await playJob(box.core, { jobId: id, userId: 1 })
     expect(again.status).not.toBe('failed')
+  })
+
+  it('looks again whether a job is outdated when it gets the resource that it waited for', async () => {
+    await using box = await startTestCore(engine)
+    const runner = await box.runner()
+    const project = await box.project({ deploy: { ...deploy.deploy, when: 'manual' } })
+    const older = await box.pipeline(project, { ref: 'one' })
+    const newer = await box.pipeline(project, { ref: 'two' })
+    await playJob(box.core, { jobId: await jobId(box, newer, 'deploy'), userId: 1 })
+    await becomes(box, newer, { deploy: 'pending' })
+    await playJob(box.core, { jobId: await jobId(box, older, 'deploy'), userId: 1 })
+    expect(await box.statuses(older)).toEqual({ deploy: 'waiting_for_resource' })
+    await finish(box, runner, (await runner.request()).offer!)
+    await becomes(box, older, { deploy: 'failed' })
+    expect(await getJob(box.core.store.read, await jobId(box, older, 'deploy'))).toMatchObject({
+      failureReason: 'failed_outdated_deployment_job',
+    })
+    await eventually(async () =>
+      expect(await findResourceGroup(box.core.store.read, project.id, 'production')).toMatchObject({
+        holderJobId: null,
+      }),
+    )
+  })
+
+  it('tries a job again that is refused on its way, and ends the pipeline when that is asked for', async () => {
+    await using box = await startTestCore(engine)
+    const project = await box.project({
+      workflow: { auto_cancel: { on_job_failure: 'all' } },
+      deploy: { script: 'x', environment: 'production', retry: 1 },
+      other: { script: 'x' },
+      later: { script: 'x', stage: 'deploy' },
+    })
+    await protectEnvironment(box.core, { projectId: project.id, name: 'production', deployers: [] })
+    const bob = await box.core.store.write((tx) =>
+      insertUser(tx, { username: 'bob', name: 'Bob', email: 'b@x', isAdmin: 0 }),
+    )
+    const pipeline = await box.pipeline(project, { user: bob })
+    expect(await box.statuses(pipeline)).toEqual({ other: 'canceled', later: 'canceled', deploy: 'failed' })
+    expect(await box.pipelineStatus(pipeline)).toBe('failed')
+    const tries = await box.core.store.read.db
+      .selectFrom('jobs')
+      .select(['status', 'failure_reason', 'retried'])
+      .where('name', '=', 'deploy')
+      .orderBy('id')
+      .execute()
+    const refused = { status: 'failed', failure_reason: 'protected_environment_failure' }
+    expect(tries).toEqual([
+      { ...refused, retried: 1 },
+      { ...refused, retried: 0 },
+    ])
   })
 
   it('keeps who may not deploy away from a protected environment', async () => {
