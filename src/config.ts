@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { parseDuration } from './core/ci-config/duration.js'
-import { type CoreSettings, defaultCoreSettings } from './core/core.js'
+import { type CacheSettings, type CoreSettings, defaultCoreSettings } from './core/core.js'
 import { parseCron } from './core/cron.js'
 import { SignalboxError } from './core/errors.js'
 import { defaultLeaseSettings, type LeaseSettings } from './core/lease.js'
@@ -175,6 +175,7 @@ const knownKeys = [
   'limits',
   'poll',
   'artifacts',
+  'caches',
   'stuck',
   'tasks',
   'includes',
@@ -218,15 +219,27 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
     queueObjectives: queueObjectives(table),
   }
   for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-      throw new SettingsError(`limits.${key}`, 'must be a whole number, not negative')
-    }
-    Object.assign(settings, { [limitKeys[key]!]: value })
+    Object.assign(settings, { [limitKeys[key]!]: wholeNumber(value, `limits.${key}`) })
   }
   const { expire_in: expireIn } = tableOf(table, 'artifacts', ['expire_in'])
   if (expireIn === 'never') settings.artifactExpiryMs = null
   else settings.artifactExpiryMs = duration(expireIn, 'artifacts.expire_in') ?? settings.artifactExpiryMs
+  settings.caches = caches(table)
   return settings
+}
+
+function caches(table: Record<string, unknown>): CacheSettings {
+  const { entry_bytes, project_bytes, keep_for } = tableOf(table, 'caches', [
+    'entry_bytes',
+    'project_bytes',
+    'keep_for',
+  ])
+  const given = defaultCoreSettings.caches
+  return {
+    entryBytes: wholeNumber(entry_bytes, 'caches.entry_bytes') ?? given.entryBytes,
+    projectBytes: wholeNumber(project_bytes, 'caches.project_bytes') ?? given.projectBytes,
+    keepMs: duration(keep_for, 'caches.keep_for') ?? given.keepMs,
+  }
 }
 
 const stuckKeys: Record<string, Exclude<keyof StuckSettings, 'profile'>> = {
@@ -372,6 +385,14 @@ function refuseUnknown(table: Record<string, unknown>, known: readonly string[],
   for (const key of Object.keys(table)) {
     if (!known.includes(key)) throw new SettingsError(where, `unknown key ${key}; known are ${known.join(', ')}`)
   }
+}
+
+function wholeNumber(value: unknown, where: string): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new SettingsError(where, 'must be a whole number, not negative')
+  }
+  return value
 }
 
 function duration(value: unknown, where: string): number | undefined {

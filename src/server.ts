@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { ServerSettings } from './config.js'
+import { diskRooms } from './core/blobs/disk-blobs.js'
 import { systemClock } from './core/clock.js'
 import type { Compile } from './core/config-cache.js'
 import type { Core, Log } from './core/core.js'
@@ -105,7 +106,8 @@ async function start(
     store,
     clock,
     keys: readKeys(settings.keyFile),
-    folders: { traces: path.join(dataDir, 'traces'), artifacts: path.join(dataDir, 'artifacts') },
+    traces: path.join(dataDir, 'traces'),
+    blobs: diskRooms(dataDir),
     repositories,
     compile,
     ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),

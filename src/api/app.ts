@@ -7,6 +7,7 @@ import { Access, defaultRates } from '../http/access.js'
 import { answerError } from '../http/errors.js'
 import { makeRequestId, sentRequestId } from '../http/request-id.js'
 import { routesOn } from '../http/routing.js'
+import { cacheRoutes } from './caches.js'
 import { toProblem } from './errors.js'
 import { liveRoutes } from './live.js'
 import { apiRoutes } from './routes.js'
@@ -17,7 +18,7 @@ export interface Api {
 }
 
 /** Headers of which two say two things; Node keeps the first and tells nobody. */
-const single = new Set(['authorization', 'private-token'])
+const single = new Set(['authorization', 'private-token', 'job-token'])
 
 /** The API on a core and its background tasks. Nothing is listened on: the caller's server hands requests over. */
 export function createApi(core: Core, tasks: Tasks): Api {
@@ -27,7 +28,7 @@ export function createApi(core: Core, tasks: Tasks): Api {
     core,
     access: new Access(core, defaultRates),
     base: '/api/signalbox/v1',
-    routes: [...apiRoutes(tasks), ...liveRoutes],
+    routes: [...apiRoutes(tasks), ...liveRoutes, ...cacheRoutes],
     answerError: refuse,
   })
   return {

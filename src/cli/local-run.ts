@@ -38,6 +38,8 @@ export interface LocalRun {
   /** Only these and what they need; all if there are none. */
   jobs: string[]
   variables: { key: string; value: string }[]
+  /** Where caches stay between runs. */
+  cacheDir: string
   /** Where the artifacts of the jobs are left. */
   artifacts: string | undefined
   json: boolean
@@ -67,7 +69,7 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
       play: (waiting) => playNamed(server, waiting, jobs),
     })
     const tags = await tagsAndWarnings(server, pipeline, terminal.say)
-    const runner = await startLocalRunner(server, place, project, tags, log)
+    const runner = await startLocalRunner(server, input, project, tags, log)
     interrupts.cancel = () => cancelPipeline(server.core, { pipelineId: pipeline.id })
     const last = await follower.end()
     await runner.close()
@@ -151,7 +153,8 @@ async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: s
 }
 
 /** Its git fetches from the repository's folder: what it would get from this process by HTTP, several processes sooner. */
-async function startLocalRunner(server: Server, place: string, project: Project, tags: string[], log: RunnerLog) {
+async function startLocalRunner(server: Server, input: LocalRun, project: Project, tags: string[], log: RunnerLog) {
+  const { place } = input
   const [{ startRunner }, { executorNamed }] = await Promise.all([
     import('../runner/start-runner.js'),
     import('./executor.js'),
@@ -165,6 +168,7 @@ async function startLocalRunner(server: Server, place: string, project: Project,
     concurrency: os.availableParallelism(),
     workDir: path.join(place, 'work'),
     insteadOf: { url: `${server.httpUrl}/${project.fullPath}.git`, base: `file://${repositoryOf(place, project)}` },
+    cacheDir: input.cacheDir,
     log,
   })
 }

@@ -180,6 +180,12 @@ function addProjectCommands(program: Command): void {
     .argument('<PATH>')
     .option('--json', 'print one JSON document')
     .action(async (path, options) => (await import('./commands/project.js')).showProject(path, options))
+  project
+    .command('clear-caches')
+    .description('clear what its jobs have cached')
+    .argument('<PATH>', 'GROUP/NAME or ID')
+    .option('--json', 'print one JSON document')
+    .action(async (path, options) => (await import('./commands/project.js')).clearCaches(path, options))
 }
 
 function addPipelineCommands(program: Command): void {

@@ -1,5 +1,5 @@
 /** What every operation works with: the parts of one node, put together by `server.ts`, and nothing global. */
-import type { ArtifactFiles } from './blobs/artifact-files.js'
+import type { BlobStore } from './blobs/blob-store.js'
 import type { TraceFiles } from './blobs/trace-files.js'
 import type { Clock, Random } from './clock.js'
 import type { ConfigCache } from './config-cache.js'
@@ -43,11 +43,22 @@ export interface CoreSettings {
   pipelineTreeLimit: number
   /** Artifacts without `expire_in` live so long; null: for ever. */
   artifactExpiryMs: number | null
+  caches: CacheSettings
   /** When jobs count as stuck. */
   stuck: StuckSettings
   taskTimes: TaskTimes
   /** How long jobs may wait for a runner that is pushed to, for `/metrics`; none: it is not measured. */
   queueObjectives: readonly QueueObjective[]
+}
+
+/** What the coordinator keeps for `cache:` of jobs. */
+export interface CacheSettings {
+  /** Largest archive, in bytes. */
+  entryBytes: number
+  /** Of one project together; the least recently used go first. */
+  projectBytes: number
+  /** One that no job has used for so long is deleted. */
+  keepMs: number
 }
 
 export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
@@ -59,6 +70,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   pipelineJobLimit: 2000,
   pipelineTreeLimit: 1000,
   artifactExpiryMs: 30 * 24 * 3_600_000,
+  caches: { entryBytes: 2 * 1024 ** 3, projectBytes: 10 * 1024 ** 3, keepMs: 14 * 24 * 3_600_000 },
   stuck: stuckSettings('classic'),
   taskTimes: defaultTaskTimes,
   queueObjectives: [],
@@ -76,7 +88,8 @@ export interface Core {
   readonly demands: DemandCache
   readonly dispatcher: Dispatcher
   readonly traces: TraceFiles
-  readonly artifacts: ArtifactFiles
+  readonly artifacts: BlobStore
+  readonly caches: BlobStore
   readonly repositories: Repositories
   readonly configs: ConfigCache
   readonly events: EventHub

@@ -19,6 +19,7 @@ export const eventKinds = [
   'runner.deleted',
   'project.created',
   'project.changed',
+  'project.caches_cleared',
   'trace.mismatch',
   'token.read',
 ] as const

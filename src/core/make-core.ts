@@ -1,5 +1,5 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
-import { ArtifactFiles } from './blobs/artifact-files.js'
+import type { BlobRooms } from './blobs/blob-store.js'
 import { TraceFiles } from './blobs/trace-files.js'
 import { type Clock, type Random, systemRandom } from './clock.js'
 import { type Compile, ConfigCache } from './config-cache.js'
@@ -27,8 +27,9 @@ export interface CoreParts {
   clock: Clock
   random?: Random
   keys: Keys
-  /** Folders of trace files and artifacts. */
-  folders: { traces: string; artifacts: string }
+  /** Folder of the trace files. */
+  traces: string
+  blobs: BlobRooms
   repositories: Repositories
   compile: Compile
   /** Files of the web for `include:remote` and `include:template`; absent: they are switched off. */
@@ -59,7 +60,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     },
   })
   const traces: TraceFiles = new TraceFiles({
-    folder: parts.folders.traces,
+    folder: parts.traces,
     commit: (progress) => commitTraces(core, progress),
     fatal: parts.fatal,
     durable: parts.durable ?? true,
@@ -75,7 +76,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     demands,
     dispatcher,
     traces,
-    artifacts: new ArtifactFiles(parts.folders.artifacts),
+    ...parts.blobs,
     repositories: parts.repositories,
     configs: new ConfigCache({
       repositories: parts.repositories,

@@ -263,18 +263,19 @@ function stepsOf(plan: JobPlan, marks: Marks): object[] {
   return steps
 }
 
+/** Every key carries how often the caches were cleared, and whose they are: gitlab app/models/ci/build.rb, `cache`. */
 function cachesOf({ plan, pipeline, project }: PayloadFacts): object[] {
+  const index = project.cacheIndex > 0 ? `-${project.cacheIndex}` : ''
   return (plan.caches ?? []).map((cache) => {
-    const index = project.cacheIndex > 0 ? `-${project.cacheIndex}` : ''
-    const suffix = cache.unprotect ? '' : pipeline.protected ? '-protected' : '-non_protected'
-    const key = typeof cache.key === 'string' ? cache.key : (cache.key.prefix ?? 'default')
+    const suffix = pipeline.protected && !cache.unprotect ? '-protected' : '-non_protected'
+    const full = (key: string) => `${key}${index}${suffix}`
     return {
-      key: `${key}${index}${suffix}`,
+      key: full(typeof cache.key === 'string' ? cache.key : 'default'),
       untracked: cache.untracked ?? false,
       policy: cache.policy,
       paths: cache.paths,
       when: cache.when,
-      ...(cache.fallbackKeys ? { fallback_keys: cache.fallbackKeys } : {}),
+      ...(cache.fallbackKeys ? { fallback_keys: cache.fallbackKeys.map(full) } : {}),
     }
   })
 }

@@ -65,6 +65,10 @@ export interface Repositories {
   readFile(project: Project, sha: string, path: string): Promise<string | undefined>
   /** Every path at a commit. */
   listFiles(project: Project, sha: string): Promise<string[]>
+  /** Every file at a commit, with the id of its content. */
+  listBlobs(project: Project, sha: string): Promise<{ path: string; id: string }[]>
+  /** The last commit up to this one that changed a path, or what a pattern with `*` matches; undefined if there is none. */
+  lastCommit(project: Project, sha: string, path: string): Promise<string | undefined>
   /** Paths that differ between two commits. */
   changedPaths(project: Project, from: string, to: string): Promise<string[]>
   /** Paths that a commit changed since it parted from another: what a merge request of it would show. */

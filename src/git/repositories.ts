@@ -187,6 +187,26 @@ export class GitRepositories implements Repositories {
     return this.#list(project, ['ls-tree', '-r', '-z', '--name-only', '--full-tree', tree])
   }
 
+  /** Every file at a commit with its content's id. Rejects as `listFiles` does. */
+  async listBlobs(project: Repository, sha: string): Promise<{ path: string; id: string }[]> {
+    const { tree } = await this.#getCommit(project, sha)
+    const entries = await this.#list(project, ['ls-tree', '-r', '-z', '--full-tree', tree])
+    return entries.flatMap((entry) => {
+      const [, id, path] = /^\d+ blob (\w+)\t(.*)$/s.exec(entry) ?? []
+      return id === undefined || path === undefined ? [] : [{ path, id }]
+    })
+  }
+
+  /**
+   * The last commit up to this one that changed a path (`*` and `**` match as in git's globs); undefined if none has.
+   * Rejects with `not_found` for the commit.
+   */
+  async lastCommit(project: Repository, sha: string, file: string): Promise<string | undefined> {
+    await this.#getCommit(project, sha)
+    if (file === '' || file.includes('\0')) return undefined
+    return (await this.#list(project, ['rev-list', '--max-count=1', sha, '--', `:(top,glob)${file}`], '\n'))[0]
+  }
+
   /**
    * Paths that differ between two commits; of a renamed file both names. Rejects with `not_found` for a commit,
    * `unavailable` when there are too many.

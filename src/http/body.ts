@@ -3,6 +3,7 @@
  * that is refused unread is let flow past for a moment, so that the sender gets to see the answer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { PassThrough, type Readable } from 'node:stream'
 import type { Clock } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
 
@@ -137,6 +138,27 @@ export function watchBody(req: IncomingMessage, clock: Clock, fail: (error: Sign
   }
   req.on('data', onData).on('close', onClose)
   return stop
+}
+
+/**
+ * The body of a request as a stream that fails when it is cut off or comes too slowly, so that whoever reads it to its end
+ * has seen all of it. Throws what `checkFraming` throws.
+ */
+export function streamBody(req: IncomingMessage, res: ServerResponse, clock: Clock, limitBytes: number): Readable {
+  checkFraming(req, limitBytes)
+  const body = new PassThrough()
+  // A failure may come before anybody reads, and whoever reads may give up.
+  body.on('error', () => undefined)
+  const stopWatch = watchBody(req, clock, (error) => body.destroy(error))
+  body.once('close', () => {
+    stopWatch()
+    // Unpiping pauses: what is still coming must flow past.
+    req.unpipe(body)
+    req.resume()
+  })
+  letBodyCome(res)
+  req.pipe(body)
+  return body
 }
 
 const lingerBytes = 4 * 1024 * 1024

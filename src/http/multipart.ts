@@ -107,7 +107,9 @@ export function readOneFile(
     body.on('error', () => undefined)
     body.once('close', () => {
       stopWatch()
+      // Unpiping pauses: what is still coming must flow past.
       req.unpipe(parser)
+      req.resume()
     })
     let begun = false
     const fail = (error: SignalboxError) => {

@@ -10,6 +10,7 @@ import type { Failure, JobReport } from './job/report.js'
 import { readSettings } from './job/settings.js'
 import type { Slot } from './job/slots.js'
 import { downloadArtifacts, uploadArtifacts } from './job/stage-artifacts.js'
+import { restoreCaches, saveCaches } from './job/stage-caches.js'
 import { prepare } from './job/stage-prepare.js'
 import { runScripts } from './job/stage-scripts.js'
 import { getSources } from './job/stage-sources.js'
@@ -21,7 +22,10 @@ import { messageOf } from './runner-error.js'
 import type { Spool } from './spool.js'
 
 export interface JobRunOptions
-  extends Pick<JobContext, 'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs' | 'insteadOf'> {
+  extends Pick<
+    JobContext,
+    'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs' | 'insteadOf' | 'cacheDir'
+  > {
   spool: Spool
   slot: Slot
   builds: string
@@ -130,8 +134,7 @@ export class JobRun {
     if (prepared === undefined) return undefined
     const stages = new Stages(context, prepared.shell, this.options.onScriptStopped)
     let failure = await getSources(context, stages)
-    // Caches are restored here, once they are supported.
-    if (context.payload.caches > 0) context.log.warning('caches are not supported by this runner yet')
+    failure ??= await restoreCaches(context)
     failure ??= await downloadArtifacts(context)
     if (failure === undefined && !stop.everything.aborted) {
       this.#phase = 'script'
@@ -140,7 +143,7 @@ export class JobRun {
       })
     }
     this.#phase = 'after'
-    // Caches are saved here, once they are supported.
+    await saveCaches(context, failure === undefined)
     const upload = await uploadArtifacts(context, failure === undefined)
     if (!stop.everything.aborted) await this.#cleanUp()
     return failure ?? upload

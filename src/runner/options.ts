@@ -24,6 +24,8 @@ export interface RunnerOptions {
   onEvent?: (event: RunnerEvent) => void
   /** Where sources are fetched in place of an address, for a repository that lies on this machine too. */
   insteadOf?: InsteadOf
+  /** Caches are kept in this folder, and not by the coordinator. */
+  cacheDir?: string
   /** Take one job, see it through, and end. */
   once?: boolean
   /** WebSocket only: text frames, for people who look at the wire. */

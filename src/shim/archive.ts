@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream'
 import yauzl from 'yauzl'
 import type { Artifact } from '../core/artifact.js'
-import type { ArtifactFiles } from '../core/blobs/artifact-files.js'
+import type { BlobStore } from '../core/blobs/blob-store.js'
 
 export interface ArchiveEntry {
   /** The whole path; a directory's ends with a slash. */
@@ -20,7 +20,7 @@ export interface ArchiveEntry {
 /** The zip is read from wherever the bytes of artifacts lie. */
 class ArtifactReader extends yauzl.RandomAccessReader {
   constructor(
-    private readonly files: ArtifactFiles,
+    private readonly files: BlobStore,
     private readonly location: string,
   ) {
     super()
@@ -39,7 +39,7 @@ const typeMask = 0o170000
  * cannot be unpacked. The stream fails where the archive is broken.
  */
 export async function openEntry(
-  files: ArtifactFiles,
+  files: BlobStore,
   archive: Artifact,
   path: string,
 ): Promise<{ size: number; body: Readable } | undefined> {
@@ -70,7 +70,7 @@ const longestPath = 4096
  * that only paths tell of are there too. Undefined: the archive has no such directory, or is no zip that can be read.
  */
 export async function listEntries(
-  files: ArtifactFiles,
+  files: BlobStore,
   archive: Artifact,
   options: { path: string; recursive: boolean },
 ): Promise<ArchiveEntry[] | undefined> {
@@ -114,7 +114,7 @@ function modeOf(entry: yauzl.Entry): number {
   return entry.externalFileAttributes >>> 16
 }
 
-function open(files: ArtifactFiles, archive: Artifact): Promise<yauzl.ZipFile | undefined> {
+function open(files: BlobStore, archive: Artifact): Promise<yauzl.ZipFile | undefined> {
   if (archive.format !== 'zip') return Promise.resolve(undefined)
   const reader = new ArtifactReader(files, archive.location)
   return new Promise((resolve) => {

@@ -32,6 +32,17 @@ CREATE TABLE "background_tasks" ("name" text primary key,
   "last_duration_ms" bigint,
   "last_result" text);
 
+CREATE TABLE "caches" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "key" text not null,
+  "size_bytes" bigint not null,
+  "sha256" text not null,
+  "location" text not null,
+  "created_at" bigint not null,
+  "used_at" bigint not null,
+  constraint "caches_identity" unique ("project_id",
+  "key"));
+
 CREATE TABLE "demands" ("id" integer primary key autoincrement,
   "key" text not null unique,
   "tags" text not null,

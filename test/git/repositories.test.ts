@@ -228,6 +228,22 @@ it('lists the files of a commit, and those that differ between two', async () =>
     expect(await repositories.changedPaths(project, first, second)).toEqual(['a.txt', 'dir/b', 'neu ü', 'renamed.txt'])
   }
   expect(await repositories.changedPaths(project, first, first)).toEqual([])
+  const blob = (await work.git('rev-parse', `${second}:dir/b`)).trim()
+  expect(await repositories.listBlobs(project, second)).toContainEqual({ path: 'dir/b', id: blob })
+  expect((await repositories.listBlobs(project, second)).map((one) => one.path)).toContain('neu ü')
+  const last = (file: string, sha = second) => repositories.lastCommit(project, sha, file)
+  expect(await Promise.all([last('dir/b'), last('dir/c'), last('dir/*'), last('dir/b', first)])).toEqual([
+    second,
+    first,
+    second,
+    first,
+  ])
+  expect(await Promise.all([last('none'), last(''), last('a\0b'), last(':(exclude)dir')])).toEqual([
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ])
   expect(await codeOf(repositories.changedPaths(project, 'f'.repeat(40), first))).toBe('not_found')
 })
 

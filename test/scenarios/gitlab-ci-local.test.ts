@@ -23,7 +23,11 @@ interface Scenario {
   jobs?: Record<string, string>
   /** Lines that jobs write, each `JOB | LINE`, in this order. */
   says?: string[]
+  /** The same of a second run of the case. */
+  saysAgain?: string[]
   never?: string[]
+  /** How many caches are kept afterwards. */
+  cached?: number
   /** What of the kept artifacts is there, and what is not. */
   kept?: { present: string[]; absent: string[] }
   /** What is told when there is no pipeline. */
@@ -97,6 +101,39 @@ const scenarios: Scenario[] = [
     code: 0,
     jobs: each('success', 'test-job'),
     says: ['test-job | Before test', 'test-job | Test something'],
+  },
+  { folder: 'cache-conditional-policy', code: 0, jobs: each('success', 'test-job'), cached: 0 },
+  { folder: 'cache-directives', code: 0, jobs: each('success', 'test-job'), cached: 1 },
+  {
+    folder: 'cache-double-run',
+    code: 0,
+    jobs: each('success', 'test-job'),
+    says: ['test-job | Cache not warm'],
+    saysAgain: ['test-job | Cache warm'],
+  },
+  {
+    folder: 'cache-key-files',
+    files: ['fakepackage.json'],
+    code: 1,
+    jobs: {
+      'produce-cache': 'success',
+      // The peer expands `$PACKAGE` among the files of a key; GitLab takes it as the name of a file.
+      'consume-cache': 'failed',
+      'cache-key-file referencing $CI_PROJECT_DIR': 'success',
+      'cache-key-file file dont exist': 'success',
+    },
+    says: ['consume-cache | $ test -f key-files/file1'],
+    never: ['consume-cache | $ test -f global/file1'],
+  },
+  { folder: 'cache-shell', code: 0, jobs: each('success', 'produce-cache', 'consume-cache'), cached: 1 },
+  {
+    folder: 'cache-when',
+    code: 1,
+    jobs: {
+      ...each('success', 'on_success_without_error', 'on_failure_without_error', 'always_without_error'),
+      ...each('failed', 'on_success_with_error', 'on_failure_with_error', 'always_with_error'),
+    },
+    cached: 4,
   },
   {
     folder: 'cli-option-variables',
@@ -314,7 +351,6 @@ const scenarios: Scenario[] = [
   },
 ]
 
-const caches = 'caches: issue 5'
 const engine = 'an image without which it has no meaning: the docker executor'
 const elsewhere =
   'files of other projects, of the web or of components: a coordinator (compiled in peer-corpus.test.ts)'
@@ -326,14 +362,8 @@ const ofThePeer = 'about files and flags of the peer alone'
 const notRun: Record<string, string> = {
   'artifacts-docker-readonly-permissions': engine,
   'basic-inputs': compiledOnly,
-  'cache-conditional-policy': caches,
-  'cache-directives': caches,
   'cache-docker-mount': refusedByName,
-  'cache-double-run': caches,
-  'cache-key-files': caches,
   'cache-paths-not-array': refusedByName,
-  'cache-shell': caches,
-  'cache-when': caches,
   'component-inputs-cli': elsewhere,
   'component-inputs-multiple': elsewhere,
   'container-executable': engine,
@@ -397,7 +427,7 @@ function expectLines(lines: readonly string[], wanted: readonly string[]): void 
   }
 }
 
-async function run({ folder, args = [], files = [], kept }: Scenario) {
+async function run({ folder, args = [], files = [], kept, saysAgain }: Scenario) {
   const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-scenario-'))
   try {
     const repository = path.join(place, 'repository')
@@ -411,12 +441,17 @@ async function run({ folder, args = [], files = [], kept }: Scenario) {
     await git(repository, 'add', '--all')
     await git(repository, 'commit', '--quiet', '--message', 'All')
     const unpacked = path.join(place, 'kept')
-    const result = await signalbox(['run', ...args, ...(kept ? ['--artifacts', unpacked] : [])], {
-      cwd: repository,
-      env: { NO_COLOR: '1' },
-    })
+    const start = () =>
+      signalbox(['run', ...args, ...(kept ? ['--artifacts', unpacked] : [])], {
+        cwd: repository,
+        env: { NO_COLOR: '1', XDG_CACHE_HOME: path.join(place, 'cache') },
+      })
+    const result = await start()
+    const again = saysAgain && (await start()).stdout
     const found = existsSync(unpacked) ? readdirSync(unpacked, { recursive: true, encoding: 'utf8' }) : []
-    return { ...result, found }
+    const caches = path.join(place, 'cache')
+    const kinds = existsSync(caches) ? readdirSync(caches, { recursive: true, encoding: 'utf8' }) : []
+    return { ...result, again, found, cached: kinds.filter((name) => name.endsWith('.zip')).length }
   } finally {
     rmSync(place, { recursive: true, force: true, maxRetries: 3 })
   }
@@ -427,11 +462,13 @@ describe.skipIf(!hasCorpus)('cases of gitlab-ci-local (needs ../shared/corpus)',
     '%s',
     { timeout: 120_000 },
     async (_, scenario) => {
-      const { code, stdout, stderr, found } = await run(scenario)
+      const { code, stdout, stderr, found, again, cached } = await run(scenario)
       expect(code, stderr).toBe(scenario.code)
       if (scenario.refused) expect(stderr).toMatch(scenario.refused)
       expect(endings(stderr)).toEqual(scenario.jobs ?? {})
       expectLines(stdout.split('\n'), scenario.says ?? [])
+      if (scenario.cached !== undefined) expect(cached).toBe(scenario.cached)
+      if (again !== undefined) expectLines(again.split('\n'), scenario.saysAgain ?? [])
       for (const text of scenario.never ?? []) expect(stdout).not.toContain(text)
       for (const name of scenario.kept?.present ?? []) {
         expect(

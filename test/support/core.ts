@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { diskRooms } from '../../src/core/blobs/disk-blobs.js'
 import { compileConfig } from '../../src/core/ci-config/compile.js'
 import type { Core, CoreSettings } from '../../src/core/core.js'
 import { keysFrom } from '../../src/core/keys.js'
@@ -41,6 +43,11 @@ export class MemoryRepositories implements Repositories {
   async listFiles(project: Project) {
     return [...(this.files.get(project.id)?.keys() ?? [])]
   }
+  async listBlobs(project: Project) {
+    const files = [...(this.files.get(project.id) ?? [])]
+    return files.map(([file, text]) => ({ path: file, id: createHash('sha1').update(text).digest('hex') }))
+  }
+  async lastCommit(): Promise<undefined> {}
   async changedPaths(): Promise<string[]> {
     return []
   }
@@ -100,7 +107,8 @@ export class TestCore implements AsyncDisposable {
       store: box.store,
       clock: box.clock,
       keys: keysFrom(Buffer.alloc(32, 7)),
-      folders: { traces: path.join(this.#folder, 'traces'), artifacts: path.join(this.#folder, 'artifacts') },
+      traces: path.join(this.#folder, 'traces'),
+      blobs: diskRooms(this.#folder),
       repositories: this.repositories,
       compile: compileConfig,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },

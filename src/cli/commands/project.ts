@@ -1,4 +1,4 @@
-/** `signalbox project create|list|show`. */
+/** `signalbox project create|list|show|clear-caches`. */
 import { openContext } from '../context.js'
 import { table } from '../terminal.js'
 
@@ -36,4 +36,13 @@ export async function showProject(path: string, options: { json?: boolean }): Pr
   for (const [key, value] of Object.entries(project)) {
     terminal.out(`${key}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
   }
+}
+
+export async function clearCaches(path: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const cleared = await client().post<{ project_id: number; deleted: number }>(
+    `/api/signalbox/v1/projects/${encodeURIComponent(path)}/clear-caches`,
+  )
+  if (options.json) return json(cleared)
+  terminal.say(`caches of project ${cleared.project_id} cleared; ${cleared.deleted} were kept here`)
 }

@@ -1,4 +1,5 @@
 /** `signalbox run`: the repository's pipeline on this machine, or what it would be. */
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -46,7 +47,8 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
   try {
     const { runLocally } = await import('../local-run.js')
     const json = options.json === true
-    await runLocally(context, { place, tree, configPath, jobs, variables, artifacts, json, interrupts })
+    const cacheDir = cacheFolder(context, tree)
+    await runLocally(context, { place, tree, configPath, jobs, variables, cacheDir, artifacts, json, interrupts })
   } finally {
     interrupts.ignore()
     process.off('exit', remove)
@@ -63,6 +65,13 @@ function artifactFolder(context: Context, given: string): string {
     throw new Exit(exitCodes.usage, `--artifacts: ${(error as Error).message}`)
   }
   return folder
+}
+
+/** The caches of this repository: https://specifications.freedesktop.org/basedir-spec/latest/ says where they belong. */
+function cacheFolder({ env }: Context, { root }: WorkingTree): string {
+  const given = env.XDG_CACHE_HOME ?? ''
+  const base = path.isAbsolute(given) ? given : path.join(os.homedir(), '.cache')
+  return path.join(base, 'signalbox', 'caches', createHash('sha256').update(root).digest('hex').slice(0, 32))
 }
 
 /** Path of the configuration from the repository's top; it must be there. */

@@ -31,6 +31,7 @@ import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
 import { newJob } from './new-job.js'
 import { type PlannedJob, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
+import { resolveCacheKeys } from './resolve-cache-keys.js'
 import { ruleFacts } from './rule-facts.js'
 import { variablesFor } from './variables-for.js'
 
@@ -89,7 +90,8 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   if (planned.plan.jobs.length > core.settings.pipelineJobLimit) {
     return invalid(core, frame, [`the pipeline has more than ${core.settings.pipelineJobLimit} jobs`])
   }
-  const pipeline = await core.store.write((tx) => insertPlan(core, tx, frame, planned.plan))
+  const jobs = await resolveCacheKeys(core.repositories, project, resolved.sha, planned.plan.jobs)
+  const pipeline = await core.store.write((tx) => insertPlan(core, tx, frame, { ...planned.plan, jobs }))
   await cancelRedundantPipelines(core, pipeline, project)
   return pipeline
 }

@@ -56,7 +56,7 @@ export async function recoverNode(core: Core): Promise<void> {
       )
       .execute()
   })
-  await core.artifacts.removeUnfinished()
+  for (const blobs of [core.artifacts, core.caches]) await blobs.removeUnfinished()
   await pinLivingPipelines(core)
   if (!core.isPaused('initial_pipeline_process')) await processNewPipelines(core)
 }

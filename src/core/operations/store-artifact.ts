@@ -2,18 +2,14 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { type Artifact, artifactFormats, takesFormat } from '../artifact.js'
-import type { StoredBlob } from '../blobs/artifact-files.js'
+import type { StoredBlob } from '../blobs/blob-store.js'
 import { parseDuration } from '../ci-config/duration.js'
 import type { Core } from '../core.js'
 import { type DotenvVariable, parseDotenv } from '../dotenv.js'
 import { SignalboxError } from '../errors.js'
-import { isStream } from '../lease.js'
 import { findArtifact, insertArtifact } from '../store/artifacts.js'
 import { saveDotenvVariables } from '../store/dotenv-variables.js'
-import { lockJob } from '../store/jobs.js'
-import { findLease, touchLeaseOf } from '../store/leases.js'
-import { acceptOffer, fenced } from './accept-lease.js'
-import { processPipeline } from './process-pipeline.js'
+import { writeUnderLease } from './write-under-lease.js'
 
 export interface StoreArtifactInput {
   jobId: number
@@ -37,15 +33,7 @@ export async function storeArtifact(core: Core, input: StoreArtifactInput): Prom
   try {
     const variables = input.type === 'dotenv' ? await readDotenv(core, blob) : []
     const kept = await core.store.write(async (tx) => {
-      const job = await lockJob(tx, input.jobId)
-      const lease = job && (await findLease(tx, input.jobId, input.fence))
-      if (!job || !lease) throw fenced(job)
-      if (lease.status === 'offered' && !isStream(lease.door)) {
-        await acceptOffer(core, tx, lease, job)
-        await processPipeline(core, tx, job.pipelineId)
-      }
-      if (lease.status !== 'held') throw fenced(job)
-      await touchLeaseOf(tx, lease.id, isStream(lease.door) ? null : tx.now + lease.termMs)
+      const job = await writeUnderLease(core, tx, input)
       const known = await findArtifact(tx, job.id, input.type)
       if (known && known.sha256 === blob.sha256) return known
       if (known) throw new SignalboxError('invalid', `the job has another ${input.type} artifact already`)

@@ -13,6 +13,7 @@ import {
   dropTimedOutJobs,
 } from '../operations/drop-stuck-jobs.js'
 import { enqueueDueJobs } from '../operations/enqueue-due-jobs.js'
+import { evictCaches } from '../operations/evict-caches.js'
 import { expireLeases } from '../operations/expire-leases.js'
 import { finishWorkLeft } from '../operations/finish-work.js'
 import { settleBridges } from '../operations/follow-downstream.js'
@@ -143,6 +144,11 @@ export const taskDefinitions: readonly Task[] = [
     name: 'delete_expired_artifacts',
     what: 'deletes artifacts past their expiry',
     run: async (core) => counted({ artifacts: await deleteExpiredArtifacts(core) }),
+  },
+  {
+    name: 'evict_caches',
+    what: 'deletes caches that no job has used for long',
+    run: async (core) => counted({ caches: await evictCaches(core) }),
   },
   {
     name: 'remove_idle_lanes',

@@ -21,5 +21,6 @@ export const defaultTaskTimes: TaskTimes = {
   stop_environments: '24 * * * *',
   note_contacts: 30 * minute,
   delete_expired_artifacts: '*/7 * * * *',
+  evict_caches: '17 * * * *',
   remove_idle_lanes: 10 * minute,
 }

@@ -126,6 +126,21 @@ export async function updateProject(tx: Tx, id: number, changes: ProjectChanges)
   return getProject(tx, id)
 }
 
+/** Lets others wait who fold over rows of the project. */
+export async function lockProject(tx: Tx, id: number): Promise<void> {
+  if (tx.engine !== 'postgres') return
+  await tx.db.selectFrom('projects').select('id').where('id', '=', id).forUpdate().execute()
+}
+
+/** Moves the number that every cache key of the project carries. */
+export async function raiseCacheIndex(tx: Tx, id: number): Promise<void> {
+  await tx.db
+    .updateTable('projects')
+    .set((e) => ({ cache_index: e('cache_index', '+', 1), updated_at: tx.now }))
+    .where('id', '=', id)
+    .execute()
+}
+
 export async function findGroupByPath(from: Reader | Tx, fullPath: string): Promise<Group | undefined> {
   return from.db
     .selectFrom('groups')

@@ -341,6 +341,16 @@ export interface Database {
     expires_at: number | null
     created_at: number
   }
+  caches: {
+    id: Generated<number>
+    project_id: number
+    key: string
+    size_bytes: number
+    sha256: string
+    location: string
+    created_at: number
+    used_at: number
+  }
 
   events: {
     id: Generated<number>

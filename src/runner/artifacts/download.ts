@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDisconnect } from '../http.js'
 import type { JobLog } from '../job/log.js'
 import type { JobPayload } from '../job/payload.js'
+import { followed } from '../redirects.js'
 import { messageOf } from '../runner-error.js'
 import type { ArtifactDoor } from './upload.js'
 
@@ -45,7 +46,10 @@ async function fetchArchive(
     let problem: string
     let away = false
     try {
-      const answer = await get(new URL(tries === 1 ? `${base}?direct_download=true` : base), token, file, door)
+      const url = new URL(tries === 1 ? `${base}?direct_download=true` : base)
+      const answer = await followed({ ...door, token }, url, (body) =>
+        pipeline(body, fs.createWriteStream(file, { mode: 0o600 })),
+      )
       if (answer.status === 200) {
         log.plain('Downloading artifacts from coordinator... ok')
         return undefined
@@ -66,19 +70,3 @@ async function fetchArchive(
     await sleep(door.pauseMs, undefined, { signal: door.signal }).catch(() => undefined)
   }
 }
-
-/** Follows a redirect, without the token where it leads to another host: an object store has its own in the address. */
-async function get(url: URL, token: string, file: string, { http, signal }: Pick<ArtifactDoor, 'http' | 'signal'>) {
-  const origin = url.origin
-  for (let hops = 0; ; hops++) {
-    const headers: Record<string, string> = url.origin === origin ? { 'job-token': token } : {}
-    const answer = await http.download({ method: 'GET', url, headers, signal }, (body) =>
-      pipeline(body, fs.createWriteStream(file, { mode: 0o600 })),
-    )
-    const { location } = answer.headers
-    if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined || hops === maxHops) return answer
-    url = new URL(location, url)
-  }
-}
-
-const maxHops = 10

@@ -14,11 +14,15 @@ export interface SelectLog {
 }
 
 /**
- * The files, folders and links that one entry of `artifacts` means, relative to the build folder and sorted. A folder
+ * The files, folders and links that one entry of `artifacts` or `cache` means, relative to the build folder and sorted. A folder
  * that matches brings everything below it; what `exclude` matches is left out, one by one; links are taken as links and
  * never followed. Source: GitLab Runner, `commands/helpers/file_archiver.go`.
  */
-export async function selectFiles(root: string, spec: ArtifactSpec, log: SelectLog): Promise<string[]> {
+export async function selectFiles(
+  root: string,
+  spec: Pick<ArtifactSpec, 'paths' | 'exclude' | 'untracked'>,
+  log: SelectLog,
+): Promise<string[]> {
   const files = new Set<string>()
   const excluded = new Map<string, number>()
   const compiled = (given: string): { given: string; relative: string; glob: Glob }[] => {

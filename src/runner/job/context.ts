@@ -33,6 +33,8 @@ export interface JobContext {
   awayMs: number
   /** Where sources are fetched in place of an address. */
   insteadOf: InsteadOf | undefined
+  /** A folder of this machine for caches; absent: the coordinator keeps them. */
+  cacheDir: string | undefined
 }
 
 /** The environment of a job's scripts. */

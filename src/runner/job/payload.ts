@@ -30,7 +30,7 @@ export interface JobPayload {
   inputs: number
   /** Secrets that the runner itself would have to fetch. */
   secrets: string[]
-  caches: number
+  caches: CacheSpec[]
 }
 
 export interface JobVariable {
@@ -60,6 +60,15 @@ export interface ArtifactSpec {
   type: string
   format: string
   expireIn: string
+}
+
+export interface CacheSpec {
+  key: string
+  fallbackKeys: string[]
+  untracked: boolean
+  policy: string
+  paths: string[]
+  when: string
 }
 
 /**
@@ -136,7 +145,14 @@ export function parsePayload(bytes: Uint8Array): JobPayload {
     hasRunSteps: root.text('run') !== '',
     inputs: root.list('inputs').length,
     secrets: root.object('secrets').names,
-    caches: root.list('cache').filter((cache) => cache.texts('paths').length > 0 || cache.flag('untracked')).length,
+    caches: root.list('cache').map((cache) => ({
+      key: cache.text('key'),
+      fallbackKeys: cache.texts('fallback_keys'),
+      untracked: cache.flag('untracked'),
+      policy: cache.text('policy'),
+      paths: cache.texts('paths'),
+      when: cache.text('when') || 'on_success',
+    })),
   }
 }
 

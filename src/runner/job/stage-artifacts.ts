@@ -1,5 +1,5 @@
 import type { JobContext } from './context.js'
-import { Patience } from './patience.js'
+import { doorOf } from './door.js'
 import type { ArtifactSpec } from './payload.js'
 import type { Failure } from './report.js'
 import { attempt } from './time.js'
@@ -41,28 +41,11 @@ export async function uploadArtifacts(context: JobContext, success: boolean): Pr
   })
 }
 
-function doorOf(context: JobContext) {
-  const { payload, http, httpUrl, retryWaitMs, stop } = context
-  const { id: jobId, token } = payload
-  return {
-    http,
-    url: httpUrl(),
-    jobId,
-    token,
-    signal: stop.everything,
-    pauseMs: Math.min(retryWaitMs.first, maxPauseMs),
-    patience: new Patience(context),
-  }
-}
-
 function expanded(artifact: ArtifactSpec, { variables }: JobContext): ArtifactSpec {
   const expand = (text: string) => variables.expand(text)
   const { name, paths, exclude } = artifact
   return { ...artifact, name: expand(name), paths: paths.map(expand), exclude: exclude.map(expand) }
 }
-
-// GitLab Runner, `helpers/retry`: between two tries of an upload or a download.
-const maxPauseMs = 5_000
 
 /** Source of the exit code: GitLab Runner, whose helper ends with 1 then. */
 function toFailure(message: string): Failure {

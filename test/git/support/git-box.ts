@@ -1,6 +1,7 @@
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { diskRooms } from '../../../src/core/blobs/disk-blobs.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
 import type { Core } from '../../../src/core/core.js'
 import { keysFrom } from '../../../src/core/keys.js'
@@ -63,7 +64,8 @@ export class GitBox implements AsyncDisposable {
       store: box.store,
       clock: box.clock,
       keys: keysFrom(Buffer.alloc(32, 7)),
-      folders: { traces: path.join(this.#temp.path, 'traces'), artifacts: path.join(this.#temp.path, 'artifacts') },
+      traces: path.join(this.#temp.path, 'traces'),
+      blobs: diskRooms(this.#temp.path),
       repositories: this.repositories,
       compile: compileConfig,
       log,

@@ -383,6 +383,16 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('created_at', int, (c) => c.notNull())
     .addUniqueConstraint('artifacts_identity', ['job_id', 'type'])
     .execute()
+  await table('caches')
+    .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
+    .addColumn('key', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', int, (c) => c.notNull())
+    .addColumn('sha256', 'text', (c) => c.notNull())
+    .addColumn('location', 'text', (c) => c.notNull())
+    .addColumn('created_at', int, (c) => c.notNull())
+    .addColumn('used_at', int, (c) => c.notNull())
+    .addUniqueConstraint('caches_identity', ['project_id', 'key'])
+    .execute()
 
   await (postgres
     ? // The transaction that wrote an event: readers stop at the oldest one still open, or they would skip it.

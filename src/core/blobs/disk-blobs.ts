@@ -1,5 +1,5 @@
 /**
- * The bytes of artifacts on the local disk. An upload goes to a temporary file, is synced, renamed to a name of its own,
+ * Blobs in a folder of the local disk. An upload goes to a temporary file, is synced, renamed to a name of its own,
  * and only then named by a row: a broken upload leaves nothing behind that counts.
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -8,25 +8,21 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { SignalboxError } from '../errors.js'
+import type { BlobRange, BlobRooms, BlobStore, StoredBlob } from './blob-store.js'
 
-export interface StoredBlob {
-  /** What `open` and `remove` take. */
-  location: string
-  sizeBytes: number
-  /** Hex. */
-  sha256: string
+/** Both stores as folders of a data folder. */
+export function diskRooms(folder: string): BlobRooms {
+  const room = (name: string) => new DiskBlobs(path.join(folder, name))
+  return { artifacts: room('artifacts'), caches: room('caches') }
 }
 
-export class ArtifactFiles {
+export class DiskBlobs implements BlobStore {
   readonly #folder: string
 
   constructor(folder: string) {
     this.#folder = folder
   }
 
-  /**
-   * Takes in a stream. Throws `too_large` past `limitBytes`, and what the stream fails with; nothing is left then.
-   */
   async store(source: Readable, limitBytes: number): Promise<StoredBlob> {
     const uploads = path.join(this.#folder, 'uploads')
     await mkdir(uploads, { recursive: true })
@@ -38,7 +34,7 @@ export class ArtifactFiles {
     try {
       for await (const chunk of source as AsyncIterable<Buffer>) {
         size += chunk.length
-        if (size > limitBytes) throw new SignalboxError('too_large', `an artifact may have ${limitBytes} bytes`)
+        if (size > limitBytes) throw new SignalboxError('too_large', `a file may have ${limitBytes} bytes`)
         hash.update(chunk)
         await file.write(chunk)
       }
@@ -59,8 +55,7 @@ export class ArtifactFiles {
     return { location, sizeBytes: size, sha256: hash.digest('hex') }
   }
 
-  /** The bytes, or the range `start`–`end` (inclusive) of them. */
-  open(location: string, range?: { start: number; end: number }): Readable {
+  open(location: string, range?: BlobRange): Readable {
     return createReadStream(path.join(this.#folder, location), range)
   }
 
@@ -75,7 +70,6 @@ export class ArtifactFiles {
     await rm(path.join(this.#folder, location), { force: true })
   }
 
-  /** Removes uploads that a stop of the process has cut off. Called before the doors open. */
   async removeUnfinished(): Promise<void> {
     const uploads = path.join(this.#folder, 'uploads')
     for (const name of await readdir(uploads).catch(() => [])) await rm(path.join(uploads, name), { force: true })
