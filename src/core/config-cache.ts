@@ -24,7 +24,9 @@ export interface ConfigCacheOptions extends ConfigWorld {
 }
 
 /** For whom and with what a configuration is compiled. */
-export interface ConfigRequest extends Pick<ConfigPlace, 'user'>, Partial<Pick<ConfigPlace, 'changedPaths'>> {
+export interface ConfigRequest
+  extends Pick<ConfigPlace, 'user'>,
+    Partial<Pick<ConfigPlace, 'changedPaths' | 'artifactFile'>> {
   /** Those that `include` may use. */
   variables: readonly PlanVariable[]
   /** Values for the inputs of the file's header. What is compiled with some is not kept. */
@@ -141,14 +143,19 @@ export class ConfigCache {
       listFiles,
       changedPaths,
       changedSince,
+      ...(place.artifactFile === undefined ? {} : { artifactIncludes: true }),
       ...(inputs === undefined ? {} : { inputs: { ...inputs } }),
     })
     return { result, files }
   }
 }
 
-function placeOf<Sha extends string | undefined>(project: Project, sha: Sha, { user, changedPaths }: ConfigRequest) {
-  return { project, sha, user, changedPaths }
+function placeOf<Sha extends string | undefined>(
+  project: Project,
+  sha: Sha,
+  { user, changedPaths, artifactFile }: ConfigRequest,
+) {
+  return { project, sha, user, changedPaths, artifactFile }
 }
 
 async function fits(variant: Variant, seen: (name: string) => string, place: ConfigPlace): Promise<boolean> {

@@ -28,6 +28,8 @@ export interface ConfigPlace {
   user: User | null
   /** What the event changed; undefined when unknown. */
   changedPaths: (() => Promise<string[] | undefined>) | undefined
+  /** Files that jobs of the pipeline upstream have made; undefined: there is none. */
+  artifactFile?: ((job: string, path: string) => Promise<IncludeAnswer>) | undefined
 }
 
 /** An answer that may be another one tomorrow: what a ref of a project pointed to. */
@@ -108,6 +110,9 @@ export class ConfigFiles
         return this.#file(request.project, request.ref, [request.path])
       case 'component':
         return this.#component(request.component)
+      case 'artifact':
+        this.#isLasting = false
+        return this.#place.artifactFile?.(request.job, request.path) ?? { ok: false, reason: 'file missing' }
       case 'template':
       case 'remote':
         this.#isLasting = false

@@ -20,6 +20,8 @@ export interface Pipeline {
   autoCanceledBy: number | null
   /** The trigger job that made it. */
   sourceJobId: number | null
+  /** Trigger jobs of other pipelines mirror it. */
+  followed: number
   createdAt: number
   updatedAt: number
   startedAt: number | null

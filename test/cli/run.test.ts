@@ -281,3 +281,27 @@ it('runs nothing when the folder for artifacts cannot be', async () => {
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toContain('--artifacts')
 })
+
+it('runs a child pipeline that a job has written, with what that job has kept', async () => {
+  using folder = new Folder()
+  const child = 'made: {script: [grep kept out.txt], needs: [{pipeline: $PARENT, job: make}]}'
+  await folder
+    .write({
+      'child.yml': child,
+      '.gitlab-ci.yml': {
+        make: {
+          stage: 'build',
+          script: ['mv child.yml generated.yml', 'echo kept > out.txt'],
+          artifacts: { paths: ['generated.yml', 'out.txt'] },
+        },
+        child: {
+          variables: { PARENT: '$CI_PIPELINE_ID' },
+          trigger: { include: [{ artifact: 'generated.yml', job: 'make' }], strategy: 'depend' },
+        },
+      },
+    })
+    .commit()
+  const { code, stderr } = await folder.run()
+  expect(stderr).toMatch(/success child/)
+  expect(code, stderr).toBe(0)
+})

@@ -263,6 +263,11 @@ CREATE TABLE "nodes" ("id" text primary key,
 CREATE TABLE "payloads" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
 
+CREATE TABLE "pipeline_mirrors" ("job_id" bigint primary key references "jobs" ("id"),
+  "pipeline_id" bigint not null references "pipelines" ("id"));
+
+CREATE INDEX pipeline_mirrors_by_pipeline on pipeline_mirrors (pipeline_id);
+
 CREATE TABLE "pipeline_schedules" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
   "owner_id" bigint not null references "users" ("id"),
@@ -297,6 +302,7 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
   "on_job_failure" text not null,
   "auto_canceled_by" bigint,
   "source_job_id" bigint,
+  "followed" integer not null check ("followed" in (0, 1)),
   "created_at" bigint not null,
   "updated_at" bigint not null,
   "started_at" bigint,

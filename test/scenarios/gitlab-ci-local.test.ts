@@ -213,6 +213,17 @@ const scenarios: Scenario[] = [
   },
   { folder: 'needs-optional-complex', code: 0, jobs: each('success', 'validate-job', 'executed-job') },
   {
+    folder: 'needs-pipeline',
+    code: 1,
+    // The peer leaves such needs out; there is no pipeline of that name, so on GitLab the job fails, too. A job that has
+    // never run is told with why in place of how long.
+    jobs: {
+      'needed-job': 'success',
+      'needs-pipeline-job foobar is no pipeline of the family of parents and children of pipeline 1.': 'failed',
+    },
+    never: ['Job executed!'],
+  },
+  {
     folder: 'needs-sequence',
     args: ['deploy-job', 'no-needs-job'],
     code: 0,
@@ -390,7 +401,6 @@ const notRun: Record<string, string> = {
   'needs-parallel-matrix-expressions': refusedByName,
   'needs-parallel-matrix-expressions-unknown-identifier': refusedByName,
   'needs-parallel-matrix-static': refusedByName,
-  'needs-pipeline': 'artifacts of other pipelines: issue 5',
   'needs-unspecified-job': refusedByName,
   'network-arg': engine,
   'project-variables-file': ofThePeer,

@@ -228,6 +228,7 @@ function nextOrigin(request: IncludeRequest, answer: Answer, origin: Origin, ste
   const place = { ...(project === undefined ? {} : { project }), ...(ref === undefined ? {} : { ref }) }
   switch (request.kind) {
     case 'local':
+    case 'artifact':
       return { ...origin, ...place, isComponent: false, trail }
     case 'project':
       return {

@@ -137,7 +137,10 @@ export class IncludeEntries {
       return [{ kind: 'template', name }]
     }
     if (map.component !== undefined) return [{ kind: 'component', component: this.#put(map.component) }]
-    throw this.#fault('artifact can be included by trigger only', at)
+    if (this.#options.artifactIncludes !== true) throw this.#fault('artifact can be included by trigger only', at)
+    const [job, path] = [this.#put(map.job ?? ''), this.#put(map.artifact ?? '').replace(/^\/+/, '')]
+    this.#checkExtension(path, path, at)
+    return [{ kind: 'artifact', job, path }]
   }
 
   async #local(written: string, at: number, origin: Origin): Promise<IncludeRequest[]> {
@@ -248,5 +251,7 @@ function locationOf(request: IncludeRequest): string {
       return request.name
     case 'component':
       return request.component
+    case 'artifact':
+      return `${request.job}:${request.path}`
   }
 }

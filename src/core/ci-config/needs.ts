@@ -58,6 +58,7 @@ export function checkNeeds(drafts: readonly JobDraft[], findings: Findings): voi
     for (const instance of draft.job.instances) checkList(draft, 'needs', instance.needs, names, findings)
     for (const rule of draft.job.rules ?? []) checkList(draft, 'rules', rule.needs, names, findings)
     checkDependencies(draft, names, findings)
+    checkArtifactIncludes(draft, names, findings)
   }
   if (!findings.failed) checkCircles(drafts, names, findings)
 }
@@ -119,6 +120,21 @@ function checkDependencies(draft: JobDraft, names: JobNames, findings: Findings)
     else all.push(name)
   }
   draft.job.plan.dependencies = all
+}
+
+/** The job whose artifact becomes a child pipeline (`validate_dynamic_child_pipeline_dependencies!`). */
+function checkArtifactIncludes({ job, node, path, at }: JobDraft, names: JobNames, findings: Findings): void {
+  const include = (job.plan.trigger as { include?: unknown } | undefined)?.include
+  for (const entry of [include].flat() as (string | { job?: string } | undefined)[]) {
+    if (typeof entry !== 'object' || entry.job === undefined || entry.job.includes('$')) continue
+    const found = names.find(entry.job)
+    const problem =
+      found === undefined
+        ? `undefined dependency: ${entry.job}${didYouMean(entry.job, names.names())}`
+        : isLater(found.job, job) && `dependency ${entry.job} is not defined in current or prior stages`
+    if (problem)
+      findings.error(`${job.name} job: ${problem}`, node.entries.get('trigger')?.at ?? at, join(path, 'trigger'))
+  }
 }
 
 /** Circles between jobs; instances of one job count as the job. Rules may change needs, so only written ones count. */

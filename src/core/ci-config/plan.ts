@@ -219,6 +219,8 @@ export type IncludeRequest =
   | { kind: 'remote'; url: string }
   | { kind: 'template'; name: string }
   | { kind: 'component'; component: string }
+  /** A file that a job of the pipeline upstream has made. */
+  | { kind: 'artifact'; job: string; path: string }
 
 export type IncludeAnswer =
   | {
@@ -244,6 +246,8 @@ export interface CompileOptions {
   variables?: PlanVariable[]
   /** How many files may be included, nested ones counted; default 150. */
   maxIncludes?: number
+  /** The main file stands for a trigger job: it may include artifacts of the pipeline upstream. */
+  artifactIncludes?: boolean
   /** Inputs given to the main file's header. */
   inputs?: Record<string, unknown>
   /** Paths changed by the event, for `include:rules:changes`; undefined when unknown. */

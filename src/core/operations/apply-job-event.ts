@@ -67,7 +67,8 @@ export async function applyJobEvent(
   }
   if (options.failure?.exitCode !== undefined && is('completed', to)) job.exitCode = options.failure.exitCode
   if (to === 'pending' && job.kind === 'build') {
-    await enqueueJob(core, tx, job, options)
+    const failure = await enqueueJob(core, tx, job, options)
+    if (failure) return applyJobEvent(core, tx, job, 'drop', { failure })
   } else {
     await saveJob(tx, job)
     if (leavesQueue) await lowerHead(tx, { id: job.id, laneId: job.laneId! })

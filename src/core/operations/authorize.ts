@@ -17,6 +17,7 @@ import { findGroup, findProject, findProjectByPath } from '../store/projects.js'
 import { runnerScope } from '../store/runners.js'
 import { findTrace } from '../store/traces.js'
 import { findUser, type User } from '../store/users.js'
+import type { Reader, Tx } from '../store/write.js'
 import type { Actor } from './authenticate.js'
 
 /** `operate`: start, cancel, retry and play. `administer`: change settings and runners. */
@@ -26,8 +27,18 @@ export type Deed = 'read' | 'operate' | 'administer'
 const levelFor: Record<Deed, number> = { read: 10, operate: 30, administer: 40 }
 
 /** Whether the actor (undefined: nobody has signed in) may do this in the project. */
-export async function can(
+export function can(
   core: Core,
+  actor: Actor | undefined,
+  deed: Deed,
+  project: Pick<Project, 'id' | 'groupId' | 'visibility'>,
+): Promise<boolean> {
+  return canIn(core.store.read, actor, deed, project)
+}
+
+/** The same as a transaction sees it. */
+export async function canIn(
+  from: Reader | Tx,
   actor: Actor | undefined,
   deed: Deed,
   project: Pick<Project, 'id' | 'groupId' | 'visibility'>,
@@ -39,7 +50,7 @@ export async function can(
   }
   if (deed === 'read' && project.visibility === 'internal' && actor) return true
   if (!actor) return false
-  const group = await findGroup(core.store.read, project.groupId)
+  const group = await findGroup(from, project.groupId)
   return group?.kind === 'user' && group.ownerId === actor.user.id
 }
 

@@ -53,6 +53,8 @@ export interface CreatePipelineInput {
   inputs?: Readonly<Record<string, unknown>>
   /** The trigger job that asks. */
   sourceJobId?: number
+  /** Reads what `artifact` entries of `config` include. */
+  artifactFile?: ConfigRequest['artifactFile']
   /** Only these jobs and what they need. */
   onlyJobs?: readonly string[]
   /**
@@ -173,6 +175,7 @@ async function insertFrame(
     onNewCommit: plan.autoCancel.onNewCommit,
     onJobFailure: plan.autoCancel.onJobFailure,
     sourceJobId: input.sourceJobId ?? null,
+    followed: 0,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   })
 }
@@ -261,6 +264,7 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     variables: [...predefined, ...set, ...strong],
     changedPaths: () => changesOf(core, project, resolved, input),
     ...(input.inputs === undefined ? {} : { inputs: input.inputs }),
+    ...(input.artifactFile === undefined ? {} : { artifactFile: input.artifactFile }),
   }
   const loaded =
     input.config === undefined

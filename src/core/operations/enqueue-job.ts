@@ -8,21 +8,32 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { buildPayload } from '../payload.js'
 import type { Demand } from '../scheduler/match.js'
-import { listGiven } from '../store/artifacts.js'
+import { type Given, listGiven } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, enterLane } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
+import { findForeignArtifacts, type Missing } from './find-foreign-artifacts.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext } from './pipeline-context.js'
 import { waitsForPeople } from './retry-job.js'
 import { variablesFor } from './variables-for.js'
 
-/** Writes the job's row too: `job.status` is `pending` already. `known`: what the job does, if it has been read. */
-export async function enqueueJob(core: Core, tx: Tx, job: Job, known: { plan?: JobPlan } = {}): Promise<void> {
+/**
+ * Writes the job's row too: `job.status` is `pending` already. `known`: what the job does, if it has been read. Gives a
+ * failure, and writes nothing, if the job needs what is not there.
+ */
+export async function enqueueJob(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  known: { plan?: JobPlan } = {},
+): Promise<Missing | undefined> {
   const context = await contextOf(core, tx, job.pipelineId)
   const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
-  const payload = await payloadFor(core, tx, job, plan, context)
+  const foreign = plan.crossNeeds === undefined ? [] : await findForeignArtifacts(core, tx, job, plan, context)
+  if (!Array.isArray(foreign)) return foreign
+  const payload = await payloadFor(core, tx, job, plan, context, foreign)
   await savePayload(tx, job.id, core.keys.seal(payload))
   const demand = demandOf(plan, context.pipeline.protected === 1)
   const demandKey = await demandId(tx, core.demands, demand)
@@ -30,9 +41,10 @@ export async function enqueueJob(core: Core, tx: Tx, job: Job, known: { plan?: J
   if (waiter) {
     const offer = await offerJob(core, tx, job, waiter, { payload })
     tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
-    return
+    return undefined
   }
   await placeInLane(core, tx, job, demandKey, context)
+  return undefined
 }
 
 /** Puts a pending job at its place in its lane. */
@@ -60,11 +72,18 @@ export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
   return { tags: [...plan.tags].sort(), protected: isProtected, features: [...features].sort() }
 }
 
-async function payloadFor(core: Core, tx: Tx, job: Job, plan: JobPlan, context: PipelineContext): Promise<Buffer> {
+async function payloadFor(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  plan: JobPlan,
+  context: PipelineContext,
+  foreign: readonly Given[],
+): Promise<Buffer> {
   const { pipeline, project, facts, variables } = context
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
   const played = given ? openVariables(core, given) : []
-  const before = await listGiven(tx, job, plan)
+  const before = [...(await listGiven(tx, job, plan)), ...foreign]
   return buildPayload(
     {
       project,

@@ -12,6 +12,7 @@ import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
 import { followResource } from './assign-resource.js'
 import { afterFinish } from './finish-job.js'
+import { followUpstream } from './mirror-upstream.js'
 import { followDeployment } from './open-deployment.js'
 import { processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
@@ -38,19 +39,30 @@ export function followDownstream(core: Core, jobId: number): Promise<void> {
     }
     const { strategy } = triggerOf(await getDefinition(tx, job.definitionId))
     if (!downstream || strategy === undefined) return
-    const to = copied[strategy][downstream.status]
-    if (to !== undefined) {
-      if (to !== job.status) await copy(core, tx, job, to, downstream.id)
-    } else if (is('completed', job.status) && is('active', downstream.status)) {
-      // Its pipeline runs again.
-      await copy(core, tx, job, 'pending', downstream.id)
-      await resetSkippedJobs(core, tx, job, job.userId)
-      await processPipeline(core, tx, job.pipelineId)
+    const why = {
+      data: { downstream: downstream.id },
+      failure: `The downstream pipeline ${downstream.id} did not succeed.`,
     }
+    const to = copied[strategy][downstream.status]
+    const again = to === undefined && is('completed', job.status) && is('active', downstream.status)
+    if (to === undefined ? !again : to === job.status) return
+    await copyStatus(core, tx, job, to ?? 'pending', why)
+    if (again) await resetSkippedJobs(core, tx, job, job.userId)
+    await processPipeline(core, tx, job.pipelineId)
   })
 }
 
-async function copy(core: Core, tx: Tx, job: Job, to: JobStatus, downstreamId: number): Promise<void> {
+/**
+ * Step: a trigger job takes over the status of another pipeline, whatever its own is; what follows for its own pipeline is
+ * the caller's to do.
+ */
+export async function copyStatus(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  to: JobStatus,
+  why: { data: Record<string, number>; failure: string },
+): Promise<void> {
   const from = job.status
   const failed = to === 'failed'
   const finishedAt = is('finished', to) ? tx.now : null
@@ -58,7 +70,7 @@ async function copy(core: Core, tx: Tx, job: Job, to: JobStatus, downstreamId: n
     finishedAt,
     failureReason: failed ? 'unknown_failure' : null,
     failureClass: failed ? 'unknown' : null,
-    failureMessage: failed ? `The downstream pipeline ${downstreamId} did not succeed.` : null,
+    failureMessage: failed ? why.failure : null,
   })
   await saveJob(tx, job)
   if (job.resourceKey !== null) await followResource(core, tx, job, to)
@@ -68,17 +80,19 @@ async function copy(core: Core, tx: Tx, job: Job, to: JobStatus, downstreamId: n
     projectId: job.projectId,
     pipelineId: job.pipelineId,
     jobId: job.id,
-    data: { event: 'mirror', from, to, downstream: downstreamId },
+    data: { event: 'mirror', from, to, ...why.data },
   })
   if (failed) await afterFinish(core, tx, job)
-  await processPipeline(core, tx, job.pipelineId)
 }
 
 /** The sweep: makes the pipelines, and takes in the ends, that a crash between two commits has left out. */
 export async function settleBridges(core: Core): Promise<number> {
-  const { waiting, behind } = await listUnsettledBridges(core.store.read)
+  const { waiting, behind, mirrors } = await listUnsettledBridges(core.store.read)
   const made = await eachSafely(core.log, 'making a downstream pipeline', waiting, (id) => triggerDownstream(core, id))
+  const followed = await eachSafely(core.log, 'following a downstream pipeline', behind, (id) =>
+    followDownstream(core, id),
+  )
   return (
-    made + (await eachSafely(core.log, 'following a downstream pipeline', behind, (id) => followDownstream(core, id)))
+    made + followed + (await eachSafely(core.log, 'mirroring a pipeline', mirrors, (id) => followUpstream(core, id)))
   )
 }

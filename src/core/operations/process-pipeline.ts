@@ -24,6 +24,7 @@ import {
 import type { Tx } from '../store/write.js'
 import { afterFinish } from './finish-job.js'
 import { followDownstream } from './follow-downstream.js'
+import { followMirrors } from './mirror-upstream.js'
 import { applyGated } from './open-deployment.js'
 import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
@@ -172,6 +173,7 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
   })
   const { sourceJobId } = pipeline
   if (sourceJobId !== null) tx.afterCommit(() => followSoon(core, sourceJobId))
+  if (pipeline.followed === 1) tx.afterCommit(() => mirrorSoon(core, pipelineId))
   const { project } = await contextOf(core, tx, pipelineId)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))
@@ -181,6 +183,13 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
 function followSoon(core: Core, jobId: number): void {
   void followDownstream(core, jobId).catch((error) =>
     core.log.error({ err: error, job: jobId }, 'a trigger job could not follow its pipeline'),
+  )
+}
+
+/** Trigger jobs of other projects may mirror the pipeline. */
+function mirrorSoon(core: Core, pipelineId: number): void {
+  void followMirrors(core, pipelineId).catch((error) =>
+    core.log.error({ err: error, pipeline: pipelineId }, 'the mirrors of a pipeline could not follow it'),
   )
 }
 

@@ -107,6 +107,7 @@ async function pipelineFor(core: Core, tx: Tx, input: CommitStatusInput): Promis
     onNewCommit: 'conservative',
     onJobFailure: 'none',
     sourceJobId: null,
+    followed: 0,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined: [], strong: [] }))),
   })
 }

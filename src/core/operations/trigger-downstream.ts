@@ -2,8 +2,10 @@
  * A trigger job's turn has come: its pipeline is made, or it fails with the reason why not.
  * Rules: gitlab app/services/ci/create_downstream_pipeline_service.rb, lib/gitlab/ci/variables/downstream.
  */
+
+import { readEntry } from '../blobs/archive.js'
 import { expandText } from '../ci-config/expand.js'
-import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import type { IncludeAnswer, JobPlan, PlanVariable } from '../ci-config/plan.js'
 import { mergeVariables } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
@@ -11,6 +13,7 @@ import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { findArtifact, findJobWithArchive } from '../store/artifacts.js'
 import { countTree, findDownstream, listUpstreams } from '../store/downstream.js'
 import { findJob, getDefinition, lockJob } from '../store/jobs.js'
 import { getPipeline } from '../store/pipelines.js'
@@ -22,6 +25,7 @@ import { cancelPipeline } from './cancel-pipeline.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { dropLocked } from './drop-job.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
+import { mirrorUpstream } from './mirror-upstream.js'
 import { contextOf, type PipelineVariables } from './pipeline-context.js'
 import { processPipeline } from './process-pipeline.js'
 import { variablesFor } from './variables-for.js'
@@ -57,6 +61,7 @@ export async function triggerDownstream(core: Core, jobId: number): Promise<void
   const job = await findJob(read, jobId)
   if (job?.kind !== 'bridge' || job.status !== 'pending') return
   const plan = await getDefinition(read, job.definitionId)
+  if (plan.trigger === undefined) return mirrorUpstream(core, job, plan)
   let downstream = await findDownstream(read, jobId)
   if (!downstream) {
     try {
@@ -130,6 +135,7 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
       beforeSha: pipeline.beforeSha,
       source: 'parent_pipeline',
       config: childConfig(trigger.include),
+      artifactFile: (name, path) => artifactFile(core, pipeline.id, name, path),
     }
   }
   const target = await targetOf(core, trigger, project, user, lookup)
@@ -150,13 +156,7 @@ async function targetOf(
   user: User,
   lookup: VariableLookup,
 ): Promise<Project> {
-  if (trigger.project === undefined) {
-    throw new Refusal(
-      'upstream_bridge_project_not_found',
-      'Mirroring the pipeline of another project is not supported.',
-    )
-  }
-  const path = expandText(trigger.project, lookup, 'blank').trim()
+  const path = expandText(trigger.project ?? '', lookup, 'blank').trim()
   if (path === '') {
     throw new Refusal('downstream_project_trigger_resolved_to_empty', `${trigger.project} came out empty.`)
   }
@@ -192,12 +192,21 @@ function requireNoLoop(chain: readonly Pipeline[]): void {
 
 /** JSON is YAML: a file that includes what the trigger names. */
 function childConfig(include: NonNullable<Trigger['include']>): string {
-  const entries = Array.isArray(include) ? include : [include]
-  const artifact = entries.find((entry) => typeof entry === 'object' && 'artifact' in entry)
-  if (artifact) {
-    throw new Refusal('downstream_pipeline_creation_failed', 'trigger:include:artifact is not supported.')
-  }
-  return JSON.stringify({ include: entries })
+  return JSON.stringify({ include: Array.isArray(include) ? include : [include] })
+}
+
+/** GitLab: lib/gitlab/ci/artifact_file_reader.rb. A file of a configuration is bounded once more where it is read. */
+const largestArtifactFile = 5 * 1024 * 1024
+
+/** A file that a job of the pipeline has made, for `trigger:include:artifact`. */
+async function artifactFile(core: Core, pipelineId: number, job: string, path: string): Promise<IncludeAnswer> {
+  const jobId = await findJobWithArchive(core.store.read, pipelineId, job, core.clock.now())
+  const archive = jobId === undefined ? undefined : await findArtifact(core.store.read, jobId, 'archive')
+  if (!archive) return { ok: false, reason: `job ${job} is not in the parent pipeline, or has no artifacts` }
+  const content = await readEntry(core.artifacts, archive, path, largestArtifactFile)
+  return content === undefined
+    ? { ok: false, reason: `the artifacts of job ${job} have no such file, or one that is too large` }
+    : { ok: true, content }
 }
 
 /** Weakest first, one value for each key; values are those that they have here. */

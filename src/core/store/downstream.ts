@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { Pipeline } from '../pipeline.js'
 import { pipelineColumns } from './columns.js'
+import { lockPipeline } from './pipelines.js'
 import type { Reader, Tx } from './write.js'
 
 /** The pipeline that a trigger job made. */
@@ -70,22 +71,90 @@ export async function countTree(from: Reader | Tx, rootId: number, limit: number
   return Math.min(count, limit)
 }
 
-/** Trigger jobs whose pipeline is still to be made, or whose end they have not taken in. */
-export async function listUnsettledBridges(from: Reader): Promise<{ waiting: number[]; behind: number[] }> {
+/** The trigger job shows the status of this pipeline from now on. */
+export async function insertMirror(tx: Tx, jobId: number, pipelineId: number): Promise<void> {
+  await lockPipeline(tx, pipelineId)
+  await tx.db.updateTable('pipelines').set({ followed: 1 }).where('id', '=', pipelineId).execute()
+  await tx.db
+    .insertInto('pipeline_mirrors')
+    .values({ job_id: jobId, pipeline_id: pipelineId })
+    .onConflict((c) => c.column('job_id').doNothing())
+    .execute()
+}
+
+/** The pipeline whose status a trigger job shows. */
+export function findMirrored(from: Reader | Tx, jobId: number): Promise<Pipeline | undefined> {
+  return from.db
+    .selectFrom('pipeline_mirrors')
+    .innerJoin('pipelines', 'pipelines.id', 'pipeline_mirrors.pipeline_id')
+    .select(pipelineColumns)
+    .where('pipeline_mirrors.job_id', '=', jobId)
+    .executeTakeFirst()
+}
+
+/** Whether a pipeline waits for another by mirroring it, directly or through those that it mirrors; `limit` are looked at. */
+export async function doesMirror(
+  from: Reader | Tx,
+  pipelineId: number,
+  other: number,
+  limit: number,
+): Promise<boolean> {
+  const seen = new Set([pipelineId])
+  for (let level = [pipelineId]; level.length > 0 && seen.size <= limit; ) {
+    const rows = await from.db
+      .selectFrom('pipeline_mirrors')
+      .innerJoin('jobs', 'jobs.id', 'pipeline_mirrors.job_id')
+      .select('pipeline_mirrors.pipeline_id as id')
+      .where('jobs.pipeline_id', 'in', level)
+      .execute()
+    level = rows.map((row) => row.id).filter((id) => !seen.has(id))
+    for (const id of level) seen.add(id)
+  }
+  return seen.has(other)
+}
+
+/** Ids of the trigger jobs that show the status of a pipeline. */
+export async function listMirrorsOf(from: Reader, pipelineId: number): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('pipeline_mirrors')
+    .select('job_id as id')
+    .where('pipeline_id', '=', pipelineId)
+    .orderBy('job_id')
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+/** Trigger jobs whose pipeline is still to be made, or whose end they have not taken in, and those that mirror another. */
+export async function listUnsettledBridges(
+  from: Reader,
+): Promise<{ waiting: number[]; behind: number[]; mirrors: number[] }> {
   const rows = await from.db
     .selectFrom('jobs')
     .leftJoin('pipelines', 'pipelines.source_job_id', 'jobs.id')
-    .select(['jobs.id', 'jobs.status', 'jobs.started_at as startedAt', 'pipelines.status as downstream'])
+    .leftJoin('pipeline_mirrors', 'pipeline_mirrors.job_id', 'jobs.id')
+    .leftJoin('pipelines as upstream', 'upstream.id', 'pipeline_mirrors.pipeline_id')
+    .select([
+      'jobs.id',
+      'jobs.status',
+      'jobs.started_at as startedAt',
+      'pipelines.status as downstream',
+      'upstream.id as mirrored',
+      'upstream.status as upstream',
+    ])
     .where('jobs.kind', '=', 'bridge')
     .where(sql<boolean>`jobs.status in ('pending', 'running', 'canceling', 'scheduled')`)
     .where('jobs.status', 'in', ['pending', 'running', 'canceling'])
     .orderBy('jobs.id')
     .execute()
   const ended = ['success', 'failed', 'canceled', 'skipped']
+  const own = rows.filter((row) => row.mirrored === null)
   return {
-    waiting: rows.filter((row) => row.status === 'pending' && row.startedAt === null).map((row) => row.id),
-    behind: rows
+    waiting: own.filter((row) => row.status === 'pending' && row.startedAt === null).map((row) => row.id),
+    behind: own
       .filter((row) => row.status !== 'pending' && (row.downstream === null || ended.includes(row.downstream)))
+      .map((row) => row.id),
+    mirrors: rows
+      .filter((row) => row.upstream !== null && (row.status === 'pending' || ended.includes(row.upstream)))
       .map((row) => row.id),
   }
 }

@@ -209,6 +209,7 @@ const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'now'>((db, p) 
       on_new_commit: p('onNewCommit'),
       on_job_failure: p('onJobFailure'),
       source_job_id: p('sourceJobId'),
+      followed: p('followed'),
       created_at: p('now'),
       updated_at: p('now'),
     })

@@ -91,12 +91,14 @@ export interface Database {
     on_job_failure: string
     auto_canceled_by: number | null
     source_job_id: number | null
+    followed: Flag
     created_at: number
     updated_at: number
     started_at: number | null
     finished_at: number | null
     duration_ms: number | null
   }
+  pipeline_mirrors: { job_id: number; pipeline_id: number }
   stages: {
     id: Generated<number>
     pipeline_id: number

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Artifact } from '../../core/artifact.js'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
+import { mayFetchForeign } from '../../core/operations/find-foreign-artifacts.js'
 import { storeArtifact } from '../../core/operations/store-artifact.js'
 import { findArtifact } from '../../core/store/artifacts.js'
 import { findJob } from '../../core/store/jobs.js'
@@ -67,15 +68,16 @@ export function cleanName(given: string): string {
 }
 
 /**
- * The archive of a job, for that job itself or a running job of the same project. Whoever belongs elsewhere is told that
- * there is none.
+ * The archive of a job, for that job itself, a running job of the same project, or one whose `needs:project` name it.
+ * Whoever belongs elsewhere is told that there is none.
  */
 async function download(call: Call): Promise<undefined> {
   const { core, access, req, params } = call
   const jobId = idOf(call, 'id', 'Job')
   const { job } = await access.job(req, params.text('token') || params.text('job_token'), undefined, 'artifacts')
   const owner = await findJob(core.store.read, jobId)
-  if (!owner || owner.projectId !== job.projectId || owner.erasedAt !== null) throw notFound()
+  if (!owner || owner.erasedAt !== null) throw notFound()
+  if (owner.projectId !== job.projectId && !(await mayFetchForeign(core, job, owner))) throw notFound()
   await sendArtifact(call, await findArtifact(core.store.read, jobId, 'archive'))
 }
 

@@ -24,6 +24,8 @@ function nameOf(request: IncludeRequest): string {
       return request.name
     case 'component':
       return request.component
+    case 'artifact':
+      return `${request.job}:${request.path}`
   }
 }
 

@@ -100,7 +100,7 @@ async function compileFile(file: string): Promise<CompileResult> {
       const name = /\/([^/@]+)@/.exec(request.component)?.[1] ?? ''
       return read(join(folder, 'templates', `${name}.yml`))
     }
-    if (request.kind === 'template') return { ok: false, reason: 'could not be fetched' }
+    if (request.kind === 'template' || request.kind === 'artifact') return { ok: false, reason: 'could not be fetched' }
     const name = request.kind === 'remote' ? request.url : `${request.project ?? ''}:${request.path}`
     const known = elsewhere[name]
     return known === undefined ? { ok: false, reason: 'could not be fetched' } : read(join(corpus, known))

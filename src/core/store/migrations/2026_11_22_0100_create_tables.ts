@@ -134,6 +134,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('auto_canceled_by', int)
     // The trigger job that made this pipeline.
     .addColumn('source_job_id', int)
+    .$call(flag('followed'))
     .addColumn('created_at', int, (c) => c.notNull())
     .addColumn('updated_at', int, (c) => c.notNull())
     .addColumn('started_at', int)
@@ -318,6 +319,12 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('job_id', int, (c) => c.primaryKey().references('jobs.id'))
     .addColumn('body', bytes, (c) => c.notNull())
     .execute()
+  await db.schema
+    .createTable('pipeline_mirrors')
+    .addColumn('job_id', int, (c) => c.primaryKey().references('jobs.id'))
+    .addColumn('pipeline_id', int, (c) => c.notNull().references('pipelines.id'))
+    .execute()
+  await index('pipeline_mirrors_by_pipeline', 'pipeline_mirrors', 'pipeline_id')
 
   await table('leases')
     .addColumn('job_id', int, (c) => c.notNull().references('jobs.id'))

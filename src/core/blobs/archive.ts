@@ -4,8 +4,8 @@
  */
 import type { Readable } from 'node:stream'
 import yauzl from 'yauzl'
-import type { Artifact } from '../core/artifact.js'
-import type { BlobStore } from '../core/blobs/blob-store.js'
+import type { Artifact } from '../artifact.js'
+import type { BlobStore } from './blob-store.js'
 
 export interface ArchiveEntry {
   /** The whole path; a directory's ends with a slash. */
@@ -59,6 +59,30 @@ export async function openEntry(
     zip.openReadStream(entry, (error, stream) => resolve(error ? undefined : stream))
   })
   return body && { size: entry.uncompressedSize, body }
+}
+
+/** The same as text, of at most `limitBytes`; undefined also for what is longer or broken. */
+export async function readEntry(
+  files: BlobStore,
+  archive: Artifact,
+  path: string,
+  limitBytes: number,
+): Promise<string | undefined> {
+  const entry = await openEntry(files, archive, path)
+  if (!entry) return undefined
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of entry.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      // The directory of a zip may lie about the size. Leaving the loop closes the stream.
+      if (bytes > limitBytes) return undefined
+      chunks.push(chunk)
+    }
+  } catch {
+    return undefined
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 const mostEntries = 100_000
