@@ -186,6 +186,11 @@ function addProjectCommands(program: Command): void {
     .argument('<PATH>', 'GROUP/NAME or ID')
     .option('--json', 'print one JSON document')
     .action(async (path, options) => (await import('./commands/project.js')).clearCaches(path, options))
+  project
+    .command('delete')
+    .argument('<PATH>')
+    .description('delete a project with its pipelines, logs, artifacts and repository')
+    .action(async (path) => (await import('./commands/project.js')).deleteProject(path))
 }
 
 function addPipelineCommands(program: Command): void {

@@ -1,6 +1,6 @@
 /** Cron expressions with time zones: five fields, or a macro such as `@daily`. */
 import { Cron } from 'croner'
-import { SignalboxError } from './errors.js'
+import { wrongField } from './errors.js'
 
 export interface CronTimes {
   /** The first matching time after `after`, in milliseconds since 1970; null: there is none. */
@@ -14,13 +14,13 @@ const longestExpression = 255
  * and day of the week are both given, either matches. Throws `invalid` with `details.field` (`cron` or `cron_timezone`).
  */
 export function parseCron(expression: string, timeZone = 'UTC'): CronTimes {
-  if (!isTimeZone(timeZone)) throw wrong('cron_timezone', 'syntax is invalid')
-  if (expression.length > longestExpression) throw wrong('cron', 'is too long')
+  if (!isTimeZone(timeZone)) throw wrongField('cron_timezone', 'syntax is invalid')
+  if (expression.length > longestExpression) throw wrongField('cron', 'is too long')
   let cron: Cron
   try {
     cron = new Cron(expression.trim(), { timezone: timeZone, mode: '5-part', paused: true })
   } catch {
-    throw wrong('cron', 'syntax is invalid')
+    throw wrongField('cron', 'syntax is invalid')
   }
   const next = (after: number) => cron.nextRun(new Date(after))?.getTime() ?? null
   return { next }
@@ -33,8 +33,4 @@ function isTimeZone(name: string): boolean {
   } catch {
     return false
   }
-}
-
-function wrong(field: string, message: string): SignalboxError {
-  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
 }

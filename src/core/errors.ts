@@ -41,3 +41,8 @@ export class SignalboxError extends Error {
     return new SignalboxError('internal', 'internal error', { cause: thrown })
   }
 }
+
+/** A refusal of one field of what was given, `{path: ["has already been taken"]}` in GitLab's API. */
+export function wrongField(field: string, message: string): SignalboxError {
+  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
+}

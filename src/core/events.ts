@@ -5,6 +5,7 @@
 export const eventKinds = [
   'pipeline.created',
   'pipeline.changed',
+  'pipeline.deleted',
   'job.changed',
   'job.leased',
   'job.offer_void',
@@ -20,6 +21,8 @@ export const eventKinds = [
   'project.created',
   'project.changed',
   'project.caches_cleared',
+  'project.deleted',
+  'group.deleted',
   'trace.mismatch',
   'token.read',
 ] as const

@@ -32,6 +32,9 @@ export interface Group {
   name: string
   kind: 'group' | 'user'
   ownerId: number | null
+  description: string
+  visibility: Project['visibility']
+  createdAt: number
 }
 
 export interface CommitInfo {
@@ -59,6 +62,8 @@ export interface ResolvedRef {
 export interface Repositories {
   /** Makes an empty repository. Safe to repeat. */
   create(project: Project): Promise<void>
+  /** Deletes the repository of a project, if it is there. Fetches under way fail. */
+  remove(projectId: number): Promise<void>
   /** A branch, a tag or a full commit id; undefined if there is none of that name. */
   resolve(project: Project, ref: string): Promise<ResolvedRef | undefined>
   /** A regular file's text at a commit; undefined if there is none. Symbolic links are not followed. */
@@ -78,7 +83,7 @@ export interface Repositories {
   commit(project: Project, sha: string): Promise<CommitInfo>
   /** Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. */
   pin(project: Project, pipelineId: number, sha: string): void
-  unpin(project: Project, pipelineId: number): void
+  unpin(project: Pick<Project, 'id'>, pipelineId: number): void
   /** Resolves when every pin and unpin of the project asked for so far has been carried out. */
   pinsSettled(projectId: number): Promise<void>
 }

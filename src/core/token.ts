@@ -45,3 +45,8 @@ export function sameHash(a: string, b: string): boolean {
   const right = Buffer.from(b)
   return left.length === right.length && timingSafeEqual(left, right)
 }
+
+/** The token of an `authorization` header or metadata of the scheme Bearer (RFC 6750); undefined if it is none. */
+export function bearerToken(header: string | undefined): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(header?.trim() ?? '')?.[1]
+}

@@ -268,7 +268,7 @@ export class GitRepositories implements Repositories {
     this.#pins.want(this.pathOf(project.id), pipelineId, sha)
   }
 
-  unpin(project: Repository, pipelineId: number): void {
+  unpin(project: Pick<Project, 'id'>, pipelineId: number): void {
     this.#pins.want(this.pathOf(project.id), pipelineId, null)
   }
 

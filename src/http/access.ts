@@ -7,7 +7,7 @@ import { type Actor, authenticateJob, authenticateUser, type JobActor } from '..
 import { authenticateRunner } from '../core/operations/contact-runner.js'
 import { greetPoller, type Poller } from '../core/operations/greet-poller.js'
 import type { ManagerInfo, Runner } from '../core/runner.js'
-import { tokenPrefixes } from '../core/token.js'
+import { bearerToken, tokenPrefixes } from '../core/token.js'
 import { type Params, wrongParameter } from './params.js'
 import { type Rate, RateLimit } from './rate-limit.js'
 
@@ -170,7 +170,7 @@ function accessTokenOf(req: IncomingMessage, params: Params): string | undefined
 }
 
 function bearerOf(req: IncomingMessage): string | undefined {
-  return /^Bearer +(\S+)$/i.exec(headerOf(req, 'authorization') ?? '')?.[1]
+  return bearerToken(headerOf(req, 'authorization'))
 }
 
 /** A header that is given once, without blanks at its ends. */

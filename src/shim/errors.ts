@@ -29,11 +29,6 @@ export function forbidden(why?: string): SignalboxError {
   return new SignalboxError('forbidden', message, { details: { verbatim: true } })
 }
 
-/** A refusal of one field in the shape of a failed validation: `{"message":{"path":["has already been taken"]}}`. */
-export function wrongField(field: string, message: string): SignalboxError {
-  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
-}
-
 /** The answer to an error. Never a stack, a query, a path or a secret: messages of SignalboxErrors are safe by contract. */
 export function toErrorAnswer(error: SignalboxError): ErrorAnswer {
   const status = refinedStatus(error) ?? statusByCode[error.code]

@@ -109,7 +109,10 @@ CREATE TABLE "groups" ("id" integer primary key autoincrement,
   "name" text not null,
   "kind" text not null check ("kind" in ('group', 'user')),
   "owner_id" bigint references "users" ("id"),
-  "created_at" bigint not null);
+  "description" text not null,
+  "visibility" text not null check ("visibility" in ('private', 'internal', 'public')),
+  "created_at" bigint not null,
+  "deleted_at" bigint);
 
 CREATE UNIQUE INDEX groups_by_path on groups (lower(full_path));
 
@@ -139,7 +142,7 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "project_id" bigint not null,
   "stage_id" bigint not null,
   "stage_position" integer not null,
-  "definition_id" bigint not null references "job_definitions" ("id"),
+  "definition_id" bigint not null,
   "name" text not null,
   "kind" text not null check ("kind" in ('build', 'bridge', 'external')),
   "status" text not null check ("status" in ('created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling', 'success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled')),
@@ -339,7 +342,8 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "last_pipeline_iid" bigint not null,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
-  "updated_at" bigint not null);
+  "updated_at" bigint not null,
+  "deleted_at" bigint);
 
 CREATE INDEX projects_by_group on projects (group_id);
 
@@ -357,6 +361,10 @@ CREATE TABLE "registration_tokens" ("id" integer primary key autoincrement,
   "project_id" bigint references "projects" ("id"),
   "group_id" bigint references "groups" ("id"),
   "created_at" bigint not null);
+
+CREATE TABLE "removals" ("id" integer primary key autoincrement,
+  "kind" text not null check ("kind" in ('trace', 'artifact', 'cache', 'project', 'group')),
+  "place" text not null);
 
 CREATE TABLE "resource_groups" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),

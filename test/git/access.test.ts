@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { setAdminToken } from '../../src/core/operations/prepare-node.js'
-import { findGroupByPath, findProjectByPath } from '../../src/core/store/projects.js'
+import { findGroupByPath, findProjectByPath, insertGroup } from '../../src/core/store/projects.js'
 import { adminToken, type GitBox, oneJob, startGitBox } from './support/git-box.js'
 import { basic, send } from './support/raw.js'
 
@@ -27,12 +27,7 @@ it('lets in who may, and tells others apart only as far as they may know', async
   }
   const owner = await box.user('owner', ['api'])
   await box.core.store.write(async (tx) => {
-    const values = { username: 'owner', path: 'owner', full_path: 'owner', name: 'owner', kind: 'user' as const }
-    const { username: _, ...group } = values
-    await tx.db
-      .insertInto('groups')
-      .values({ ...group, parent_id: null, owner_id: owner.user.id, created_at: tx.now })
-      .execute()
+    await insertGroup(tx, { path: 'owner', fullPath: 'owner', parentId: null, kind: 'user', ownerId: owner.user.id })
   })
   await box.project('owner/own')
   const reader = await box.user('reader', ['read_repository'])

@@ -34,6 +34,9 @@ export class MemoryRepositories implements Repositories {
   async create(project: Project): Promise<void> {
     this.files.set(project.id, this.files.get(project.id) ?? new Map())
   }
+  async remove(projectId: number): Promise<void> {
+    this.files.delete(projectId)
+  }
   async resolve(_: Project, ref: string) {
     return ref === 'missing' ? undefined : { name: ref, tag: ref.startsWith('v'), sha: this.sha }
   }

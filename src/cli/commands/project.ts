@@ -1,4 +1,4 @@
-/** `signalbox project create|list|show|clear-caches`. */
+/** `signalbox project create|list|show|delete|clear-caches`. */
 import { openContext } from '../context.js'
 import { table } from '../terminal.js'
 
@@ -45,4 +45,11 @@ export async function clearCaches(path: string, options: { json?: boolean }): Pr
   )
   if (options.json) return json(cleared)
   terminal.say(`caches of project ${cleared.project_id} cleared; ${cleared.deleted} were kept here`)
+}
+
+/** The project is gone when this returns; its files go right after. */
+export async function deleteProject(path: string): Promise<void> {
+  const { client, terminal } = openContext()
+  await client().delete(`/api/v4/projects/${encodeURIComponent(path)}`)
+  terminal.say(`project ${path} deleted`)
 }

@@ -1,6 +1,6 @@
 /** A new runner: made by a user, or registered with a registration token. */
 import type { Core } from '../core.js'
-import { SignalboxError } from '../errors.js'
+import { SignalboxError, wrongField } from '../errors.js'
 import { canonicalTags, type Runner, type RunnerType } from '../runner.js'
 import { findGroup, findProject } from '../store/projects.js'
 import { insertRunner } from '../store/runners.js'
@@ -71,16 +71,16 @@ const mostJobs = 100_000
 /** The settings that are given, checked and as the row keeps them. Throws `invalid` with `details.field`. */
 export function checkedSettings(input: Omit<CreateRunnerInput, 'type'>) {
   const tags = input.tags === undefined ? undefined : canonicalTags(input.tags)
-  if (input.tags !== undefined && !tags) throw wrong('tag_list', 'has too many tags, or one that is too long')
-  if ((input.description?.length ?? 0) > longestDescription) throw wrong('description', 'is too long')
-  if ((input.maintenanceNote?.length ?? 0) > longestNote) throw wrong('maintenance_note', 'is too long')
+  if (input.tags !== undefined && !tags) throw wrongField('tag_list', 'has too many tags, or one that is too long')
+  if ((input.description?.length ?? 0) > longestDescription) throw wrongField('description', 'is too long')
+  if ((input.maintenanceNote?.length ?? 0) > longestNote) throw wrongField('maintenance_note', 'is too long')
   const timeout = input.maximumTimeoutS
   if (timeout != null && (!Number.isSafeInteger(timeout) || timeout < shortestTimeoutS || timeout > 2 ** 31 - 1)) {
-    throw wrong('maximum_timeout', `needs to be at least ${shortestTimeoutS} seconds`)
+    throw wrongField('maximum_timeout', `needs to be at least ${shortestTimeoutS} seconds`)
   }
   const limit = input.jobLimit
   if (limit != null && (!Number.isSafeInteger(limit) || limit < 1 || limit > mostJobs)) {
-    throw wrong('job_limit', 'needs to be a whole number from 1 on')
+    throw wrongField('job_limit', 'needs to be a whole number from 1 on')
   }
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : value ? 1 : 0)
   return {
@@ -99,25 +99,21 @@ export function checkedSettings(input: Omit<CreateRunnerInput, 'type'>) {
 /** A runner that takes neither tagged nor untagged jobs is a mistake. */
 export function requireTagsOrUntagged(runner: Runner): void {
   if (runner.runUntagged === 0 && runner.tags === '[]') {
-    throw wrong('tags_list', 'can not be empty when runner is not allowed to pick untagged jobs')
+    throw wrongField('tags_list', 'can not be empty when runner is not allowed to pick untagged jobs')
   }
 }
 
 async function checkScope(tx: Tx, input: CreateRunnerInput): Promise<void> {
   if (input.type === 'project') {
-    if (input.projectId === undefined) throw wrong('project_id', 'is missing')
+    if (input.projectId === undefined) throw wrongField('project_id', 'is missing')
     if (!(await findProject(tx, input.projectId))) throw new SignalboxError('not_found', 'no such project')
   }
   if (input.type === 'group') {
-    if (input.groupId === undefined) throw wrong('group_id', 'is missing')
+    if (input.groupId === undefined) throw wrongField('group_id', 'is missing')
     if (!(await findGroup(tx, input.groupId))) throw new SignalboxError('not_found', 'no such group')
   }
 }
 
 function defined<Key extends string>(key: Key, value: number | undefined): Partial<Record<Key, number>> {
   return value === undefined ? {} : ({ [key]: value } as Record<Key, number>)
-}
-
-function wrong(field: string, message: string): SignalboxError {
-  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
 }

@@ -1,6 +1,8 @@
 /** The sweep over artifacts past their expiry: the row goes first, then the bytes. */
 import type { Core } from '../core.js'
 import { deleteArtifacts, listExpiredArtifacts } from '../store/artifacts.js'
+import { insertRemovals } from '../store/removals.js'
+import { carryOut } from './remove-deleted.js'
 
 const batch = 100
 
@@ -10,13 +12,18 @@ export async function deleteExpiredArtifacts(core: Core): Promise<number> {
   for (;;) {
     const expired = await listExpiredArtifacts(core.store.read, core.clock.now(), batch)
     if (expired.length === 0) return deleted
-    await core.store.write((tx) =>
-      deleteArtifacts(
+    const removals = await core.store.write(async (tx) => {
+      await deleteArtifacts(
         tx,
         expired.map((artifact) => artifact.id),
-      ),
-    )
-    for (const artifact of expired) await core.artifacts.remove(artifact.location)
+      )
+      return insertRemovals(
+        tx,
+        'artifact',
+        expired.map((artifact) => artifact.location),
+      )
+    })
+    await carryOut(core, removals)
     deleted += expired.length
   }
 }

@@ -1,7 +1,7 @@
 /** Users make, change, delete and protect environments. */
 import type { Core } from '../core.js'
 import { type Environment, environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
-import { SignalboxError } from '../errors.js'
+import { SignalboxError, wrongField } from '../errors.js'
 import {
   deleteProtectedEnvironment,
   deleteEnvironment as deleteRow,
@@ -20,7 +20,7 @@ export function createEnvironment(
   const { projectId, name } = input
   requireName(name)
   return core.store.write(async (tx) => {
-    if (await findEnvironmentByName(tx, projectId, name)) throw wrong('name', 'has already been taken')
+    if (await findEnvironmentByName(tx, projectId, name)) throw wrongField('name', 'has already been taken')
     const slug = environmentSlug(name)
     const tier = input.tier ?? guessTier(name)
     return ensureEnvironment(tx, { projectId, name, slug, tier, externalUrl: input.externalUrl ?? null })
@@ -68,13 +68,9 @@ export async function unprotectEnvironment(core: Core, projectId: number, name: 
 
 function requireName(name: string): void {
   if (!isEnvironmentName(name)) {
-    throw wrong(
+    throw wrongField(
       'name',
       "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'",
     )
   }
-}
-
-function wrong(field: string, message: string): SignalboxError {
-  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
 }

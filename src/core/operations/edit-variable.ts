@@ -1,7 +1,7 @@
 /** Users set, change and delete the variables of a project, a group or the instance. */
 import { type CiVariable, isMaskable, type VariableOwner } from '../ci-variable.js'
 import type { Core } from '../core.js'
-import { SignalboxError } from '../errors.js'
+import { SignalboxError, wrongField } from '../errors.js'
 import { countVariables, deleteVariable as deleteRow, findVariables, saveVariable } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
 
@@ -34,7 +34,7 @@ export function createVariable(
   input: VariableSettings & { key: string; value: string; hidden?: boolean },
 ): Promise<OpenVariable> {
   return core.store.write(async (tx) => {
-    if ((await countVariables(tx, owner)) >= mostVariables) throw wrong('base', `may be ${mostVariables} at most`)
+    if ((await countVariables(tx, owner)) >= mostVariables) throw wrongField('base', `may be ${mostVariables} at most`)
     const hidden = input.hidden ?? false
     const blank: OpenVariable = {
       id: 0,
@@ -70,7 +70,7 @@ export function updateVariable(
   return core.store.write(async (tx) => {
     const before = opened(core, pick(await findVariables(tx, owner, input.key), input.scope))
     if (before.hidden === 1 && input.changes.masked === false)
-      throw wrong('masked', 'cannot be taken from a hidden one')
+      throw wrongField('masked', 'cannot be taken from a hidden one')
     const variable = changed(before, input.changes)
     await requireFree(tx, owner, variable)
     await saveVariable(tx, { ...variable, value: sealed(core, variable.value) })
@@ -118,13 +118,13 @@ function changed(before: OpenVariable, settings: VariableSettings): OpenVariable
     masked: settings.masked === undefined ? before.masked : flag(settings.masked),
     raw: settings.raw === undefined ? before.raw : flag(settings.raw),
   }
-  if (!/^[a-zA-Z0-9_]+$/.test(after.key)) throw wrong('key', "can contain only letters, digits and '_'.")
+  if (!/^[a-zA-Z0-9_]+$/.test(after.key)) throw wrongField('key', "can contain only letters, digits and '_'.")
   if (after.key.length > longestKey) throw tooLong('key', longestKey)
   if (after.value.length > longestValue) throw tooLong('value', longestValue)
-  if (after.value.includes('\0')) throw wrong('value', 'is invalid')
-  if (after.masked === 1 && !isMaskable(after.value, after.raw === 1)) throw wrong('value', 'is invalid')
+  if (after.value.includes('\0')) throw wrongField('value', 'is invalid')
+  if (after.masked === 1 && !isMaskable(after.value, after.raw === 1)) throw wrongField('value', 'is invalid')
   if (!/^[\w\-/${}. *]+$/.test(after.environmentScope)) {
-    throw wrong(
+    throw wrongField(
       'environment_scope',
       "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', '*' and spaces",
     )
@@ -137,7 +137,7 @@ function changed(before: OpenVariable, settings: VariableSettings): OpenVariable
 async function requireFree(tx: Tx, owner: VariableOwner, variable: OpenVariable): Promise<void> {
   const equal = await findVariables(tx, owner, variable.key)
   const taken = equal.some((one) => one.id !== variable.id && one.environmentScope === variable.environmentScope)
-  if (taken) throw wrong('key', `(${variable.key}) has already been taken`)
+  if (taken) throw wrongField('key', `(${variable.key}) has already been taken`)
 }
 
 function flag(value: boolean): 0 | 1 {
@@ -145,9 +145,5 @@ function flag(value: boolean): 0 | 1 {
 }
 
 function tooLong(field: string, most: number): SignalboxError {
-  return wrong(field, `is too long (maximum is ${most} characters)`)
-}
-
-function wrong(field: string, message: string): SignalboxError {
-  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
+  return wrongField(field, `is too long (maximum is ${most} characters)`)
 }

@@ -6,9 +6,11 @@ import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
 import { deleteArtifacts, listArtifacts } from '../store/artifacts.js'
 import { lockJob, saveJob } from '../store/jobs.js'
+import { insertRemovals } from '../store/removals.js'
 import { findTrace, forgetTrace } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
+import { removeLater } from './remove-deleted.js'
 
 /**
  * Erases the log and the artifacts of a job that has ended. Gives the job. Throws `not_found`; `forbidden` when it is not
@@ -24,7 +26,7 @@ export function eraseJob(core: Core, jobId: number): Promise<Job> {
     if (!erasable) throw new SignalboxError('forbidden', `job ${jobId} cannot be erased`)
     await remove(core, tx, artifacts)
     await forgetTrace(tx, jobId)
-    tx.afterCommit(() => later(core, jobId, core.traces.remove(jobId, job.fence)))
+    removeLater(core, tx, await insertRemovals(tx, 'trace', [`${jobId}.${job.fence}`]))
     job.erasedAt = tx.now
     job.updatedAt = tx.now
     await saveJob(tx, job)
@@ -52,12 +54,6 @@ async function remove(core: Core, tx: Tx, artifacts: readonly Artifact[]): Promi
     tx,
     artifacts.map((artifact) => artifact.id),
   )
-  for (const { jobId, location } of artifacts) {
-    tx.afterCommit(() => later(core, jobId, core.artifacts.remove(location)))
-  }
-}
-
-/** No row names the bytes any more: what is left on the disk is only space. */
-function later(core: Core, jobId: number, work: Promise<void>): void {
-  work.catch((error) => core.log.warn({ err: error, job: jobId }, 'bytes of an erased job could not be removed'))
+  const locations = artifacts.map((artifact) => artifact.location)
+  removeLater(core, tx, await insertRemovals(tx, 'artifact', locations))
 }

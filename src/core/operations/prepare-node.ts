@@ -7,7 +7,7 @@ import type { Core } from '../core.js'
 import { findAccessToken, insertAccessToken } from '../store/access-tokens.js'
 import { refreshOpenLeases } from '../store/leases.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
-import { getProject } from '../store/projects.js'
+import { findProject } from '../store/projects.js'
 import { findUser, insertUser, type User } from '../store/users.js'
 import { hashToken, hintOf } from '../token.js'
 import { processPipeline } from './process-pipeline.js'
@@ -72,6 +72,7 @@ export async function processNewPipelines(core: Core): Promise<number> {
 async function pinLivingPipelines(core: Core): Promise<void> {
   const { read } = core.store
   for (const one of await listLivingPipelines(read)) {
-    core.repositories.pin(await getProject(read, one.projectId), one.id, one.sha)
+    const project = await findProject(read, one.projectId)
+    if (project) core.repositories.pin(project, one.id, one.sha)
   }
 }

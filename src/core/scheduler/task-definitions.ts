@@ -19,6 +19,7 @@ import { finishWorkLeft } from '../operations/finish-work.js'
 import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
+import { removeDeleted } from '../operations/remove-deleted.js'
 import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
 import { removeIdleLanes } from '../store/queue.js'
@@ -149,6 +150,12 @@ export const taskDefinitions: readonly Task[] = [
     name: 'evict_caches',
     what: 'deletes caches that no job has used for long',
     run: async (core) => counted({ caches: await evictCaches(core) }),
+  },
+  {
+    name: 'remove_deleted',
+    what: 'takes away what deletions have left on the disk, where a crash or a fault came between',
+    quiet: true,
+    run: async (core) => counted({ removals: await removeDeleted(core) }),
   },
   {
     name: 'remove_idle_lanes',

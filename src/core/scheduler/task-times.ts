@@ -22,5 +22,6 @@ export const defaultTaskTimes: TaskTimes = {
   note_contacts: 30 * minute,
   delete_expired_artifacts: '*/7 * * * *',
   evict_caches: '17 * * * *',
+  remove_deleted: minute,
   remove_idle_lanes: 10 * minute,
 }

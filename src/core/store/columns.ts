@@ -98,6 +98,19 @@ export const pipelineColumns = [
   'pipelines.duration_ms as durationMs',
 ] as const
 
+export const groupColumns = [
+  'groups.id',
+  'groups.parent_id as parentId',
+  'groups.path',
+  'groups.full_path as fullPath',
+  'groups.name',
+  'groups.kind',
+  'groups.owner_id as ownerId',
+  'groups.description',
+  'groups.visibility',
+  'groups.created_at as createdAt',
+] as const
+
 export const projectColumns = [
   'projects.id',
   'projects.group_id as groupId',

@@ -275,6 +275,8 @@ export interface ProjectFilter {
   visibleTo?: number
   /** Only those in this user's own namespace. */
   ownerId?: number
+  /** Only those in these groups. */
+  groupIds?: readonly number[]
 }
 
 /** Projects, newest first. */
@@ -299,15 +301,18 @@ export async function countProjectsBy(from: Reader, filter: ProjectFilter): Prom
   return Number(row.count)
 }
 
-function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, { search, visibleTo, ownerId }: ProjectFilter) {
+function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, filter: ProjectFilter) {
+  const { search, visibleTo, ownerId, groupIds } = filter
   const ownedBy = (user: number) =>
     e('group_id', 'in', e.selectFrom('groups').select('groups.id').where('groups.owner_id', '=', user))
   return e.and([
+    e('deleted_at', 'is', null),
     // Not LIKE: a search for `%` or `_` means just that.
     ...(search === undefined
       ? []
       : [sql<boolean>`replace(lower(full_path), ${search.toLowerCase()}, '') <> lower(full_path)`]),
     ...(visibleTo === undefined ? [] : [e.or([e('visibility', '<>', 'private'), ownedBy(visibleTo)])]),
     ...(ownerId === undefined ? [] : [ownedBy(ownerId)]),
+    ...(groupIds === undefined ? [] : [e('group_id', 'in', groupIds)]),
   ])
 }

@@ -1,9 +1,9 @@
-/** Rows of groups and projects. */
+/** Rows of groups and projects. Those that are being deleted are not found. */
 import { sql } from 'kysely'
 import { SignalboxError } from '../errors.js'
 import type { Group, Project } from '../project.js'
 import type { ProjectFacts } from '../scheduler/match.js'
-import { projectColumns } from './columns.js'
+import { groupColumns, projectColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
@@ -21,29 +21,6 @@ export async function getProject(from: Reader | Tx, id: number): Promise<Project
   const project = await findProject(from, id)
   if (!project) throw new SignalboxError('not_found', `no project ${id}`)
   return project
-}
-
-export function listProjects(
-  from: Reader,
-  page: { limit: number; offset: number },
-  search?: string,
-): Promise<Project[]> {
-  return from.db
-    .selectFrom('projects')
-    .select(projectColumns)
-    .$if(search !== undefined, (q) => q.where(sql<boolean>`lower(full_path) like ${`%${search?.toLowerCase()}%`}`))
-    .orderBy('id', 'desc')
-    .limit(page.limit)
-    .offset(page.offset)
-    .execute()
-}
-
-export async function countProjects(from: Reader): Promise<number> {
-  const row = await from.db
-    .selectFrom('projects')
-    .select((e) => e.fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow()
-  return Number(row.count)
 }
 
 /** Inserts a project and gives it; throws `conflict` if the path is taken. */
@@ -77,6 +54,7 @@ export async function insertProject(
       instance_jobs: 0,
       created_at: tx.now,
       updated_at: tx.now,
+      deleted_at: null,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
@@ -84,6 +62,7 @@ export async function insertProject(
 }
 
 export interface ProjectChanges {
+  name?: string
   description?: string
   visibility?: Project['visibility']
   defaultBranch?: string
@@ -98,6 +77,7 @@ export interface ProjectChanges {
 }
 
 const changeColumns: Record<keyof ProjectChanges, string> = {
+  name: 'name',
   description: 'description',
   visibility: 'visibility',
   defaultBranch: 'default_branch',
@@ -146,31 +126,42 @@ export async function findGroupByPath(from: Reader | Tx, fullPath: string): Prom
     .selectFrom('groups')
     .select(groupColumns)
     .where(sql<boolean>`lower(full_path) = ${fullPath.toLowerCase()}`)
+    .where('deleted_at', 'is', null)
     .executeTakeFirst()
 }
 
 export async function findGroup(from: Reader | Tx, id: number): Promise<Group | undefined> {
-  return from.db.selectFrom('groups').select(groupColumns).where('id', '=', id).executeTakeFirst()
+  return from.db
+    .selectFrom('groups')
+    .select(groupColumns)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst()
 }
 
 export async function insertGroup(
   tx: Tx,
-  group: { path: string; fullPath: string; parentId: number | null; kind: 'group' | 'user'; ownerId: number | null },
+  group: Pick<Group, 'path' | 'fullPath' | 'parentId' | 'kind' | 'ownerId'> &
+    Partial<Pick<Group, 'name' | 'description' | 'visibility'>>,
 ): Promise<Group> {
+  const row = { name: group.path, description: '', visibility: 'private' as const, ...group, createdAt: tx.now }
   const { id } = await tx.db
     .insertInto('groups')
     .values({
-      parent_id: group.parentId,
-      path: group.path,
-      full_path: group.fullPath,
-      name: group.path,
-      kind: group.kind,
-      owner_id: group.ownerId,
+      parent_id: row.parentId,
+      path: row.path,
+      full_path: row.fullPath,
+      name: row.name,
+      kind: row.kind,
+      owner_id: row.ownerId,
+      description: row.description,
+      visibility: row.visibility,
       created_at: tx.now,
+      deleted_at: null,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
-  return { ...group, id, name: group.path }
+  return { ...row, id }
 }
 
 /** The next pipeline number of the project. */
@@ -195,25 +186,15 @@ export async function projectFacts(from: Reader | Tx, projectId: number): Promis
   )
 }
 
-const groupColumns = [
-  'groups.id',
-  'groups.parent_id as parentId',
-  'groups.path',
-  'groups.full_path as fullPath',
-  'groups.name',
-  'groups.kind',
-  'groups.owner_id as ownerId',
-] as const
-
 const projectById = hotQuery<Project, 'id'>((db, p) =>
-  db.selectFrom('projects').select(projectColumns).where('id', '=', p('id')),
+  db.selectFrom('projects').select(projectColumns).where('id', '=', p('id')).where(sql<boolean>`deleted_at is null`),
 )
 
 const projectByPath = hotQuery<Project, 'path'>((db, p) =>
   db
     .selectFrom('projects')
     .select(projectColumns)
-    .where(sql<boolean>`lower(full_path) = ${p('path')}`),
+    .where(sql<boolean>`lower(full_path) = ${p('path')} and deleted_at is null`),
 )
 
 const nextIid = hotQuery<{ iid: number }, 'projectId'>((db, p) =>

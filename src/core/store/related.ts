@@ -1,9 +1,9 @@
 /** What a list of jobs or pipelines refers to, read in one query a kind instead of one a row. */
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Pipeline } from '../pipeline.js'
-import type { Project } from '../project.js'
+import type { Group, Project } from '../project.js'
 import type { Runner, RunnerManager } from '../runner.js'
-import { managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
+import { groupColumns, managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
 import { type User, userColumns } from './users.js'
 import type { Reader } from './write.js'
 
@@ -33,6 +33,11 @@ export function projectsById(from: Reader, ids: Ids): Promise<Map<number, Projec
   return byId(ids, (wanted) =>
     from.db.selectFrom('projects').select(projectColumns).where('id', 'in', wanted).execute(),
   )
+}
+
+/** Groups by their ids. */
+export function groupsById(from: Reader, ids: Ids): Promise<Map<number, Group>> {
+  return byId(ids, (wanted) => from.db.selectFrom('groups').select(groupColumns).where('id', 'in', wanted).execute())
 }
 
 /** Runners by their ids; deleted ones are missing. */

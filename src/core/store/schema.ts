@@ -21,7 +21,10 @@ export interface Database {
     name: string
     kind: 'group' | 'user'
     owner_id: number | null
+    description: string
+    visibility: 'private' | 'internal' | 'public'
     created_at: number
+    deleted_at: number | null
   }
   users: {
     id: Generated<number>
@@ -68,6 +71,7 @@ export interface Database {
     instance_jobs: number
     created_at: number
     updated_at: number
+    deleted_at: number | null
   }
 
   job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
@@ -353,6 +357,7 @@ export interface Database {
     created_at: number
     used_at: number
   }
+  removals: { id: Generated<number>; kind: 'trace' | 'artifact' | 'cache' | 'project' | 'group'; place: string }
 
   events: {
     id: Generated<number>

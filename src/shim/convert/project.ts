@@ -63,15 +63,18 @@ export function toGroup(group: Group, externalUrl: string): object {
     web_url: `${externalUrl}/groups/${group.fullPath}`,
     name: group.name,
     path: group.path,
-    description: '',
-    visibility: 'private',
+    description: group.description,
+    visibility: group.visibility,
+    created_at: toIso(group.createdAt),
+    avatar_url: null,
     full_name: group.fullPath.split('/').join(' / '),
     full_path: group.fullPath,
     parent_id: group.parentId,
   }
 }
 
-function toNamespace(group: Group, externalUrl: string): object {
+/** Where projects lie: a group, or a user's own place. */
+export function toNamespace(group: Group, externalUrl: string): object {
   return {
     id: group.id,
     name: group.name,

@@ -1,4 +1,5 @@
 /** Runners and their managers, as gitlab lib/api/entities/ci/runner*.rb show them; and the settings that a request gives. */
+import { defined } from '../../core/defined.js'
 import type { CreateRunnerInput } from '../../core/operations/create-runner.js'
 import type { Group, Project } from '../../core/project.js'
 import { type Runner, type RunnerManager, runnerStatus } from '../../core/runner.js'
@@ -101,7 +102,7 @@ export function fromRunnerSettings(
     maximumTimeoutS: orNone(params, 'maximum_timeout', longestTimeoutS),
     jobLimit: orNone(params, 'job_limit', mostJobs),
   }
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+  return defined(settings)
 }
 
 function protectedOnly(params: Params): boolean | undefined {

@@ -1,4 +1,5 @@
 /** Variables that people set, as gitlab lib/api/entities/ci/variable.rb shows them; and the settings that a request gives. */
+import { defined } from '../../core/defined.js'
 import type { OpenVariable, VariableSettings } from '../../core/operations/edit-variable.js'
 import type { Params } from '../../http/params.js'
 
@@ -29,5 +30,5 @@ export function fromVariableSettings(params: Params): VariableSettings {
     environmentScope: params.text('environment_scope') || undefined,
     description: params.text('description'),
   }
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+  return defined(settings)
 }

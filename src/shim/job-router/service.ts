@@ -3,9 +3,11 @@
  * `POST /jobs/request`; acknowledgement, log and artifacts of the job stay with REST. Metadata and meaning of an empty
  * answer: gitlab-runner router/client.go.
  */
+
 import grpc from '@grpc/grpc-js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Offer } from '../../core/offer.js'
+import { bearerToken } from '../../core/token.js'
 import { GetJobRequest, GetJobResponse, JobRouterService } from '../../gen/gitlab/agent/job_router/rpc/job_router.js'
 import { fitRequestId, makeRequestId } from '../../http/request-id.js'
 import { parsePoll } from '../http-poll.js'
@@ -86,7 +88,7 @@ async function requireOneRunner({ access }: Polls, poll: Poll, sender: Sender): 
 }
 
 function tokenOf(call: Call): string {
-  const token = /^Bearer +(\S+)$/i.exec(String(call.metadata.get('authorization')[0] ?? ''))?.[1]
+  const token = bearerToken(String(call.metadata.get('authorization')[0] ?? ''))
   if (token === undefined) throw new SignalboxError('unauthenticated', 'metadata authorization: Bearer … is missing')
   return token
 }

@@ -2,11 +2,13 @@
  * HTTP/2 in a WebSocket, so that the Job Router is reached through whatever lets the web through: binary messages make up
  * one stream of bytes, and their borders mean nothing (gitlab-runner router/internal/wstunnel).
  */
+
 import type { IncomingMessage } from 'node:http'
 import { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
+import { bearerToken } from '../../core/token.js'
 import { type Access, addressOf } from '../../http/access.js'
 
 const protocol = 'ws-tunnel'
@@ -59,7 +61,7 @@ async function refusalOf(access: Access, req: IncomingMessage): Promise<string |
   if (origin !== undefined) return '403 Forbidden'
   const offered = String(req.headers['sec-websocket-protocol'] ?? '').split(',')
   if (!offered.some((name) => name.trim() === protocol)) return '400 Bad Request'
-  const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+  const token = bearerToken(authorization)
   if (token === undefined) return '401 Unauthorized\r\nWWW-Authenticate: Bearer'
   try {
     await access.runnerBy({ token, address: addressOf(req) })

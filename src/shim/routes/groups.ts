@@ -1,11 +1,133 @@
-/** Groups, as far as runners and projects need them: for administrators. */
-import type { Route } from '../../http/call.js'
+/** Groups and namespaces. Administrators make and change groups; others see those that are not private. */
+import { defined } from '../../core/defined.js'
+import { SignalboxError } from '../../core/errors.js'
+import { createGroup, deleteGroup, updateGroup } from '../../core/operations/edit-group.js'
+import type { Group } from '../../core/project.js'
+import { countGroups, type GroupFilter, listGroups, listSubtree } from '../../core/store/groups.js'
+import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
+import { findGroup, findGroupByPath } from '../../core/store/projects.js'
+import { idFrom, type Reply, type Route, type UserCall } from '../../http/call.js'
+import { type Params, wrongParameter } from '../../http/params.js'
 import { groupOf, userRoute } from '../call.js'
-import { toGroup } from '../convert/project.js'
+import { toGroup, toNamespace } from '../convert/project.js'
+import { notFound } from '../errors.js'
+import { pageReply, requestedPage } from '../pages.js'
+import { projectEntities } from './projects.js'
+
+const admin = { admin: true } as const
 
 export const groupRoutes: readonly Route[] = [
-  userRoute('get', '/groups/:id', { admin: true }, async (call) => ({
-    status: 200,
-    body: toGroup(await groupOf(call), call.core.externalUrl()),
-  })),
+  userRoute('get', '/groups', {}, (call) =>
+    list(call, call.params.boolean('top_level_only') ? { parentId: null } : {}),
+  ),
+  userRoute('post', '/groups', admin, create),
+  userRoute('get', '/groups/:id', {}, async (call) => shown(call, await seenGroup(call))),
+  userRoute('put', '/groups/:id', admin, update),
+  userRoute('delete', '/groups/:id', admin, remove),
+  userRoute('get', '/groups/:id/subgroups', {}, async (call) => list(call, { parentId: (await seenGroup(call)).id })),
+  userRoute('get', '/groups/:id/descendant_groups', {}, async (call) => {
+    const [, ...below] = await listSubtree(call.core.store.read, (await seenGroup(call)).id)
+    return list(call, { ids: below.map((group) => group.id) })
+  }),
+  userRoute('get', '/groups/:id/projects', {}, listProjects),
+  userRoute('get', '/namespaces', {}, async (call) => list(call, { kinds: ['group', 'user'] }, toNamespace)),
+  userRoute('get', '/namespaces/:id', {}, namespace),
 ]
+
+async function list(call: UserCall, more: Partial<GroupFilter>, convert = toGroup): Promise<Reply> {
+  const { core, params, actor } = call
+  const page = requestedPage(call)
+  const filter: GroupFilter = {
+    kinds: ['group'],
+    ...defined({ search: params.text('search', { max: 255 }) || undefined }),
+    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: actor.user.id }),
+    ...more,
+  }
+  const { read } = core.store
+  const [rows, total] = await Promise.all([listGroups(read, filter, page), countGroups(read, filter)])
+  const body = rows.map((group) => convert(group, core.externalUrl()))
+  return pageReply(call, page, body, total)
+}
+
+async function listProjects(call: UserCall): Promise<Reply> {
+  const { core, params, actor } = call
+  const { read } = core.store
+  const { id } = await seenGroup(call)
+  const page = requestedPage(call)
+  const groupIds = params.boolean('include_subgroups') ? (await listSubtree(read, id)).map((one) => one.id) : [id]
+  const filter = {
+    groupIds,
+    ...defined({ search: params.text('search', { max: 255 }) || undefined }),
+    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: actor.user.id }),
+  }
+  const [rows, total] = await Promise.all([listProjectsBy(read, filter, page), countProjectsBy(read, filter)])
+  return pageReply(call, page, await projectEntities(core, rows), total)
+}
+
+/** The group of the path, if the caller may see it. */
+async function seenGroup(call: UserCall): Promise<Group> {
+  const group = await groupOf(call)
+  if (call.actor.user.isAdmin === 0 && group.visibility === 'private') throw notFound('Group')
+  return group
+}
+
+async function create(call: UserCall): Promise<Reply> {
+  const { core, params } = call
+  const parentId = params.integer('parent_id', { min: 1 }) ?? null
+  const group = await told(() =>
+    createGroup(core, {
+      ...defined(fromGroupSettings(params)),
+      name: params.requiredText('name', { max: 255 }),
+      path: params.requiredText('path', { max: 255 }),
+      parentId,
+    }),
+  )
+  return shown(call, group, 201)
+}
+
+async function update(call: UserCall): Promise<Reply> {
+  const { id } = await groupOf(call)
+  const changes = defined(fromGroupSettings(call.params))
+  if (Object.keys(changes).length === 0) {
+    throw wrongParameter('name, path, description, visibility', 'are missing, at least one parameter must be provided')
+  }
+  return shown(call, await told(() => updateGroup(call.core, id, changes)))
+}
+
+function fromGroupSettings(params: Params) {
+  return {
+    name: params.text('name', { max: 255 }) || undefined,
+    path: params.text('path', { max: 255 }) || undefined,
+    description: params.text('description', { max: 500 }),
+    visibility: params.choice('visibility', ['private', 'internal', 'public']),
+  }
+}
+
+/** With all that is in it; the rest is done after the answer. */
+async function remove(call: UserCall): Promise<Reply> {
+  await deleteGroup(call.core, { groupId: (await groupOf(call)).id, userId: call.actor.user.id })
+  return { status: 202, body: { message: '202 Accepted' } }
+}
+
+async function namespace({ core, path, actor }: UserCall): Promise<Reply> {
+  const given = path('id')
+  const id = idFrom(given)
+  const { read } = core.store
+  const found = id === undefined ? await findGroupByPath(read, given) : await findGroup(read, id)
+  const seen = found && (actor.user.isAdmin === 1 || found.visibility !== 'private' || found.ownerId === actor.user.id)
+  if (!seen) throw notFound('Namespace')
+  return { status: 200, body: toNamespace(found, core.externalUrl()) }
+}
+
+function shown({ core }: UserCall, group: Group, status = 200): Reply {
+  return { status, body: toGroup(group, core.externalUrl()) }
+}
+
+async function told<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'not_found') throw notFound('Group')
+    throw error
+  }
+}

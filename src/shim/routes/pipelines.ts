@@ -1,10 +1,13 @@
 /** Pipelines of a project. */
+
 import type { PlanVariable } from '../../core/ci-config/plan.js'
 import type { Core } from '../../core/core.js'
+import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { is, jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
+import { deletePipeline } from '../../core/operations/delete-pipeline.js'
 import { retryPipeline } from '../../core/operations/retry-pipeline.js'
 import { showPipelineVariables } from '../../core/operations/show-pipeline-variables.js'
 import { type Pipeline, pipelineSources } from '../../core/pipeline.js'
@@ -33,6 +36,11 @@ export const pipelineRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id/pipelines/:pipeline_id/variables', operate, variables),
   projectRoute('post', '/projects/:id/pipelines/:pipeline_id/retry', operate, retry),
   projectRoute('post', '/projects/:id/pipelines/:pipeline_id/cancel', operate, cancel),
+  projectRoute('delete', '/projects/:id/pipelines/:pipeline_id', { deed: 'administer' }, async (call) => {
+    const { id } = await pipelineOf(call)
+    await deletePipeline(call.core, { pipelineId: id, userId: call.actor?.user.id ?? null })
+    return { status: 204 }
+  }),
 ]
 
 const scopes = ['running', 'pending', 'finished', 'branches', 'tags'] as const
@@ -69,7 +77,7 @@ function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
     createdBefore: time(params, 'created_before'),
     createdAfter: time(params, 'created_after'),
   }
-  return { projectId, ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) }
+  return { projectId, ...defined(wanted) }
 }
 
 function time(params: Params, name: string): number | undefined {

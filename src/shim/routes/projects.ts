@@ -1,15 +1,20 @@
 /** Projects. */
-import { SignalboxError } from '../../core/errors.js'
+
+import type { Core } from '../../core/core.js'
+import { defined } from '../../core/defined.js'
+import { SignalboxError, wrongField } from '../../core/errors.js'
 import { createProject } from '../../core/operations/create-project.js'
+import { deleteProject } from '../../core/operations/delete-project.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
 import { findGroup, type ProjectChanges } from '../../core/store/projects.js'
+import { groupsById } from '../../core/store/related.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProject } from '../convert/project.js'
-import { forbidden, notFound, wrongField } from '../errors.js'
+import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 export const projectRoutes: readonly Route[] = [
@@ -20,6 +25,7 @@ export const projectRoutes: readonly Route[] = [
     body: await entity(call, call.project),
   })),
   projectRoute('put', '/projects/:id', { deed: 'administer' }, update),
+  projectRoute('delete', '/projects/:id', { deed: 'administer' }, remove),
 ]
 
 async function list(call: UserCall): Promise<Reply> {
@@ -36,11 +42,19 @@ async function list(call: UserCall): Promise<Reply> {
     listProjectsBy(core.store.read, filter, page),
     countProjectsBy(core.store.read, filter),
   ])
-  return pageReply(call, page, await Promise.all(rows.map((project) => entity(call, project))), total)
+  return pageReply(call, page, await projectEntities(core, rows), total)
+}
+
+/** Projects with the groups that they lie in. */
+export async function projectEntities(core: Core, projects: readonly Project[]): Promise<object[]> {
+  const ids = projects.map((project) => project.groupId)
+  const groups = await groupsById(core.store.read, ids)
+  return projects.map((project) => toProject(project, groups.get(project.groupId), core.externalUrl()))
 }
 
 async function entity({ core }: Call, project: Project): Promise<object> {
-  return toProject(project, await findGroup(core.store.read, project.groupId), core.externalUrl())
+  const [shown] = await projectEntities(core, [project])
+  return shown!
 }
 
 const visibilities = ['private', 'internal', 'public'] as const
@@ -64,7 +78,7 @@ async function create(call: UserCall): Promise<Reply> {
     configPath: params.text('ci_config_path', { max: 255 }) || undefined,
   }
   try {
-    const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+    const given = defined(settings)
     const project = await createProject(core, { ...given, path, user: actor.user })
     return { status: 201, body: await entity(call, project) }
   } catch (error) {
@@ -88,6 +102,12 @@ async function update(call: ProjectCall): Promise<Reply> {
   }
 }
 
+/** It is gone for whoever asks; the rest is done after the answer. */
+async function remove({ core, project, actor }: ProjectCall): Promise<Reply> {
+  await deleteProject(core, { projectId: project.id, userId: actor?.user.id ?? null })
+  return { status: 202, body: { message: '202 Accepted' } }
+}
+
 /** What of a project's settings can be changed; those that the request does not name are absent. */
 function fromProjectSettings(params: Params): ProjectChanges {
   const flag = (name: string) => {
@@ -97,6 +117,7 @@ function fromProjectSettings(params: Params): ProjectChanges {
   const builds = params.choice('builds_access_level', ['disabled', 'private', 'enabled'])
   const autoCancel = params.choice('auto_cancel_pending_pipelines', ['enabled', 'disabled'])
   const settings = {
+    name: params.text('name', { max: 255 }) || undefined,
     description: params.text('description', { max: 2000 }),
     visibility: params.choice('visibility', visibilities),
     defaultBranch: params.text('default_branch', { max: 255 }) || undefined,
@@ -108,7 +129,7 @@ function fromProjectSettings(params: Params): ProjectChanges {
     autoCancel: autoCancel === undefined ? undefined : autoCancel === 'enabled' ? 1 : 0,
     forwardDeployment: flag('ci_forward_deployment_enabled'),
   }
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+  return defined(settings)
 }
 
 async function groupFor({ core, params, actor }: UserCall): Promise<number | undefined> {

@@ -1,5 +1,7 @@
 /** Pipeline schedules of a project. */
+
 import type { PlanVariable } from '../../core/ci-config/plan.js'
+import { defined } from '../../core/defined.js'
 import {
   createSchedule,
   deleteSchedule,
@@ -59,7 +61,7 @@ function fromSchedule(params: Params): Partial<ScheduleInput> {
     cronTimezone: params.text('cron_timezone', { max: 64 }),
     active: params.boolean('active'),
   }
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+  return defined(settings)
 }
 
 async function create(call: ProjectCall): Promise<Reply> {

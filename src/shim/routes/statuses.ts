@@ -1,4 +1,5 @@
 /** Statuses of a commit: its jobs, and the checks that outside systems tell of. */
+import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { externalStates, setCommitStatus } from '../../core/operations/set-commit-status.js'
 import { type CommitStatus, listCommitStatuses } from '../../core/store/external-statuses.js'
@@ -78,7 +79,7 @@ async function list(call: ProjectCall): Promise<Reply> {
     {
       projectId: project.id,
       sha: await shaOf(call),
-      ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)),
+      ...defined(wanted),
     },
     { ...page, limit: page.perPage + 1 },
   )

@@ -2,10 +2,12 @@
  * The runner stream over gRPC. Envelopes are decoded and encoded here, not by the library: what is malformed is answered
  * with a reason, and what waits to be sent is counted in bytes.
  */
+
 import type { Duplex } from 'node:stream'
 import grpc from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
 import type { Core } from '../../core/core.js'
+import { bearerToken } from '../../core/token.js'
 import {
   type GoodbyeCode,
   RunnerMessage,
@@ -145,7 +147,7 @@ class GrpcCarrier implements Carrier {
     this.#call = call
     this.remoteAddress = hostOf(call.getPeer())
     const header = String(call.metadata.get('authorization')[0] ?? '')
-    this.token = /^Bearer (\S+)$/i.exec(header)?.[1] ?? ''
+    this.token = bearerToken(header) ?? ''
   }
 
   send(message: ServerMessage): void {

@@ -2,10 +2,12 @@
  * The runner stream over WebSocket: one envelope a message. Sub-protocol `signalbox.v1+proto` takes binary frames,
  * `signalbox.v1+json` text frames in protobuf's JSON mapping.
  */
+
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import type { Core } from '../../core/core.js'
+import { bearerToken } from '../../core/token.js'
 import { type GoodbyeCode, RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
 import { maxMessageBytes } from '../convert.js'
 import type { Carrier } from '../runner-connection.js'
@@ -93,7 +95,7 @@ class WebSocketCarrier implements Carrier {
   constructor(ws: WebSocket, req: IncomingMessage) {
     this.#ws = ws
     this.remoteAddress = req.socket.remoteAddress ?? null
-    this.token = /^Bearer (\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
+    this.token = bearerToken(req.headers.authorization) ?? ''
   }
 
   get binary(): boolean {

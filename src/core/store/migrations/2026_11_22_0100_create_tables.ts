@@ -79,7 +79,10 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('name', 'text', (c) => c.notNull())
     .addColumn('kind', 'text', (c) => c.notNull().check(oneOf('kind', ['group', 'user'])))
     .addColumn('owner_id', int, (c) => c.references('users.id'))
+    .addColumn('description', 'text', (c) => c.notNull())
+    .addColumn('visibility', 'text', (c) => c.notNull().check(oneOf('visibility', ['private', 'internal', 'public'])))
     .addColumn('created_at', int, (c) => c.notNull())
+    .addColumn('deleted_at', int)
     .execute()
   await index('groups_by_path', 'groups', 'lower(full_path)', undefined, true)
   await table('projects')
@@ -103,6 +106,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('instance_jobs', 'integer', (c) => c.notNull().check(sql`instance_jobs >= 0`))
     .addColumn('created_at', int, (c) => c.notNull())
     .addColumn('updated_at', int, (c) => c.notNull())
+    .addColumn('deleted_at', int)
     .execute()
   await index('projects_by_path', 'projects', 'lower(full_path)', undefined, true)
   await index('projects_by_group', 'projects', 'group_id')
@@ -246,7 +250,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('project_id', int, (c) => c.notNull())
     .addColumn('stage_id', int, (c) => c.notNull())
     .addColumn('stage_position', 'integer', (c) => c.notNull())
-    .addColumn('definition_id', int, (c) => c.notNull().references('job_definitions.id'))
+    // Not a reference: a definition that goes would have every job looked through.
+    .addColumn('definition_id', int, (c) => c.notNull())
     .addColumn('name', 'text', (c) => c.notNull())
     .addColumn('kind', 'text', (c) => c.notNull().check(oneOf('kind', ['build', 'bridge', 'external'])))
     .addColumn('status', 'text', (c) => c.notNull().check(oneOf('status', statuses)))
@@ -399,6 +404,14 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('created_at', int, (c) => c.notNull())
     .addColumn('used_at', int, (c) => c.notNull())
     .addUniqueConstraint('caches_identity', ['project_id', 'key'])
+    .execute()
+
+  // What deleted rows have left outside of the database, and what is still to be deleted.
+  await table('removals')
+    .addColumn('kind', 'text', (c) =>
+      c.notNull().check(oneOf('kind', ['trace', 'artifact', 'cache', 'project', 'group'])),
+    )
+    .addColumn('place', 'text', (c) => c.notNull())
     .execute()
 
   await (postgres

@@ -1,0 +1,80 @@
+/** Administrators make, change and delete groups. */
+import type { Core } from '../core.js'
+import { SignalboxError, wrongField } from '../errors.js'
+import { type Group, isPathSegment } from '../project.js'
+import { markGroupDeleted } from '../store/deletions.js'
+import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
+import { findGroup, findGroupByPath, findProjectByPath, insertGroup } from '../store/projects.js'
+import { insertRemovals, type Removal } from '../store/removals.js'
+import type { Tx } from '../store/write.js'
+import { deleteProjectIn } from './delete-project.js'
+import { record } from './record.js'
+import { removeLater } from './remove-deleted.js'
+
+export interface CreateGroupInput {
+  name: string
+  path: string
+  parentId: number | null
+  description?: string
+  visibility?: Group['visibility']
+}
+
+/** Gives the group. Throws `not_found` for the parent; `invalid` with `details.field` for a path that is none, or taken. */
+export function createGroup(core: Core, input: CreateGroupInput): Promise<Group> {
+  return core.store.write(async (tx) => {
+    const parent = input.parentId === null ? undefined : await getGroup(tx, input.parentId)
+    const fullPath = parent ? `${parent.fullPath}/${input.path}` : input.path
+    await requireFree(tx, input.path, fullPath)
+    return insertGroup(tx, { ...input, fullPath, kind: 'group', ownerId: null })
+  })
+}
+
+/** Gives the group as it is now; with its path those of all in it change. Throws as `createGroup` does. */
+export function updateGroup(core: Core, groupId: number, changes: GroupChanges): Promise<Group> {
+  return core.store.write(async (tx) => {
+    const before = await getGroup(tx, groupId)
+    if (changes.path !== undefined && changes.path !== before.path) {
+      const fullPath = [...before.fullPath.split('/').slice(0, -1), changes.path].join('/')
+      if (fullPath.toLowerCase() !== before.fullPath.toLowerCase()) await requireFree(tx, changes.path, fullPath)
+      await renameTree(tx, groupId, before.fullPath, fullPath)
+    }
+    await saveGroup(tx, groupId, changes)
+    return getGroup(tx, groupId)
+  })
+}
+
+/** Deletes the group with all groups and projects in it, as `deleteProject` does. Throws `not_found`. */
+export function deleteGroup(core: Core, input: { groupId: number; userId: number | null }): Promise<void> {
+  return core.store.write(async (tx) => {
+    const { fullPath } = await getGroup(tx, input.groupId)
+    const groupIds = (await listSubtree(tx, input.groupId)).map((group) => group.id)
+    const removals: Removal[] = []
+    for (const projectId of await listProjectIdsIn(tx, groupIds)) {
+      removals.push(...(await deleteProjectIn(core, tx, { projectId, userId: input.userId })))
+    }
+    for (const id of groupIds) await markGroupDeleted(tx, id)
+    // Projects come first, and those below before those above: rows that others refer to cannot go.
+    removals.push(...(await insertRemovals(tx, 'group', groupIds.toReversed())))
+    removeLater(core, tx, removals)
+    const data = { path: fullPath, ...(input.userId === null ? {} : { by: input.userId }) }
+    await record(core, tx, { kind: 'group.deleted', data })
+  })
+}
+
+async function getGroup(tx: Tx, id: number): Promise<Group> {
+  const group = await findGroup(tx, id)
+  if (group?.kind !== 'group') throw new SignalboxError('not_found', `no group ${id}`)
+  return group
+}
+
+async function requireFree(tx: Tx, path: string, fullPath: string): Promise<void> {
+  if (!isPathSegment(path)) {
+    throw wrongField(
+      'path',
+      "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-' or end in '.', '.git' or '.atom'",
+    )
+  }
+  if ((await findGroupByPath(tx, fullPath)) || (await findProjectByPath(tx, fullPath))) {
+    throw wrongField('path', 'has already been taken')
+  }
+}
