@@ -30,6 +30,7 @@ import { loadPlugins } from './plugins/host.js'
 import type { Rates } from './shim/app.js'
 import { routerPath, tunnelUrl } from './shim/job-router/discovery.js'
 import type { RouterTunnel } from './shim/job-router/tunnel.js'
+import { isOpenIdPath } from './shim/open-id-paths.js'
 import { StreamHub } from './transports/stream-hub.js'
 import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
 
@@ -178,7 +179,7 @@ async function start(
       res.setHeader('Retry-After', '1')
       return text(res, 503, 'starting\n')
     }
-    if (url.startsWith('/api/v4/')) return (await doors.shim.get()).handle(req, res)
+    if (url.startsWith('/api/v4/') || isOpenIdPath(url)) return (await doors.shim.get()).handle(req, res)
     if (url.startsWith('/api/signalbox/v1/')) return (await doors.api.get()).handle(req, res)
     const { pathname } = new URL(url, 'http://localhost')
     switch (pathname) {

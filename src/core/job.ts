@@ -56,6 +56,8 @@ export interface Job {
   coverage: number | null
   /** Something is to be done when it has ended, and is not done yet: its log is to be searched for the coverage. */
   finishWork: number
+  /** It is given ID tokens with each hand-out, and its log must not show them. */
+  idTokens: number
 }
 
 /** What is so of every job to which nothing has happened yet. */

@@ -5,11 +5,14 @@
  * Shape: gitlab-runner common/spec/spec.go.
  */
 import { randomBytes } from 'node:crypto'
+import { expandText } from './ci-config/expand.js'
 import type { JobPlan, PlanVariable } from './ci-config/plan.js'
 import { reasonsForRunners } from './failure.js'
+import type { IdTokenClaims } from './id-token.js'
 import { jobVariables, repositoryUrl } from './predefined-variables.js'
 import type { Project } from './project.js'
 import { releaseScript } from './release-step.js'
+import { secretsForRunner } from './secrets.js'
 
 /** Stands in the text for what is spliced in. Its random part makes sure that no job's own text looks like it. */
 interface Marks {
@@ -19,6 +22,8 @@ interface Marks {
   waited: string
   running: string
   depth: string
+  /** Begins the mark of an ID token; its claims follow, up to the end of the mark. */
+  idToken: string
   /** The whole list of variables; filled in at once, since most of its text is the pipeline's and made once. */
   variables: string
 }
@@ -50,6 +55,8 @@ export interface PayloadFacts {
   dotenvVariables: readonly PlanVariable[]
   /** Jobs whose artifacts this one downloads. */
   dependencies: readonly { id: number; name: string; filename: string; sizeBytes: number }[]
+  /** What the job's ID tokens say, but for whom each is; absent: it has none. */
+  idTokenClaims?: IdTokenClaims
   /** Depth of the fetch unless `GIT_DEPTH` says otherwise; 0: all. */
   gitDepth: number
 }
@@ -63,6 +70,8 @@ export interface HandOut {
   waitedS: number | null
   /** `project_jobs_running_on_instance_runners_count`: "0" to "4", "5+", "+Inf". */
   running: string
+  /** Signs an ID token with the claims of its mark, for a job that has such. */
+  idToken?: (claims: string) => string
 }
 
 /** The payload as bytes with marks, for `spliceHandOut`. `expand` turns variables into what a runner gets. */
@@ -76,6 +85,7 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
     waited: mark('waited'),
     running: mark('running'),
     depth: mark('depth'),
+    idToken: `@${nonce}:${idTokenMark}`,
     variables: mark('variables'),
   }
   const { payload, variables } = payloadOf(facts, marks, expand)
@@ -87,7 +97,7 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
 export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
   const text = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString('utf8')
   const nonce = text.slice(0, 16)
-  const { token, timeoutS, runner, waitedS, running } = handOut
+  const { token, timeoutS, runner, waitedS, running, idToken } = handOut
   const number: Record<string, string> = {
     timeout: String(timeoutS),
     waited: waitedS === null ? 'null' : String(waitedS),
@@ -101,18 +111,23 @@ export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
     const end = part.indexOf('@')
     const name = part.slice(0, end)
     const whole = number[name]
-    if (whole === undefined) out += (name === 'token' ? token : running) + part.slice(end + 1)
+    if (name.startsWith(idTokenMark)) out += (idToken?.(name.slice(idTokenMark.length)) ?? '') + part.slice(end + 1)
+    else if (whole === undefined) out += (name === 'token' ? token : running) + part.slice(end + 1)
     else out = out.slice(0, -1) + whole + part.slice(end + 2)
   }
   return Buffer.from(out)
 }
 
-/** The values that the runner is told to mask, besides the job's token. */
-export function maskedIn(stored: Uint8Array): string[] {
+/** The values that the runner is told to mask, besides the job's token. `idToken`: signs those of this hand-out. */
+export function maskedIn(stored: Uint8Array, idToken: (claims: string) => string): string[] {
   const text = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString('utf8')
   const mark = `@${text.slice(0, 16)}:`
   const { variables }: { variables: { value?: string; masked?: boolean }[] } = JSON.parse(text.slice(17))
-  return variables.flatMap(({ value, masked }) => (masked && value && !value.includes(mark) ? [value] : []))
+  return variables.flatMap(({ value, masked }) => {
+    if (!masked || !value) return []
+    if (value.startsWith(mark + idTokenMark)) return [idToken(value.slice(mark.length + idTokenMark.length, -1))]
+    return value.includes(mark) ? [] : [value]
+  })
 }
 
 function runnerVariables(runner: HandOut['runner']): string {
@@ -140,6 +155,7 @@ function payloadOf(
     plan,
     token: marks.token,
   })
+  if (plan.idTokens) own.push(...idTokens(facts, marks, expand))
   const weaker = [...own, ...facts.pipelineVariables, ...plan.variables, ...facts.dotenvVariables]
   const list = expand([...weaker, ...facts.setVariables, ...facts.strongVariables])
   const ofPipeline = own.length + facts.pipelineVariables.length
@@ -207,6 +223,7 @@ function payloadOf(
       artifacts_file: { filename: dependency.filename, size: dependency.sizeBytes },
     })),
     ...(plan.run ? { run: JSON.stringify(plan.run) } : {}),
+    ...(plan.secrets ? { secrets: secretsForRunner(plan, list) } : {}),
     features: {
       trace_sections: true,
       token_mask_prefixes: [],
@@ -214,6 +231,24 @@ function payloadOf(
     },
   }
   return { payload, variables }
+}
+
+const idTokenMark = 'id_token:'
+
+/** A variable for each ID token, with all that it will say as its mark. Whom it is for may refer to what people have set. */
+function idTokens(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariable[]) => PlanVariable[]): PlanVariable[] {
+  const { plan, pipelineVariables, dotenvVariables, setVariables, strongVariables } = facts
+  const known = new Map(
+    expand([...pipelineVariables, ...plan.variables, ...dotenvVariables, ...setVariables, ...strongVariables]).map(
+      ({ key, value }) => [key, value],
+    ),
+  )
+  const put = (text: string) => expandText(text, (name) => known.get(name), 'blank')
+  return Object.entries(plan.idTokens ?? {}).map(([key, { aud }]) => {
+    const claims = { ...facts.idTokenClaims, aud: typeof aud === 'string' ? put(aud) : aud.map(put) }
+    const encoded = Buffer.from(JSON.stringify({ key, claims })).toString('base64url')
+    return { key, value: `${marks.idToken}${encoded}@`, masked: true }
+  })
 }
 
 function gitInfo(facts: PayloadFacts, marks: Marks, variables: readonly PlanVariable[]): object {

@@ -15,6 +15,7 @@ import { answerAppend } from './append.js'
 import { toErrorAnswer } from './errors.js'
 import { answerPoll } from './http-poll.js'
 import { discoveryRoute } from './job-router/discovery.js'
+import { isOpenIdPath } from './open-id-paths.js'
 import { Polls } from './poll.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
@@ -24,6 +25,7 @@ import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
 import { metaRoutes } from './routes/meta.js'
+import { openIdRoutes } from './routes/open-id.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
 import { registrationRoutes } from './routes/registration.js'
@@ -49,7 +51,7 @@ export interface ShimOptions {
 }
 
 export interface Shim {
-  /** Answers a request below `/api/v4`. Never throws. */
+  /** Answers a request below `/api/v4`, or for what OpenID Connect publishes. Never throws. */
   handle(req: IncomingMessage, res: ServerResponse): void
   /** The same for a request whose sender waits for `100 Continue`: the listener of the server's `checkContinue`. */
   handleExpecting(req: IncomingMessage, res: ServerResponse): void
@@ -90,13 +92,16 @@ const routes: readonly Route[] = [
 export function createShim(core: Core, options: ShimOptions = {}): Shim {
   const access = new Access(core, { ...defaultRates, ...options.rates })
   const polls = new Polls(core, access, options.holdMs ?? 50_000)
-  const rest = routesOn({
-    core,
-    access,
-    base,
-    routes: [...routes, discoveryRoute(() => options.routerUrl?.())],
-    answerError: (req, res, requestId, thrown) => answerError(core, req, res, requestId, thrown, toErrorAnswer),
-  })
+  const on = (base: string, routes: readonly Route[]) =>
+    routesOn({
+      core,
+      access,
+      base,
+      routes,
+      answerError: (req, res, requestId, thrown) => answerError(core, req, res, requestId, thrown, toErrorAnswer),
+    })
+  const rest = on(base, [...routes, discoveryRoute(() => options.routerUrl?.())])
+  const openId = on('', openIdRoutes)
   const hosts = options.secureHosts && new Set(options.secureHosts.map((host) => host.toLowerCase()))
 
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
@@ -112,6 +117,8 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
       answer(answerPoll(polls, req, res, requestId, sentId ?? null))
     } else if (method === 'PATCH' && tracePath.test(url)) {
       answer(answerAppend(core, access, req, res, requestId, tracePath.exec(url)![1]!))
+    } else if (isOpenIdPath(url)) {
+      openId(req, res, requestId)
     } else {
       rest(req, res, requestId)
     }

@@ -64,6 +64,55 @@ const run: Check = (value, path, wrong) => {
   wrong.push(`${path}: no text with a JSON list`)
 }
 
+/** A map with keys of the author's. */
+const mapOf =
+  (of: Check): Check =>
+  (value, path, wrong) => {
+    if (value === null) return
+    if (typeof value !== 'object' || Array.isArray(value)) wrong.push(`${path}: no object`)
+    else for (const [key, one] of Object.entries(value)) of(one, `${path}.${key}`, wrong)
+  }
+
+const engine = record({ name: text, path: text })
+const secret = record({
+  file: bool,
+  vault: record({
+    server: record({
+      url: text,
+      namespace: text,
+      auth: record({ name: text, path: text, data: mapOf(text) }),
+    }),
+    engine,
+    path: text,
+    field: text,
+  }),
+  gcp_secret_manager: record({
+    name: text,
+    version: text,
+    server: record({
+      project_number: text,
+      workload_identity_federation_pool_id: text,
+      workload_identity_federation_provider_id: text,
+      jwt: text,
+    }),
+  }),
+  azure_key_vault: record({
+    name: text,
+    version: text,
+    server: record({ client_id: text, tenant_id: text, jwt: text, url: text }),
+  }),
+  aws_secrets_manager: record({
+    secret_id: text,
+    version_id: text,
+    version_stage: text,
+    field: text,
+    region: text,
+    role_arn: text,
+    role_session_name: text,
+    server: record({ region: text, jwt: text, role_arn: text, role_session_name: text }),
+  }),
+})
+
 const payload = record({
   id: int,
   token: text,
@@ -133,6 +182,7 @@ const payload = record({
     record({ id: int, token: text, name: text, artifacts_file: record({ filename: text, size: int }) }),
   ),
   features: record({ trace_sections: bool, token_mask_prefixes: list(text), failure_reasons: list(text) }),
+  secrets: mapOf(secret),
   run,
 })
 

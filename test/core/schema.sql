@@ -179,6 +179,7 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "environment" text,
   "coverage" double precision,
   "finish_work" integer not null check ("finish_work" in (0, 1)),
+  "id_tokens" integer not null check ("id_tokens" in (0, 1)),
   constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
   constraint "jobs_reason" check (failure_reason is null or status = 'failed'));
 

@@ -17,6 +17,7 @@ import type { Tx } from '../store/write.js'
 import { acceptLease, fenced } from './accept-lease.js'
 import { dropJob } from './drop-job.js'
 import { finishReported } from './finish-job.js'
+import { idTokenSigner } from './id-token-key.js'
 import { jobTokenOf } from './offer-job.js'
 
 export interface AppendInput {
@@ -85,17 +86,21 @@ async function openSession(core: Core, input: AppendInput): Promise<TraceSession
   return core.traces.openSession(
     { jobId: input.jobId, fence: lease.fence, length: trace?.length ?? 0, crc32: trace?.crc32 ?? 0 },
     lease.managerId,
-    [jobTokenOf(core, job), ...(await maskedValues(core, job))].map((secret) => Buffer.from(secret)),
+    [jobTokenOf(core, job), ...(await maskedValues(core, job, lease))].map((secret) => Buffer.from(secret)),
   )
 }
 
 /** What the runner was told to mask: the second line, if it does not. */
-async function maskedValues(core: Core, job: Job): Promise<string[]> {
+async function maskedValues(core: Core, job: Job, lease: Lease): Promise<string[]> {
   const around = await listVariablesAround(core.store.read, job.projectId)
-  if (!around.some((one) => one.masked === 1)) return []
+  if (job.idTokens === 0 && !around.some((one) => one.masked === 1)) return []
   const stored = await findPayload(core.store.read, job.id)
-  return stored ? maskedIn(core.keys.open(stored)) : []
+  if (!stored) return []
+  const signer = job.idTokens === 0 ? none : await core.store.write((tx) => idTokenSigner(core, tx, job, lease))
+  return maskedIn(core.keys.open(stored), signer)
 }
+
+const none = () => ''
 
 async function openLease(core: Core, input: AppendInput): Promise<Lease> {
   const lease = await findLease(core.store.read, input.jobId, input.fence)

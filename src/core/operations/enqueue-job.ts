@@ -8,12 +8,14 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { buildPayload } from '../payload.js'
 import type { Demand } from '../scheduler/match.js'
+import { knowsProviders } from '../secrets.js'
 import { type Given, listGiven } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, enterLane } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { findForeignArtifacts, type Missing } from './find-foreign-artifacts.js'
+import { idTokenClaimsOf } from './id-token-claims.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext } from './pipeline-context.js'
 import { waitsForPeople } from './retry-job.js'
@@ -34,6 +36,7 @@ export async function enqueueJob(
   const foreign = plan.crossNeeds === undefined ? [] : await findForeignArtifacts(core, tx, job, plan, context)
   if (!Array.isArray(foreign)) return foreign
   const payload = await payloadFor(core, tx, job, plan, context, foreign)
+  if (!Buffer.isBuffer(payload)) return payload
   await savePayload(tx, job.id, core.keys.seal(payload))
   const demand = demandOf(plan, context.pipeline.protected === 1)
   const demandKey = await demandId(tx, core.demands, demand)
@@ -69,6 +72,7 @@ export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
   if (plan.release) features.add('multi_build_steps')
   if (plan.allowFailureExitCodes?.length || plan.retry?.exitCodes?.length) features.add('return_exit_code')
   if (plan.caches?.some((cache) => cache.fallbackKeys?.length)) features.add('fallback_cache_keys')
+  if (plan.secrets) features.add('vault_secrets')
   return { tags: [...plan.tags].sort(), protected: isProtected, features: [...features].sort() }
 }
 
@@ -79,11 +83,21 @@ async function payloadFor(
   plan: JobPlan,
   context: PipelineContext,
   foreign: readonly Given[],
-): Promise<Buffer> {
+): Promise<Buffer | Missing> {
   const { pipeline, project, facts, variables } = context
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
   const played = given ? openVariables(core, given) : []
   const before = [...(await listGiven(tx, job, plan)), ...foreign]
+  const setVariables = await variablesFor(core, tx, {
+    projectId: project.id,
+    protected: pipeline.protected === 1,
+    environment: plan.environment?.name ?? null,
+  })
+  const strongVariables = [...variables.strong, ...played]
+  if (plan.secrets) {
+    const known = new Set([...plan.variables, ...setVariables, ...strongVariables].map(({ key }) => key))
+    if (!knowsProviders(plan, known)) return { reason: 'secrets_provider_not_found', class: 'config' }
+  }
   return buildPayload(
     {
       project,
@@ -93,13 +107,10 @@ async function payloadFor(
       plan,
       pipeline: { ...pipeline, tag: pipeline.tag === 1, protected: pipeline.protected === 1 },
       pipelineVariables: variables.predefined,
-      setVariables: await variablesFor(core, tx, {
-        projectId: project.id,
-        protected: pipeline.protected === 1,
-        environment: plan.environment?.name ?? null,
-      }),
-      strongVariables: [...variables.strong, ...played],
+      setVariables,
+      strongVariables,
       dotenvVariables: before.flatMap(({ dotenv }) => (dotenv ? openVariables(core, dotenv) : [])),
+      ...(plan.idTokens ? { idTokenClaims: await idTokenClaimsOf(core, tx, job, plan, context) } : {}),
       dependencies: before.flatMap(({ id, name, archive }) => (archive ? [{ id, name, ...archive }] : [])),
       gitDepth: core.settings.gitDepth,
     },

@@ -29,6 +29,7 @@ export function newJob(
     resourceKey: null,
     environment: plan.environment?.name ?? null,
     finishWork: finishWorkOf(plan),
+    idTokens: plan.idTokens === undefined ? 0 : 1,
   }
 }
 

@@ -16,6 +16,7 @@ import { countInstanceJob, instanceJobsOf } from '../store/queue.js'
 import { findManagerById } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { acceptOffer } from './accept-lease.js'
+import { idTokenSigner } from './id-token-key.js'
 import { record } from './record.js'
 
 /** The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit. */
@@ -96,6 +97,7 @@ export async function offerJob(
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
       waitedS,
       running,
+      ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
     }),
   }
 }
@@ -130,6 +132,7 @@ export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, cl
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
       waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((lease.offeredAt - job.queuedAt) / 1000)),
       running: othersRunning(runner.type === 'instance' ? await instanceJobsOf(tx, job.projectId) : null),
+      ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
     }),
   }
 }

@@ -43,6 +43,7 @@ export const jobColumns = [
   'jobs.environment',
   'jobs.coverage',
   'jobs.finish_work as finishWork',
+  'jobs.id_tokens as idTokens',
 ] as const
 
 export const leaseColumns = [

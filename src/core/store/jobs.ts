@@ -255,6 +255,7 @@ const fixed = {
   resourceKey: 'resource_key',
   environment: 'environment',
   finishWork: 'finish_work',
+  idTokens: 'id_tokens',
 } as const satisfies Partial<Record<keyof Job, string>>
 
 /** Column → placeholder, for each field of a table of fields. */

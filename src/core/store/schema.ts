@@ -152,6 +152,7 @@ export interface Database {
     resource_key: string | null
     environment: string | null
     finish_work: Flag
+    id_tokens: Flag
     coverage: number | null
   }
   variables: {

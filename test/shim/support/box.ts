@@ -229,6 +229,7 @@ export const realPoll = {
       trace_reset: true,
       trace_checksum: true,
       trace_size: true,
+      vault_secrets: true,
       cancelable: true,
       return_exit_code: true,
       cancel_gracefully: true,

@@ -289,6 +289,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('coverage', 'double precision')
     // Something is to be done when it has ended, and is not done yet.
     .$call(flag('finish_work'))
+    .$call(flag('id_tokens'))
     // Only a pending job can be in the queue; only a failed one has a reason.
     .addCheckConstraint('jobs_queue', sql`in_queue = 0 or (status = 'pending' and lane_id is not null)`)
     .addCheckConstraint('jobs_reason', sql`failure_reason is null or status = 'failed'`)

@@ -1,0 +1,86 @@
+/** Step: what the ID tokens of a job say before a runner has it: gitlab lib/gitlab/ci/jwt{,_v2}.rb. */
+import type { JobPlan } from '../ci-config/plan.js'
+import type { Core } from '../core.js'
+import { guessTier } from '../environment.js'
+import type { IdTokenClaims } from '../id-token.js'
+import type { Job } from '../job.js'
+import { findDeployers } from '../store/environments.js'
+import { findGroup } from '../store/projects.js'
+import { findUser, type User } from '../store/users.js'
+import type { Tx } from '../store/write.js'
+import type { PipelineContext } from './pipeline-context.js'
+
+export async function idTokenClaimsOf(
+  core: Core,
+  tx: Tx,
+  job: Job,
+  plan: JobPlan,
+  { pipeline, project }: PipelineContext,
+): Promise<IdTokenClaims> {
+  const issuer = core.externalUrl()
+  const namespace = project.fullPath.slice(0, project.fullPath.lastIndexOf('/'))
+  const refType = pipeline.tag === 1 ? 'tag' : 'branch'
+  const refPath = `refs/${pipeline.tag === 1 ? 'tags' : 'heads'}/${pipeline.ref}`
+  const place = (prefix: string) => ({
+    [`${prefix}project_id`]: String(project.id),
+    [`${prefix}project_path`]: project.fullPath,
+    [`${prefix}namespace_id`]: String(project.groupId),
+    [`${prefix}namespace_path`]: namespace,
+  })
+  return {
+    iss: issuer,
+    sub: `project_path:${project.fullPath}:ref_type:${refType}:ref:${pipeline.ref}`,
+    ...place(''),
+    ...place('job_'),
+    ...(await userClaims(tx, job, project)),
+    project_visibility: project.visibility,
+    pipeline_id: String(pipeline.id),
+    pipeline_source: pipeline.source,
+    job_id: String(job.id),
+    ref: pipeline.ref,
+    ref_type: refType,
+    ref_path: refPath,
+    ref_protected: String(pipeline.protected === 1),
+    sha: pipeline.sha,
+    ci_config_ref_uri: `${new URL(issuer).host}/${project.fullPath}//${project.configPath}@${refPath}`,
+    ci_config_sha: pipeline.sha,
+    ...(await environmentClaims(tx, plan, project.id)),
+  }
+}
+
+async function userClaims(tx: Tx, job: Job, project: { id: number; groupId: number }): Promise<IdTokenClaims> {
+  const user = job.userId === null ? undefined : await findUser(tx, job.userId)
+  return {
+    user_id: user ? String(user.id) : '',
+    user_login: user?.username ?? null,
+    user_email: user?.email ?? null,
+    user_access_level: user ? await accessLevel(tx, user, project) : null,
+  }
+}
+
+const levels = new Map([
+  [10, 'guest'],
+  [15, 'planner'],
+  [20, 'reporter'],
+  [30, 'developer'],
+  [40, 'maintainer'],
+  [50, 'owner'],
+])
+
+async function accessLevel(tx: Tx, user: User, project: { id: number; groupId: number }): Promise<string | null> {
+  if (user.projectId !== null) {
+    return user.projectId === project.id ? (levels.get(user.accessLevel ?? 0) ?? null) : null
+  }
+  const owner = user.isAdmin === 1 || (await findGroup(tx, project.groupId))?.ownerId === user.id
+  return owner ? 'owner' : null
+}
+
+async function environmentClaims(tx: Tx, { environment }: JobPlan, projectId: number): Promise<IdTokenClaims> {
+  if (!environment) return {}
+  return {
+    environment: environment.name,
+    environment_protected: String((await findDeployers(tx, projectId, environment.name)) !== undefined),
+    deployment_tier: environment.deploymentTier ?? guessTier(environment.name),
+    environment_action: environment.action,
+  }
+}

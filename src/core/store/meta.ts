@@ -1,0 +1,27 @@
+/** Single values of the whole installation. */
+import type { Reader, Tx } from './write.js'
+
+export async function findMeta(from: Reader | Tx, key: string): Promise<string | undefined> {
+  const row = await from.db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
+  return row?.value
+}
+
+/** Sets a value that is not there, or still is `before`. Gives false if another node was quicker. */
+export async function setMeta(tx: Tx, key: string, value: string, before: string | undefined): Promise<boolean> {
+  const rows =
+    before === undefined
+      ? await tx.db
+          .insertInto('meta')
+          .values({ key, value })
+          .onConflict((c) => c.doNothing())
+          .returning('key')
+          .execute()
+      : await tx.db
+          .updateTable('meta')
+          .set({ value })
+          .where('key', '=', key)
+          .where('value', '=', before)
+          .returning('key')
+          .execute()
+  return rows.length > 0
+}
