@@ -10,8 +10,8 @@ import path from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { ServerSettings } from './config.js'
 import { diskRooms } from './core/blobs/disk-blobs.js'
+import type { CiLanguage } from './core/ci-config/language.js'
 import { systemClock } from './core/clock.js'
-import type { Compile } from './core/config-cache.js'
 import type { Core, Log } from './core/core.js'
 import { readGauges } from './core/gauges.js'
 import { makeCore } from './core/make-core.js'
@@ -37,8 +37,8 @@ import { createWebSocketDoor, streamPath } from './transports/websocket/service.
 export interface StartOptions {
   settings: ServerSettings
   log: Log
-  /** Compiles configurations: in a worker for a server, in this thread where a worker's start would cost more. */
-  compile: Compile
+  /** Compiles and plans: in threads of its own for a server, in this one where the start of a thread would cost more. */
+  language: CiLanguage
   /** Storage can no longer be trusted, or a fault could not be contained: the process must end with 70. */
   fatal: (error: unknown) => void
   /**
@@ -77,7 +77,7 @@ export async function startServer(options: StartOptions): Promise<Server> {
 }
 
 async function start(
-  { settings, log, compile, fatal, ephemeral = false }: StartOptions,
+  { settings, log, language, fatal, ephemeral = false }: StartOptions,
   closers: (() => unknown)[],
   closeAll: () => Promise<void>,
 ): Promise<Server> {
@@ -110,7 +110,7 @@ async function start(
     traces: path.join(dataDir, 'traces'),
     blobs: diskRooms(dataDir),
     repositories,
-    compile,
+    language,
     ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),
     log,
     externalUrl: () => externalUrl,

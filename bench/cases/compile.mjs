@@ -1,4 +1,4 @@
-// Compiling a file of 1,000 jobs with includes, extends and rules: in this thread, and as a server does it, in a worker,
+// Compiling a file of 1,000 jobs with includes, extends and rules: in this thread, and as a server does it, in a thread,
 // where the loop must go on; then what a pipeline of it costs when it is compiled, and how many expressions that decides.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { nowUs, repeat } from '../lib.mjs'
@@ -16,7 +16,7 @@ const context = {
 
 export async function* measure() {
   const { compileConfig } = await import('../../dist/core/ci-config/compile.js')
-  const { CompileWorker } = await import('../../dist/core/ci-config/compile-in-worker.js')
+  const { LanguagePool } = await import('../../dist/core/ci-config/language-pool.js')
   const { planPipeline } = await import('../../dist/core/ci-config/plan-pipeline.js')
   const { source, files } = bigConfigInFiles(1000)
   const options = {
@@ -38,17 +38,17 @@ export async function* measure() {
     stretch: 100,
   }
 
-  const worker = new CompileWorker()
-  const inWorker = (text) => worker.compile(text, options)
-  await timed(inWorker)
+  const pool = new LanguagePool()
+  const inThread = (text) => pool.compile(text, options, 'bench')
+  await timed(inThread)
   const blocks = []
   yield {
-    figure: 'compile 1,000 jobs in five files, in the worker',
+    figure: 'compile 1,000 jobs in five files, in a thread',
     unit: 'ms',
     ours: await repeat(async () => {
       const delay = monitorEventLoopDelay({ resolution: 1 })
       delay.enable()
-      const { took } = await timed(inWorker)
+      const { took } = await timed(inThread)
       delay.disable()
       blocks.push(delay.max / 1e6)
       return took
@@ -56,7 +56,7 @@ export async function* measure() {
     bar: 300,
     stretch: 100,
   }
-  await worker.close()
+  await pool.close()
   yield {
     figure: 'longest block of the loop meanwhile',
     unit: 'ms',

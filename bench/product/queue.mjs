@@ -1,6 +1,6 @@
 // A store with a deep queue, and claims against it: the product's own core on a file, without doors.
 import path from 'node:path'
-import { compileConfig } from '../../dist/core/ci-config/compile.js'
+import { inThisThread } from '../../dist/core/ci-config/language.js'
 import { systemClock } from '../../dist/core/clock.js'
 import { keysFrom } from '../../dist/core/keys.js'
 import { makeCore } from '../../dist/core/make-core.js'
@@ -53,7 +53,7 @@ async function fill({ dir, depth, projects, tagSets }) {
     keys: keysFrom(Buffer.alloc(32, 1)),
     folders,
     repositories,
-    compile: compileConfig,
+    language: inThisThread,
     log,
     externalUrl: () => 'http://bench',
     fatal,

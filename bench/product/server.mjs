@@ -15,7 +15,7 @@ http.createServer = (...args) => {
 
 const { startServer } = await import('../../dist/server.js')
 const { readSettings } = await import('../../dist/config.js')
-const { compileConfig } = await import('../../dist/core/ci-config/compile.js')
+const { inThisThread } = await import('../../dist/core/ci-config/language.js')
 const { createRunner } = await import('../../dist/core/operations/create-runner.js')
 const { createProject } = await import('../../dist/core/operations/create-project.js')
 const { findUser } = await import('../../dist/core/store/users.js')
@@ -38,7 +38,7 @@ serve({
     server = await startServer({
       settings,
       log: quiet,
-      compile: compileConfig,
+      language: inThisThread,
       fatal: (error) => {
         throw error
       },

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { readSettings } from '../config.js'
-import { compileConfig } from '../core/ci-config/compile.js'
+import { inThisThread } from '../core/ci-config/language.js'
 import { SignalboxError } from '../core/errors.js'
 import { cancelPipeline } from '../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../core/operations/create-pipeline.js'
@@ -57,7 +57,7 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   const server = await startServer({
     settings: settingsFor(place),
     log,
-    compile: compileConfig,
+    language: inThisThread,
     fatal: (error) => log.error({ err: error }, 'the temporary store failed'),
     ephemeral: true,
   })

@@ -5,11 +5,11 @@
  * as it was. Bounded by an estimate of bytes: what was not used lately goes first.
  */
 import { BoundedCache } from './bounded-cache.js'
+import type { CiLanguage } from './ci-config/language.js'
+import { packedOf } from './ci-config/language-pool.js'
 import type { CompileOptions, CompileResult, PlanVariable } from './ci-config/plan.js'
 import { ConfigFiles, type ConfigPlace, type ConfigWorld } from './config-files.js'
 import type { CommitInfo, Project } from './project.js'
-
-export type Compile = (source: string, options: CompileOptions) => Promise<CompileResult>
 
 export interface LoadedConfig {
   commit: CommitInfo
@@ -18,7 +18,7 @@ export interface LoadedConfig {
 }
 
 export interface ConfigCacheOptions extends ConfigWorld {
-  compile: Compile
+  language: Pick<CiLanguage, 'compile'>
   /** Estimated bytes; default 256 MiB. */
   limitBytes?: number
 }
@@ -29,6 +29,8 @@ export interface ConfigRequest
     Partial<Pick<ConfigPlace, 'changedPaths' | 'artifactFile'>> {
   /** Those that `include` may use. */
   variables: readonly PlanVariable[]
+  /** Also make the outline. */
+  outline?: boolean
   /** Values for the inputs of the file's header. What is compiled with some is not kept. */
   inputs?: Readonly<Record<string, unknown>>
 }
@@ -132,11 +134,11 @@ export class ConfigCache {
   async #compile(
     source: string,
     place: ConfigPlace,
-    { variables, inputs }: Pick<ConfigRequest, 'variables' | 'inputs'>,
+    { variables, inputs, outline }: Pick<ConfigRequest, 'variables' | 'inputs' | 'outline'>,
   ) {
     const files = new ConfigFiles(this.#options, place)
     const { fetchInclude, listFiles, changedPaths, changedSince } = files
-    const result = await this.#options.compile(source, {
+    const options: CompileOptions = {
       file: place.project.configPath,
       variables: [...variables],
       fetchInclude,
@@ -145,9 +147,16 @@ export class ConfigCache {
       changedSince,
       ...(place.artifactFile === undefined ? {} : { artifactIncludes: true }),
       ...(inputs === undefined ? {} : { inputs: { ...inputs } }),
-    })
+      ...(outline === undefined ? {} : { outline }),
+    }
+    const result = await this.#options.language.compile(source, options, turnOf(place.project))
     return { result, files }
   }
+}
+
+/** On whose behalf the language works: projects take turns. */
+export function turnOf(project: Pick<Project, 'id'>): string {
+  return `project ${project.id}`
 }
 
 function placeOf<Sha extends string | undefined>(
@@ -180,6 +189,8 @@ const bytesPerCharacter = 12
 const bytesPerJob = 2048
 
 function weightOf({ result, files }: Variant, characters: number): number {
-  const jobs = result.ok && Array.isArray(result.config.jobs) ? result.config.jobs.length : 0
-  return (characters + files.characters) * bytesPerCharacter + jobs * bytesPerJob
+  if (!result.ok) return characters
+  const jobs = Array.isArray(result.config.jobs) ? result.config.jobs.length : undefined
+  const packed = packedOf(result.config)?.byteLength ?? 0
+  return packed + (jobs === undefined ? 0 : (characters + files.characters) * bytesPerCharacter + jobs * bytesPerJob)
 }

@@ -1,6 +1,7 @@
 /** What every operation works with: the parts of one node, put together by `server.ts`, and nothing global. */
 import type { BlobStore } from './blobs/blob-store.js'
 import type { TraceFiles } from './blobs/trace-files.js'
+import type { CiLanguage } from './ci-config/language.js'
 import type { Clock, Random } from './clock.js'
 import type { ConfigCache } from './config-cache.js'
 import type { EventHub } from './events.js'
@@ -91,6 +92,7 @@ export interface Core {
   readonly artifacts: BlobStore
   readonly caches: BlobStore
   readonly repositories: Repositories
+  readonly language: CiLanguage
   readonly configs: ConfigCache
   readonly events: EventHub
   readonly leaseSignals: LeaseSignals

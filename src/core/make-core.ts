@@ -1,8 +1,9 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
 import type { BlobRooms } from './blobs/blob-store.js'
 import { TraceFiles } from './blobs/trace-files.js'
+import type { CiLanguage } from './ci-config/language.js'
 import { type Clock, type Random, systemRandom } from './clock.js'
-import { type Compile, ConfigCache } from './config-cache.js'
+import { ConfigCache } from './config-cache.js'
 import { type Core, type CoreSettings, defaultCoreSettings, type Log } from './core.js'
 import { EventHub } from './events.js'
 import { jobTokenReader } from './job-token.js'
@@ -31,7 +32,8 @@ export interface CoreParts {
   traces: string
   blobs: BlobRooms
   repositories: Repositories
-  compile: Compile
+  /** Compiles configurations and plans pipelines. */
+  language: CiLanguage
   /** Files of the web for `include:remote` and `include:template`; absent: they are switched off. */
   remoteFiles?: RemoteFiles
   log: Log
@@ -78,9 +80,10 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     traces,
     ...parts.blobs,
     repositories: parts.repositories,
+    language: parts.language,
     configs: new ConfigCache({
       repositories: parts.repositories,
-      compile: parts.compile,
+      language: parts.language,
       findProject: (path, user) => readableProject(core, path, user),
       remote: parts.remoteFiles,
       externalUrl: parts.externalUrl,

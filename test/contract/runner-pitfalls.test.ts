@@ -6,7 +6,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readSettings } from '../../src/config.js'
-import { compileConfig } from '../../src/core/ci-config/compile.js'
+import { inThisThread } from '../../src/core/ci-config/language.js'
 import { errorCodes, SignalboxError } from '../../src/core/errors.js'
 import { expireLeases } from '../../src/core/operations/expire-leases.js'
 import { type Server, startServer } from '../../src/server.js'
@@ -365,7 +365,7 @@ describe('against a whole server', () => {
     server = await startServer({
       settings,
       log: quiet,
-      compile: compileConfig,
+      language: inThisThread,
       fatal: (error) => {
         throw error
       },

@@ -34,7 +34,7 @@ class Shelf {
       findProject: async (path) => (path === 'acme/lib' && this.mayRead ? lib : undefined),
       remote: undefined,
       externalUrl: () => 'https://ci.example.com',
-      compile: (source, options) => this.compile(source, options),
+      language: { compile: (source, options) => this.compile(source, options) },
       ...(limitBytes === undefined ? {} : { limitBytes }),
     })
   }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { diskRooms } from '../../src/core/blobs/disk-blobs.js'
-import { compileConfig } from '../../src/core/ci-config/compile.js'
+import { inThisThread } from '../../src/core/ci-config/language.js'
 import type { Core, CoreSettings } from '../../src/core/core.js'
 import { keysFrom } from '../../src/core/keys.js'
 import { makeCore } from '../../src/core/make-core.js'
@@ -113,7 +113,7 @@ export class TestCore implements AsyncDisposable {
       traces: path.join(this.#folder, 'traces'),
       blobs: diskRooms(this.#folder),
       repositories: this.repositories,
-      compile: compileConfig,
+      language: inThisThread,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
       externalUrl: () => 'http://box.test',
       settings,

@@ -8,7 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readSettings } from '../../config.js'
-import { compileInWorker } from '../../core/ci-config/compile-in-worker.js'
+import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { is } from '../../core/lifecycle/job-machine.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { createRunner } from '../../core/operations/create-runner.js'
@@ -44,7 +44,7 @@ export async function demo(options: { keep?: boolean }): Promise<void> {
         cwd: place,
       }),
       log: errorsOnly(context.terminal.say),
-      compile: compileInWorker,
+      language: languageThreads(),
       fatal: (error) => {
         throw error
       },

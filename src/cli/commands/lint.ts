@@ -72,7 +72,7 @@ async function look(name: string, source: string, tree: WorkingTree, options: Li
     changedSince: async (ref) => changedSince(tree, ref),
     ...localIncludes(tree.root),
   })
-  const planned = result.ok ? planLocally(tree, result.config, event) : undefined
+  const planned = result.ok ? planLocally(tree, result.config, { ...event, explain: options.jobs === true }) : undefined
   // A pipeline that cannot be made is the file's fault only for this event: told to those who asked about one.
   const refused = options.jobs && planned && !planned.ok && !planned.filtered ? planned.errors : []
   const warnings = [...result.warnings]
@@ -118,7 +118,7 @@ function pipelineOf({ source, ref, tag }: LocalEvent, planned: PlanResult | unde
 
 function decisionsOf(planned: PlanResult | undefined): readonly JobDecision[] {
   if (planned === undefined) return []
-  return planned.ok ? planned.plan.decisions : planned.decisions
+  return (planned.ok ? planned.plan.decisions : planned.decisions) ?? []
 }
 
 function isLeftOut({ included }: JobDecision): boolean {

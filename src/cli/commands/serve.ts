@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { type DestinationStream, pino } from 'pino'
 import { readSettings, SettingsError } from '../../config.js'
-import { compileInWorker } from '../../core/ci-config/compile-in-worker.js'
+import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { SignalboxError } from '../../core/errors.js'
 import { removeReadyFile, startServer, writeReadyFile } from '../../server.js'
 import { Exit, exitCodes } from '../exit.js'
@@ -43,7 +43,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   process.on('unhandledRejection', fatal)
   if (readyFile) rmSync(readyFile, { force: true })
 
-  const server = await startServer({ settings, log, compile: compileInWorker, fatal }).catch((error) => {
+  const server = await startServer({ settings, log, language: languageThreads(), fatal }).catch((error) => {
     throw startFailure(error)
   })
   if (readyFile) {

@@ -1,10 +1,11 @@
 import type { CompiledPolicy } from './config.js'
 import { expandText } from './expand.js'
 import { isTrue } from './expression.js'
-import { anyMatches, compileGlob, isPattern } from './glob.js'
+import { anyMatches, compileGlob, globSteps, isPattern } from './glob.js'
 import type { Condition } from './keywords/parts.js'
 import type { Changes, Exists } from './keywords/rules.js'
 import { limits } from './limits.js'
+import { spend } from './meter.js'
 import { compileRegex, parseRegexText } from './regex.js'
 import type { Scope } from './scope.js'
 
@@ -58,6 +59,7 @@ export class Files {
     if (exists.regexp !== undefined) return matchesRegex(exists.regexp, files)
     const patterns = expandAll(exists.paths ?? [], scope)
     if (elsewhere !== undefined) return anyExists(patterns, elsewhere, new Set(elsewhere))
+    if (this.#existing === undefined) spend(files.length / 5)
     this.#existing ??= new Set(files)
     const existing = this.#existing
     return this.#remember(`exists\0${patterns.join('\0')}`, () => anyExists(patterns, files, existing))
@@ -109,6 +111,7 @@ export function anyExists(
   const directories = exact.filter((path) => path.endsWith('/') && path.length > 1)
   if (directories.some((directory) => files.some((file) => file.startsWith(directory)))) return true
   if (globs.length * files.length > limit) return true
+  spend(files.length * (patterns.length / 20) + globSteps(globs, files))
   return globs.some((pattern) => files.some(compileGlob(pattern)))
 }
 
@@ -125,6 +128,7 @@ export function ruleHolds(rule: Clauses, scope: Scope, files: Files): boolean {
 
 /** The first clause of a rule that does not hold. */
 export function failingClause(rule: Clauses, scope: Scope, files: Files): keyof Clauses | undefined {
+  spend(0.5)
   if (rule.if !== undefined && !isTrue(rule.if.tree, scope.lookup)) return 'if'
   if (rule.changes !== undefined && !files.changed(rule.changes, scope)) return 'changes'
   if (rule.exists !== undefined && !files.exist(rule.exists, scope)) return 'exists'
@@ -184,6 +188,7 @@ function policyKeys(
   const add = (name: keyof CompiledPolicy, listed: readonly string[], holds: () => boolean): void => {
     keys.push({ name, listed: listed.join(', '), holds })
   }
+  spend(1 + (refs?.length ?? 0))
   if (refs !== undefined) add('refs', refs, () => refs.some((ref) => matchesRef(ref, event)))
   if (variables !== undefined) {
     const sources = variables.map(({ source }) => source)

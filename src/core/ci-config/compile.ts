@@ -7,8 +7,9 @@ import { Findings, StopCompilation } from './findings.js'
 import type { Defaults } from './job-plan.js'
 import { readJobs } from './jobs.js'
 import { globalDefaults, rootKeys, workflow as workflowShape } from './keywords/root.js'
+import { listJobs } from './list-jobs.js'
 import { MergeBudget } from './merge.js'
-import { encodeDocument } from './merged-yaml.js'
+import { encodeDocument, mergedYaml } from './merged-yaml.js'
 import { checkNeeds } from './needs.js'
 import { type Entry, isNull, type MapNode } from './node.js'
 import type { CompileOptions, CompileOutcome, CompileResult, ConfigError } from './plan.js'
@@ -32,8 +33,12 @@ export async function compileConfig(source: string, options: CompileOptions): Pr
   const findings = new Findings(sources)
   const trace: AssemblyTrace = { looked: new Set(), includes: [] }
   const outcome = await compileFile(source, options, findings, trace)
+  const outline =
+    options.outline === true && outcome.ok
+      ? { outline: { mergedYaml: mergedYaml(outcome.config), jobs: listJobs(outcome.config) } }
+      : {}
   for (const list of [findings.errors, findings.warnings]) list.sort(byPlace)
-  return { ...outcome, looked: [...trace.looked].toSorted(), includes: trace.includes }
+  return { ...outcome, looked: [...trace.looked].toSorted(), includes: trace.includes, ...outline }
 }
 
 async function compileFile(

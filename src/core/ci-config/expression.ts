@@ -1,4 +1,5 @@
 import { limits } from './limits.js'
+import { spend } from './meter.js'
 import { compileRegex, parseRegexText, type Regex } from './regex.js'
 
 /**
@@ -166,6 +167,7 @@ export type ExpressionValue = string | boolean | null | Regex
 
 /** The raw result of an expression; what `rules` ask is `isTrue`. */
 export function evaluateExpression(expression: Expression, lookup: Lookup, inputs?: Lookup): ExpressionValue {
+  spend(0.2)
   const evaluate = (part: Expression): ExpressionValue => evaluateExpression(part, lookup, inputs)
   switch (expression.kind) {
     case 'variable':

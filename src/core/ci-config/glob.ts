@@ -1,4 +1,5 @@
 import { limits } from './limits.js'
+import { spend } from './meter.js'
 
 /**
  * File patterns. `changes` and `exists` match as Ruby's `File.fnmatch` does with FNM_PATHNAME, FNM_DOTMATCH and
@@ -234,6 +235,18 @@ function stretch(reached: readonly boolean[], path: string, stopsAt: string): bo
   })
 }
 
+/** Steps that matching all of these takes at most: within a name it is quadratic, and braces are written out. */
+export function globSteps(patterns: readonly string[], paths: readonly string[]): number {
+  if (patterns.length === 0) return 0
+  const characters = paths.reduce((sum, path) => sum + path.length, 0)
+  const written = patterns.reduce((sum, pattern) => sum + pattern.length * alternativesAtMost(pattern), 0)
+  return 0.3 * patterns.length * paths.length + (written * characters) / 500
+}
+
+function alternativesAtMost(pattern: string): number {
+  return pattern.includes('{') ? Math.min(maxAlternatives, 2 ** (pattern.split(',').length - 1)) : 1
+}
+
 /** Does any path match any pattern? True without a look when that would take too many comparisons. */
 export function anyMatches(
   patterns: readonly string[],
@@ -241,5 +254,6 @@ export function anyMatches(
   limit: number = limits.globComparisons,
 ): boolean {
   if (patterns.length * paths.length > limit) return true
+  spend(globSteps(patterns, paths))
   return patterns.some((pattern) => paths.some(compileGlob(pattern)))
 }

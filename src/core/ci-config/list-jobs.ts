@@ -42,12 +42,9 @@ export function listJobs(config: CiConfig): ListedJob[] {
   )
 }
 
-/** The jobs of one pipeline of the file. */
-export function listPlannedJobs(config: CiConfig, plans: readonly JobPlan[]): ListedJob[] {
-  const lines = new Map<string, number | undefined>()
-  for (const { instances, beforeScriptLines } of (config as CompiledConfig).jobs) {
-    for (const { name } of instances) lines.set(name, beforeScriptLines)
-  }
+/** The jobs of one pipeline of the file, whose jobs are `all`. */
+export function listPlannedJobs(all: readonly ListedJob[], plans: readonly JobPlan[]): ListedJob[] {
+  const lines = new Map(all.map(({ name, beforeScript }) => [name, beforeScript.length]))
   return plans.map((plan) => listed(plan.name, plan, lines.get(plan.name)))
 }
 

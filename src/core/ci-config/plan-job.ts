@@ -1,5 +1,6 @@
 import type { CompiledInstance, CompiledJob, CompiledRule } from './config.js'
 import { expandText, mayRefer } from './expand.js'
+import { spend } from './meter.js'
 import type { JobPlan, PlanNeed, PlanVariable } from './plan.js'
 import { environmentName, type Scope } from './scope.js'
 import { mergeVariables } from './variables.js'
@@ -26,6 +27,7 @@ export function planJob(
   present: ReadonlySet<string>,
 ): JobPlan {
   const { plan: fixed } = job
+  spend(3 + (fixed.dependencies?.length ?? 0) / 10)
   // Copied first and completed after: a literal that goes on after a spread takes fifty times as long in V8.
   const plan = { ...fixed }
   plan.name = instance.name
@@ -61,6 +63,7 @@ function variablesOf(
   own: readonly PlanVariable[],
   rule: CompiledRule | undefined,
 ): PlanVariable[] {
+  if (inherited) spend((globals.length * inherited.length) / 100)
   const taken =
     inherited === undefined ? globals : inherited === false ? [] : globals.filter(({ key }) => inherited.includes(key))
   return mergeVariables(taken, own, rule?.variables ?? [])

@@ -18,6 +18,7 @@ import type {
 } from './config.js'
 import { expandText } from './expand.js'
 import { limits } from './limits.js'
+import { spend } from './meter.js'
 import { JobNames } from './needs.js'
 import type {
   CiConfig,
@@ -48,11 +49,10 @@ export function planPipeline(config: CiConfig, context: PlanContext): PlanResult
   return new Planner(config as CompiledConfig, context).plan()
 }
 
+/** Whether a job is in the pipeline, by the rule of this index if it has rules and one holds. */
 interface Decision {
   included: boolean
-  by: string
-  detail: string
-  rule?: CompiledRule
+  index?: number
 }
 
 class Planner {
@@ -63,7 +63,7 @@ class Planner {
   readonly #event: RefFacts
   readonly #names: JobNames
   readonly #errors: ConfigError[] = []
-  readonly #decisions: JobDecision[] = []
+  readonly #decisions: JobDecision[] | undefined
   #globals: readonly PlanVariable[]
 
   constructor(config: CompiledConfig, context: PlanContext) {
@@ -73,6 +73,7 @@ class Planner {
     this.#files = new Files(context)
     this.#names = namesOf(config)
     this.#globals = config.variables
+    this.#decisions = context.explain === true ? [] : undefined
     const { strong, weak } = this.#layers
     const projectPath = (strong('CI_PROJECT_PATH') ?? weak('CI_PROJECT_PATH'))?.value
     this.#event = {
@@ -110,8 +111,8 @@ class Planner {
       jobs,
       variables: [...this.#globals],
       autoCancel: { ...workflow.autoCancel, ...rule?.autoCancel },
-      decisions: this.#decisions,
       warnings: [],
+      ...this.#explained(),
     }
     const name = workflow.name === undefined ? '' : expandText(workflow.name, scope.expanded, 'blank').trim()
     if (name !== '') plan.name = name.slice(0, limits.nameCharacters)
@@ -147,53 +148,59 @@ class Planner {
     const own = ownVariables(job, instance)
     const scope = jobScope(this.#context, this.#layers, this.#globals, job, instance, own)
     try {
-      const decision = this.#decide(job, scope)
-      this.#decisions.push({
+      const { included, index } = this.#decide(job, scope)
+      this.#decisions?.push({
         job: instance.name,
         stage: job.plan.stage,
-        included: decision.included,
-        by: decision.by,
-        detail: decision.detail,
+        included,
+        ...this.#explain(job, scope, { included, index }),
       })
-      return decision.included ? { job, instance, own, scope, rule: decision.rule } : undefined
+      const rule = index === undefined ? undefined : job.rules?.[index]
+      return included ? { job, instance, own, scope, rule } : undefined
     } catch (error) {
       this.#failClause(error, instance.name, `jobs:${job.name}:rules`, job)
       return undefined
     }
   }
 
-  #decide(job: CompiledJob, scope: Scope): Decision {
-    const { rules, only, except } = job
-    if (rules !== undefined && rules !== null) return this.#decideByRules(rules, job, scope)
-    const missed = only && failingKey(only, this.#event, scope, this.#files)
-    if (missed !== undefined) {
-      return { included: false, by: 'only', detail: `only:${missed.name} does not hold: ${missed.listed}` }
+  #decide({ rules, only, except, when }: CompiledJob, scope: Scope): Decision {
+    if (rules !== undefined && rules !== null) {
+      const index = rules.findIndex((rule) => failingClause(rule, scope, this.#files) === undefined)
+      return index === -1 ? { included: false } : { included: (rules[index]?.when ?? when) !== 'never', index }
     }
-    const met = except && holdingKey(except, this.#event, scope, this.#files)
-    if (met !== undefined) return { included: false, by: 'except', detail: `except:${met.name} holds: ${met.listed}` }
-    return { included: true, by: only === undefined ? 'when' : 'only', detail: `when: ${job.when}` }
+    if (only !== undefined && failingKey(only, this.#event, scope, this.#files) !== undefined)
+      return { included: false }
+    return { included: except === undefined || holdingKey(except, this.#event, scope, this.#files) === undefined }
   }
 
-  #decideByRules(rules: readonly CompiledRule[], job: CompiledJob, scope: Scope): Decision {
-    const missed: string[] = []
-    for (const [index, rule] of rules.entries()) {
-      const clause = failingClause(rule, scope, this.#files)
-      if (clause !== undefined) {
-        if (missed.length < rulesTold) missed.push(`[${index}] ${clauseText(rule, clause)}`)
-        continue
-      }
-      const when = rule.when ?? job.when
-      const detail = `${clausesText(rule)}when: ${when}`
-      return { included: when !== 'never', by: `rules[${index}]`, detail, rule }
+  /** What decided, for people: found out anew, since hardly anybody asks. */
+  #explain(job: CompiledJob, scope: Scope, { included, index }: Decision): Pick<JobDecision, 'by' | 'detail'> {
+    const { rules, only, except } = job
+    const rule = index === undefined ? undefined : rules?.[index]
+    if (rule !== undefined) {
+      return { by: `rules[${index}]`, detail: `${clausesText(rule)}when: ${rule.when ?? job.when}` }
     }
+    if (rules !== undefined && rules !== null) return { by: 'rules', detail: this.#missed(rules, scope) }
+    if (included) return { by: only === undefined ? 'when' : 'only', detail: `when: ${job.when}` }
+    const missed = only && failingKey(only, this.#event, scope, this.#files)
+    if (missed !== undefined) return { by: 'only', detail: `only:${missed.name} does not hold: ${missed.listed}` }
+    const met = except && holdingKey(except, this.#event, scope, this.#files)
+    return { by: 'except', detail: `except:${met?.name} holds: ${met?.listed}` }
+  }
+
+  #missed(rules: readonly CompiledRule[], scope: Scope): string {
+    const told = rules.slice(0, rulesTold).flatMap((rule, index) => {
+      const clause = failingClause(rule, scope, this.#files)
+      return clause === undefined ? [] : [`[${index}] ${clauseText(rule, clause)}`]
+    })
     const more = rules.length > rulesTold ? `; and ${rules.length - rulesTold} more` : ''
-    return { included: false, by: 'rules', detail: `no rule matches: ${missed.join('; ')}${more}` }
+    return `no rule matches: ${told.join('; ')}${more}`
   }
 
   /** With `onlyJobs`, those jobs and what they need; a job asked for that rules leave out is an error. */
   #chosen(included: Included[]): Included[] {
     const { onlyJobs } = this.#context
-    if (onlyJobs === undefined) return included
+    if (onlyJobs === undefined || this.#errors.length > 0) return included
     const byName = new Map(included.map((one) => [one.instance.name, one]))
     const chosen = new Set<Included>()
     const open: string[] = []
@@ -203,7 +210,11 @@ class Planner {
       if (names.some((one) => byName.has(one))) open.push(...names)
       else if (found === undefined) this.#fail(`there is no job ${JSON.stringify(name)}`, `jobs:${name}`)
       else
-        this.#fail(`job ${JSON.stringify(name)} is not in this pipeline: ${this.#why(name)}`, `jobs:${name}`, found.job)
+        this.#fail(
+          `job ${JSON.stringify(name)} is not in this pipeline: ${this.#why(name, found.job)}`,
+          `jobs:${name}`,
+          found.job,
+        )
     }
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
       const one = byName.get(name)
@@ -214,8 +225,12 @@ class Planner {
     return included.filter((one) => chosen.has(one))
   }
 
-  #why(name: string): string {
-    return this.#decisions.find((decision) => decision.job === name)?.detail ?? 'its rules leave it out'
+  #why(name: string, job: CompiledJob): string {
+    const instance = job.instances.find((one) => one.name === name) ?? job.instances[0]
+    if (instance === undefined) return 'it has no instance'
+    const own = ownVariables(job, instance)
+    const scope = jobScope(this.#context, this.#layers, this.#globals, job, instance, own)
+    return this.#explain(job, scope, this.#decide(job, scope)).detail
   }
 
   #resolveNeeds(included: readonly Included[]): JobPlan[] {
@@ -271,16 +286,20 @@ class Planner {
   }
 
   #failure(): PlanResult {
-    return { ok: false, filtered: false, errors: this.#errors, decisions: this.#decisions }
+    return { ok: false, filtered: false, errors: this.#errors, ...this.#explained() }
+  }
+
+  #explained(): { decisions?: JobDecision[] } {
+    return this.#decisions === undefined ? {} : { decisions: this.#decisions }
   }
 
   #filteredByWorkflow(rule: CompiledWorkflowRule | undefined): PlanResult {
     const rules = this.#config.workflow.rules ?? []
     const by = rule === undefined ? 'workflow' : `workflow:rules[${rules.indexOf(rule)}]`
     const detail = rule === undefined ? 'no workflow rule matches' : `${clausesText(rule)}when: ${rule.when}`
-    for (const { plan, instances } of this.#config.jobs) {
+    for (const { plan, instances } of this.#decisions === undefined ? [] : this.#config.jobs) {
       for (const { name } of instances) {
-        this.#decisions.push({ job: name, stage: plan.stage, included: false, by, detail })
+        this.#decisions?.push({ job: name, stage: plan.stage, included: false, by, detail })
       }
     }
     return this.#filtered('workflow rules: they admit no pipeline', 'workflow')
@@ -288,7 +307,7 @@ class Planner {
 
   #filtered(what: string, path: string): PlanResult {
     const errors = [{ message: `the pipeline was filtered by ${what}`, path }]
-    return { ok: false, filtered: true, errors, decisions: this.#decisions }
+    return { ok: false, filtered: true, errors, ...this.#explained() }
   }
 }
 
@@ -305,6 +324,7 @@ const names = new WeakMap<CompiledConfig, JobNames>()
 function namesOf(config: CompiledConfig): JobNames {
   let found = names.get(config)
   if (found === undefined) {
+    spend(config.jobs.length)
     found = new JobNames(config.jobs)
     names.set(config, found)
   }

@@ -3,6 +3,7 @@
  * pipeline of a commit and therefore cached; `PipelinePlan` is the pipeline that one event makes of it, with every rule
  * decided. Both are plain data: they survive JSON and structured clone.
  */
+import type { ListedJob } from './list-jobs.js'
 
 /** A variable as it will stand in a job's environment. */
 export interface PlanVariable {
@@ -154,8 +155,9 @@ export interface PipelinePlan {
     onNewCommit: 'conservative' | 'interruptible' | 'none'
     onJobFailure: 'none' | 'all'
   }
-  decisions: JobDecision[]
   warnings: string[]
+  /** Present when asked for (`PlanContext.explain`). */
+  decisions?: JobDecision[]
 }
 
 /** One thing wrong with a file, where, and what was expected. Lines and columns count from 1. */
@@ -182,6 +184,16 @@ export type CompileResult = CompileOutcome & {
   looked?: string[]
   /** Files that were included, nested ones too, in the order of merging; each as often as it was. */
   includes?: IncludedFile[]
+  /** Of a right file, when asked for. */
+  outline?: Outline
+}
+
+/** A compiled file for people. */
+export interface Outline {
+  /** After includes, `extends` and references, as YAML. */
+  mergedYaml: string
+  /** Every job, whatever rules will say of it. */
+  jobs: ListedJob[]
 }
 
 export interface IncludedFile {
@@ -198,7 +210,7 @@ export type CompileOutcome =
 export type PlanResult =
   | { ok: true; plan: PipelinePlan }
   /** `filtered`: nothing is wrong, but `workflow:rules` or the jobs' rules leave no pipeline to create. */
-  | { ok: false; filtered: boolean; errors: ConfigError[]; decisions: JobDecision[] }
+  | { ok: false; filtered: boolean; errors: ConfigError[]; decisions?: JobDecision[] }
 
 /**
  * A compiled file. Opaque outside this module; plain data, so that it can be cached as JSON and passed between threads.
@@ -248,6 +260,8 @@ export interface CompileOptions {
   maxIncludes?: number
   /** The main file stands for a trigger job: it may include artifacts of the pipeline upstream. */
   artifactIncludes?: boolean
+  /** Also make the outline. */
+  outline?: boolean
   /** Inputs given to the main file's header. */
   inputs?: Record<string, unknown>
   /** Paths changed by the event, for `include:rules:changes`; undefined when unknown. */
@@ -281,4 +295,6 @@ export interface PlanContext {
   projectFiles?: Record<string, string[]>
   /** Only these jobs and what they need (for `signalbox run JOB…`); absent: all. */
   onlyJobs?: string[]
+  /** Say of every job what decided about it. */
+  explain?: boolean
 }

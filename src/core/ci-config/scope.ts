@@ -1,6 +1,7 @@
 import type { CompiledInstance, CompiledJob } from './config.js'
 import { circleMessage, expandText, mayRefer, referencesOf } from './expand.js'
 import { limits } from './limits.js'
+import { spend } from './meter.js'
 import type { PlanContext, PlanVariable } from './plan.js'
 import { mergeVariables } from './variables.js'
 
@@ -61,6 +62,7 @@ export class Scope {
     const layer = this.#layerOf(name, from)
     const variable = layer === -1 ? undefined : this.#layers[layer]?.(name)
     if (variable === undefined || variable.raw === true || !mayRefer(variable.value)) return variable?.value
+    spend(1 + variable.value.length / 100)
     const value = expandText(
       variable.value,
       (other) => (other === name ? this.#expand(name, layer + 1) : this.expanded(other)),
@@ -82,6 +84,7 @@ export class Scope {
   /** @param free names that are known to lead to no circle */
   #circle(variable: PlanVariable, open: readonly string[], free: Set<string>): string[] | undefined {
     const names = referencesOf(variable)
+    spend(0.5 + open.length / 10)
     if (names.length === 0 || free.has(variable.key)) return undefined
     const inner = [...open, variable.key]
     if (inner.length > longestChain) return undefined
@@ -116,6 +119,7 @@ export function layerOf(variables: readonly PlanVariable[]): Layer {
   if (variables.length === 0) return nothing
   let index = indexes.get(variables)
   if (index === undefined) {
+    spend(variables.length / 5)
     index = new Map(variables.map((variable) => [variable.key, variable]))
     indexes.set(variables, index)
   }
@@ -128,7 +132,10 @@ function nothing(): undefined {}
 function filtered(layer: Layer, allowed: false | readonly string[] | undefined): Layer {
   if (allowed === undefined) return layer
   if (allowed === false) return nothing
-  return (name) => (allowed.includes(name) ? layer(name) : undefined)
+  return (name) => {
+    spend(allowed.length / 100)
+    return allowed.includes(name) ? layer(name) : undefined
+  }
 }
 
 /** The two ends of every scope: what the event brings, stronger and weaker than the file. */
@@ -155,6 +162,7 @@ export function jobScope(
   instance: CompiledInstance,
   own: readonly PlanVariable[],
 ): Scope {
+  spend(2)
   const inherited = filtered(layerOf(globals), job.inheritVariables)
   const predefined = jobLayer(job, instance, () => environmentName(job, scope))
   const scope: Scope = new Scope([layers.strong, layerOf(own), inherited, predefined, layers.weak], context.variables)

@@ -1,3 +1,4 @@
+import { spend } from './meter.js'
 import type { PlanVariable } from './plan.js'
 
 /** The value of a variable as a file gives it. */
@@ -18,6 +19,7 @@ export function toPlanVariables(values: ReadonlyMap<string, VariableValue> | und
 export function mergeVariables(...lists: readonly (readonly PlanVariable[])[]): PlanVariable[] {
   const given = lists.filter((list) => list.length > 0)
   if (given.length < 2) return (given[0] ?? []) as PlanVariable[]
+  for (const list of given) spend(0.5 + list.length / 5)
   const merged = new Map<string, PlanVariable>()
   for (const list of lists) for (const variable of list) merged.set(variable.key, variable)
   return [...merged.values()]

@@ -1,29 +1,40 @@
+import { deserialize, serialize } from 'node:v8'
 import { parentPort } from 'node:worker_threads'
 import { compileConfig } from './compile.js'
-import type { CompileOptions, CompileResult } from './plan.js'
+import { coverageIn } from './coverage.js'
+import { type LookUpFacts, type PlanEvent, planEvent } from './language.js'
+import type { CiConfig, CompileOptions, CompileResult, PlanResult } from './plan.js'
 
 /**
- * The far side of compile-in-worker.ts, one compilation at a time:
+ * The side of a `LanguageThread` that runs in the thread. One task at a time; while it runs, whatever it must ask goes
+ * over as a message and comes back answered.
  *
- *     → compile   source and options
- *     ← ask       a call of an option that is a function
+ *     → task      what to do, as data
+ *     ← ask       a call of one of the caller's functions
  *     → answer    what it gave, or that it failed
  *     ← done      the result
  */
-export type ToWorker =
-  | { kind: 'compile'; source: string; options: PlainOptions }
-  | { kind: 'answer'; question: number; ok: boolean; value?: unknown }
+export type ToWorker = { kind: 'task'; task: Task } | { kind: 'answer'; question: number; ok: boolean; value?: unknown }
 
 export type FromWorker =
-  | { kind: 'ask'; question: number; name: FunctionName; args: unknown[] }
-  | { kind: 'done'; result: CompileResult }
+  | { kind: 'ask'; question: number; name: string; args: unknown[] }
+  | { kind: 'done'; result: unknown }
 
-/** The options that cannot cross threads, and are called by messages instead. */
+/** What a thread can do; `functions` of the caller can be asked by their names. */
+export type Task =
+  | { name: 'compile'; source: string; options: Omit<CompileOptions, FunctionName>; functions: FunctionName[] }
+  | { name: 'plan'; packed: Uint8Array; event: PlanEvent }
+  | { name: 'coverage'; log: string; pattern: string }
+
+/** Options of the compiler that cannot cross threads, and are called by messages instead. */
 export const functionNames = ['fetchInclude', 'listFiles', 'changedPaths', 'changedSince'] as const
 export type FunctionName = (typeof functionNames)[number]
 
-/** Options without functions, and which of those there are. */
-export type PlainOptions = Omit<CompileOptions, FunctionName> & { functions: FunctionName[] }
+/** What a compilation gives: the configuration as bytes, which cost the other side nothing until it reads them. */
+export interface PackedResult {
+  result: CompileResult
+  packed?: Uint8Array
+}
 
 const port = parentPort
 const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
@@ -38,15 +49,44 @@ port?.on('message', (message: ToWorker) => {
     return
   }
   // A fault of our own ends the thread, which the other side tells as a crash.
-  void compileConfig(message.source, withFunctions(message.options)).then((result) => tell({ kind: 'done', result }))
+  void run(message.task)
 })
 
-function withFunctions({ functions, ...options }: PlainOptions): CompileOptions {
+async function run(task: Task): Promise<void> {
+  switch (task.name) {
+    case 'compile':
+      tellPacked(await compileConfig(task.source, withFunctions(task)))
+      break
+    case 'plan':
+      tell({ kind: 'done', result: await plan(task.packed, task.event) })
+      break
+    case 'coverage':
+      tell({ kind: 'done', result: coverageIn(task.log, task.pattern) })
+  }
+}
+
+function withFunctions({ functions, options }: Extract<Task, { name: 'compile' }>): CompileOptions {
   const asking = Object.fromEntries(functions.map((name) => [name, (...args: unknown[]) => ask(name, args)]))
   return { ...options, ...asking } as CompileOptions
 }
 
-function ask(name: FunctionName, args: unknown[]): Promise<unknown> {
+/** The document stays behind: it is for texts, which `outline` has made. */
+function tellPacked(result: CompileResult): void {
+  if (!result.ok) {
+    tell({ kind: 'done', result: { result } satisfies PackedResult })
+    return
+  }
+  const packed = serialize({ ...result.config, document: undefined })
+  const config: CiConfig = { version: 1, stages: [], document: undefined }
+  tell({ kind: 'done', result: { result: { ...result, config }, packed } satisfies PackedResult }, [packed.buffer])
+}
+
+function plan(packed: Uint8Array, event: PlanEvent): Promise<PlanResult> {
+  const lookUp: LookUpFacts = (wanted) => ask('lookUp', [wanted]) as ReturnType<LookUpFacts>
+  return planEvent(deserialize(packed) as CiConfig, event, lookUp)
+}
+
+function ask(name: string, args: unknown[]): Promise<unknown> {
   const question = questions++
   return new Promise((resolve, reject) => {
     waiting.set(question, { resolve, reject })
@@ -54,6 +94,6 @@ function ask(name: FunctionName, args: unknown[]): Promise<unknown> {
   })
 }
 
-function tell(message: FromWorker): void {
-  port?.postMessage(message)
+function tell(message: FromWorker, transfer: ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer)
 }

@@ -3,6 +3,7 @@
  * pipeline, its stages and jobs are written in one; and in the same one the first jobs are queued, or leased on the spot
  * to runners that wait.
  */
+import type { LookUpFacts, PlanEvent } from '../ci-config/language.js'
 import {
   type CiConfig,
   type ConfigError,
@@ -12,8 +13,7 @@ import {
   type PlanResult,
   type PlanVariable,
 } from '../ci-config/plan.js'
-import { planPipeline } from '../ci-config/plan-pipeline.js'
-import type { ConfigRequest } from '../config-cache.js'
+import { type ConfigRequest, turnOf } from '../config-cache.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
 import { SignalboxError } from '../errors.js'
@@ -101,25 +101,20 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
 /** The pipeline that this event makes of the configuration: its rules are decided here, each time. */
 async function decide(core: Core, frame: Frame, config: CiConfig): Promise<PlanResult> {
   const { input, project, resolved, predefined, set, strong } = frame
-  const context = { variables: [...predefined, ...set, ...strong], strongFrom: predefined.length }
-  const facts = await ruleFacts(core, {
-    project,
-    sha: resolved.sha,
-    user: input.user,
-    config,
-    context,
-    changedPaths: () => changesOf(core, project, resolved, input),
-  })
-  return planPipeline(config, {
-    ...context,
-    ...facts,
+  const event: PlanEvent = {
+    variables: [...predefined, ...set, ...strong],
+    strongFrom: predefined.length,
     source: input.source,
     ref: resolved.name,
     tag: resolved.tag,
     protected: isProtected(project, resolved),
     defaultBranch: project.defaultBranch,
     ...(input.onlyJobs ? { onlyJobs: [...input.onlyJobs] } : {}),
-  })
+  }
+  const changedPaths = () => changesOf(core, project, resolved, input)
+  const lookUp: LookUpFacts = (wanted) =>
+    ruleFacts(core, { project, sha: resolved.sha, user: input.user, changedPaths }, wanted)
+  return core.language.plan(config, event, lookUp, turnOf(project))
 }
 
 interface Frame {

@@ -3,13 +3,16 @@
  * of the end, so that nobody waits for it; while the task of that name is paused, jobs keep it for later.
  */
 
+import { turnOf } from '../config-cache.js'
 import type { Core } from '../core.js'
-import { coverageIn, searchedBytes } from '../coverage.js'
 import { eachSafely } from '../each-safely.js'
 import { is } from '../lifecycle/job-machine.js'
 import { findJob, getDefinition, listFinishWork, saveFinishWork } from '../store/jobs.js'
 import { findTrace } from '../store/traces.js'
 import { record } from './record.js'
+
+/** How much of a log's end is searched, in bytes. */
+const searchedBytes = 1024 * 1024
 
 /** Does nothing for a job that has not ended, or when it is done already. Safe to repeat. */
 export async function finishWork(core: Core, jobId: number): Promise<void> {
@@ -20,7 +23,8 @@ export async function finishWork(core: Core, jobId: number): Promise<void> {
   const length = (await findTrace(read, jobId))?.length ?? 0
   const end =
     length === 0 ? '' : (await core.traces.read(jobId, Math.max(0, length - searchedBytes), length)).toString()
-  const coverage = pattern === undefined ? null : coverageIn(end, pattern)
+  const turn = turnOf({ id: job.projectId })
+  const coverage = pattern === undefined ? null : await core.language.coverage(end, pattern, turn)
   await core.store.write(async (tx) => {
     await saveFinishWork(tx, jobId, { coverage })
     await record(core, tx, {

@@ -1,6 +1,6 @@
 /** Somebody asks whether a configuration is right, without making a pipeline of it. */
-import type { CiConfig, ConfigError, IncludedFile, JobDecision, PipelinePlan } from '../ci-config/plan.js'
-import { planPipeline } from '../ci-config/plan-pipeline.js'
+import type { ConfigError, IncludedFile, Outline, PipelinePlan } from '../ci-config/plan.js'
+import { turnOf } from '../config-cache.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { noSha } from '../pipeline.js'
@@ -29,12 +29,10 @@ export interface LintResult {
   includes: IncludedFile[]
   /** Where the file was read; absent: the project has no commit. */
   sha?: string
-  /** The compiled file; absent if it is wrong. */
-  config?: CiConfig
+  /** Absent if the file is wrong. */
+  outline?: Outline
   /** In a dry run, the pipeline that a push would make; absent if it would make none. */
   plan?: PipelinePlan
-  /** In a dry run, what decided about each job. */
-  decisions?: JobDecision[]
 }
 
 const noCommit: CommitInfo = { sha: noSha, author: '', authorName: '', authorEmail: '', timestamp: '', message: '' }
@@ -67,32 +65,29 @@ export async function lintConfig(core: Core, input: LintInput): Promise<LintResu
     protected: isProtected,
     environment: null,
   })
-  const context = { variables: [...weak, ...set, ...userVariables(user)], strongFrom: weak.length }
-  const compiled = await core.configs.compile(project, sha, source, { user, variables: context.variables })
-  const { warnings, includes = [] } = compiled
+  const variables = [...weak, ...set, ...userVariables(user)]
+  const compiled = await core.configs.compile(project, sha, source, { user, variables, outline: true })
+  const { warnings, includes = [], outline } = compiled
   const found = { warnings, includes, ...(sha === undefined ? {} : { sha }) }
-  if (!compiled.ok) return { ...found, errors: compiled.errors }
-  const { config } = compiled
-  if (input.dryRun !== true) return { ...found, errors: [], config }
-  const facts = await ruleFacts(core, {
-    project,
-    sha: event?.sha,
-    user,
-    config,
-    context,
-    changedPaths: async () => undefined,
-  })
-  const planned = planPipeline(config, {
-    ...context,
-    ...facts,
-    source: 'push',
-    ref: ref.name,
-    tag: ref.tag,
-    protected: isProtected,
-    defaultBranch: project.defaultBranch,
-  })
-  if (!planned.ok) return { ...found, errors: planned.errors, config, decisions: planned.decisions }
-  return { ...found, errors: [], config, plan: planned.plan, decisions: planned.plan.decisions }
+  if (!compiled.ok || outline === undefined) return { ...found, errors: compiled.ok ? [] : compiled.errors }
+  const checked = { ...found, errors: [], outline }
+  if (input.dryRun !== true) return checked
+  const known = { project, sha: event?.sha, user, changedPaths: async () => undefined }
+  const planned = await core.language.plan(
+    compiled.config,
+    {
+      variables,
+      strongFrom: weak.length,
+      source: 'push',
+      ref: ref.name,
+      tag: ref.tag,
+      protected: isProtected,
+      defaultBranch: project.defaultBranch,
+    },
+    (wanted) => ruleFacts(core, known, wanted),
+    turnOf(project),
+  )
+  return planned.ok ? { ...checked, plan: planned.plan } : { ...checked, errors: planned.errors }
 }
 
 /** A ref that was asked for must be there; the default branch of an empty project need not. */

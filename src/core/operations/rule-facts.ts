@@ -1,6 +1,6 @@
 /** What the rules of a configuration ask about files, looked up before they are decided. */
-import { factsWanted } from '../ci-config/facts-wanted.js'
-import type { CiConfig, PlanContext } from '../ci-config/plan.js'
+import type { FactsWanted } from '../ci-config/facts-wanted.js'
+import type { RuleFacts } from '../ci-config/language.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Project, ResolvedRef } from '../project.js'
@@ -13,18 +13,13 @@ export interface RuleFactsInput {
   sha: string | undefined
   /** Whose rights count in other projects. */
   user: User | null
-  config: CiConfig
-  context: Pick<PlanContext, 'variables' | 'strongFrom'>
   /** What the event changed; undefined when unknown. */
   changedPaths: () => Promise<string[] | undefined>
 }
 
-type RuleFacts = Pick<PlanContext, 'changedPaths' | 'files' | 'comparePaths' | 'projectFiles'>
-
 /** Costs nothing for what no rule mentions. A ref or project that is not there is left out, which rules tell as an error. */
-export async function ruleFacts(core: Core, input: RuleFactsInput): Promise<RuleFacts> {
+export async function ruleFacts(core: Core, input: RuleFactsInput, wanted: FactsWanted): Promise<RuleFacts> {
   const { project, sha } = input
-  const wanted = factsWanted(input.config, input.context)
   const facts: RuleFacts = {}
   if (wanted.changedPaths) {
     const paths = await input.changedPaths()

@@ -1,21 +1,20 @@
 /** The answer of the linter: gitlab lib/api/entities/ci/lint/result.rb, lib/gitlab/ci/lint.rb. */
-import { type ListedJob, listJobs, listPlannedJobs } from '../../core/ci-config/list-jobs.js'
-import { mergedYaml } from '../../core/ci-config/merged-yaml.js'
+import { type ListedJob, listPlannedJobs } from '../../core/ci-config/list-jobs.js'
 import type { IncludedFile, IncludeRequest } from '../../core/ci-config/plan.js'
 import { sentence } from '../../core/operations/create-pipeline.js'
 import type { LintResult } from '../../core/operations/lint-config.js'
 import type { Project } from '../../core/project.js'
 
 /** What the linter found; `jobs`: also those of the file, or in a dry run those that a push would make. */
-export function toLint(project: Project, result: LintResult, options: { jobs: boolean }): object {
-  const { config, plan } = result
+export function toLint(project: Project, result: LintResult, options: { jobs: boolean; dryRun: boolean }): object {
+  const { outline, plan } = result
   return {
-    valid: result.errors.length === 0 && config !== undefined,
+    valid: result.errors.length === 0 && outline !== undefined,
     errors: result.errors.map(sentence),
     warnings: [...result.warnings.map(sentence), ...(plan?.warnings ?? [])],
-    merged_yaml: config ? mergedYaml(config) : null,
+    merged_yaml: outline?.mergedYaml ?? null,
     includes: result.includes.map((one) => toInclude(project, result, one)),
-    ...(options.jobs ? { jobs: jobsOf(result).map(toLintJob) } : {}),
+    ...(options.jobs ? { jobs: jobsOf(result, options.dryRun).map(toLintJob) } : {}),
   }
 }
 
@@ -24,10 +23,10 @@ export function toMissing(message: string): object {
   return { valid: false, errors: [message], warnings: [], merged_yaml: null, includes: [] }
 }
 
-function jobsOf({ config, plan, decisions }: LintResult): ListedJob[] {
-  if (config === undefined) return []
-  // Decided, though perhaps to no pipeline at all.
-  return decisions === undefined ? listJobs(config) : listPlannedJobs(config, plan?.jobs ?? [])
+/** In a dry run they are decided, though perhaps to no pipeline at all. */
+function jobsOf({ outline, plan }: LintResult, dryRun: boolean): ListedJob[] {
+  const all = outline?.jobs ?? []
+  return dryRun ? listPlannedJobs(all, plan?.jobs ?? []) : all
 }
 
 function toLintJob(job: ListedJob): object {

@@ -37,7 +37,7 @@ async function lint(call: ProjectCall, what: Pick<LintInput, 'content' | 'conten
   const dryRun = params.boolean('dry_run') ?? false
   try {
     const result = await lintConfig(core, { project, user: actor?.user ?? null, dryRun, ...what })
-    return { status: 200, body: toLint(project, result, { jobs }) }
+    return { status: 200, body: toLint(project, result, { jobs, dryRun }) }
   } catch (error) {
     if (!(error instanceof SignalboxError) || error.code !== 'not_found') throw error
     return { status: 200, body: toMissing(error.message) }

@@ -240,7 +240,8 @@ four: {script: x, except: [branches]}
 five: {script: x}
 six: {script: x, rules: [{exists: [a, b]}, {if: $B, changes: [c]}]}
 `
-    expect((await planned(source, push('x'))).decisions).toEqual(
+    expect((await planned(source, push('x'))).decisions).toBeUndefined()
+    expect((await planned(source, { ...push('x'), explain: true })).decisions).toEqual(
       [
         { job: 'one', included: true, by: 'rules[1]', detail: 'if: $CI_COMMIT_BRANCH == "x", when: manual' },
         { job: 'two', included: false, by: 'rules', detail: 'no rule matches: [0] if: $A' },
@@ -397,8 +398,9 @@ job: {stage: test, script: x, NEEDS}
 describe('the pipeline', () => {
   test('is told for every job, also where there is no pipeline', async () => {
     const by = async (workflow: string, jobs = 'one: {script: x}\ntwo: {script: x, parallel: 2}\n') => {
-      const result = await plan(`workflow: ${workflow}\n${jobs}`, push('x', { files: ['a'], changed: ['b'] }))
-      return result.ok ? [] : result.decisions.map((one) => [one.job, one.included, one.by, one.detail])
+      const event = { ...push('x', { files: ['a'], changed: ['b'] }), explain: true }
+      const result = await plan(`workflow: ${workflow}\n${jobs}`, event)
+      return result.ok ? [] : (result.decisions ?? []).map((one) => [one.job, one.included, one.by, one.detail])
     }
     expect(await by('{rules: [{if: $CI_COMMIT_TAG}]}')).toEqual(
       ['one', 'two 1/2', 'two 2/2'].map((job) => [job, false, 'workflow', 'no workflow rule matches']),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { coverageIn } from '../../../src/core/coverage.js'
+import { coverageIn } from '../../../src/core/ci-config/coverage.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { appendTrace } from '../../../src/core/operations/append-trace.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'

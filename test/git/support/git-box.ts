@@ -2,7 +2,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { diskRooms } from '../../../src/core/blobs/disk-blobs.js'
-import { compileConfig } from '../../../src/core/ci-config/compile.js'
+import { inThisThread } from '../../../src/core/ci-config/language.js'
 import type { Core } from '../../../src/core/core.js'
 import { keysFrom } from '../../../src/core/keys.js'
 import { makeCore } from '../../../src/core/make-core.js'
@@ -67,7 +67,7 @@ export class GitBox implements AsyncDisposable {
       traces: path.join(this.#temp.path, 'traces'),
       blobs: diskRooms(this.#temp.path),
       repositories: this.repositories,
-      compile: compileConfig,
+      language: inThisThread,
       log,
       externalUrl: () => 'http://box.test',
       fatal: (error) => {

@@ -2,10 +2,7 @@
  * The coverage that a job's log tells of, found by the job's regular expression: in the last line that matches, its last
  * match (or that match's last group), and the first number of that. Rule: gitlab lib/gitlab/ci/trace/stream.rb.
  */
-import { compileRegex } from './ci-config/regex.js'
-
-/** How much of a log's end is searched, in bytes. */
-export const searchedBytes = 1024 * 1024
+import { compileRegex } from './regex.js'
 
 /** Percent, or null when nothing is found. `pattern`: without its slashes. */
 export function coverageIn(log: string, pattern: string): number | null {
