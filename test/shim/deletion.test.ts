@@ -101,6 +101,20 @@ onBothEngines((engine) => {
     expect(await box.core.pipelineStatus(pipeline)).toBe('canceled')
   })
 
+  it('lets go of a job that mirrors the pipeline', async () => {
+    const { project, pipeline } = await box.run(config, `acme/mirrored-${engine}`)
+    const mirror = await box.core.project(
+      { look: { needs: { pipeline: `acme/mirrored-${engine}` } } },
+      `acme/mirror-${engine}`,
+    )
+    const following = await box.core.pipeline(mirror)
+    const rows = () => read().selectFrom('pipeline_mirrors').select('job_id').execute()
+    await until(async () => (await rows()).length === 1)
+    expect((await box.admin('DELETE', `/projects/${project.id}/pipelines/${pipeline.id}`)).status).toBe(204)
+    expect(await rows()).toEqual([])
+    expect(await box.core.pipelineStatus(following)).toBe('canceled')
+  })
+
   it('deletes a project: it is gone at once, its path free, and nothing of it stays', async () => {
     const path = `gone/app-${engine}`
     const { job, location, log } = await workedOn(path)
@@ -141,7 +155,7 @@ onBothEngines((engine) => {
     // Those of jobs go with their pipelines; who a project's tokens acted as is blocked.
     const apart = ['pipelines', 'jobs', 'leases', 'artifacts', 'events', 'users']
     expect(having('project_id', apart)).toEqual([...ofProjects].toSorted())
-    expect(having('pipeline_id', ['jobs', 'stages', 'events'])).toEqual([])
+    expect(having('pipeline_id', ['jobs', 'stages', 'events', 'pipeline_mirrors'])).toEqual([])
   })
 
   it('ends what a crash has left of a deletion', async () => {

@@ -8,7 +8,7 @@ import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { Pipeline } from '../pipeline.js'
 import { deletePipelineRows } from '../store/deletions.js'
-import { listChildren } from '../store/downstream.js'
+import { listChildren, listMirrorsOf } from '../store/downstream.js'
 import { findJob, listCurrentJobs, lockJob } from '../store/jobs.js'
 import { findPipeline, lockPipeline } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
@@ -34,7 +34,7 @@ export function deletePipeline(core: Core, input: { pipelineId: number; userId?:
       const job = await findJob(tx, id)
       if (job) await endAtOnce(core, tx, job, userId)
     }
-    await releaseTrigger(core, tx, pipeline, userId)
+    await releaseFollowers(core, tx, pipeline, userId)
     const removals = await insertRemovalsOfPipeline(tx, pipelineId)
     await deletePipelineRows(tx, pipelineId)
     await record(core, tx, {
@@ -58,9 +58,13 @@ async function endAtOnce(core: Core, tx: Tx, job: Job, by: number | null | undef
   return true
 }
 
-/** The trigger job that follows this pipeline would follow it for ever. One of a project that goes too ends with that. */
-async function releaseTrigger(core: Core, tx: Tx, pipeline: Pipeline, by: number | null | undefined): Promise<void> {
-  const job = pipeline.sourceJobId === null ? undefined : await lockJob(tx, pipeline.sourceJobId)
-  if (!job || !(await findProject(tx, job.projectId))) return
-  if (await endAtOnce(core, tx, job, by)) await processPipeline(core, tx, job.pipelineId)
+/** Trigger jobs that follow this pipeline would follow it for ever. Those of a project that goes too end with that. */
+async function releaseFollowers(core: Core, tx: Tx, pipeline: Pipeline, by: number | null | undefined): Promise<void> {
+  const followers = await listMirrorsOf(tx, pipeline.id)
+  if (pipeline.sourceJobId !== null) followers.push(pipeline.sourceJobId)
+  for (const id of followers) {
+    const job = await lockJob(tx, id)
+    if (!job || !(await findProject(tx, job.projectId))) continue
+    if (await endAtOnce(core, tx, job, by)) await processPipeline(core, tx, job.pipelineId)
+  }
 }

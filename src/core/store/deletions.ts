@@ -10,6 +10,7 @@ export const ofJobs = [
   'dotenv_variables',
   'job_variables',
   'external_statuses',
+  'pipeline_mirrors',
   'leases',
   'traces',
   'artifacts',
@@ -41,6 +42,7 @@ export async function deletePipelineRows(tx: Tx, pipelineId: number): Promise<vo
     delete from job_definitions where id in (select definition_id from jobs where pipeline_id = ${pipelineId})
   `.execute(tx.db)
   await tx.db.deleteFrom('jobs').where('pipeline_id', '=', pipelineId).execute()
+  await tx.db.deleteFrom('pipeline_mirrors').where('pipeline_id', '=', pipelineId).execute()
   await tx.db.deleteFrom('stages').where('pipeline_id', '=', pipelineId).execute()
   await tx.db
     .updateTable('pipeline_schedules')

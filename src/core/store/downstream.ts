@@ -114,7 +114,7 @@ export async function doesMirror(
 }
 
 /** Ids of the trigger jobs that show the status of a pipeline. */
-export async function listMirrorsOf(from: Reader, pipelineId: number): Promise<number[]> {
+export async function listMirrorsOf(from: Reader | Tx, pipelineId: number): Promise<number[]> {
   const rows = await from.db
     .selectFrom('pipeline_mirrors')
     .select('job_id as id')
