@@ -2,6 +2,7 @@
 import type { Explanation } from '../core/operations/explain-job.js'
 import type { Project } from '../core/project.js'
 import type { StoredEvent } from '../core/store/events.js'
+import type { StoredReport } from '../core/store/reports.js'
 import type { TaskRow } from '../core/store/tasks.js'
 
 /** A background task. Times are ISO 8601 in UTC, durations milliseconds. */
@@ -60,6 +61,12 @@ export function toExplanation(why: Explanation): object {
           },
         }),
   }
+}
+
+/** What a report of a job comes to: test cases, lines or findings. */
+export function toReport({ jobId, jobName, summary }: StoredReport): object {
+  const { kind, ...figures } = summary
+  return { job_id: jobId, job_name: jobName, type: kind, ...figures }
 }
 
 /** A project, by the names that GitLab's API has for these fields. */

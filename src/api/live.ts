@@ -4,6 +4,7 @@
  * - `GET /pipelines/:id`, `GET /jobs/:id`: where a pipeline or job is to be found in GitLab's API
  * - `GET /jobs/:id/why`: what keeps a job waiting
  * - `GET /pipelines/:id/events`: server-sent events, each the whole state after a change; ends with the pipeline
+ * - `GET /pipelines/:id/reports`: what the reports of its jobs come to
  * - `GET /jobs/:id/log?follow=true`: the log, and what is added to it until the job ends
  * - `POST /projects`: a project by its path, with the groups that are missing
  */
@@ -21,9 +22,10 @@ import { listJobViews } from '../core/store/job-views.js'
 import { findJob, getJob } from '../core/store/jobs.js'
 import { findPipeline, getPipeline } from '../core/store/pipelines.js'
 import { getProject } from '../core/store/projects.js'
+import { listReports } from '../core/store/reports.js'
 import { findTrace } from '../core/store/traces.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
-import { toExplanation, toProject } from './convert.js'
+import { toExplanation, toProject, toReport } from './convert.js'
 import { signedInRoute } from './route.js'
 
 export const liveRoutes: readonly Route[] = [
@@ -38,6 +40,10 @@ export const liveRoutes: readonly Route[] = [
     const pipeline = await pipelineOf(call)
     await sendEvents(call.core, pipeline.id, call.res, call.requestId)
     return undefined
+  }),
+  signedInRoute('get', '/pipelines/:id/reports', async (call) => {
+    const { id } = await pipelineOf(call)
+    return { status: 200, body: (await listReports(call.core.store.read, id)).map(toReport) }
   }),
   signedInRoute('get', '/jobs/:id', async (call) => {
     const job = await jobOf(call)

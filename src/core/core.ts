@@ -12,6 +12,7 @@ import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
+import type { ReportReader } from './reports/report-reader.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
 import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
 import type { DemandCache } from './store/queue.js'
@@ -91,6 +92,7 @@ export interface Core {
   readonly traces: TraceFiles
   readonly artifacts: BlobStore
   readonly caches: BlobStore
+  readonly reports: ReportReader
   readonly repositories: Repositories
   readonly language: CiLanguage
   readonly configs: ConfigCache

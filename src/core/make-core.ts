@@ -17,6 +17,7 @@ import { voidOffer } from './operations/void-offer.js'
 import type { Repositories } from './project.js'
 import { QueueSli } from './queue-sli.js'
 import type { RemoteFiles } from './remote-files.js'
+import { ReportReader } from './reports/report-reader.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
 import { DemandCache } from './store/queue.js'
@@ -79,6 +80,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     dispatcher,
     traces,
     ...parts.blobs,
+    reports: new ReportReader(parts.blobs.artifacts),
     repositories: parts.repositories,
     language: parts.language,
     configs: new ConfigCache({

@@ -34,6 +34,7 @@ import { runnerRoutes } from './routes/runners.js'
 import { runningJobRoutes } from './routes/running-jobs.js'
 import { scheduleRoutes } from './routes/schedules.js'
 import { statusRoutes } from './routes/statuses.js'
+import { testReportRoutes } from './routes/test-reports.js'
 import { triggerRoutes } from './routes/triggers.js'
 import { variableRoutes } from './routes/variables.js'
 
@@ -84,6 +85,7 @@ const routes: readonly Route[] = [
   ...resourceGroupRoutes,
   ...scheduleRoutes,
   ...statusRoutes,
+  ...testReportRoutes,
   ...triggerRoutes,
   ...variableRoutes,
 ]

@@ -31,6 +31,13 @@ it('serves @gitbeaker/rest', async () => {
   expect(Buffer.from(await archive.arrayBuffer()).toString('latin1', 0, 2)).toBe('PK')
   await api.JobArtifacts.keep(project.id, again.id)
 
+  expect(await api.Pipelines.showTestReport(project.id, pipeline.id)).toMatchObject({
+    total_count: 1,
+    test_suites: [{ name: 'build', test_cases: [{ name: 'adds', status: 'success' }] }],
+  })
+  const summary = await api.Pipelines.showTestReportSummary(project.id, pipeline.id)
+  expect(summary.total).toMatchObject({ count: 1, failed: 0 })
+
   const [deploy] = await api.Jobs.all(project.id, { pipelineId: pipeline.id, scope: 'manual' })
   expect(await api.Jobs.play(project.id, deploy!.id)).toMatchObject({ status: 'pending' })
   expect(await api.Jobs.cancel(project.id, deploy!.id)).toMatchObject({ status: 'canceled' })

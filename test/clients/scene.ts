@@ -1,12 +1,15 @@
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { expect } from 'vitest'
 import { type ShimBox, startShimBox } from '../shim/support/box.js'
 import { RunningJob } from '../shim/support/running-job.js'
 import { zipOf } from '../shim/support/zip.js'
 import { adminToken } from '../support/core.js'
+import { eventually } from '../support/eventually.js'
 
 const config = {
   stages: ['build', 'deploy'],
-  build: { stage: 'build', script: 'make', artifacts: { paths: ['out'] } },
+  build: { stage: 'build', script: 'make', artifacts: { paths: ['out'], reports: { junit: 'junit.xml' } } },
   deploy: { stage: 'deploy', script: 'x', when: 'manual' },
 }
 
@@ -28,7 +31,7 @@ export class Scene implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#box.server.address() as AddressInfo).port}`
   }
 
-  /** Runs the job that waits: its log, an archive with `out/a.txt`, and this end. */
+  /** Runs the job that waits: its log, an archive with `out/a.txt`, a test report, and this end. */
   async work(state: 'success' | 'failed' = 'success'): Promise<void> {
     const { body } = await this.#box.poll(this.#runnerToken)
     const job = new RunningJob(this.#box, {
@@ -39,7 +42,10 @@ export class Scene implements AsyncDisposable {
     })
     await job.patch('0-9', 'log of job')
     await job.upload(await zipOf({ 'out/a.txt': 'made by a jöb' }))
+    const tests = gzipSync('<testsuite><testcase name="adds"/></testsuite>')
+    await job.upload(tests, { query: '?artifact_type=junit&artifact_format=gzip' })
     await job.put({ state })
+    await eventually(async () => expect((await this.#box.job(job.id)).finish_work).toBe(0))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

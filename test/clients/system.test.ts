@@ -58,6 +58,7 @@ describe.each(Object.entries(clients))('%s', (_, { command, probe, run }) => {
       'retried pending',
       'work success',
       'made by a jöb',
+      'tests 1 build adds',
       'played pending',
       'canceled canceled',
       'missing 404',

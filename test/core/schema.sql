@@ -367,6 +367,12 @@ CREATE TABLE "removals" ("id" integer primary key autoincrement,
   "kind" text not null check ("kind" in ('trace', 'artifact', 'cache', 'project', 'group')),
   "place" text not null);
 
+CREATE TABLE "reports" ("job_id" bigint not null references "jobs" ("id"),
+  "kind" text not null,
+  "body" text not null,
+  constraint "reports_key" primary key ("job_id",
+  "kind"));
+
 CREATE TABLE "resource_groups" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
   "key" text not null,

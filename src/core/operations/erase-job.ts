@@ -7,6 +7,7 @@ import { is } from '../lifecycle/job-machine.js'
 import { deleteArtifacts, listArtifacts } from '../store/artifacts.js'
 import { lockJob, saveJob } from '../store/jobs.js'
 import { insertRemovals } from '../store/removals.js'
+import { deleteReports } from '../store/reports.js'
 import { findTrace, forgetTrace } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
@@ -25,6 +26,7 @@ export function eraseJob(core: Core, jobId: number): Promise<Job> {
     const erasable = is('finished', job.status) && job.erasedAt === null && (artifacts.length > 0 || trace)
     if (!erasable) throw new SignalboxError('forbidden', `job ${jobId} cannot be erased`)
     await remove(core, tx, artifacts)
+    await deleteReports(tx, jobId)
     await forgetTrace(tx, jobId)
     removeLater(core, tx, await insertRemovals(tx, 'trace', [`${jobId}.${job.fence}`]))
     job.erasedAt = tx.now

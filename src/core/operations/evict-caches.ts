@@ -4,8 +4,10 @@ import type { Core } from '../core.js'
 import type { Project } from '../project.js'
 import { deleteCaches, listCaches, listStaleCaches, sumCaches } from '../store/caches.js'
 import { getProject, lockProject, raiseCacheIndex } from '../store/projects.js'
+import { insertRemovals } from '../store/removals.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
+import { removeLater } from './remove-deleted.js'
 
 const batch = 100
 
@@ -59,14 +61,11 @@ async function remove(core: Core, tx: Tx, caches: readonly Cache[]): Promise<voi
     tx,
     caches.map(({ id }) => id),
   )
-  tx.afterCommit(() => forgetBytes(core, caches))
+  await forgetBytes(core, tx, caches)
 }
 
-/** No row names these bytes any more: what is left of them is only space. */
-export function forgetBytes(core: Core, caches: readonly Cache[]): void {
-  for (const { projectId, location } of caches) {
-    core.caches.remove(location).catch((error) => {
-      core.log.warn({ err: error, project: projectId }, 'bytes of a cache could not be removed')
-    })
-  }
+/** Step: no row names the bytes of these any more. */
+export async function forgetBytes(core: Core, tx: Tx, caches: readonly Cache[]): Promise<void> {
+  const locations = caches.map(({ location }) => location)
+  removeLater(core, tx, await insertRemovals(tx, 'cache', locations))
 }

@@ -1,13 +1,17 @@
 /**
- * What is done after a job has ended, for jobs that ask for it: its log is searched for the coverage. It follows the commit
- * of the end, so that nobody waits for it; while the task of that name is paused, jobs keep it for later.
+ * What is done after a job has ended, for jobs that ask for it: its log is searched for the coverage, and its reports are
+ * read. It follows the commit of the end, so that nobody waits for it; while the task of that name is paused, jobs keep it
+ * for later.
  */
 
 import { turnOf } from '../config-cache.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { is } from '../lifecycle/job-machine.js'
+import { isRead, type ReportSummary, summarise } from '../reports/summary.js'
+import { listArtifacts } from '../store/artifacts.js'
 import { findJob, getDefinition, listFinishWork, saveFinishWork } from '../store/jobs.js'
+import { saveReport } from '../store/reports.js'
 import { findTrace } from '../store/traces.js'
 import { record } from './record.js'
 
@@ -25,7 +29,9 @@ export async function finishWork(core: Core, jobId: number): Promise<void> {
     length === 0 ? '' : (await core.traces.read(jobId, Math.max(0, length - searchedBytes), length)).toString()
   const turn = turnOf({ id: job.projectId })
   const coverage = pattern === undefined ? null : await core.language.coverage(end, pattern, turn)
+  const reports = await readReports(core, jobId)
   await core.store.write(async (tx) => {
+    for (const report of reports) await saveReport(tx, jobId, report)
     await saveFinishWork(tx, jobId, { coverage })
     await record(core, tx, {
       kind: 'job.finish_work',
@@ -35,6 +41,15 @@ export async function finishWork(core: Core, jobId: number): Promise<void> {
       data: { coverage },
     })
   })
+}
+
+async function readReports(core: Core, jobId: number): Promise<ReportSummary[]> {
+  const found = (await listArtifacts(core.store.read, [jobId])).filter(({ type }) => isRead(type))
+  const summaries: ReportSummary[] = []
+  for (const artifact of found) {
+    if (await core.artifacts.exists(artifact.location)) summaries.push(await summarise(core.reports, artifact))
+  }
+  return summaries
 }
 
 const batch = 100

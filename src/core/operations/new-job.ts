@@ -2,6 +2,7 @@
 import type { JobPlan } from '../ci-config/plan.js'
 import { type Job, neverRun } from '../job.js'
 import type { Pipeline } from '../pipeline.js'
+import { isRead } from '../reports/summary.js'
 
 export function newJob(
   pipeline: Pick<Pipeline, 'id' | 'projectId' | 'userId'>,
@@ -35,5 +36,5 @@ export function newJob(
 
 /** Whether something is to be done when the job has ended, as its column says it. */
 export function finishWorkOf(plan: JobPlan): number {
-  return plan.coverage === undefined ? 0 : 1
+  return plan.coverage !== undefined || plan.artifacts?.some(({ type }) => isRead(type)) ? 1 : 0
 }

@@ -37,7 +37,7 @@ export async function storeCache(core: Core, input: StoreCacheInput): Promise<vo
         return false
       }
       await saveCache(tx, { projectId: job.projectId, key, ...blob })
-      if (known) tx.afterCommit(() => forgetBytes(core, [known]))
+      if (known) await forgetBytes(core, tx, [known])
       return true
     })
   } finally {

@@ -115,7 +115,7 @@ export const taskDefinitions: readonly Task[] = [
   },
   {
     name: 'finish_work',
-    what: 'finds the coverage in the logs of jobs that have ended',
+    what: 'finds the coverage in the logs of jobs that have ended, and reads their reports',
     quiet: true,
     run: async (core) => counted({ jobs: await finishWorkLeft(core) }),
   },

@@ -14,6 +14,7 @@ export const ofJobs = [
   'leases',
   'traces',
   'artifacts',
+  'reports',
   'deployments',
 ] as const
 

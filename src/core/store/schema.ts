@@ -348,6 +348,7 @@ export interface Database {
     expires_at: number | null
     created_at: number
   }
+  reports: { job_id: number; kind: string; body: string }
   caches: {
     id: Generated<number>
     project_id: number

@@ -29,6 +29,8 @@ build.retry()
 say("retried", job.status)
 work("success")
 say(project.jobs.get(job.id).artifact("out/a.txt").decode())
+suite = pipeline.test_report.get().test_suites[0]
+say("tests", pipeline.test_report_summary.get().total["count"], suite["name"], suite["test_cases"][0]["name"])
 [manual] = pipeline.jobs.list(scope="manual")
 deploy = project.jobs.get(manual.id)
 deploy.play()

@@ -22,6 +22,8 @@ again = api.job_retry(id, build.id)
 puts "retried #{again.status}"
 work 'success'
 puts api.download_job_artifact_file(id, again.id, 'out/a.txt').to_h.fetch(:data).read
+tests = api.get("/projects/#{id}/pipelines/#{pipeline.id}/test_report").test_suites.first
+puts "tests #{tests['total_count']} #{tests['name']} #{tests['test_cases'].first['name']}"
 deploy = api.pipeline_jobs(id, pipeline.id, scope: ['manual']).first
 puts "played #{api.job_play(id, deploy.id).status}"
 puts "canceled #{api.job_cancel(id, deploy.id).status}"

@@ -396,6 +396,13 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('created_at', int, (c) => c.notNull())
     .addUniqueConstraint('artifacts_identity', ['job_id', 'type'])
     .execute()
+  await db.schema
+    .createTable('reports')
+    .addColumn('job_id', int, (c) => c.notNull().references('jobs.id'))
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('body', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('reports_key', ['job_id', 'kind'])
+    .execute()
   await table('caches')
     .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
     .addColumn('key', 'text', (c) => c.notNull())
