@@ -66,6 +66,8 @@ CREATE TABLE "deployments" ("id" integer primary key autoincrement,
 
 CREATE INDEX deployments_by_environment on deployments (environment_id, status, id);
 
+CREATE UNIQUE INDEX deployments_by_iid on deployments (project_id, iid);
+
 CREATE TABLE "dotenv_variables" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
 

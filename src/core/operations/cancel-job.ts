@@ -9,7 +9,7 @@ import { findOpenLease, saveCancel } from '../store/leases.js'
 import { findManagerById } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
-import { cancelPipeline } from './cancel-pipeline.js'
+import { cancelChild } from './cancel-pipeline.js'
 import { endOpenLease } from './end-lease.js'
 import { followDownstream } from './follow-downstream.js'
 import { processPipeline } from './process-pipeline.js'
@@ -57,8 +57,7 @@ async function cancelFollowing(core: Core, tx: Tx, job: Job, by?: number | null)
   if (downstream?.source !== 'parent_pipeline') return applyJobEvent(core, tx, job, 'cancel', { by })
   await applyJobEvent(core, tx, job, 'start_cancel', { by })
   tx.afterCommit(() => {
-    void cancelPipeline(core, { pipelineId: downstream.id })
-      .catch(() => undefined)
+    void cancelChild(core, { pipelineId: downstream.id, ...(by === undefined ? {} : { userId: by }) })
       .then(() => followDownstream(core, job.id))
       .catch((error) => core.log.error({ err: error, job: job.id }, 'a child pipeline could not be canceled'))
   })

@@ -19,7 +19,7 @@ export function cancelPipeline(core: Core, input: { pipelineId: number; userId?:
     await lockPipeline(tx, input.pipelineId)
     const children = await listChildren(tx, input.pipelineId)
     tx.afterCommit(() => {
-      for (const pipelineId of children) void cancelPipeline(core, { pipelineId }).catch(() => undefined)
+      for (const pipelineId of children) cancelSoon(core, { ...input, pipelineId })
     })
     if ((await cancelLivingJobs(core, tx, input.pipelineId, input.userId)) === 0) {
       throw new SignalboxError('invalid', `pipeline ${input.pipelineId} has no job that can be canceled`)
@@ -27,6 +27,21 @@ export function cancelPipeline(core: Core, input: { pipelineId: number; userId?:
     await processPipeline(core, tx, input.pipelineId)
     return getPipeline(tx, input.pipelineId)
   })
+}
+
+/** Cancels a pipeline that another one has made; one that has nothing left to cancel is as good. */
+export async function cancelChild(core: Core, input: { pipelineId: number; userId?: number | null }): Promise<void> {
+  try {
+    await cancelPipeline(core, input)
+  } catch (error) {
+    if (!(error instanceof SignalboxError) || error.code !== 'invalid') throw error
+  }
+}
+
+function cancelSoon(core: Core, input: { pipelineId: number; userId?: number | null }): void {
+  void cancelChild(core, input).catch((error) =>
+    core.log.error({ err: error, pipeline: input.pipelineId }, 'a child pipeline could not be canceled'),
+  )
 }
 
 /** Step: cancels the jobs of a locked pipeline that can be. Gives their number. */

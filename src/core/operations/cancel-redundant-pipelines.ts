@@ -36,7 +36,6 @@ export async function cancelRedundantPipelines(core: Core, pipeline: Pipeline, p
   }
   const key = `${project.id} ${pipeline.ref}`
   if (known.get(key) === pipeline.sha) return []
-  known.set(key, pipeline.sha)
   const candidates = await listRedundantPipelines(core.store.read, pipeline, {
     since: pipeline.createdAt - oldestMs,
     limit: mostCandidates,
@@ -46,6 +45,7 @@ export async function cancelRedundantPipelines(core: Core, pipeline: Pipeline, p
     if (dangling.includes(source)) continue
     if (await core.store.write((tx) => cancelInterruptible(core, tx, id, pipeline.id))) canceled.push(id)
   }
+  known.set(key, pipeline.sha)
   return canceled
 }
 

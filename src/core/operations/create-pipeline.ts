@@ -94,7 +94,10 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   }
   const jobs = await resolveCacheKeys(core.repositories, project, resolved.sha, planned.plan.jobs)
   const pipeline = await core.store.write((tx) => insertPlan(core, tx, frame, { ...planned.plan, jobs }))
-  await cancelRedundantPipelines(core, pipeline, project)
+  // The pipeline is there: what older ones make of it is not its caller's trouble.
+  await cancelRedundantPipelines(core, pipeline, project).catch((error) =>
+    core.log.error({ err: error, pipeline: pipeline.id }, 'redundant pipelines could not be canceled'),
+  )
   return pipeline
 }
 

@@ -21,7 +21,7 @@ import { findProjectByPath, getProject } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
 import { applyJobEvent } from './apply-job-event.js'
 import { can } from './authorize.js'
-import { cancelPipeline } from './cancel-pipeline.js'
+import { cancelChild } from './cancel-pipeline.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { dropLocked } from './drop-job.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
@@ -92,7 +92,7 @@ async function settle(core: Core, jobId: number, downstream: Pipeline, trigger: 
     return true
   })
   // It was canceled while its pipeline was being made.
-  if (!wanted) await cancelPipeline(core, { pipelineId: downstream.id }).catch(() => undefined)
+  if (!wanted) await cancelChild(core, { pipelineId: downstream.id })
 }
 
 async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePipelineInput> {

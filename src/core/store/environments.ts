@@ -137,11 +137,17 @@ export async function deleteEnvironment(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('environments').where('id', '=', id).execute()
 }
 
-/** The deployment of a job, made if it has none. */
+/** The deployment of a job, made if it has none; the job's pipeline is locked. */
 export async function ensureDeployment(
   tx: Tx,
   wanted: Pick<Deployment, 'projectId' | 'environmentId' | 'jobId' | 'ref' | 'tag' | 'sha' | 'userId' | 'onStop'>,
 ): Promise<Deployment> {
+  const known = await findDeploymentOf(tx, wanted.jobId)
+  if (known) return known
+  // Numbers are the project's: one transaction at a time takes the next.
+  if (tx.engine === 'postgres') {
+    await tx.db.selectFrom('projects').select('id').where('id', '=', wanted.projectId).forUpdate().execute()
+  }
   await tx.db
     .insertInto('deployments')
     .values({
@@ -159,7 +165,6 @@ export async function ensureDeployment(
       updated_at: tx.now,
       finished_at: null,
     })
-    .onConflict((c) => c.column('job_id').doNothing())
     .execute()
   return (await findDeploymentOf(tx, wanted.jobId))!
 }

@@ -93,7 +93,11 @@ function comesBefore(
 
 /** Looks for the lane's next head, if the job that has left it was the head. The job's row must say so already. */
 export async function lowerHead(tx: Tx, job: { id: number; laneId: number }): Promise<void> {
-  await tx.all(nextHead, { laneId: job.laneId, jobId: job.id })
+  const params = { laneId: job.laneId, jobId: job.id }
+  // A statement sees what was there when it began, also after it has waited for the row. One that has entered meanwhile is
+  // seen by a statement of its own, once the lane is held.
+  if (tx.engine === 'postgres' && !(await tx.first(heldHead, params))) return
+  await tx.all(nextHead, params)
 }
 
 /**
@@ -316,6 +320,10 @@ const enteredLane = hotQuery<{ id: number }, 'projectId' | 'demandId' | 'jobId' 
         head_priority = case when ${comesFirst} then excluded.head_priority else lanes.head_priority end
       returning id`.compile(db),
 }))
+
+const heldHead = hotQuery<{ id: number }, 'laneId' | 'jobId'>((db, p) =>
+  db.selectFrom('lanes').select('id').where('id', '=', p('laneId')).where('head_job_id', '=', p('jobId')).forUpdate(),
+)
 
 const nextHead = hotQuery<never, 'laneId' | 'jobId'>((db, p) => ({
   compile: () =>

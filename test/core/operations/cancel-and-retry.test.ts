@@ -31,6 +31,17 @@ async function supersede(box: TestCore, config: object, between: (first: Pipelin
 const nothing = async () => undefined
 
 onBothEngines((engine) => {
+  it('makes a pipeline though the older ones cannot be canceled', async () => {
+    await using box = await startTestCore(engine)
+    const { second } = await supersede(box, { a: { script: 'x' } }, async () => {
+      await box.core.store.write((tx) => tx.db.updateTable('job_definitions').set({ body: 'not json' }).execute())
+    })
+    expect(await box.statuses(second)).toEqual({ a: 'pending' })
+    expect(box.logged).toContainEqual(
+      expect.objectContaining({ level: 'error', message: 'redundant pipelines could not be canceled' }),
+    )
+  })
+
   it('cancels the older pipeline of a branch while nothing of it has run', async () => {
     await using box = await startTestCore(engine)
     const { first, second } = await supersede(box, { a: { script: 'x' }, b: { script: 'x', stage: 'deploy' } }, nothing)

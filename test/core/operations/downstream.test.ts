@@ -111,8 +111,15 @@ onBothEngines((engine) => {
     const { pipeline } = await parent(box, { include: 'child.yml', strategy: 'depend' })
     const made = await downstream(box, pipeline)
     await becomes(box, pipeline, { trigger: 'running', after: 'created' })
-    await cancelPipeline(box.core, { pipelineId: pipeline.id })
+    await cancelPipeline(box.core, { pipelineId: pipeline.id, userId: 1 })
     await becomes(box, made, { child: 'canceled' })
+    const ended = await box.core.store.read.db
+      .selectFrom('events')
+      .select('data')
+      .where('pipeline_id', '=', made.id)
+      .where('kind', '=', 'job.finished')
+      .execute()
+    expect(ended.map((event) => JSON.parse(event.data))).toMatchObject([{ to: 'canceled', by: 1 }])
     await becomes(box, pipeline, { trigger: 'canceled', after: 'canceled' })
   })
 

@@ -1,10 +1,14 @@
-import { describe, expect, it } from 'vitest'
+import { sql } from 'kysely'
+import pg from 'pg'
+import { describe, expect, inject, it } from 'vitest'
 import type { Offer } from '../../../src/core/offer.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
+import { playJob } from '../../../src/core/operations/play-job.js'
 import { updateRunner } from '../../../src/core/operations/update-runner.js'
 import { voidOffer } from '../../../src/core/operations/void-offer.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
+import { eventually } from '../../support/eventually.js'
 import { onBothEngines } from '../../support/stores.js'
 
 const jobs = (count: number, more: object = {}) =>
@@ -308,6 +312,44 @@ onBothEngines((engine) => {
     expect(await box.tasks.run('remove_idle_lanes')).toBe('1 lanes')
     expect((await take(box, runner))?.jobId).toBe(2)
   })
+})
+
+it('sees a job that enters a lane while its head leaves it (on postgres)', async () => {
+  await using box = await startTestCore('postgres')
+  const project = await box.project(jobs(1))
+  await box.pipeline(project, { ref: 'one' })
+  box.configure(project, { later: { script: 'x', when: 'manual' } })
+  await box.pipeline(project, { ref: 'two' })
+  const runner = await box.runner({ type: 'project', projectId: project.id })
+  const { store } = box.core
+  // The head leaves; whoever plays the other job has touched the lane already, and has not committed.
+  const waiting = async (count: number) => {
+    const { rows } = await sql`select 1 from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`.execute(store.read.db)
+    expect(rows).toHaveLength(count)
+  }
+  const { rows } = await sql<{ name: string }>`select current_database() as name`.execute(store.read.db)
+  const gate = new pg.Client({ connectionString: `${inject('postgresUrl')}/${rows[0]!.name}` })
+  await gate.connect()
+  await gate.query('select pg_advisory_lock(1)')
+  const { write } = store
+  Object.assign(store, {
+    write: (body: Parameters<typeof write>[0]) =>
+      write.call(store, async (tx) => {
+        const result = await body(tx)
+        await sql`select pg_advisory_xact_lock(1)`.execute(tx.db)
+        return result
+      }),
+  })
+  const playing = playJob(box.core, { jobId: 2, userId: 1 })
+  Object.assign(store, { write })
+  await eventually(() => waiting(1))
+  const leaving = runner.request()
+  await eventually(() => waiting(2))
+  await gate.end()
+  await Promise.all([playing, leaving])
+  await headsAgree(box)
+  expect((await runner.request()).offer?.jobId).toBe(2)
 })
 
 describe('a job in the queue', () => {

@@ -527,6 +527,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('finished_at', int)
     .execute()
   await index('deployments_by_environment', 'deployments', 'environment_id, status, id')
+  await index('deployments_by_iid', 'deployments', 'project_id, iid', undefined, true)
   await db.schema
     .createTable('protected_environments')
     .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
