@@ -221,7 +221,11 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
     Object.assign(settings, { [limitKeys[key]!]: wholeNumber(value, `limits.${key}`) })
   }
-  const { expire_in: expireIn } = tableOf(table, 'artifacts', ['expire_in'])
+  const { expire_in: expireIn, archive_logs_after: after } = tableOf(table, 'artifacts', [
+    'expire_in',
+    'archive_logs_after',
+  ])
+  settings.archiveTracesAfterMs = duration(after, 'artifacts.archive_logs_after') ?? settings.archiveTracesAfterMs
   if (expireIn === 'never') settings.artifactExpiryMs = null
   else settings.artifactExpiryMs = duration(expireIn, 'artifacts.expire_in') ?? settings.artifactExpiryMs
   settings.caches = caches(table)

@@ -13,6 +13,7 @@ export async function unpackArtifacts(core: Core, pipelineId: number, folder: st
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'signalbox-artifacts-'))
   try {
     for (const artifact of await listArtifacts(core.store.read, [...jobs.keys()])) {
+      if (artifact.type === 'trace') continue
       const name = jobs.get(artifact.jobId)!.replace(/[^\w.-]+/g, '_')
       const target = path.join(folder, name)
       mkdirSync(target, { recursive: true })

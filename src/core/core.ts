@@ -46,6 +46,8 @@ export interface CoreSettings {
   /** Artifacts without `expire_in` live so long; null: for ever. */
   artifactExpiryMs: number | null
   caches: CacheSettings
+  /** The log of a job becomes an artifact so long after the job's end. */
+  archiveTracesAfterMs: number
   /** When jobs count as stuck. */
   stuck: StuckSettings
   taskTimes: TaskTimes
@@ -73,6 +75,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   pipelineTreeLimit: 1000,
   artifactExpiryMs: 30 * 24 * 3_600_000,
   caches: { entryBytes: 2 * 1024 ** 3, projectBytes: 10 * 1024 ** 3, keepMs: 14 * 24 * 3_600_000 },
+  archiveTracesAfterMs: 2 * 60_000,
   stuck: stuckSettings('classic'),
   taskTimes: defaultTaskTimes,
   queueObjectives: [],

@@ -1,4 +1,5 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
+import { buffer } from 'node:stream/consumers'
 import type { BlobRooms } from './blobs/blob-store.js'
 import { TraceFiles } from './blobs/trace-files.js'
 import type { CiLanguage } from './ci-config/language.js'
@@ -20,6 +21,7 @@ import type { RemoteFiles } from './remote-files.js'
 import { ReportReader } from './reports/report-reader.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
+import { findArtifact } from './store/artifacts.js'
 import { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
 
@@ -67,6 +69,10 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     commit: (progress) => commitTraces(core, progress),
     fatal: parts.fatal,
     durable: parts.durable ?? true,
+    archived: async (jobId) => {
+      const artifact = await findArtifact(store.read, jobId, 'trace')
+      return artifact && ((from, to) => buffer(core.artifacts.open(artifact.location, { start: from, end: to - 1 })))
+    },
   })
   const core: Core = {
     node: parts.node,

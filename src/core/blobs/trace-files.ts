@@ -32,6 +32,8 @@ export interface TraceFilesOptions {
   commit: (progress: TraceProgress[]) => Promise<boolean[]>
   /** A failed write or sync: the disk can no longer be trusted, and the process must end. */
   fatal: (error: unknown) => void
+  /** Where an archived log is read; undefined: it is not archived. */
+  archived?: (jobId: number) => Promise<((from: number, to: number) => Promise<Buffer>) | undefined>
   /** Syncs what is written before it counts (default true); off for logs that live for one command. */
   durable?: boolean
 }
@@ -96,7 +98,14 @@ export class TraceFiles {
   /** Bytes `from` to `to` of a job's log; the caller knows the committed length. */
   async read(jobId: number, from: number, to: number): Promise<Buffer> {
     if (to <= from) return Buffer.alloc(0)
-    const file = await open(this.fileOf(jobId), 'r')
+    let file: FileHandle
+    try {
+      file = await open(this.fileOf(jobId), 'r')
+    } catch (error) {
+      const archived = await this.#options.archived?.(jobId)
+      if (!archived) throw error
+      return archived(from, to)
+    }
     try {
       const buffer = Buffer.allocUnsafe(to - from)
       let filled = 0

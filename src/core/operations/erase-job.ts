@@ -47,7 +47,12 @@ export function eraseJob(core: Core, jobId: number): Promise<Job> {
 export function deleteJobArtifacts(core: Core, jobId: number): Promise<void> {
   return core.store.write(async (tx) => {
     await lockJob(tx, jobId)
-    await remove(core, tx, await listArtifacts(tx, [jobId]))
+    const artifacts = await listArtifacts(tx, [jobId])
+    await remove(
+      core,
+      tx,
+      artifacts.filter((artifact) => artifact.type !== 'trace'),
+    )
   })
 }
 

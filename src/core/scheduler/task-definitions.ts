@@ -3,6 +3,7 @@
  * paused: running that does what was left meanwhile.
  */
 import type { Core } from '../core.js'
+import { archiveTraces } from '../operations/archive-trace.js'
 import { assignResources } from '../operations/assign-resource.js'
 import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
 import {
@@ -118,6 +119,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'finds the coverage in the logs of jobs that have ended, and reads their reports',
     quiet: true,
     run: async (core) => counted({ jobs: await finishWorkLeft(core) }),
+  },
+  {
+    name: 'archive_traces',
+    what: 'makes artifacts of the logs of jobs that ended a while ago',
+    quiet: true,
+    run: async (core) => counted({ logs: await archiveTraces(core) }),
   },
   {
     name: 'settle_bridges',

@@ -16,6 +16,7 @@ export const defaultTaskTimes: TaskTimes = {
   drop_timed_out: '*/5 * * * *',
   assign_resources: 10 * second,
   finish_work: 30 * second,
+  archive_traces: minute,
   settle_bridges: 30 * second,
   run_schedules: '3-59/10 * * * *',
   stop_environments: '24 * * * *',

@@ -60,17 +60,20 @@ export async function keepArtifacts(tx: Tx, jobId: number): Promise<boolean> {
     .updateTable('artifacts')
     .set({ expires_at: null })
     .where('job_id', '=', jobId)
+    .where('type', '<>', 'trace')
     .where((e) => e.or([e('expires_at', 'is', null), e('expires_at', '>', tx.now)]))
     .returning('id')
     .execute()
   return rows.length > 0
 }
 
+/** What the project's jobs have kept expires now; their logs stay. */
 export async function expireArtifactsOf(tx: Tx, projectId: number): Promise<void> {
   await tx.db
     .updateTable('artifacts')
     .set({ expires_at: tx.now })
     .where('project_id', '=', projectId)
+    .where('type', '<>', 'trace')
     .where((e) => e.or([e('expires_at', 'is', null), e('expires_at', '>', tx.now)]))
     .execute()
 }

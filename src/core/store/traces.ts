@@ -55,6 +55,25 @@ export async function forgetTrace(tx: Tx, jobId: number): Promise<void> {
   await tx.db.deleteFrom('traces').where('job_id', '=', jobId).execute()
 }
 
+/** Of these jobs, those whose log is not an artifact yet. */
+export function listUnarchivedTraces(
+  from: Reader,
+  jobIds: readonly number[],
+): Promise<{ jobId: number; length: number }[]> {
+  if (jobIds.length === 0) return Promise.resolve([])
+  return from.db
+    .selectFrom('traces')
+    .leftJoin('artifacts', (join) =>
+      join.onRef('artifacts.job_id', '=', 'traces.job_id').on('artifacts.type', '=', 'trace'),
+    )
+    .select(['traces.job_id as jobId', 'traces.length'])
+    .where('traces.job_id', 'in', jobIds)
+    .where('traces.length', '>', 0)
+    .where('artifacts.id', 'is', null)
+    .orderBy('traces.job_id')
+    .execute()
+}
+
 const traceByJob = hotQuery<TraceRow, 'jobId'>((db, p) =>
   db
     .selectFrom('traces')
