@@ -11,6 +11,8 @@ export const exitCodes = {
   heldByAnother: 75,
   timedOut: 124,
   interrupted: 130,
+  /** Who read the output has gone: as a program that SIGPIPE ends. */
+  unread: 141,
 } as const
 
 /** Ends the program with a code and, for people, a sentence on stderr and what to do next. */

@@ -28,10 +28,13 @@ export async function listLocally(context: Context, input: ListInput): Promise<v
     const lines = compiled.errors.map(
       (error) => `${error.file ?? configPath}:${error.line ?? 1}: ${describeError(error)}`,
     )
-    throw new Exit(exitCodes.usage, lines.join('\n'))
+    throw new Exit(exitCodes.failed, lines.join('\n'))
   }
   const planned = planLocally(tree, compiled.config, { ...event, ...(jobs.length > 0 ? { onlyJobs: jobs } : {}) })
-  if (!planned.ok) throw new Exit(exitCodes.usage, planned.errors.map((error) => error.message).join('\n'))
+  if (!planned.ok) {
+    const code = planned.asked === true ? exitCodes.notFound : exitCodes.failed
+    throw new Exit(code, planned.errors.map((error) => error.message).join('\n'))
+  }
   const rows = [...planned.plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex).map(toListed)
   if (input.json) return context.json(rows)
   const { terminal } = context

@@ -133,7 +133,10 @@ async function start(
     return { project, pipeline }
   } catch (error) {
     if (error instanceof SignalboxError && error.code === 'invalid') {
-      throw new Exit(exitCodes.usage, `${input.configPath}: ${error.message}`)
+      throw new Exit(exitCodes.failed, `${input.configPath}: ${error.message}`)
+    }
+    if (error instanceof SignalboxError && error.code === 'not_found') {
+      throw new Exit(exitCodes.notFound, error.message)
     }
     throw error
   }

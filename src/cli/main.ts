@@ -7,7 +7,8 @@ import { Exit, exitCodes } from './exit.js'
 
 const codes = `
 Exit codes: 0 done, 1 it ran and failed, 2 usage or configuration, 3 not found, 4 not allowed, 5 conflict,
-            6 coordinator unreachable, 70 internal fault, 75 data folder in use, 124 timed out, 130 interrupted`
+            6 coordinator unreachable, 70 internal fault, 75 data folder in use, 124 timed out, 130 interrupted,
+            141 whoever read the output has gone`
 
 /** Collects a flag that may be given several times. */
 const several = (value: string, before: string[] = []) => [...before, value]

@@ -3,6 +3,7 @@
  * terminal. Text that came from elsewhere is stripped of everything a terminal would obey.
  */
 import pc from 'picocolors'
+import { exitCodes } from './exit.js'
 
 export interface Terminal {
   /** A line of data. */
@@ -22,10 +23,10 @@ export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
   const forced = env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== '0'
   const dumb = env.TERM === 'dumb'
   const tty = process.stdout.isTTY === true
-  // A reader that has gone (`| head`) is no fault.
+  // A reader that has gone (`| head`) is no fault, but nobody can say that all was done.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0)
+      if (error.code === 'EPIPE') process.exit(exitCodes.unread)
       throw error
     })
   }

@@ -6,7 +6,7 @@ import type { CompileOptions, IncludeAnswer, IncludeRequest } from './ci-config/
 import type { Component } from './component.js'
 import { parseComponent, pickVersion } from './component.js'
 import type { Project, Repositories, ResolvedRef } from './project.js'
-import type { RemoteFiles } from './remote-files.js'
+import { type RemoteFiles, switchedOff } from './remote-files.js'
 import type { User } from './store/users.js'
 
 export interface ConfigWorld {
@@ -116,7 +116,7 @@ export class ConfigFiles
       case 'template':
       case 'remote':
         this.#isLasting = false
-        if (this.#world.remote === undefined) return { ok: false, reason: `${request.kind} includes are switched off` }
+        if (this.#world.remote === undefined) return { ok: false, reason: switchedOff[request.kind] }
         return request.kind === 'remote'
           ? this.#world.remote.fetch(request.url)
           : this.#world.remote.fetchTemplate(request.name)

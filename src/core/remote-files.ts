@@ -10,6 +10,12 @@ import { isIP } from 'node:net'
 import type { IncludeAnswer } from './ci-config/plan.js'
 import { isPublicAddress } from './public-address.js'
 
+/** Why a file of the web is not fetched, and who can change that. */
+export const switchedOff = {
+  remote: 'remote includes are switched off: the operator names the hosts they may come from (remote_hosts)',
+  template: 'templates are switched off: none are built in, the operator names where they lie (templates_url)',
+} as const
+
 export interface RemoteFilesOptions {
   /** `HOST` or `HOST:PORT`, as they stand in URLs. */
   hosts: readonly string[]
@@ -56,7 +62,7 @@ export class RemoteFiles {
   /** The file that GitLab calls a template. Never rejects. */
   async fetchTemplate(name: string): Promise<IncludeAnswer> {
     const { templatesUrl } = this.#options
-    if (templatesUrl === undefined) return { ok: false, reason: 'template includes are switched off' }
+    if (templatesUrl === undefined) return { ok: false, reason: switchedOff.template }
     if (!/^[\w-]+(?:[./][\w-]+)*$/.test(name)) return { ok: false, reason: 'no name of a template' }
     return this.fetch(`${templatesUrl.replace(/\/+$/, '')}/${name}`)
   }

@@ -8,6 +8,7 @@ import { authenticateRunner } from '../core/operations/contact-runner.js'
 import { greetPoller, type Poller } from '../core/operations/greet-poller.js'
 import type { ManagerInfo, Runner } from '../core/runner.js'
 import { bearerToken, tokenPrefixes } from '../core/token.js'
+import { AtOnce } from './at-once.js'
 import { type Params, wrongParameter } from './params.js'
 import { type Rate, RateLimit } from './rate-limit.js'
 
@@ -20,6 +21,9 @@ export interface Rates {
   /** Registrations from one address. */
   registrations: Rate | 'off'
 }
+
+/** Lints of one user under way: each may take seconds of a thread. */
+const lintsAtOnce = 4
 
 export const defaultRates: Rates = {
   polls: { perSecond: 10, burst: 50 },
@@ -47,6 +51,7 @@ export class Access {
   readonly #polls: RateLimit<number> | undefined
   readonly #wrong: RateLimit<string> | undefined
   readonly #registrations: RateLimit<string> | undefined
+  readonly #lints = new AtOnce<number>(lintsAtOnce)
 
   constructor(core: Core, rates: Rates) {
     this.#core = core
@@ -116,6 +121,11 @@ export class Access {
       this.#count(addressOf(req), error)
       throw error
     }
+  }
+
+  /** Lints for somebody, who may do so four times at once. Throws `rate_limited`. */
+  lintFor<T>(actor: Actor | undefined, lint: () => Promise<T>): Promise<T> {
+    return this.#lints.run(actor?.user.id ?? 0, lint)
   }
 
   /** Counts a registration. Throws `rate_limited`. */

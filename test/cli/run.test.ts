@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import os from 'node:os'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { git, program, signalbox } from '../support/processes.js'
 
 class Folder implements Disposable {
@@ -200,20 +201,48 @@ it('lists the jobs in pipeline order and runs nothing', async () => {
 })
 
 it.each([
-  ['a job that is not there', { ok: { script: 'x' } }, ['nope'], 'nope'],
-  ['a configuration that is wrong', { bad: { scrip: 'x' } }, [], 'bad'],
-  ['a variable without a name', { ok: { script: 'x' } }, ['--var', '=x'], '--var'],
-])('ends with 2 and a reason for %s', async (_, config, args, reason) => {
+  ['a job that is not there', 3, { ok: { script: 'x' } }, ['nope'], 'nope'],
+  [
+    'a job that rules leave out',
+    3,
+    { ok: { script: 'x' }, no: { script: 'x', rules: [{ if: '$NO' }] } },
+    ['no'],
+    '$NO',
+  ],
+  ['a configuration that is wrong', 1, { bad: { scrip: 'x' } }, [], 'bad'],
+  ['rules that leave no job', 1, { no: { script: 'x', only: ['tags'] } }, [], 'no job to run'],
+  ['a variable without a name', 2, { ok: { script: 'x' } }, ['--var', '=x'], '--var'],
+  ['a file that is not there', 3, {}, ['--file', 'no.yml'], 'no.yml'],
+])('says the reason for %s and ends with %d, as a list does', async (_, code, config, args, reason) => {
   using folder = new Folder()
   await folder.write({ '.gitlab-ci.yml': config }).commit()
-  const { code, stderr } = await folder.run(...args)
-  expect(code).toBe(2)
-  expect(stderr).toContain(reason)
+  for (const more of [[], ['--list']]) {
+    expect(await folder.run(...more, ...args)).toMatchObject({ code, stderr: expect.stringContaining(reason) })
+  }
 })
 
-it('ends with 2 where there is no configuration', async () => {
+it('ends with 3 where there is no configuration, as lint does', async () => {
   using folder = new Folder()
-  expect(await folder.run()).toMatchObject({ code: 2, stderr: expect.stringContaining('.gitlab-ci.yml') })
+  expect(await folder.run()).toMatchObject({ code: 3, stderr: expect.stringContaining('.gitlab-ci.yml') })
+  expect(await signalbox(['lint'], { cwd: folder.path })).toMatchObject({ code: 3 })
+})
+
+it('ends with 141 and leaves nothing running when whoever reads it has gone', async () => {
+  using folder = new Folder()
+  const mark = path.join(folder.path, 'begun')
+  const script = [`echo $$ > "${mark}"`, 'while true; do echo more; sleep 0.1; done']
+  await folder.write({ '.gitlab-ci.yml': { talk: { script } } }).commit()
+  const child = spawn(process.execPath, [program, 'run'], { cwd: folder.path, stdio: ['ignore', 'pipe', 'ignore'] })
+  const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)))
+  await new Promise<void>((resolve) =>
+    child.stdout.on('data', (text: Buffer) => {
+      if (text.includes('more')) resolve()
+    }),
+  )
+  child.stdout.destroy()
+  expect(await ended).toBe(141)
+  const shell = Number(readFileSync(mark, 'utf8'))
+  await eventually(() => expect(runs(shell)).toBe(false))
 })
 
 it('cancels on an interrupt and leaves nothing running', async () => {

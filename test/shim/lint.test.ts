@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 
@@ -136,5 +137,27 @@ onBothEngines((engine) => {
     const before = await box.rows()
     await lint({ content: 'a:\n  script: x\n', dry_run: true })
     expect(await box.rows()).toBe(before)
+  })
+
+  it('lints four times at once for one user, and says 429 to the fifth', async () => {
+    const waiting: (() => void)[] = []
+    const { configs } = box.core.core
+    const compile = configs.compile.bind(configs)
+    configs.compile = async (...args) => {
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      return compile(...args)
+    }
+    try {
+      const content = 'a: {script: x}'
+      const four = Array.from({ length: 4 }, () => lint({ content }))
+      await eventually(() => expect(waiting).toHaveLength(4))
+      const fifth = await lint({ content })
+      expect([fifth.status, fifth.headers.get('retry-after')]).toEqual([429, '1'])
+      for (const go of waiting) go()
+      expect((await Promise.all(four)).map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    } finally {
+      configs.compile = compile
+    }
+    expect((await lint({ content: 'a: {script: x}' })).status).toBe(200)
   })
 })

@@ -78,7 +78,7 @@ function cacheFolder({ env }: Context, { root }: WorkingTree): string {
 function configPathOf(tree: WorkingTree, folder: string, given: string | undefined): string {
   const file = given === undefined ? path.join(tree.root, '.gitlab-ci.yml') : path.resolve(folder, given)
   const inside = path.relative(tree.root, file)
-  if (!existsSync(file)) throw new Exit(exitCodes.usage, `no configuration: ${file} does not exist`)
+  if (!existsSync(file)) throw new Exit(exitCodes.notFound, `no configuration: ${file} does not exist`)
   if (inside.startsWith('..') || path.isAbsolute(inside)) {
     throw new Exit(exitCodes.usage, `${file} is not in the repository ${tree.root}`)
   }

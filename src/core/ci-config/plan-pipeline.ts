@@ -98,7 +98,9 @@ class Planner {
     const circle = scope.circleThrough(this.#globals)
     if (circle !== undefined) this.#fail(circle, 'variables')
     const included = this.#decideJobs()
-    const jobs = this.#resolveNeeds(this.#chosen(included))
+    const chosen = this.#chosen(included)
+    if (chosen === undefined) return { ...this.#failure(), asked: true }
+    const jobs = this.#resolveNeeds(chosen)
     if (this.#errors.length > 0) return this.#failure()
     if (jobs.length > limits.jobsPerPipeline) {
       this.#fail(`the pipeline has ${jobs.length} jobs; ${limits.jobsPerPipeline} at most are allowed`, 'jobs')
@@ -197,8 +199,8 @@ class Planner {
     return `no rule matches: ${told.join('; ')}${more}`
   }
 
-  /** With `onlyJobs`, those jobs and what they need; a job asked for that rules leave out is an error. */
-  #chosen(included: Included[]): Included[] {
+  /** With `onlyJobs`, those jobs and what they need; undefined when one asked for is not there, or left out by rules. */
+  #chosen(included: Included[]): Included[] | undefined {
     const { onlyJobs } = this.#context
     if (onlyJobs === undefined || this.#errors.length > 0) return included
     const byName = new Map(included.map((one) => [one.instance.name, one]))
@@ -216,6 +218,7 @@ class Planner {
           found.job,
         )
     }
+    if (this.#errors.length > 0) return undefined
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
       const one = byName.get(name)
       if (one === undefined || chosen.has(one)) continue
@@ -285,7 +288,7 @@ class Planner {
     this.#fail(`Failed to parse rule for ${name}: ${error.message}`, path, job)
   }
 
-  #failure(): PlanResult {
+  #failure(): Extract<PlanResult, { ok: false }> {
     return { ok: false, filtered: false, errors: this.#errors, ...this.#explained() }
   }
 

@@ -210,7 +210,14 @@ export type CompileOutcome =
 export type PlanResult =
   | { ok: true; plan: PipelinePlan }
   /** `filtered`: nothing is wrong, but `workflow:rules` or the jobs' rules leave no pipeline to create. */
-  | { ok: false; filtered: boolean; errors: ConfigError[]; decisions?: JobDecision[] }
+  | {
+      ok: false
+      filtered: boolean
+      errors: ConfigError[]
+      decisions?: JobDecision[]
+      /** What `onlyJobs` names is not there; nothing is wrong with the file. */
+      asked?: boolean
+    }
 
 /**
  * A compiled file. Opaque outside this module; plain data, so that it can be cached as JSON and passed between threads.

@@ -69,7 +69,7 @@ const skipMark = /\[(ci[ _-]skip|skip[ _-]ci)\]/i
 
 /**
  * Gives the pipeline, or undefined when the rules leave nothing to run and `onInvalid` is `keep`.
- * Throws `not_found` for the project; `invalid` with `details.errors` (one sentence each) for a ref that does not exist, a
+ * Throws `not_found` for the project and for `onlyJobs` that are not in the pipeline; `invalid` with `details.errors` (one sentence each) for a ref that does not exist, a
  * missing or wrong file, or rules that leave no job.
  */
 export async function createPipeline(core: Core, input: CreatePipelineInput): Promise<Pipeline | undefined> {
@@ -86,8 +86,10 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   if (input.source === 'push' && skipMark.test(loaded.commit.message)) return undefined
   const planned = await decide(core, frame, loaded.result.config)
   if (!planned.ok) {
+    const errors = planned.errors.map(sentence)
+    if (planned.asked === true) throw new SignalboxError('not_found', errors.join('\n'), { details: { errors } })
     if (planned.filtered && input.onInvalid === 'keep') return undefined
-    return invalid(core, frame, planned.errors.map(sentence))
+    return invalid(core, frame, errors)
   }
   if (planned.plan.jobs.length > core.settings.pipelineJobLimit) {
     return invalid(core, frame, [`the pipeline has more than ${core.settings.pipelineJobLimit} jobs`])

@@ -32,11 +32,12 @@ function optional<Key extends string>(key: Key, value: string | undefined): { [k
 
 /** A file that is wrong is a result like any other: 200 and `valid: false`. */
 async function lint(call: ProjectCall, what: Pick<LintInput, 'content' | 'contentRef' | 'ref'>): Promise<Reply> {
-  const { core, project, actor, params } = call
+  const { access, core, project, actor, params } = call
   const jobs = params.boolean('include_jobs') ?? false
   const dryRun = params.boolean('dry_run') ?? false
   try {
-    const result = await lintConfig(core, { project, user: actor?.user ?? null, dryRun, ...what })
+    const user = actor?.user ?? null
+    const result = await access.lintFor(actor, () => lintConfig(core, { project, user, dryRun, ...what }))
     return { status: 200, body: toLint(project, result, { jobs, dryRun }) }
   } catch (error) {
     if (!(error instanceof SignalboxError) || error.code !== 'not_found') throw error
