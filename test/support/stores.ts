@@ -5,6 +5,8 @@ import path from 'node:path'
 import pg from 'pg'
 import { describe, inject } from 'vitest'
 import { openStore } from '../../src/core/store/open.js'
+import type { SqliteConnection } from '../../src/core/store/sqlite-connection.js'
+import { SqliteStore } from '../../src/core/store/sqlite-store.js'
 import type { Engine, Store } from '../../src/core/store/write.js'
 import { ManualClock } from './manual-clock.js'
 
@@ -31,6 +33,7 @@ export async function openTestStore(engine: Engine): Promise<TestStore> {
     report: (error, what) => reports.push({ error, what }),
     fatal: (error) => reports.push({ error, what: 'fatal' }),
   })
+  if (store instanceof SqliteStore) checkKnownRows(store.connection)
   return {
     store,
     clock,
@@ -40,6 +43,24 @@ export async function openTestStore(engine: Engine): Promise<TestStore> {
       await place.remove()
     },
   }
+}
+
+/** Every row that the writer believes it knows is compared with the database, in every test. */
+function checkKnownRows({ known, raw }: SqliteConnection): void {
+  const compare = (table: string) => {
+    const statement = raw.prepare(`select * from ${table} where id = ?`)
+    return (row: object & { id: number }) => {
+      const stored = statement.get(row.id) as Record<string, unknown>
+      const column = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+      for (const [field, value] of Object.entries(row)) {
+        if (stored?.[column(field)] !== value) {
+          throw new Error(`${table} ${row.id}: ${field} is ${stored?.[column(field)]}, and was thought to be ${value}`)
+        }
+      }
+    }
+  }
+  known.jobs.check = compare('jobs')
+  known.leases.check = compare('leases')
 }
 
 export function sqlitePlace(): { url: string; file: string; remove: () => Promise<void> } {

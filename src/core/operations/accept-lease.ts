@@ -30,7 +30,7 @@ export function acceptLease(core: Core, offer: { jobId: number; fence: number; m
 /** Step: offered → held, pending → running. The pipeline's status is the caller's to bring up to date. */
 export async function acceptOffer(core: Core, tx: Tx, lease: Lease, job: Job): Promise<void> {
   Object.assign(lease, { status: 'held', acceptedAt: tx.now, expiresAt: tx.now + lease.termMs, acceptBy: null })
-  await holdLease(tx, lease.id, lease.expiresAt!)
+  await holdLease(tx, lease, lease.expiresAt!)
   await ensureTrace(tx, job.id, core.node)
   await mustApplyJobEvent(core, tx, job, 'run', {
     set: { runnerId: lease.runnerId, managerId: lease.managerId, voidOffers: 0 },

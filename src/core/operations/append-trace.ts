@@ -134,7 +134,7 @@ async function commitOne(tx: Tx, one: TraceProgress, complete: TraceProgress[]):
   const lease = await growTrace(tx, one)
   if (!lease) return false
   // On a polling door every write is a contact.
-  if (!isStream(lease.door)) await touchLeaseOf(tx, lease.id, tx.now + lease.termMs)
+  if (!isStream(lease.door)) await touchLeaseOf(tx, { id: lease.id, jobId: one.jobId }, tx.now + lease.termMs)
   if (lease.report !== null) complete.push(one)
   return true
 }

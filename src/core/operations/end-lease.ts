@@ -29,7 +29,7 @@ export async function endOpenLease(
 /** Step: the rows and the log of a lease that ends; whoever holds it knows already. */
 export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end: LeaseEnd): Promise<void> {
   const { status, reason } = end
-  await endLease(tx, lease.id, end)
+  await endLease(tx, lease, end)
   if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
   await record(core, tx, {
     kind: 'lease.ended',

@@ -26,14 +26,14 @@ export function touchLease(core: Core, input: TouchInput): Promise<{ jobStatus: 
     if (input.phase === 'pending') {
       if (lease.status === 'held') throw new SignalboxError('conflict', `job ${job.id} is accepted already`)
       await moveAcceptBy(tx, lease.id, tx.now + core.settings.leases.pendingExtendsMs)
-      await touchLeaseOf(tx, lease.id, null)
+      await touchLeaseOf(tx, lease, null)
       return { jobStatus: job.status }
     }
     if (lease.status === 'offered') {
       await acceptOffer(core, tx, lease, job)
       await processAfter(core, tx, job)
     }
-    await touchLeaseOf(tx, lease.id, tx.now + lease.termMs)
+    await touchLeaseOf(tx, lease, tx.now + lease.termMs)
     await noteContact(tx, lease)
     return { jobStatus: job.status }
   })

@@ -45,7 +45,7 @@ export async function voidLease(
   detail?: string,
 ): Promise<void> {
   const { excludedForMs, voidOfferLimit } = core.settings.leases
-  await endLease(tx, lease.id, {
+  await endLease(tx, lease, {
     status: reason === 'not_accepted' ? 'expired' : 'refused',
     reason: detail ?? reason,
     excludedUntil: tx.now + excludedForMs,

@@ -25,6 +25,6 @@ export async function writeUnderLease(
     await processPipeline(core, tx, job.pipelineId)
   }
   if (lease.status !== 'held') throw fenced(job)
-  await touchLeaseOf(tx, lease.id, isStream(lease.door) ? null : tx.now + lease.termMs)
+  await touchLeaseOf(tx, lease, isStream(lease.door) ? null : tx.now + lease.termMs)
   return job
 }

@@ -31,6 +31,8 @@ export interface CompiledHotQuery {
 
 export interface HotQuery<Result, Names extends string> {
   compiledFor(engine: Engine): CompiledHotQuery
+  /** Whoever runs it tells what is known of the rows (`known-rows.ts`); others make all of the table be forgotten. */
+  readonly keepsKnown: boolean
   /** Only for the type checker: what the query takes and gives. */
   readonly types?: [Result, Names]
 }
@@ -55,10 +57,12 @@ let count = 0
  */
 export function hotQuery<Result, Names extends string>(
   build: (db: Kysely<Database>, p: (name: Names) => Placeholder, engine: Engine) => Compilable<unknown>,
+  { keepsKnown = false }: { keepsKnown?: boolean } = {},
 ): HotQuery<Result, Names> {
   const compiled: Partial<Record<Engine, CompiledHotQuery>> = {}
   const name = `hot_${++count}`
   return {
+    keepsKnown,
     compiledFor(engine) {
       compiled[engine] ??= compile(name, engine, build as never)
       return compiled[engine]

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { JobPlan } from '../ci-config/plan.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
-import type { JobStatus } from '../lifecycle/job-machine.js'
+import { is, type JobStatus } from '../lifecycle/job-machine.js'
 import { jobColumns } from './columns.js'
 import { type HotQuery, hotQuery } from './hot-query.js'
 import { lockPipeline } from './pipelines.js'
@@ -11,8 +11,14 @@ import type { Reader, Tx } from './write.js'
 
 /** The job, or undefined. */
 export async function findJob(from: Reader | Tx, id: number): Promise<Job | undefined> {
+  const known = from.known?.jobs.get(id)
+  if (known) {
+    const job = { ...known }
+    stored.set(job, known)
+    return job
+  }
   const job = await from.first(jobById, { id })
-  if (job) noteStored(job)
+  if (job) noteStored(from, job, { ...job })
   return job
 }
 
@@ -44,7 +50,9 @@ export async function saveJob(tx: Tx, job: Job): Promise<void> {
   const changed = mutableFields.filter((field) => job[field] !== before?.[field])
   if (changed.length === 0) return
   await tx.all(writeJob(changed), job as unknown as Readonly<Record<MutableField | 'id', number | string | null>>)
-  noteStored(job)
+  const now: Job = { ...(before ?? job) }
+  for (const field of changed) Object.assign(now, { [field]: job[field] })
+  noteStored(tx, job, now)
 }
 
 export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
@@ -53,15 +61,17 @@ export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
     fields as unknown as Readonly<Record<keyof Omit<Job, 'id'>, number | string | null>>,
   )
   const job = { ...fields, id: row!.id }
-  noteStored(job)
+  noteStored(tx, job, { ...job })
   return job
 }
 
 /** Each job object as its row was when it was last read or written. */
 const stored = new WeakMap<Job, Readonly<Job>>()
 
-function noteStored(job: Job): void {
-  stored.set(job, { ...job })
+function noteStored(from: Reader | Tx, job: Job, row: Readonly<Job>): void {
+  stored.set(job, row)
+  if (is('finished', row.status)) from.known?.jobs.forget(row.id)
+  else from.known?.jobs.set(row.id, row)
 }
 
 export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
@@ -139,11 +149,8 @@ export async function listFinishWork(from: Reader, after: number, limit: number)
 
 /** Notes that the work after a job's end is done, and what it found. */
 export async function saveFinishWork(tx: Tx, id: number, found: { coverage: number | null }): Promise<void> {
-  await tx.db
-    .updateTable('jobs')
-    .set({ finish_work: 0, ...(found.coverage === null ? {} : { coverage: found.coverage }) })
-    .where('id', '=', id)
-    .execute()
+  await tx.all(doneFinishWork, { id, coverage: found.coverage })
+  tx.known?.jobs.forget(id)
 }
 
 /** The mean coverage of a pipeline's current jobs, in percent; null: none has one. */
@@ -273,17 +280,33 @@ function writeJob(fields: readonly MutableField[]): HotQuery<never, MutableField
   let query = writes.get(key)
   if (!query) {
     const columns = Object.fromEntries(fields.map((field) => [field, mutable[field]]))
-    query = hotQuery((db, p) => db.updateTable('jobs').set(placeholders(columns, p)).where('id', '=', p('id')))
+    query = hotQuery((db, p) => db.updateTable('jobs').set(placeholders(columns, p)).where('id', '=', p('id')), {
+      keepsKnown: true,
+    })
     writes.set(key, query)
   }
   return query
 }
 
-const newJob = hotQuery<{ id: number }, keyof Omit<Job, 'id'>>((db, p) =>
-  db
-    .insertInto('jobs')
-    .values(placeholders({ ...fixed, ...mutable }, p) as never)
-    .returning('id'),
+const newJob = hotQuery<{ id: number }, keyof Omit<Job, 'id'>>(
+  (db, p) =>
+    db
+      .insertInto('jobs')
+      .values(placeholders({ ...fixed, ...mutable }, p) as never)
+      .returning('id'),
+  { keepsKnown: true },
+)
+
+const doneFinishWork = hotQuery<never, 'id' | 'coverage'>(
+  (db, p) =>
+    db
+      .updateTable('jobs')
+      .set({
+        finish_work: 0,
+        coverage: sql<number | null>`coalesce(cast(${p('coverage')} as double precision), coverage)`,
+      })
+      .where('id', '=', p('id')),
+  { keepsKnown: true },
 )
 
 const newDefinition = hotQuery<{ id: number }, 'body'>((db, p) =>

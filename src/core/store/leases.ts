@@ -23,12 +23,15 @@ export type NewLease = Omit<
 >
 
 /** Inserts an open lease. The unique index on open leases refuses a second one for the job. */
-export async function insertLease(tx: Tx, lease: NewLease): Promise<number> {
-  const row = await tx.first(newLease, lease)
+export async function insertLease(tx: Tx, lease: Omit<Lease, 'id'>): Promise<number> {
+  const row = await tx.first(newLease, lease as NewLease)
+  tx.known?.leases.set(lease.jobId, { ...lease, id: row!.id })
   return row!.id
 }
 
-export function findLease(from: Reader | Tx, jobId: number, fence: number): Promise<Lease | undefined> {
+export async function findLease(from: Reader | Tx, jobId: number, fence: number): Promise<Lease | undefined> {
+  const known = from.known?.leases.get(jobId)
+  if (known?.fence === fence) return { ...known }
   return from.first(leaseByFence, { jobId, fence })
 }
 
@@ -37,9 +40,16 @@ export function findOpenLease(from: Reader | Tx, jobId: number): Promise<Lease |
   return from.first(openLeaseOfJob, { jobId })
 }
 
+type LeaseKey = Pick<Lease, 'id' | 'jobId'>
+
 /** offered → held. */
-export async function holdLease(tx: Tx, id: number, expiresAt: number): Promise<void> {
-  await tx.all(acceptedLease, { id, now: tx.now, expiresAt })
+export async function holdLease(tx: Tx, lease: LeaseKey, expiresAt: number): Promise<void> {
+  await tx.all(acceptedLease, { id: lease.id, now: tx.now, expiresAt })
+  noteChanged(tx, lease, { status: 'held', acceptedAt: tx.now, expiresAt, acceptBy: null })
+}
+
+function noteChanged(tx: Tx, { id, jobId }: LeaseKey, written: Partial<Lease>): void {
+  tx.known?.leases.change(jobId, (lease) => lease.id === id, written)
 }
 
 export interface LeaseEnd {
@@ -52,15 +62,21 @@ export interface LeaseEnd {
 }
 
 /** Ends an open lease. */
-export async function endLease(tx: Tx, id: number, { status, reason, report, excludedUntil }: LeaseEnd): Promise<void> {
+export async function endLease(tx: Tx, lease: LeaseKey, end: LeaseEnd): Promise<void> {
+  tx.known?.leases.forget(lease.jobId)
+  await writeEnd(tx, lease.id, end)
+}
+
+async function writeEnd(tx: Tx, id: number, { status, reason, report, excludedUntil }: LeaseEnd): Promise<void> {
   const end = { id, status, reason, now: tx.now }
   if (report === undefined) await tx.all(endedLease, { ...end, excludedUntil: excludedUntil ?? null })
   else await tx.all(finishedLease, { ...end, report })
 }
 
 /** Notes that the runner has written under the lease, and moves its end: every write is a contact. */
-export async function touchLeaseOf(tx: Tx, id: number, expiresAt: number | null): Promise<void> {
-  await tx.all(touchedLease, { id, expiresAt })
+export async function touchLeaseOf(tx: Tx, lease: LeaseKey, expiresAt: number | null): Promise<void> {
+  await tx.all(touchedLease, { id: lease.id, expiresAt })
+  noteChanged(tx, lease, { written: 1, ...(expiresAt === null ? {} : { expiresAt }) })
 }
 
 export async function moveAcceptBy(tx: Tx, id: number, acceptBy: number): Promise<void> {
@@ -115,6 +131,7 @@ export function renewLeases(
   leases: readonly { jobId: number; fence: number }[],
 ): Promise<{ jobId: number; fence: number; expiresAt: number }[]> {
   const jobs = JSON.stringify(leases.map((lease) => lease.jobId))
+  for (const { jobId } of leases) tx.known?.leases.forget(jobId)
   return tx.all(renewedLeases, { managerId, jobs, now: tx.now })
 }
 
@@ -182,29 +199,31 @@ export function findRepeatedRequest(
   return from.first(leaseByRequest, { managerId, requestId })
 }
 
-const newLease = hotQuery<{ id: number }, keyof NewLease>((db, p) =>
-  db
-    .insertInto('leases')
-    .values({
-      job_id: p('jobId'),
-      fence: p('fence'),
-      project_id: p('projectId'),
-      runner_id: p('runnerId'),
-      manager_id: p('managerId'),
-      instance_runner: p('instanceRunner'),
-      node: p('node'),
-      door: p('door'),
-      request_id: p('requestId'),
-      status: p('status'),
-      term_ms: p('termMs'),
-      written: 0,
-      offered_at: p('offeredAt'),
-      accept_by: p('acceptBy'),
-      expires_at: p('expiresAt'),
-      cancel_revision: 0,
-      cancel_acked: 0,
-    })
-    .returning('id'),
+const newLease = hotQuery<{ id: number }, keyof NewLease>(
+  (db, p) =>
+    db
+      .insertInto('leases')
+      .values({
+        job_id: p('jobId'),
+        fence: p('fence'),
+        project_id: p('projectId'),
+        runner_id: p('runnerId'),
+        manager_id: p('managerId'),
+        instance_runner: p('instanceRunner'),
+        node: p('node'),
+        door: p('door'),
+        request_id: p('requestId'),
+        status: p('status'),
+        term_ms: p('termMs'),
+        written: 0,
+        offered_at: p('offeredAt'),
+        accept_by: p('acceptBy'),
+        expires_at: p('expiresAt'),
+        cancel_revision: 0,
+        cancel_acked: 0,
+      })
+      .returning('id'),
+  { keepsKnown: true },
 )
 
 const leaseByFence = hotQuery<Lease, 'jobId' | 'fence'>((db, p) =>
@@ -215,43 +234,51 @@ const openLeaseOfJob = hotQuery<Lease, 'jobId'>((db, p) =>
   db.selectFrom('leases').select(leaseColumns).where('job_id', '=', p('jobId')).where(isOpen),
 )
 
-const acceptedLease = hotQuery<never, 'id' | 'now' | 'expiresAt'>((db, p) =>
-  db
-    .updateTable('leases')
-    .set({ status: 'held', accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null })
-    .where('id', '=', p('id')),
+const acceptedLease = hotQuery<never, 'id' | 'now' | 'expiresAt'>(
+  (db, p) =>
+    db
+      .updateTable('leases')
+      .set({ status: 'held', accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null })
+      .where('id', '=', p('id')),
+  { keepsKnown: true },
 )
 
-const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' | 'now'>((db, p) =>
-  db
-    .updateTable('leases')
-    .set({
-      status: p('status'),
-      end_reason: p('reason'),
-      ended_at: p('now'),
-      excluded_until: p('excludedUntil'),
-    })
-    .where('id', '=', p('id')),
+const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' | 'now'>(
+  (db, p) =>
+    db
+      .updateTable('leases')
+      .set({
+        status: p('status'),
+        end_reason: p('reason'),
+        ended_at: p('now'),
+        excluded_until: p('excludedUntil'),
+      })
+      .where('id', '=', p('id')),
+  { keepsKnown: true },
 )
 
-const finishedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'report' | 'now'>((db, p) =>
-  db
-    .updateTable('leases')
-    .set({
-      status: p('status'),
-      end_reason: p('reason'),
-      ended_at: p('now'),
-      report: p('report'),
-      report_at: p('now'),
-    })
-    .where('id', '=', p('id')),
+const finishedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'report' | 'now'>(
+  (db, p) =>
+    db
+      .updateTable('leases')
+      .set({
+        status: p('status'),
+        end_reason: p('reason'),
+        ended_at: p('now'),
+        report: p('report'),
+        report_at: p('now'),
+      })
+      .where('id', '=', p('id')),
+  { keepsKnown: true },
 )
 
-const touchedLease = hotQuery<never, 'id' | 'expiresAt'>((db, p) =>
-  db
-    .updateTable('leases')
-    .set({ written: 1, expires_at: sql<number | null>`coalesce(cast(${p('expiresAt')} as bigint), expires_at)` })
-    .where('id', '=', p('id')),
+const touchedLease = hotQuery<never, 'id' | 'expiresAt'>(
+  (db, p) =>
+    db
+      .updateTable('leases')
+      .set({ written: 1, expires_at: sql<number | null>`coalesce(cast(${p('expiresAt')} as bigint), expires_at)` })
+      .where('id', '=', p('id')),
+  { keepsKnown: true },
 )
 
 const movedLease = hotQuery<never, 'id' | 'acceptBy'>((db, p) =>
@@ -287,6 +314,7 @@ const renewedLeases = hotQuery<{ jobId: number; fence: number; expiresAt: number
         }
         returning job_id as "jobId", fence, expires_at as "expiresAt"`.compile(db),
   }),
+  { keepsKnown: true },
 )
 
 const openLeasesOfManager = hotQuery<Lease, 'managerId'>((db, p) =>

@@ -25,4 +25,6 @@ const payloadOfJob = hotQuery<{ body: Uint8Array }, 'jobId'>((db, p) =>
   db.selectFrom('payloads').select('body').where('job_id', '=', p('jobId')),
 )
 
-const endedPayload = hotQuery<never, 'jobId'>((db, p) => db.deleteFrom('payloads').where('job_id', '=', p('jobId')))
+const endedPayload = hotQuery<never, 'jobId'>((db, p) => db.deleteFrom('payloads').where('job_id', '=', p('jobId')), {
+  keepsKnown: true,
+})

@@ -182,12 +182,16 @@ export class SqliteStore implements Store {
       if (!outcome.ok) this.#connection.exec('rollback to body')
       this.#connection.exec('release body')
     }
-    if (!outcome.ok) effects.rolledBack((error) => this.#options.report(error, 'undo'))
+    if (!outcome.ok) {
+      this.#connection.known.clear()
+      effects.rolledBack((error) => this.#options.report(error, 'undo'))
+    }
     return { pending, effects, outcome }
   }
 
   #rejectBatch(batch: Settled[], error: unknown): void {
     const refusal = this.#storageError(error)
+    this.#connection.known.clear()
     for (const { pending, effects, outcome } of batch) {
       if (outcome.ok) effects.rolledBack((fault) => this.#options.report(fault, 'undo'))
       pending.reject(outcome.ok || outcome.error === error ? refusal : this.#translate(outcome.error))
@@ -245,6 +249,9 @@ class BodyScope {
       },
       now: options.clock.now(),
       random: options.random,
+      get known() {
+        return use().known
+      },
       all,
       first: async (query, params) => (await all(query, params))[0],
       afterCommit: (effect) => effects.afterCommit(effect),

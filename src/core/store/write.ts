@@ -8,6 +8,7 @@
 import type { Kysely } from 'kysely'
 import type { Random } from '../clock.js'
 import type { HotQuery, Params } from './hot-query.js'
+import type { KnownRows } from './known-rows.js'
 import type { Database } from './schema.js'
 
 export type Engine = 'sqlite' | 'postgres'
@@ -19,6 +20,8 @@ export interface Tx {
   /** The time of the body, in milliseconds since 1970; the same for all that it does. */
   readonly now: number
   readonly random: Random
+  /** What is known of rows without asking; only where nobody else writes them. */
+  readonly known?: KnownRows
   /** Runs a query that was compiled once, and gives its rows. */
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
   /** The same for a query that gives one row or none. */
@@ -37,6 +40,7 @@ export type Body<T> = (tx: Tx) => Promise<T>
 /** Reads outside a transaction: they see committed facts only. */
 export interface Reader {
   readonly db: Kysely<Database>
+  readonly known?: KnownRows
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
   first<Result, Names extends string>(
     query: HotQuery<Result, Names>,
