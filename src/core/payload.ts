@@ -24,8 +24,10 @@ interface Marks {
   depth: string
   /** Begins the mark of an ID token; its claims follow, up to the end of the mark. */
   idToken: string
-  /** The whole list of variables; filled in at once, since most of its text is the pipeline's and made once. */
+  /** The whole list of variables, when the payload is built. */
   variables: string
+  /** The pipeline's predefined variables, which all its jobs have alike: most of the text, and kept once. */
+  pipeline: string
 }
 
 export interface PayloadFacts {
@@ -70,6 +72,8 @@ export interface HandOut {
   waitedS: number | null
   /** `project_jobs_running_on_instance_runners_count`: "0" to "4", "5+", "+Inf". */
   running: string
+  /** Predefined variables of the pipeline, as they were when the payload was built. */
+  pipelineVariables: readonly PlanVariable[]
   /** Signs an ID token with the claims of its mark, for a job that has such. */
   idToken?: (claims: string) => string
 }
@@ -87,6 +91,7 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
     depth: mark('depth'),
     idToken: `@${nonce}:${idTokenMark}`,
     variables: mark('variables'),
+    pipeline: mark('pipeline'),
   }
   const { payload, variables } = payloadOf(facts, marks, expand)
   const [before, after] = JSON.stringify(payload).split(JSON.stringify(marks.variables))
@@ -97,12 +102,13 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
 export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
   const text = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString('utf8')
   const nonce = text.slice(0, 16)
-  const { token, timeoutS, runner, waitedS, running, idToken } = handOut
-  const number: Record<string, string> = {
+  const { token, timeoutS, runner, waitedS, running, pipelineVariables, idToken } = handOut
+  const whole: Record<string, string> = {
     timeout: String(timeoutS),
     waited: waitedS === null ? 'null' : String(waitedS),
     depth: '1',
     runner: runnerVariables(runner),
+    pipeline: textOfAll(pipelineVariables),
   }
   // A mark that stands for a whole value goes with its quotes, one inside a text without.
   const parts = text.slice(17).split(`@${nonce}:`)
@@ -110,10 +116,10 @@ export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
   for (const part of parts.slice(1)) {
     const end = part.indexOf('@')
     const name = part.slice(0, end)
-    const whole = number[name]
+    const value = whole[name]
     if (name.startsWith(idTokenMark)) out += (idToken?.(name.slice(idTokenMark.length)) ?? '') + part.slice(end + 1)
-    else if (whole === undefined) out += (name === 'token' ? token : running) + part.slice(end + 1)
-    else out = out.slice(0, -1) + whole + part.slice(end + 2)
+    else if (value === undefined) out += (name === 'token' ? token : running) + part.slice(end + 1)
+    else out = out.slice(0, -1) + value + part.slice(end + 2)
   }
   return Buffer.from(out)
 }
@@ -158,16 +164,20 @@ function payloadOf(
   if (plan.idTokens) own.push(...idTokens(facts, marks, expand))
   const weaker = [...own, ...facts.pipelineVariables, ...plan.variables, ...facts.dotenvVariables]
   const list = expand([...weaker, ...facts.setVariables, ...facts.strongVariables])
-  const ofPipeline = own.length + facts.pipelineVariables.length
   const isSet = (at: number) => at >= weaker.length && at < weaker.length + facts.setVariables.length
-  const isShared = (at: number) =>
-    (at >= own.length && at < ofPipeline) || at >= list.length - facts.strongVariables.length
-  const variables = list.map((one, at) => {
+  const isStrong = (at: number) => at >= list.length - facts.strongVariables.length
+  const textAt = (at: number) => {
+    const one = list[at]!
     const isPublic = !isSet(at) && (!one.masked || predefined.has(one.key))
-    return isShared(at) ? textOnce(one, isPublic) : textOf(one, isPublic)
-  })
+    return isStrong(at) ? textOnce(one, isPublic) : textOf(one, isPublic)
+  }
   // The runner's own come after the pipeline's and before the job's YAML.
-  variables.splice(ofPipeline, 0, JSON.stringify(marks.runner))
+  const shared = facts.pipelineVariables.length > 0 ? [marks.pipeline, marks.runner] : [marks.runner]
+  const variables = [
+    ...range(0, own.length).map(textAt),
+    ...shared.map((mark) => JSON.stringify(mark)),
+    ...range(own.length + facts.pipelineVariables.length, list.length).map(textAt),
+  ]
   const payload = {
     id: job.id,
     token: marks.token,
@@ -324,8 +334,24 @@ function image(from: { name: string; entrypoint?: string[]; pullPolicy?: string[
   }
 }
 
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i)
+}
+
 function textOf(one: PlanVariable, isPublic: boolean): string {
   return JSON.stringify(variable(one, isPublic))
+}
+
+/** Predefined variables are raw, so a job changes none of them. */
+const textsOfAll = new WeakMap<readonly PlanVariable[], string>()
+
+function textOfAll(list: readonly PlanVariable[]): string {
+  let text = textsOfAll.get(list)
+  if (text === undefined) {
+    text = list.map((one) => textOf(one, true)).join()
+    textsOfAll.set(list, text)
+  }
+  return text
 }
 
 /** A pipeline's own variables serve all its jobs: their texts are kept as long as the objects live. */

@@ -136,7 +136,7 @@ onBothEngines((engine) => {
     await using bench = new PluginBench()
     const got: number[] = []
     const { clock } = await live(bench, box, (events) => void got.push(...events.map(({ id }) => id)))
-    await box.core.store.write((tx) => insertEvent(tx, { kind: 'job.changed' }))
+    await box.core.store.write(async (tx) => insertEvent(tx, { kind: 'job.changed' }))
     await moment(box, clock, () => got.length === 1)
   })
 
@@ -226,8 +226,10 @@ onBothEngines((engine) => {
             .values({ key: `k${at}`, value: '' })
             .execute()
           if (engine === 'postgres' && at % 3 === 0) await sql`select pg_sleep(${(at % 7) / 1000})`.execute(tx.db)
-          await insertEvent(tx, { kind: 'job.changed', jobId: at, data: { step: 1 } })
-          if (engine === 'postgres' && at % 4 === 0) await sql`select pg_sleep(${(at % 5) / 1000})`.execute(tx.db)
+          insertEvent(tx, { kind: 'job.changed', jobId: at, data: { step: 1 } })
+          if (engine === 'postgres' && at % 4 === 0) {
+            tx.atEnd(async () => void (await sql`select pg_sleep(${(at % 5) / 1000})`.execute(tx.db)))
+          }
           if (at % 10 === 9) throw new Error('changed its mind')
           await record({ ...box.core }, tx, { kind: 'job.finished', jobId: at, data: { step: 2 } })
         })

@@ -53,9 +53,8 @@ function checkKnownRows({ known, raw }: SqliteConnection): void {
       const stored = statement.get(row.id) as Record<string, unknown>
       const column = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
       for (const [field, value] of Object.entries(row)) {
-        if (stored?.[column(field)] !== value) {
-          throw new Error(`${table} ${row.id}: ${field} is ${stored?.[column(field)]}, and was thought to be ${value}`)
-        }
+        const [is, known] = [JSON.stringify(stored?.[column(field)]), JSON.stringify(value)]
+        if (is !== known) throw new Error(`${table} ${row.id}: ${field} is ${is}, and was thought to be ${known}`)
       }
     }
   }

@@ -70,6 +70,7 @@ export function expandVariables(
   variables: readonly PlanVariable[],
   options: ExpandOptions = {},
 ): { variables: PlanVariable[]; problem?: string } {
+  if (!variables.some(mayChange)) return { variables: [...variables] }
   const { keepUndefined = false, expandFiles = true, expandRaw = true } = options
   const graph = new ReferenceGraph(variables)
   const order = graph.order()
@@ -98,6 +99,10 @@ export function expandVariables(
       return value === variable.value ? variable : { ...variable, value }
     }),
   }
+}
+
+function mayChange({ raw, value }: PlanVariable): boolean {
+  return raw !== true && mayRefer(value)
 }
 
 export function circleMessage(circle: readonly string[]): string {

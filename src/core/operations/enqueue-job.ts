@@ -42,7 +42,8 @@ export async function enqueueJob(
   const demandKey = await demandId(tx, core.demands, demand)
   const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: demandKey, demand })
   if (waiter) {
-    const offer = await offerJob(core, tx, job, waiter, { payload })
+    const timeouts = { job: plan.timeoutSeconds ?? null, project: context.project.timeoutS }
+    const offer = await offerJob(core, tx, job, waiter, { payload, timeouts })
     tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
     return undefined
   }

@@ -17,6 +17,7 @@ import { findManagerById } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { acceptOffer } from './accept-lease.js'
 import { idTokenSigner } from './id-token-key.js'
+import { variablesOf } from './pipeline-context.js'
 import { record } from './record.js'
 
 /** The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit. */
@@ -25,10 +26,11 @@ export async function offerJob(
   tx: Tx,
   job: Job,
   claimant: Claimant,
-  known: { payload?: Uint8Array } = {},
+  known: { payload: Uint8Array; timeouts: { job: number | null; project: number } } | undefined = undefined,
 ): Promise<Offer> {
   const { runner } = claimant
-  const timeout = resolveTimeout({ ...(await timeoutsOf(tx, job)), runner: runner.maximumTimeoutS })
+  const timeouts = known?.timeouts ?? (await timeoutsOf(tx, job))
+  const timeout = resolveTimeout({ ...timeouts, runner: runner.maximumTimeoutS })
   const terms = termsOf(claimant.door, core.settings.leases)
   job.fence += 1
   job.inQueue = 0
@@ -81,7 +83,7 @@ export async function offerJob(
   const running = othersRunning(count)
   if (core.queueSli.active && isStream(claimant.door))
     tx.afterCommit(() => measure(core, claimant, waitedS ?? 0, running))
-  const stored = known.payload ?? core.keys.open((await findPayload(tx, job.id))!)
+  const stored = known?.payload ?? core.keys.open((await findPayload(tx, job.id))!)
   return {
     leaseId,
     jobId: job.id,
@@ -98,6 +100,7 @@ export async function offerJob(
       waitedS,
       running,
       ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
+      pipelineVariables: (await variablesOf(core, tx, job.pipelineId)).predefined,
     }),
   }
 }
@@ -133,6 +136,7 @@ export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, cl
       waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((lease.offeredAt - job.queuedAt) / 1000)),
       running: othersRunning(runner.type === 'instance' ? await instanceJobsOf(tx, job.projectId) : null),
       ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
+      pipelineVariables: (await variablesOf(core, tx, job.pipelineId)).predefined,
     }),
   }
 }

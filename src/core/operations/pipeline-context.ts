@@ -51,7 +51,8 @@ async function readContext(core: Core, tx: Tx, pipelineId: number): Promise<Pipe
 const opened = new WeakMap<Core, Map<number, PipelineVariables>>()
 const keptOpen = 1000
 
-async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
+/** The variables of a pipeline; the same object as long as it is kept. */
+export async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
   let known = opened.get(core)
   if (!known) {
     known = new Map()

@@ -5,6 +5,6 @@ import { insertEvent } from '../store/events.js'
 import type { Tx } from '../store/write.js'
 
 export async function record(core: Core, tx: Tx, event: NewEvent): Promise<void> {
-  await insertEvent(tx, event)
+  insertEvent(tx, event)
   tx.afterCommit(() => core.events.publish({ ...event, at: tx.now }))
 }

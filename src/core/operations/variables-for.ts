@@ -14,8 +14,21 @@ export interface VariablesForInput {
   environment: string | null
 }
 
+/** What was found in a transaction: all jobs that it queues ask the same. */
+const found = new WeakMap<Reader | Tx, Map<string, Promise<PlanVariable[]>>>()
+
 /** Weakest first: stronger than a job's YAML, weaker than what a pipeline was started with. */
-export async function variablesFor(core: Core, from: Reader | Tx, input: VariablesForInput): Promise<PlanVariable[]> {
+export function variablesFor(core: Core, from: Reader | Tx, input: VariablesForInput): Promise<PlanVariable[]> {
+  if (from === core.store.read) return readVariables(core, from, input)
+  const inTransaction = found.get(from) ?? new Map<string, Promise<PlanVariable[]>>()
+  found.set(from, inTransaction)
+  const key = `${input.projectId} ${input.protected} ${input.environment ?? ''}`
+  const variables = inTransaction.get(key) ?? readVariables(core, from, input)
+  inTransaction.set(key, variables)
+  return variables
+}
+
+async function readVariables(core: Core, from: Reader | Tx, input: VariablesForInput): Promise<PlanVariable[]> {
   const around = await listVariablesAround(from, input.projectId)
   if (around.length === 0) return []
   const groupIds = (await projectFacts(from, input.projectId))?.groupIds ?? []

@@ -16,16 +16,37 @@ export interface StoredEvent {
   data: string
 }
 
-export async function insertEvent(tx: Tx, event: NewEvent): Promise<void> {
-  await tx.all(newEvent, {
-    at: tx.now,
-    kind: event.kind,
-    projectId: event.projectId ?? null,
-    pipelineId: event.pipelineId ?? null,
-    jobId: event.jobId ?? null,
-    runnerId: event.runnerId ?? null,
-    data: event.data ? JSON.stringify(event.data) : '{}',
-  })
+/** Writes an event. The events of a body are written together at its end, in their order. */
+export function insertEvent(tx: Tx, event: NewEvent): void {
+  const waiting = unwritten.get(tx)
+  if (waiting) {
+    waiting.push(event)
+    return
+  }
+  const events = [event]
+  unwritten.set(tx, events)
+  tx.atEnd(() => writeEvents(tx, events))
+}
+
+const unwritten = new WeakMap<Tx, NewEvent[]>()
+
+/** Events in one statement. */
+const atOnce = 16
+
+async function writeEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+  for (let from = 0; from < events.length; from += atOnce) {
+    const some = events.slice(from, from + atOnce)
+    const params: Record<string, string | number | null> = { at: tx.now }
+    for (const [i, event] of some.entries()) {
+      params[`kind${i}`] = event.kind
+      params[`projectId${i}`] = event.projectId ?? null
+      params[`pipelineId${i}`] = event.pipelineId ?? null
+      params[`jobId${i}`] = event.jobId ?? null
+      params[`runnerId${i}`] = event.runnerId ?? null
+      params[`data${i}`] = event.data ? JSON.stringify(event.data) : '{}'
+    }
+    await tx.all(newEvents[some.length - 1]!, params)
+  }
 }
 
 /**
@@ -74,16 +95,21 @@ const columns = [
   'data',
 ] as const
 
-const newEvent = hotQuery<never, 'at' | 'kind' | 'projectId' | 'pipelineId' | 'jobId' | 'runnerId' | 'data'>((db, p) =>
-  db.insertInto('events').values({
-    at: p('at'),
-    kind: p('kind'),
-    project_id: p('projectId'),
-    pipeline_id: p('pipelineId'),
-    job_id: p('jobId'),
-    runner_id: p('runnerId'),
-    data: p('data'),
-  }),
+/** The statement for one event, for two, and so on. */
+const newEvents = Array.from({ length: atOnce }, (_, last) =>
+  hotQuery<never, string>((db, p) =>
+    db.insertInto('events').values(
+      Array.from({ length: last + 1 }, (_, i) => ({
+        at: p('at'),
+        kind: p(`kind${i}`),
+        project_id: p(`projectId${i}`),
+        pipeline_id: p(`pipelineId${i}`),
+        job_id: p(`jobId${i}`),
+        runner_id: p(`runnerId${i}`),
+        data: p(`data${i}`),
+      })),
+    ),
+  ),
 )
 
 const eventsAfter = hotQuery<StoredEvent, 'id' | 'limit'>((db, p, engine) => {

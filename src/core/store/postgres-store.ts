@@ -136,6 +136,7 @@ export class PostgresStore implements Store {
 class BodyScope {
   readonly #client: pg.PoolClient
   readonly #options: PostgresStoreOptions
+  readonly #effects: Effects
   readonly #tx: Tx
   #open = true
   #underWay = 0
@@ -143,6 +144,7 @@ class BodyScope {
 
   constructor(client: pg.PoolClient, options: PostgresStoreOptions, effects: Effects) {
     this.#client = client
+    this.#effects = effects
     this.#options = options
     const guarded = connectionOn((query) => this.#query(query))
     const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
@@ -155,6 +157,7 @@ class BodyScope {
       random: options.random,
       all,
       first: async (query, params) => (await all(query, params))[0],
+      atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
       onRollback: (undo) => effects.onRollback(undo),
     }
@@ -166,7 +169,7 @@ class BodyScope {
         this.#options.report(bug, 'write')
         reject(new SignalboxError('internal', 'internal error', { cause: bug }))
       }
-      const ended = (async () => body(this.#tx))()
+      const ended = this.#effects.complete(body, this.#tx)
       ended.then(resolve, reject).finally(() => this.close())
       this.#watch()
     })

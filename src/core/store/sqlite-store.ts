@@ -161,7 +161,7 @@ export class SqliteStore implements Store {
     const scope = new BodyScope(this.#connection, this.#options, effects)
     this.#connection.exec('savepoint body')
     let outcome: Settled['outcome'] | undefined
-    const ended = (async () => pending.body(scope.tx))().then(
+    const ended = effects.complete(pending.body, scope.tx).then(
       (value) => {
         outcome = { ok: true, value }
       },
@@ -254,6 +254,7 @@ class BodyScope {
       },
       all,
       first: async (query, params) => (await all(query, params))[0],
+      atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
       onRollback: (undo) => effects.onRollback(undo),
     }

@@ -29,6 +29,8 @@ export interface Tx {
     query: HotQuery<Result, Names>,
     params: Params<Names>,
   ): Promise<Result | undefined>
+  /** Registers what the body has yet to write when it has ended: it is part of the body, and of its transaction. */
+  atEnd(step: () => Promise<void>): void
   /** Registers an effect for when the commit is durable. Effects run in the order of the commits; one that throws is logged. */
   afterCommit(effect: () => void): void
   /** Registers what gives back memory that the body reserved; runs if the body or its commit fails. */
@@ -69,8 +71,20 @@ export interface StoreStats {
 
 /** A body's registered effects, and what happens to them. Shared by both engines. */
 export class Effects {
+  #last: (() => Promise<void>)[] = []
   #commit: (() => void)[] = []
   #rollback: (() => void)[] = []
+
+  atEnd(step: () => Promise<void>): void {
+    this.#last.push(step)
+  }
+
+  /** The body with what it has registered for its end. */
+  async complete<T>(body: Body<T>, tx: Tx): Promise<T> {
+    const value = await body(tx)
+    for (let step = this.#last.shift(); step; step = this.#last.shift()) await step()
+    return value
+  }
 
   afterCommit(effect: () => void): void {
     this.#commit.push(effect)
