@@ -26,7 +26,7 @@ export async function offerJob(
   tx: Tx,
   job: Job,
   claimant: Claimant,
-  known: { payload: Uint8Array; timeouts: { job: number | null; project: number } } | undefined = undefined,
+  known?: { payload: Uint8Array; timeouts: { job: number | null; project: number } },
 ): Promise<Offer> {
   const { runner } = claimant
   const timeouts = known?.timeouts ?? (await timeoutsOf(tx, job))
