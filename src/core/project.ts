@@ -1,4 +1,6 @@
 /** Projects, and what the core needs to know of their repositories. */
+import type { RepositoryBrowser } from './repository-browser.js'
+
 export interface Project {
   id: number
   groupId: number
@@ -60,6 +62,7 @@ export interface ResolvedRef {
  * repository does not exist.
  */
 export interface Repositories {
+  readonly browser: RepositoryBrowser
   /** Makes an empty repository. Safe to repeat. */
   create(project: Project): Promise<void>
   /** Deletes the repository of a project, if it is there. Fetches under way fail. */

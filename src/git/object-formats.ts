@@ -4,6 +4,10 @@ import type { CommitInfo } from '../core/project.js'
 export interface ParsedCommit {
   info: CommitInfo
   tree: string
+  parents: readonly string[]
+  committer: { name: string; email: string }
+  /** ISO 8601; `info.timestamp` is the committer's. */
+  authoredAt: string
 }
 
 /**
@@ -17,14 +21,18 @@ export function parseCommit(sha: string, bytes: Buffer): ParsedCommit {
   const decode = decoderOf(fields.get('encoding'))
   const line = (name: string) => decode(Buffer.from(fields.get(name) ?? '', 'latin1'))
   const author = personOf(line('author'))
+  const { at, ...committer } = personOf(line('committer'))
   return {
     tree: fields.get('tree') ?? '',
+    parents: [...head.toString('latin1').matchAll(/^parent ([0-9a-f]+)$/gm)].map((match) => match[1]!),
+    committer,
+    authoredAt: author.at,
     info: {
       sha,
       author: `${author.name} <${author.email}>`,
       authorName: author.name,
       authorEmail: author.email,
-      timestamp: personOf(line('committer')).at,
+      timestamp: at,
       message: end < 0 ? '' : decode(bytes.subarray(end + 2)),
     },
   }

@@ -87,6 +87,12 @@ export class ObjectStore {
     return text
   }
 
+  /** The bytes of a blob; undefined if there is none of this id. Rejects with `too_large`. */
+  async readBlob(repository: string, id: string): Promise<Buffer | undefined> {
+    const object = await this.#find(repository, id, this.#options.fileLimitBytes)
+    return object?.type === 'blob' ? object.bytes : undefined
+  }
+
   /** Ends the process of one repository, which may then be moved or deleted. */
   release(repository: string): Promise<void> {
     return this.#pool.release(repository)

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../core/clock.js'
 import type { Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { CommitInfo, Project, Repositories, ResolvedRef } from '../core/project.js'
+import { GitBrowser } from './browser.js'
 import { gitEnvironment, runGit, settingsText } from './git-process.js'
 import type { ParsedCommit } from './object-formats.js'
 import { isRepository, ObjectStore } from './object-store.js'
@@ -48,6 +49,12 @@ export class GitRepositories implements Repositories {
   readonly #pins: Pins
   /** Git processes that list something, at once. */
   readonly #runs: Slots
+  readonly browser = new GitBrowser({
+    git: (project, args, maxBytes) => this.#git(project, args, maxBytes),
+    getCommit: (project, sha) => this.#getCommit(project, sha),
+    resolve: (project, ref) => this.resolve(project, ref),
+    readBlob: (project, id) => this.#objects.readBlob(this.pathOf(project.id), id),
+  })
   readonly #lists = new BoundedCache<string[]>(64 * mebibyte)
 
   constructor(options: GitRepositoriesOptions) {
@@ -249,15 +256,20 @@ export class GitRepositories implements Repositories {
 
   /** What git lists, each entry with `end` behind it. */
   async #lines(project: Repository, args: readonly string[], end: string): Promise<string[]> {
+    const output = await this.#git(project, args, largestListBytes)
+    return output.toString('utf8').split(end).slice(0, -1)
+  }
+
+  async #git(project: Repository, args: readonly string[], maxBytes: number): Promise<Buffer> {
     this.#mustExist(project)
-    const options = { env: this.#env, maxBytes: largestListBytes }
     let free: (() => void) | undefined
     try {
       free = await this.#runs.take()
-      const output = await runGit([`--git-dir=${this.pathOf(project.id)}`, ...args], options)
-      return output.toString('utf8').split(end).slice(0, -1)
+      return await runGit([`--git-dir=${this.pathOf(project.id)}`, ...args], { env: this.#env, maxBytes })
     } catch (error) {
-      throw new SignalboxError('unavailable', `git cannot list this: ${args[0]}`, { cause: error })
+      throw new SignalboxError('unavailable', `git cannot list this: ${args.find((one) => !one.startsWith('-'))}`, {
+        cause: error,
+      })
     } finally {
       free?.()
     }

@@ -29,6 +29,7 @@ import { openIdRoutes } from './routes/open-id.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
 import { registrationRoutes } from './routes/registration.js'
+import { repositoryRoutes } from './routes/repository.js'
 import { resourceGroupRoutes } from './routes/resource-groups.js'
 import { runnerRoutes } from './routes/runners.js'
 import { runningJobRoutes } from './routes/running-jobs.js'
@@ -82,6 +83,7 @@ const routes: readonly Route[] = [
   ...jobTokenScopeRoutes,
   ...lintRoutes,
   ...environmentRoutes,
+  ...repositoryRoutes,
   ...resourceGroupRoutes,
   ...scheduleRoutes,
   ...statusRoutes,

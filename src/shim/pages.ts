@@ -58,11 +58,17 @@ export function pageReply<Row>(
 }
 
 /** A list that goes on after a cursor instead of by pages. `cursor` undefined: this was the end. */
-export function keysetReply<Row>(call: Call, rows: readonly Row[], perPage: number, cursor: string | undefined): Reply {
+export function keysetReply<Row>(
+  call: Call,
+  rows: readonly Row[],
+  perPage: number,
+  cursor: string | undefined,
+  parameter = 'cursor',
+): Reply {
   return {
     status: 200,
     body: rows,
-    headers: cursor === undefined ? {} : { Link: link(call, { cursor, per_page: perPage }, 'next') },
+    headers: cursor === undefined ? {} : { Link: link(call, { [parameter]: cursor, per_page: perPage }, 'next') },
   }
 }
 

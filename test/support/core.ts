@@ -29,6 +29,9 @@ export const adminToken = 'glpat-test-admin-token-000'
 export class MemoryRepositories implements Repositories {
   readonly files = new Map<number, Map<string, string>>()
   readonly pinned = new Set<number>()
+  get browser(): never {
+    throw new Error('these repositories cannot be looked into')
+  }
   sha = '1234567890123456789012345678901234567890'
 
   async create(project: Project): Promise<void> {

@@ -6,6 +6,7 @@ import type { Pipeline } from '../../core/pipeline.js'
 import type { CommitInfo, Project } from '../../core/project.js'
 import type { Runner, RunnerManager } from '../../core/runner.js'
 import type { User } from '../../core/store/users.js'
+import { toCommitBasic } from './commit.js'
 import { toPipelineBasic } from './pipeline.js'
 import { toRunner, toRunnerManager } from './runner.js'
 import { toIso } from './time.js'
@@ -46,7 +47,7 @@ export function toJob(job: Job, context: JobContext): object {
     duration: secondsBetween(job.startedAt, job.finishedAt ?? now),
     queued_duration: secondsBetween(job.queuedAt, job.startedAt ?? job.finishedAt ?? now),
     user: user ? toUserBasic(user, externalUrl) : null,
-    commit: context.commit ? toCommit(context.commit, project, externalUrl) : null,
+    commit: context.commit ? toCommitBasic(context.commit, project, externalUrl) : null,
     pipeline: toPipelineBasic(pipeline, project, externalUrl),
     ...(job.status === 'failed' ? { failure_reason: job.failureReason ?? 'unknown_failure' } : {}),
     web_url: `${externalUrl}/${project.fullPath}/-/jobs/${job.id}`,
@@ -70,25 +71,4 @@ export function toJob(job: Job, context: JobContext): object {
 export function toBridge(job: object): object {
   const absent = ['artifacts_file', 'artifacts', 'runner', 'runner_manager', 'artifacts_expire_at', 'tag_list']
   return Object.fromEntries(Object.entries(job).filter(([key]) => !absent.includes(key)))
-}
-
-/** The commit that a job runs at. Authors are shown as committers too: only they are known. */
-function toCommit(commit: CommitInfo, project: Project, externalUrl: string): object {
-  const [title = ''] = commit.message.split('\n', 1)
-  return {
-    id: commit.sha,
-    short_id: commit.sha.slice(0, 8),
-    created_at: commit.timestamp,
-    parent_ids: [],
-    title,
-    message: commit.message,
-    author_name: commit.authorName,
-    author_email: commit.authorEmail,
-    authored_date: commit.timestamp,
-    committer_name: commit.authorName,
-    committer_email: commit.authorEmail,
-    committed_date: commit.timestamp,
-    trailers: {},
-    web_url: `${externalUrl}/${project.fullPath}/-/commit/${commit.sha}`,
-  }
 }
