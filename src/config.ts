@@ -35,6 +35,8 @@ export interface ServerSettings {
   core: CoreSettings
   /** What configurations may include from the web; undefined: nothing. */
   includes: { hosts: string[]; templatesUrl?: string } | undefined
+  /** What fetches of mirrored repositories may do and take, where it is not the default. */
+  mirrors: { trustedHosts?: string[]; timeoutMs?: number; packBytes?: number }
   /** How long a poll is held that has nothing new to learn, in milliseconds; 0: not at all. */
   pollHoldMs: number
   /** How often one runner may poll, in polls a second; 0: as often as it likes. Undefined: the default. */
@@ -162,6 +164,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     insecure,
     core: coreSettings(file.table),
     includes: includes(file.table),
+    mirrors: mirrors(file.table),
     ...pollSettings(file.table),
     plugins: plugins(file.table.plugins),
     baseFolder: file.folder,
@@ -179,6 +182,7 @@ const knownKeys = [
   'stuck',
   'tasks',
   'includes',
+  'mirrors',
   'monitoring',
   'plugins',
 ]
@@ -356,6 +360,22 @@ function includes(table: Record<string, unknown>): ServerSettings['includes'] {
     throw new SettingsError('includes.templates_url', 'must be an https URL')
   }
   return { hosts, templatesUrl: templates }
+}
+
+/** Mirrored repositories come from public addresses over https, unless their host is named here. */
+function mirrors(table: Record<string, unknown>): ServerSettings['mirrors'] {
+  const known = ['trusted_hosts', 'timeout', 'pack_bytes']
+  const { trusted_hosts: hosts = [], timeout, pack_bytes: bytes } = tableOf(table, 'mirrors', known)
+  if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === 'string' && isHost(host))) {
+    throw new SettingsError('mirrors.trusted_hosts', 'must be a list of HOST or HOST:PORT')
+  }
+  const timeoutMs = duration(timeout, 'mirrors.timeout')
+  const packBytes = wholeNumber(bytes, 'mirrors.pack_bytes')
+  return {
+    trustedHosts: hosts.map((host: string) => host.toLowerCase()),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(packBytes === undefined ? {} : { packBytes }),
+  }
 }
 
 function isHost(text: string): boolean {

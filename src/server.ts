@@ -23,6 +23,7 @@ import { openStore } from './core/store/open.js'
 import type { Store } from './core/store/write.js'
 import { openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
 import { createGitHttp } from './git/http.js'
+import { defaultRemoteLimits } from './git/remote-fetch.js'
 import { GitRepositories } from './git/repositories.js'
 import { Lazy } from './lazy.js'
 import { builtinDeciders, builtins } from './plugins/builtin.js'
@@ -100,7 +101,11 @@ async function start(
     clock,
   })
   closers.push(() => plugins.close())
-  const repositories = new GitRepositories({ folder: path.join(dataDir, 'repositories'), log })
+  const repositories = new GitRepositories({
+    folder: path.join(dataDir, 'repositories'),
+    log,
+    remotes: { ...defaultRemoteLimits, ...settings.mirrors },
+  })
   closers.push(() => repositories.close())
   const { core, tasks } = makeCore({
     node: readNodeName(dataDir),

@@ -6,7 +6,7 @@
  * - `GET /pipelines/:id/events`: server-sent events, each the whole state after a change; ends with the pipeline
  * - `GET /pipelines/:id/reports`: what the reports of its jobs come to
  * - `GET /jobs/:id/log?follow=true`: the log, and what is added to it until the job ends
- * - `POST /projects`: a project by its path, with the groups that are missing
+ * - `POST /projects`: a project by its path, with the groups that are missing; `mirror`: the repository that it mirrors
  */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
@@ -14,6 +14,7 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
+import { parseRemote } from '../core/mirror.js'
 import { can, mayReadLog } from '../core/operations/authorize.js'
 import { createProject } from '../core/operations/create-project.js'
 import { explainJob } from '../core/operations/explain-job.js'
@@ -93,7 +94,8 @@ async function makeProject(call: UserCall): Promise<Reply> {
   if (user.isAdmin === 0 && path.split('/')[0] !== user.username) {
     throw new SignalboxError('forbidden', 'this namespace is not yours')
   }
-  const project = await createProject(call.core, { path, user })
+  const mirror = call.params.text('mirror')
+  const project = await createProject(call.core, { path, user, ...(mirror ? { mirror: parseRemote(mirror) } : {}) })
   return { status: 201, body: toProject(project, call.core.externalUrl()) }
 }
 

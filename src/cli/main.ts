@@ -170,6 +170,7 @@ function addProjectCommands(program: Command): void {
   project
     .command('create')
     .argument('<PATH>', 'GROUP/NAME; missing groups are made')
+    .option('--mirror <url>', 'the remote repository that it mirrors; credentials may stand in the URL')
     .option('--json', 'print one JSON document')
     .action(async (path, options) => (await import('./commands/project.js')).createProject(path, options))
   project

@@ -1,4 +1,5 @@
 /** Projects, and what the core needs to know of their repositories. */
+import type { RemoteSource } from './mirror.js'
 import type { RepositoryBrowser } from './repository-browser.js'
 
 export interface Project {
@@ -22,6 +23,8 @@ export interface Project {
   /** Jobs of other projects may use their token here only if they are on the allowlist. */
   jobTokenScope: number
   cacheIndex: number
+  /** It mirrors a remote repository: nobody pushes to it. */
+  mirrored: number
   createdAt: number
   updatedAt: number
 }
@@ -67,6 +70,11 @@ export interface Repositories {
   create(project: Project): Promise<void>
   /** Deletes the repository of a project, if it is there. Fetches under way fail. */
   remove(projectId: number): Promise<void>
+  /**
+   * Brings branches and tags up to date with a remote repository. `head`: the remote's default branch, asked for where the
+   * project's own is not there. Rejects with `unavailable` and the reason in words.
+   */
+  fetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }>
   /** A branch, a tag or a full commit id; undefined if there is none of that name. */
   resolve(project: Project, ref: string): Promise<ResolvedRef | undefined>
   /** A regular file's text at a commit; undefined if there is none. Symbolic links are not followed. */

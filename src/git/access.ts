@@ -48,6 +48,9 @@ export async function authorize(core: Core, request: AccessRequest): Promise<Acc
   if (request.right === 'write' && !(await can(core, actor, 'operate', project))) {
     throw new Refusal(403, 'You are not allowed to push code to this project.')
   }
+  if (request.right === 'write' && project.mirrored === 1) {
+    throw new Refusal(403, 'The project mirrors another repository: push there.')
+  }
   return { project, user: actor.user }
 }
 

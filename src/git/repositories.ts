@@ -9,6 +9,7 @@ import { BoundedCache } from '../core/bounded-cache.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import type { Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
+import type { RemoteSource } from '../core/mirror.js'
 import type { CommitInfo, Project, Repositories, ResolvedRef } from '../core/project.js'
 import { GitBrowser } from './browser.js'
 import { gitEnvironment, runGit, settingsText } from './git-process.js'
@@ -17,6 +18,7 @@ import { isRepository, ObjectStore } from './object-store.js'
 import { Pins } from './pins.js'
 import { branchOrTag, isObjectId, isRefName } from './ref-name.js'
 import { RefReader } from './refs.js'
+import { defaultRemoteLimits, fetchRemote, type RemoteLimits, remoteHead } from './remote-fetch.js'
 import { Slots } from './slots.js'
 
 export interface GitRepositoriesOptions {
@@ -29,6 +31,8 @@ export interface GitRepositoriesOptions {
   readers?: number
   /** One that was not asked for so long ends; default 60,000. */
   readerIdleMs?: number
+  /** What a fetch from a remote repository may do and take. */
+  remotes?: RemoteLimits
   /** Largest file that `readFile` gives, in bytes; default 8 MiB. */
   fileLimitBytes?: number
 }
@@ -55,6 +59,14 @@ export class GitRepositories implements Repositories {
     resolve: (project, ref) => this.resolve(project, ref),
     readBlob: (project, id) => this.#objects.readBlob(this.pathOf(project.id), id),
   })
+  /** Fetches from remote repositories, at once. */
+  readonly #remoteRuns: Slots
+  readonly #remotes: RemoteLimits
+  /** By project: the fetch that is under way, and the one after it. */
+  readonly #fetches = new Map<
+    number,
+    { running: Promise<unknown>; next: Promise<{ head: string | undefined }> | undefined }
+  >()
   readonly #lists = new BoundedCache<string[]>(64 * mebibyte)
 
   constructor(options: GitRepositoriesOptions) {
@@ -64,6 +76,8 @@ export class GitRepositories implements Repositories {
     this.#env = gitEnvironment(this.home)
     const clock = options.clock ?? systemClock()
     this.#runs = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
+    this.#remoteRuns = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
+    this.#remotes = options.remotes ?? defaultRemoteLimits
     this.#objects = new ObjectStore({
       env: this.#env,
       clock,
@@ -106,6 +120,41 @@ export class GitRepositories implements Repositories {
       await fs.promises.rm(made, { recursive: true, force: true })
       // Somebody else was first.
       if (!this.exists(project.id)) throw error
+    }
+  }
+
+  /** Those who ask while a fetch is under way share the one that starts after it: it sees what they know of. */
+  async fetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }> {
+    await this.create(project)
+    const known = this.#fetches.get(project.id)
+    if (!known) return this.#startFetch(project, source)
+    known.next ??= known.running.catch(() => undefined).then(() => this.#startFetch(project, source))
+    return known.next
+  }
+
+  #startFetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }> {
+    const running = this.#fetch(project, source)
+    const entry = { running, next: undefined }
+    this.#fetches.set(project.id, entry)
+    const forget = () => {
+      if (this.#fetches.get(project.id) === entry && entry.next === undefined) this.#fetches.delete(project.id)
+    }
+    running.then(forget, forget)
+    return running
+  }
+
+  async #fetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }> {
+    const free = await this.#remoteRuns.take()
+    try {
+      const place = { repository: this.pathOf(project.id), home: this.home }
+      await fetchRemote(place, source, this.#remotes)
+      if (this.readRef(project, `refs/heads/${project.defaultBranch}`) !== undefined) return { head: undefined }
+      const head = await remoteHead(place, source, this.#remotes)
+      return {
+        head: head !== undefined && this.readRef(project, `refs/heads/${head}`) !== undefined ? head : undefined,
+      }
+    } finally {
+      free()
     }
   }
 

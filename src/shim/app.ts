@@ -25,6 +25,7 @@ import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
 import { metaRoutes } from './routes/meta.js'
+import { mirrorRoutes } from './routes/mirrors.js'
 import { openIdRoutes } from './routes/open-id.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
@@ -77,6 +78,7 @@ const routes: readonly Route[] = [
   ...runnerRoutes,
   ...groupRoutes,
   ...projectRoutes,
+  ...mirrorRoutes,
   ...pipelineRoutes,
   ...jobRoutes,
   ...jobArtifactRoutes,

@@ -197,6 +197,8 @@ CREATE UNIQUE INDEX jobs_current_name on jobs (pipeline_id, name) where retried 
 
 CREATE INDEX jobs_finish_work on jobs (id) where finish_work = 1;
 
+CREATE INDEX jobs_preparing on jobs (id) where status = 'preparing';
+
 CREATE INDEX jobs_queue_order on jobs (lane_id, priority desc, id) where in_queue = 1;
 
 CREATE INDEX jobs_waiting_for_needs on jobs (pipeline_id) where status = 'created' and scheduling = 'dag';
@@ -325,6 +327,11 @@ CREATE INDEX pipelines_created on pipelines (id) where status = 'created';
 
 CREATE INDEX pipelines_living on pipelines (project_id, ref, id) where status not in ('success', 'failed', 'canceled', 'skipped');
 
+CREATE TABLE "project_mirrors" ("project_id" bigint primary key references "projects" ("id"),
+  "source" blob not null,
+  "fetched_at" bigint,
+  "error" text);
+
 CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "group_id" bigint not null references "groups" ("id"),
   "path" text not null,
@@ -339,6 +346,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "instance_runners_enabled" integer not null check ("instance_runners_enabled" in (0, 1)),
   "group_runners_enabled" integer not null check ("group_runners_enabled" in (0, 1)),
   "cache_index" integer not null,
+  "mirrored" integer not null check ("mirrored" in (0, 1)),
   "auto_cancel" integer not null check ("auto_cancel" in (0, 1)),
   "forward_deployment" integer not null check ("forward_deployment" in (0, 1)),
   "job_token_scope" integer not null check ("job_token_scope" in (0, 1)),

@@ -89,6 +89,32 @@ onBothEngines((engine) => {
     }
   })
 
+  it('mirrors a repository, and shows its address without credentials', async () => {
+    const import_url = 'https://me:s%40cret@git.example.com/acme/app.git'
+    const made = await box.admin('POST', '/projects', { json: { path: 'mirrors/one', import_url, mirror: true } })
+    expect([made.status, made.body.mirror, made.body.import_url]).toEqual([
+      201,
+      true,
+      'https://git.example.com/acme/app.git',
+    ])
+    const pull = `/projects/${made.body.id}/mirror/pull`
+    expect((await box.admin('POST', pull)).body).toMatchObject({ update_status: 'finished', last_error: null })
+    expect((await box.admin('GET', pull)).text).not.toMatch(/s@cret|s%40cret/)
+    for (const [json, status, body] of [
+      [{ import_url }, 400, { error: 'mirror must be true with import_url: repositories are mirrored' }],
+      [{ mirror: true }, 400, { error: 'import_url is missing' }],
+      [{ mirror: true, import_url: 'ssh://git@h/a' }, 400, { message: { import_url: ['must be an https URL'] } }],
+      [{ mirror: false, build_timeout: 1 }, 400, { message: { build_timeout: [expect.any(String)] } }],
+    ] as const) {
+      const { answer, tables } = await box.changes(() => box.admin('PUT', `/projects/${made.body.id}`, { json }))
+      expect([answer.status, answer.body, tables]).toEqual([status, body, []])
+    }
+    const ended = await box.admin('PUT', `/projects/${made.body.id}`, { json: { mirror: false } })
+    expect([ended.status, ended.body.mirror, ended.body.import_url]).toEqual([200, false, null])
+    expect((await box.admin('POST', pull)).status).toBe(400)
+    expect((await box.admin('GET', pull)).status).toBe(404)
+  })
+
   it('lists projects, newest first, and searches them', async () => {
     await using fresh = await startShimBox(engine)
     for (const path of ['one/a', 'one/b', 'two/a_b', 'two/axb']) await fresh.core.project({}, path)

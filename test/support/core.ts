@@ -40,6 +40,9 @@ export class MemoryRepositories implements Repositories {
   async remove(projectId: number): Promise<void> {
     this.files.delete(projectId)
   }
+  async fetch(): Promise<{ head: string | undefined }> {
+    return { head: undefined }
+  }
   async resolve(_: Project, ref: string) {
     return ref === 'missing' ? undefined : { name: ref, tag: ref.startsWith('v'), sha: this.sha }
   }

@@ -10,11 +10,16 @@ interface Project {
   web_url: string
 }
 
-export async function createProject(path: string, options: { json?: boolean }): Promise<void> {
+export async function createProject(path: string, options: { json?: boolean; mirror?: string }): Promise<void> {
   const { client, terminal, json } = openContext()
-  const project = await client().post<Project>('/api/signalbox/v1/projects', { path })
+  const { mirror } = options
+  const project = await client().post<Project>('/api/signalbox/v1/projects', {
+    path,
+    ...(mirror === undefined ? {} : { mirror }),
+  })
   if (options.json) return json(project)
-  terminal.say(`project ${project.id} ${project.path_with_namespace} created; push to it:`)
+  const next = mirror === undefined ? 'push to it' : 'it mirrors the repository, and jobs clone from here'
+  terminal.say(`project ${project.id} ${project.path_with_namespace} created; ${next}:`)
   terminal.out(project.http_url_to_repo)
 }
 

@@ -25,6 +25,8 @@ import { followResource } from './assign-resource.js'
 import { enqueueJob } from './enqueue-job.js'
 import { finishWork } from './finish-work.js'
 import { followDeployment } from './open-deployment.js'
+import { contextOf } from './pipeline-context.js'
+import { prepareJob } from './prepare-job.js'
 import { record } from './record.js'
 import { triggerDownstream } from './trigger-downstream.js'
 
@@ -52,7 +54,11 @@ export async function applyJobEvent(
   options: JobEventOptions = {},
 ): Promise<boolean> {
   const from = job.status
-  const facts = { resource_group: job.resourceKey !== null, ...options.facts }
+  const facts = {
+    resource_group: job.resourceKey !== null,
+    prerequisites: event.startsWith('enqueue') && (await needsPreparing(core, tx, job)),
+    ...options.facts,
+  }
   const to =
     job.kind === 'bridge' ? nextStatus(event, from, facts, bridgeMachine) : nextStatus(event as JobEvent, from, facts)
   if (to === undefined) return false
@@ -76,6 +82,7 @@ export async function applyJobEvent(
   if (to === 'pending' && job.kind === 'bridge') {
     tx.afterCommit(() => triggerSoon(core, job.id))
   }
+  if (to === 'preparing') tx.afterCommit(() => prepareSoon(core, job.id))
   if (is('completed', to)) await deletePayload(tx, job.id)
   if (job.finishWork === 1 && is('finished', to)) tx.afterCommit(() => finishSoon(core, job.id))
   if (job.resourceKey !== null) await followResource(core, tx, job, to)
@@ -96,6 +103,18 @@ export async function applyJobEvent(
     },
   })
   return true
+}
+
+/** Its commit may be elsewhere yet. The project is read anyway when a job is queued. */
+async function needsPreparing(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  return job.kind === 'build' && (await contextOf(core, tx, job.pipelineId)).project.mirrored === 1
+}
+
+/** Prepares the job; what fails here for the moment, the sweep does later. */
+function prepareSoon(core: Core, jobId: number): void {
+  void prepareJob(core, jobId).catch((error) =>
+    core.log.error({ err: error, job: jobId }, 'a job could not be prepared'),
+  )
 }
 
 /** Makes the trigger job's pipeline; what fails here for the moment, the sweep does later. */

@@ -28,6 +28,7 @@ import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
+import { fetchMirror } from './fetch-mirror.js'
 import { newJob } from './new-job.js'
 import { type PlannedJob, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
@@ -73,8 +74,10 @@ const skipMark = /\[(ci[ _-]skip|skip[ _-]ci)\]/i
  * missing or wrong file, or rules that leave no job.
  */
 export async function createPipeline(core: Core, input: CreatePipelineInput): Promise<Pipeline | undefined> {
-  const project = await getProject(core.store.read, input.projectId)
+  let project = await getProject(core.store.read, input.projectId)
   if (project.buildsEnabled === 0) throw refusal('CI/CD is switched off in this project')
+  // A child pipeline runs at its parent's commit, which is here.
+  if (project.mirrored === 1 && input.source !== 'parent_pipeline') project = await fetchMirror(core, project)
   const resolved = await resolve(core, project, input)
   const { predefined, set, strong, loaded } = await load(core, project, resolved, input)
   const frame: Frame = { input, project, resolved, predefined, set, strong }

@@ -1,10 +1,19 @@
 /** A project with its repository and, where missing, its groups. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import type { RemoteSource } from '../mirror.js'
 import { type Group, isPathSegment, type Project } from '../project.js'
-import { findGroup, findGroupByPath, findProjectByPath, insertGroup, insertProject } from '../store/projects.js'
+import {
+  findGroup,
+  findGroupByPath,
+  findProjectByPath,
+  getProject,
+  insertGroup,
+  insertProject,
+} from '../store/projects.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
+import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
 import { record } from './record.js'
 
 export interface CreateProjectInput {
@@ -17,6 +26,8 @@ export interface CreateProjectInput {
   visibility?: Project['visibility']
   defaultBranch?: string
   configPath?: string
+  /** The remote repository that it mirrors. */
+  mirror?: RemoteSource
   user: User
 }
 
@@ -44,10 +55,12 @@ export async function createProject(core: Core, input: CreateProjectInput): Prom
       ...(input.defaultBranch === undefined ? {} : { defaultBranch: input.defaultBranch }),
       ...(input.configPath ? { configPath: input.configPath } : {}),
     })
+    if (input.mirror) await setMirrorIn(core, tx, made.id, input.mirror)
     await record(core, tx, { kind: 'project.created', projectId: made.id, data: { path: fullPath } })
-    return made
+    return getProject(tx, made.id)
   })
   await core.repositories.create(project)
+  if (input.mirror) fetchMirrorSoon(core, project)
   return project
 }
 

@@ -19,6 +19,7 @@ import { expireLeases } from '../operations/expire-leases.js'
 import { finishWorkLeft } from '../operations/finish-work.js'
 import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
+import { prepareJobsLeft } from '../operations/prepare-job.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
 import { removeDeleted } from '../operations/remove-deleted.js'
 import { runSchedules } from '../operations/run-schedules.js'
@@ -125,6 +126,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'makes artifacts of the logs of jobs that ended a while ago',
     quiet: true,
     run: async (core) => counted({ logs: await archiveTraces(core) }),
+  },
+  {
+    name: 'prepare_jobs',
+    what: 'fetches mirrored repositories for jobs that a stop or a fault has left preparing',
+    quiet: true,
+    run: async (core) => counted({ jobs: await prepareJobsLeft(core) }),
   },
   {
     name: 'settle_bridges',

@@ -17,6 +17,7 @@ export const defaultTaskTimes: TaskTimes = {
   assign_resources: 10 * second,
   finish_work: 30 * second,
   archive_traces: minute,
+  prepare_jobs: 30 * second,
   settle_bridges: 30 * second,
   run_schedules: '3-59/10 * * * *',
   stop_environments: '24 * * * *',

@@ -130,6 +130,7 @@ export const projectColumns = [
   'projects.forward_deployment as forwardDeployment',
   'projects.job_token_scope as jobTokenScope',
   'projects.cache_index as cacheIndex',
+  'projects.mirrored',
   'projects.created_at as createdAt',
   'projects.updated_at as updatedAt',
 ] as const

@@ -106,6 +106,17 @@ export async function listDueJobs(from: Reader, now: number, limit: number): Pro
   return rows.map((row) => row.id)
 }
 
+/** Ids of jobs that wait for what the server prepares. */
+export async function listPreparing(from: Reader): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('jobs')
+    .select('id')
+    .where(sql<boolean>`status = 'preparing'`)
+    .orderBy('id')
+    .execute()
+  return rows.map((row) => row.id)
+}
+
 /** What each current job of a pipeline does. */
 export async function listDefinitions(from: Reader, pipelineId: number): Promise<JobPlan[]> {
   const rows = await from.db

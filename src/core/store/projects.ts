@@ -50,6 +50,7 @@ export async function insertProject(
       forward_deployment: 1,
       job_token_scope: 1,
       cache_index: 0,
+      mirrored: 0,
       last_pipeline_iid: 0,
       instance_jobs: 0,
       created_at: tx.now,

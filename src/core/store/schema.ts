@@ -64,6 +64,7 @@ export interface Database {
     instance_runners_enabled: Flag
     group_runners_enabled: Flag
     cache_index: number
+    mirrored: Flag
     auto_cancel: Flag
     forward_deployment: Flag
     job_token_scope: Flag
@@ -75,6 +76,8 @@ export interface Database {
   }
 
   job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
+
+  project_mirrors: { project_id: number; source: Uint8Array; fetched_at: number | null; error: string | null }
 
   pipelines: {
     id: Generated<number>

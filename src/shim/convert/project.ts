@@ -1,4 +1,5 @@
 /** Projects, as gitlab lib/api/entities/project.rb shows them, as far as there is something to show. */
+import type { Mirror } from '../../core/mirror.js'
 import type { Group, Project } from '../../core/project.js'
 import { toIso } from './time.js'
 
@@ -33,7 +34,21 @@ export function toProject(project: Project, group: Group | undefined, externalUr
     public_jobs: project.visibility === 'public',
     shared_runners_enabled: project.instanceRunnersEnabled === 1,
     group_runners_enabled: project.groupRunnersEnabled === 1,
+    import_url: null,
+    mirror: project.mirrored === 1,
     updated_at: toIso(project.updatedAt),
+  }
+}
+
+/** The state of a mirror: https://docs.gitlab.com/api/project_pull_mirroring/ */
+export function toMirror({ projectId, source, fetchedAt, error }: Mirror): object {
+  return {
+    id: projectId,
+    enabled: true,
+    url: source.url,
+    update_status: error !== null ? 'failed' : fetchedAt === null ? 'none' : 'finished',
+    last_error: error,
+    last_successful_update_at: fetchedAt === null ? null : toIso(fetchedAt),
   }
 }
 

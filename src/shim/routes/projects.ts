@@ -5,6 +5,7 @@ import { defined } from '../../core/defined.js'
 import { SignalboxError, wrongField } from '../../core/errors.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { deleteProject } from '../../core/operations/delete-project.js'
+import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fetch-mirror.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
@@ -16,6 +17,7 @@ import { type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProject } from '../convert/project.js'
 import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
+import { mirrorOf } from './mirrors.js'
 
 export const projectRoutes: readonly Route[] = [
   userRoute('get', '/projects', {}, list),
@@ -54,7 +56,8 @@ export async function projectEntities(core: Core, projects: readonly Project[]):
 
 async function entity({ core }: Call, project: Project): Promise<object> {
   const [shown] = await projectEntities(core, [project])
-  return shown!
+  const mirror = project.mirrored === 0 ? undefined : await findMirror(core, core.store.read, project.id)
+  return mirror === undefined ? shown! : { ...shown, import_url: mirror.source.url }
 }
 
 const visibilities = ['private', 'internal', 'public'] as const
@@ -76,6 +79,7 @@ async function create(call: UserCall): Promise<Reply> {
     visibility: params.choice('visibility', visibilities),
     defaultBranch: params.text('default_branch', { max: 255 }) || undefined,
     configPath: params.text('ci_config_path', { max: 255 }) || undefined,
+    mirror: mirrorOf(params) ?? undefined,
   }
   try {
     const given = defined(settings)
@@ -90,16 +94,17 @@ async function create(call: UserCall): Promise<Reply> {
 
 async function update(call: ProjectCall): Promise<Reply> {
   const changes = fromProjectSettings(call.params)
-  if (Object.keys(changes).length === 0) {
+  const mirror = mirrorOf(call.params)
+  if (Object.keys(changes).length === 0 && mirror === undefined) {
     throw wrongParameter(
       'description, visibility, default_branch, …',
       'are missing, at least one parameter must be provided',
     )
   }
-  return {
-    status: 200,
-    body: await entity(call, await updateProject(call.core, { projectId: call.project.id, changes })),
-  }
+  let project = await updateProject(call.core, { projectId: call.project.id, changes })
+  if (mirror !== undefined) project = await setMirror(call.core, project.id, mirror)
+  if (mirror) fetchMirrorSoon(call.core, project)
+  return { status: 200, body: await entity(call, project) }
 }
 
 /** It is gone for whoever asks; the rest is done after the answer. */

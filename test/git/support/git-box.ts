@@ -20,6 +20,7 @@ import { insertUser, type User } from '../../../src/core/store/users.js'
 import { hashToken, hintOf } from '../../../src/core/token.js'
 import { createGitHttp, type GitHttp } from '../../../src/git/http.js'
 import type { GitHttpLimits } from '../../../src/git/limits.js'
+import { defaultRemoteLimits } from '../../../src/git/remote-fetch.js'
 import { GitRepositories } from '../../../src/git/repositories.js'
 import { adminToken } from '../../support/core.js'
 import type { ManualClock } from '../../support/manual-clock.js'
@@ -43,6 +44,8 @@ export class GitBox implements AsyncDisposable {
   readonly door: GitHttp
   readonly server: http.Server
   readonly logged: Logged[] = []
+  /** Hosts that mirrors may be fetched from though they are private. */
+  readonly trustedHosts: string[] = []
   admin!: User
   readonly #box: TestStore
   readonly #tasks: Tasks
@@ -58,7 +61,8 @@ export class GitBox implements AsyncDisposable {
       ]),
     ) as unknown as Core['log']
     const folder = path.join(this.#temp.path, 'repositories')
-    this.repositories = new GitRepositories({ folder, clock: box.clock, log })
+    const remotes = { ...defaultRemoteLimits, trustedHosts: this.trustedHosts }
+    this.repositories = new GitRepositories({ folder, clock: box.clock, log, remotes })
     const { core, tasks } = makeCore({
       node: 'test',
       store: box.store,

@@ -99,6 +99,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .$call(flag('instance_runners_enabled'))
     .$call(flag('group_runners_enabled'))
     .addColumn('cache_index', 'integer', (c) => c.notNull())
+    .$call(flag('mirrored'))
     .$call(flag('auto_cancel'))
     .$call(flag('forward_deployment'))
     .$call(flag('job_token_scope'))
@@ -110,6 +111,13 @@ export async function up(db: Kysely<any>): Promise<void> {
     .execute()
   await index('projects_by_path', 'projects', 'lower(full_path)', undefined, true)
   await index('projects_by_group', 'projects', 'group_id')
+  await db.schema
+    .createTable('project_mirrors')
+    .addColumn('project_id', int, (c) => c.primaryKey().references('projects.id'))
+    .addColumn('source', bytes, (c) => c.notNull())
+    .addColumn('fetched_at', int)
+    .addColumn('error', 'text')
+    .execute()
   // Whose jobs may use their token in a project.
   await db.schema
     .createTable('job_token_allowances')
@@ -303,6 +311,7 @@ export async function up(db: Kysely<any>): Promise<void> {
   // Jobs that the end of another may enable before its stage has ended.
   await index('jobs_waiting_for_needs', 'jobs', 'pipeline_id', "status = 'created' and scheduling = 'dag'")
   await index('jobs_alive', 'jobs', 'status, id', "status in ('pending', 'running', 'canceling', 'scheduled')")
+  await index('jobs_preparing', 'jobs', 'id', "status = 'preparing'")
   await index('jobs_finish_work', 'jobs', 'id', 'finish_work = 1')
   // Who waits for, or holds, a resource of the project.
   await index('jobs_by_resource', 'jobs', 'project_id, resource_key, id', 'resource_key is not null')
