@@ -14,10 +14,12 @@ import { adminToken, type GitBox, oneJob, startGitBox } from './support/git-box.
 
 let box: GitBox
 let count = 0
+let shared: Awaited<ReturnType<typeof mirrored>>
 
 beforeAll(async () => {
   box = await startGitBox()
   box.trustedHosts.push(`127.0.0.1:${box.port}`)
+  shared = await mirrored()
 })
 afterAll(() => box[Symbol.asyncDispose]())
 
@@ -108,8 +110,6 @@ it('refuses pushes', async () => {
   await expect(work.git('push', 'origin', 'main:main')).rejects.toThrow(/mirrors another repository: push there/)
 })
 
-let shared: Awaited<ReturnType<typeof mirrored>> | undefined
-
 it.each<[string, Partial<RemoteSource> | string, RegExp]>([
   ['wrong credentials', { password: 'glpat-wrong-secret-0123456789' }, /its host wants other credentials/],
   ['a repository that is not there', 'acme/nowhere', /there is no such repository/],
@@ -119,7 +119,6 @@ it.each<[string, Partial<RemoteSource> | string, RegExp]>([
   ['an address of IPv6 that holds one of IPv4', { url: 'https://[::ffff:10.0.0.1]/a.git' }, /is not public/],
   ['plain text', { url: 'http://example.com/a.git' }, /only https/],
 ])('tells why it cannot fetch: %s', async (_, change, message) => {
-  shared ??= await mirrored()
   const { project, url } = shared
   const source = typeof change === 'string' ? parseRemote(box.url(change)) : { ...parseRemote(url), ...change }
   await setMirror(box.core, project.id, source)
@@ -141,7 +140,7 @@ it('connects to the address that it has checked, and to none that a name has bes
 })
 
 it('gives up on a remote that takes too long', async () => {
-  const { project, url } = (shared ??= await mirrored())
+  const { project, url } = shared
   const place = { repository: box.repositories.pathOf(project.id), home: box.repositories.home }
   const limits = { ...defaultRemoteLimits, trustedHosts: box.trustedHosts, timeoutMs: 1 }
   await expect(fetchRemote(place, parseRemote(url), limits)).rejects.toThrow(/took longer than/)
