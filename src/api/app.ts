@@ -11,6 +11,7 @@ import { cacheRoutes } from './caches.js'
 import { toProblem } from './errors.js'
 import { liveRoutes } from './live.js'
 import { apiRoutes } from './routes.js'
+import { usageRoutes } from './usage.js'
 
 export interface Api {
   /** Answers a request below `/api/signalbox/v1`. Never throws. */
@@ -28,7 +29,7 @@ export function createApi(core: Core, tasks: Tasks): Api {
     core,
     access: new Access(core, defaultRates),
     base: '/api/signalbox/v1',
-    routes: [...apiRoutes(tasks), ...liveRoutes, ...cacheRoutes],
+    routes: [...apiRoutes(tasks), ...liveRoutes, ...usageRoutes, ...cacheRoutes],
     answerError: refuse,
   })
   return {

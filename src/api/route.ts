@@ -28,4 +28,15 @@ export function signedInRoute(
   }
 }
 
+/** A route for administrators with the scope `api`. */
+export function adminRoute(method: Method, path: string, handle: (call: UserCall) => Promise<Reply>): Route {
+  const administer = (call: UserCall) => {
+    if (call.actor.user.isAdmin === 0) {
+      throw new SignalboxError('forbidden', 'this needs an administrator’s token with the scope api')
+    }
+    return handle(call)
+  }
+  return signedInRoute(method, path, administer, 'api')
+}
+
 const noParams = new Params({})

@@ -4,9 +4,9 @@ import { showJobToken } from '../core/operations/show-job-token.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
 import { listJobEvents } from '../core/store/events.js'
 import { findJob } from '../core/store/jobs.js'
-import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
-import { Params } from '../http/params.js'
+import { type Call, idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import { toEvent, toTask } from './convert.js'
+import { adminRoute } from './route.js'
 
 /** The routes for administrators; `tasks` are those of the node that answers. */
 export function apiRoutes(tasks: Tasks): readonly Route[] {
@@ -22,28 +22,6 @@ export function apiRoutes(tasks: Tasks): readonly Route[] {
     adminRoute('get', '/jobs/:id/events', showEvents),
   ]
 }
-
-/** A route for administrators with the scope `api`. Tokens are taken from headers only: addresses end up in logs. */
-function adminRoute(method: Method, path: string, handle: (call: UserCall) => Promise<Reply>): Route {
-  return {
-    method,
-    path,
-    streams: false,
-    async handle(call) {
-      for (const name of ['private_token', 'access_token', 'job_token', 'token']) {
-        if (call.params.has(name)) throw new SignalboxError('invalid', 'tokens are taken from headers only')
-      }
-      const actor = await call.access.actor(call.req, noParams)
-      if (!actor) throw new SignalboxError('unauthenticated', 'an access token is needed')
-      if (actor.user.isAdmin === 0 || !actor.scopes.has('api')) {
-        throw new SignalboxError('forbidden', 'this needs an administrator’s token with the scope api')
-      }
-      return handle({ ...call, actor })
-    },
-  }
-}
-
-const noParams = new Params({})
 
 async function taskOf(tasks: Tasks, call: Call): Promise<object> {
   const row = (await tasks.list()).find((task) => task.name === call.path('name'))

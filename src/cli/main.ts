@@ -93,6 +93,20 @@ export function buildProgram(): Command {
       .action(async (which) => (await import('./commands/task.js')).changeTask(name, which))
   }
 
+  const usage = program.command('usage').description('compute minutes of instance runners (administrators)')
+  usage
+    .command('show', { isDefault: true })
+    .description('what namespaces have used in a month')
+    .option('--month <YYYY-MM>', 'default: this one')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/usage.js')).showUsage(options))
+  usage
+    .command('limit')
+    .argument('<NAMESPACE>', 'a top-level group or user')
+    .argument('<MINUTES>', 'a month, or none')
+    .description('say how many minutes a namespace may use')
+    .action(async (namespace, minutes) => (await import('./commands/usage.js')).limitUsage(namespace, minutes))
+
   program
     .command('migrate')
     .description('bring the database to this version’s schema')

@@ -43,6 +43,9 @@ CREATE TABLE "caches" ("id" integer primary key autoincrement,
   constraint "caches_identity" unique ("project_id",
   "key"));
 
+CREATE TABLE "compute_limits" ("namespace_id" bigint primary key references "groups" ("id") on delete cascade,
+  "minutes" bigint not null);
+
 CREATE TABLE "demands" ("id" integer primary key autoincrement,
   "key" text not null unique,
   "tags" text not null,
@@ -350,6 +353,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "auto_cancel" integer not null check ("auto_cancel" in (0, 1)),
   "forward_deployment" integer not null check ("forward_deployment" in (0, 1)),
   "job_token_scope" integer not null check ("job_token_scope" in (0, 1)),
+  "over_quota" integer not null check ("over_quota" in (0, 1)),
   "last_pipeline_iid" bigint not null,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
@@ -391,6 +395,10 @@ CREATE TABLE "resource_groups" ("id" integer primary key autoincrement,
   "created_at" bigint not null,
   constraint "resource_groups_identity" unique ("project_id",
   "key"));
+
+CREATE TABLE "runner_cost_factors" ("runner_id" bigint primary key references "runners" ("id") on delete cascade,
+  "public_factor" double precision not null,
+  "private_factor" double precision not null);
 
 CREATE TABLE "runner_groups" ("runner_id" bigint not null references "runners" ("id") on delete cascade,
   "group_id" bigint not null references "groups" ("id"),
@@ -462,6 +470,16 @@ CREATE TABLE "triggers" ("id" integer primary key autoincrement,
   "last_used_at" bigint,
   "created_at" bigint not null,
   "updated_at" bigint not null);
+
+CREATE TABLE "usage" ("namespace_id" bigint not null,
+  "project_id" bigint not null,
+  "month" text not null,
+  "minutes" double precision not null,
+  "duration_ms" bigint not null,
+  "jobs" bigint not null,
+  constraint "usage_key" primary key ("namespace_id",
+  "month",
+  "project_id"));
 
 CREATE TABLE "users" ("id" integer primary key autoincrement,
   "username" text not null unique,

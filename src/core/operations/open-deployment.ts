@@ -5,7 +5,7 @@
  */
 import { parseDuration } from '../ci-config/duration.js'
 import { expandText } from '../ci-config/expand.js'
-import type { PlanEnvironment } from '../ci-config/plan.js'
+import type { JobPlan, PlanEnvironment } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { deploymentStatus, environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import type { FailureReason } from '../failure.js'
@@ -26,9 +26,11 @@ import {
 } from '../store/environments.js'
 import { getDefinition } from '../store/jobs.js'
 import { findGroup } from '../store/projects.js'
+import { listOwnRunners } from '../store/usage.js'
 import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent, type JobEventOptions } from './apply-job-event.js'
+import { demandOf } from './enqueue-job.js'
 import { afterFinish } from './finish-job.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
 import { contextOf } from './pipeline-context.js'
@@ -45,6 +47,9 @@ export async function applyGated(
   event: JobEvent,
   options: JobEventOptions = {},
 ): Promise<boolean> {
+  if (event.startsWith('enqueue') && job.kind === 'build' && (await lacksMinutes(core, tx, job, options.plan))) {
+    return applyJobEvent(core, tx, job, 'drop', { failure: { reason: 'ci_quota_exceeded', class: 'policy' } })
+  }
   if (job.environment !== null && event !== 'skip' && event !== 'drop') {
     const refusal = await openDeployment(core, tx, job, options.set?.userId ?? job.userId)
     if (refusal && event.startsWith('enqueue')) {
@@ -52,6 +57,19 @@ export async function applyGated(
     }
   }
   return applyJobEvent(core, tx, job, event, options)
+}
+
+/** Whether the namespace has no compute minutes left, and only runners that cost such could take the job. */
+async function lacksMinutes(core: Core, tx: Tx, job: Job, known: JobPlan | undefined): Promise<boolean> {
+  const { facts, pipeline } = await contextOf(core, tx, job.pipelineId)
+  if (!facts.overQuota) return false
+  const demand = demandOf(known ?? (await getDefinition(tx, job.definitionId)), pipeline.protected === 1)
+  const own = await listOwnRunners(tx, job.projectId, facts.groupIds)
+  return !own.some((runner) => {
+    const tags = new Set<string>(JSON.parse(runner.tags))
+    const takes = demand.tags.length === 0 ? runner.runUntagged === 1 : demand.tags.every((tag) => tags.has(tag))
+    return takes && (runner.protectedOnly === 0 || demand.protected)
+  })
 }
 
 /** Step: the same outside of a pass over its pipeline: what follows from a job's failure follows here. */

@@ -37,6 +37,8 @@ export interface ProjectFacts {
   buildsEnabled: boolean
   instanceRunnersEnabled: boolean
   groupRunnersEnabled: boolean
+  /** Its namespace has no compute minutes left. */
+  overQuota: boolean
 }
 
 export interface Predicate<Against> {
@@ -85,6 +87,11 @@ export const scopePredicates: readonly Predicate<ProjectFacts>[] = [
     name: 'scope',
     holds: (runner, project) => inScope(runner, project),
     lacks: (runner) => scopeSentences[runner.type],
+  },
+  {
+    name: 'quota',
+    holds: (runner, project) => runner.type !== 'instance' || !project.overQuota,
+    lacks: () => 'is an instance runner, and the project’s namespace has no compute minutes left',
   },
 ]
 

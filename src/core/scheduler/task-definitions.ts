@@ -5,6 +5,7 @@
 import type { Core } from '../core.js'
 import { archiveTraces } from '../operations/archive-trace.js'
 import { assignResources } from '../operations/assign-resource.js'
+import { countUsage } from '../operations/count-usage.js'
 import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
 import {
   dropCancelingJobs,
@@ -132,6 +133,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'fetches mirrored repositories for jobs that a stop or a fault has left preparing',
     quiet: true,
     run: async (core) => counted({ jobs: await prepareJobsLeft(core) }),
+  },
+  {
+    name: 'count_usage',
+    what: 'charges the time of instance runners to namespaces, and applies their limits',
+    quiet: true,
+    run: async (core) => counted({ ...(await countUsage(core)) }),
   },
   {
     name: 'settle_bridges',

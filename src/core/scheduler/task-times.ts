@@ -18,6 +18,7 @@ export const defaultTaskTimes: TaskTimes = {
   finish_work: 30 * second,
   archive_traces: minute,
   prepare_jobs: 30 * second,
+  count_usage: minute,
   settle_bridges: 30 * second,
   run_schedules: '3-59/10 * * * *',
   stop_environments: '24 * * * *',

@@ -51,6 +51,7 @@ export async function insertProject(
       job_token_scope: 1,
       cache_index: 0,
       mirrored: 0,
+      over_quota: 0,
       last_pipeline_iid: 0,
       instance_jobs: 0,
       created_at: tx.now,
@@ -183,6 +184,7 @@ export async function projectFacts(from: Reader | Tx, projectId: number): Promis
       buildsEnabled: first.buildsEnabled === 1,
       instanceRunnersEnabled: first.instanceRunnersEnabled === 1,
       groupRunnersEnabled: first.groupRunnersEnabled === 1,
+      overQuota: first.overQuota === 1,
     }
   )
 }
@@ -207,7 +209,13 @@ const nextIid = hotQuery<{ iid: number }, 'projectId'>((db, p) =>
 )
 
 const factsOfProject = hotQuery<
-  { groupId: number; buildsEnabled: number; instanceRunnersEnabled: number; groupRunnersEnabled: number },
+  {
+    groupId: number
+    buildsEnabled: number
+    instanceRunnersEnabled: number
+    groupRunnersEnabled: number
+    overQuota: number
+  },
   'projectId'
 >((db, p) => ({
   compile: () =>
@@ -218,6 +226,7 @@ const factsOfProject = hotQuery<
         union select groups.id, groups.parent_id from groups join above on groups.id = above.parent_id
       )
       select above.id as "groupId", builds_enabled as "buildsEnabled",
-        instance_runners_enabled as "instanceRunnersEnabled", group_runners_enabled as "groupRunnersEnabled"
+        instance_runners_enabled as "instanceRunnersEnabled", group_runners_enabled as "groupRunnersEnabled",
+        over_quota as "overQuota"
       from above, projects where projects.id = ${p('projectId')}`.compile(db),
 }))

@@ -167,11 +167,14 @@ export async function removeIdleLanes(tx: Tx, touchedBefore: number): Promise<nu
   return rows.length
 }
 
+/** Whether instance runners take jobs of the project. */
+const servedByInstance = sql.raw('builds_enabled = 1 and instance_runners_enabled = 1 and over_quota = 0')
+
 /** Sets the lanes' share anew after a project's runner settings have changed. */
 export async function refreshShares(tx: Tx, projectId: number): Promise<void> {
   await sql`
     update lanes set instance_share = (
-      select case when builds_enabled = 1 and instance_runners_enabled = 1 then instance_jobs end
+      select case when ${servedByInstance} then instance_jobs end
       from projects where projects.id = ${projectId}
     ) where project_id = ${projectId}`.execute(tx.db)
 }
@@ -311,7 +314,7 @@ const enteredLane = hotQuery<{ id: number }, 'projectId' | 'demandId' | 'jobId' 
   compile: () =>
     sql`
       insert into lanes (project_id, demand_id, instance_share, head_priority, head_job_id, touched_at)
-      select id, cast(${p('demandId')} as bigint), case when builds_enabled = 1 and instance_runners_enabled = 1 then instance_jobs end,
+      select id, cast(${p('demandId')} as bigint), case when ${servedByInstance} then instance_jobs end,
         cast(${p('priority')} as integer), cast(${p('jobId')} as bigint), cast(${p('now')} as bigint)
       from projects where id = ${p('projectId')}
       on conflict (project_id, demand_id) do update set

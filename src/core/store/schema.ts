@@ -68,6 +68,7 @@ export interface Database {
     auto_cancel: Flag
     forward_deployment: Flag
     job_token_scope: Flag
+    over_quota: Flag
     last_pipeline_iid: number
     instance_jobs: number
     created_at: number
@@ -290,6 +291,16 @@ export interface Database {
     created_at: number
     contacted_at: number
   }
+  runner_cost_factors: { runner_id: number; public_factor: number; private_factor: number }
+  usage: {
+    namespace_id: number
+    project_id: number
+    month: string
+    minutes: number
+    duration_ms: number
+    jobs: number
+  }
+  compute_limits: { namespace_id: number; minutes: number }
   registration_tokens: {
     id: Generated<number>
     token_hash: string

@@ -37,6 +37,7 @@ const projects: fc.Arbitrary<ProjectFacts> = fc.record({
   buildsEnabled: fc.boolean(),
   instanceRunnersEnabled: fc.boolean(),
   groupRunnersEnabled: fc.boolean(),
+  overQuota: fc.boolean(),
 })
 
 /** The rule once more, written as one sentence instead of a table. */
@@ -46,7 +47,7 @@ function oracle(runner: RunnerFacts, demand: Demand, project: ProjectFacts): boo
   if (demand.tags.length === 0 && !runner.runUntagged) return false
   if (runner.protectedOnly && !demand.protected) return false
   for (const feature of demand.features) if (!runner.features.has(feature)) return false
-  if (runner.type === 'instance') return project.instanceRunnersEnabled
+  if (runner.type === 'instance') return project.instanceRunnersEnabled && !project.overQuota
   if (runner.type === 'project') return runner.projectIds.has(project.id)
   return project.groupRunnersEnabled && project.groupIds.some((id) => runner.groupIds.has(id))
 }

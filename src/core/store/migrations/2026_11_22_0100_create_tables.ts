@@ -103,6 +103,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     .$call(flag('auto_cancel'))
     .$call(flag('forward_deployment'))
     .$call(flag('job_token_scope'))
+    // The namespace has used its compute minutes up: instance runners take no jobs of it.
+    .$call(flag('over_quota'))
     .addColumn('last_pipeline_iid', int, (c) => c.notNull())
     .addColumn('instance_jobs', 'integer', (c) => c.notNull().check(sql`instance_jobs >= 0`))
     .addColumn('created_at', int, (c) => c.notNull())
@@ -229,6 +231,29 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('runner_id', int, (c) => c.notNull().references('runners.id').onDelete('cascade'))
     .addColumn('group_id', int, (c) => c.notNull().references('groups.id'))
     .addPrimaryKeyConstraint('runner_groups_key', ['runner_id', 'group_id'])
+    .execute()
+  // For jobs of public projects, and of others; one that is not here costs 0 and 1.
+  await db.schema
+    .createTable('runner_cost_factors')
+    .addColumn('runner_id', int, (c) => c.primaryKey().references('runners.id').onDelete('cascade'))
+    .addColumn('public_factor', 'double precision', (c) => c.notNull())
+    .addColumn('private_factor', 'double precision', (c) => c.notNull())
+    .execute()
+  // What namespaces have used of instance runners; it stays when a project goes.
+  await db.schema
+    .createTable('usage')
+    .addColumn('namespace_id', int, (c) => c.notNull())
+    .addColumn('project_id', int, (c) => c.notNull())
+    .addColumn('month', 'text', (c) => c.notNull())
+    .addColumn('minutes', 'double precision', (c) => c.notNull())
+    .addColumn('duration_ms', int, (c) => c.notNull())
+    .addColumn('jobs', int, (c) => c.notNull())
+    .addPrimaryKeyConstraint('usage_key', ['namespace_id', 'month', 'project_id'])
+    .execute()
+  await db.schema
+    .createTable('compute_limits')
+    .addColumn('namespace_id', int, (c) => c.primaryKey().references('groups.id').onDelete('cascade'))
+    .addColumn('minutes', int, (c) => c.notNull())
     .execute()
   await table('runner_managers')
     .addColumn('runner_id', int, (c) => c.notNull().references('runners.id').onDelete('cascade'))
