@@ -51,6 +51,8 @@ export function buildProgram(): Command {
 
   addRunnerCommands(program)
   addProjectCommands(program)
+  addVariableCommands(program)
+  addTokenCommands(program)
   addPipelineCommands(program)
   addJobCommands(program)
 
@@ -207,6 +209,71 @@ function addProjectCommands(program: Command): void {
     .argument('<PATH>')
     .description('delete a project with its pipelines, logs, artifacts and repository')
     .action(async (path) => (await import('./commands/project.js')).deleteProject(path))
+}
+
+function addVariableCommands(program: Command): void {
+  const variable = program.command('variable').description('variables of projects, groups and the instance')
+  const load = () => import('./commands/variable.js')
+  const about = (name: string, what: string) =>
+    variable
+      .command(name)
+      .description(what)
+      .option('--project <path>', 'default: SIGNALBOX_PROJECT, or the git remote')
+      .option('--group <path>', 'of a group, for all that lies in it')
+      .option('--instance', 'for all projects')
+  about('set', 'set a variable; what no option names stays as it is')
+    .argument('<KEY>')
+    .argument('[VALUE]', 'default, and with -: what comes on stdin')
+    .option('--masked', 'do not show it in logs')
+    .option('--no-masked')
+    .option('--hidden', 'masked, and never shown again; only for a new one')
+    .option('--protected', 'for protected branches and tags only')
+    .option('--no-protected')
+    .option('--file', 'the job gets the path of a file with the value')
+    .option('--no-file')
+    .option('--raw', 'no $NAME in it refers to others')
+    .option('--no-raw')
+    .option('--scope <environment>', 'for this environment, may hold *')
+    .option('--description <text>')
+    .action(async (key, value, options) => (await load()).setVariable(key, value, options))
+  about('list', 'list variables; the values of masked ones are left out')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await load()).listVariables(options))
+  about('unset', 'delete a variable')
+    .argument('<KEY>')
+    .option('--scope <environment>', 'which one of several with this key')
+    .action(async (key, options) => (await load()).unsetVariable(key, options))
+}
+
+function addTokenCommands(program: Command): void {
+  const token = program.command('token').description('access tokens')
+  const load = () => import('./commands/token.js')
+  token
+    .command('create')
+    .argument('<NAME>', 'what it is for')
+    .description('create an access token and print it once')
+    .option('--scopes <a,b>', 'what it may be used for', 'api')
+    .option('--expires <when>', 'a date, or a duration such as "30 days"; default: never')
+    .option('--user <name>', 'for this user (administrators); default: for yourself')
+    .option('--project <path>', 'for this project only, as a user of its own')
+    .option('--level <name>', 'what it may do in the project; default maintainer')
+    .option('--description <text>')
+    .option('--json', 'print one JSON document')
+    .action(async (name, options) => (await load()).createToken(name, options))
+  token
+    .command('list')
+    .description('list access tokens; an administrator sees everybody’s')
+    .option('--user <name>')
+    .option('--project <path>', 'those of the project')
+    .option('--all', 'revoked and expired ones too')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await load()).listTokens(options))
+  token
+    .command('revoke')
+    .argument('<ID>')
+    .description('end an access token')
+    .option('--project <path>', 'one of the project')
+    .action(async (id, options) => (await load()).revokeToken(id, options))
 }
 
 function addPipelineCommands(program: Command): void {

@@ -25,6 +25,9 @@ export const eventKinds = [
   'group.deleted',
   'trace.mismatch',
   'token.read',
+  'token.created',
+  'token.revoked',
+  'user.changed',
 ] as const
 
 export type EventKind = (typeof eventKinds)[number]

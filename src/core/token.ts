@@ -21,6 +21,23 @@ export const tokenPrefixes = {
   trigger: 'glptt-',
 } as const
 
+/** What an access token may be used for: https://docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes */
+export const accessScopes = [
+  'api',
+  'read_api',
+  'read_user',
+  'create_runner',
+  'manage_runner',
+  'read_repository',
+  'write_repository',
+  'self_rotate',
+] as const
+
+export type AccessScope = (typeof accessScopes)[number]
+
+/** The administrator's token that the settings give; it is changed there. */
+export const adminTokenName = 'admin token'
+
 export type TokenKind = Exclude<keyof typeof tokenPrefixes, 'job'>
 
 /** Makes a token of 160 random bits: the prefix and 27 characters of `[A-Za-z0-9_-]`. */

@@ -81,7 +81,7 @@ async function unlessUnknown<T>(authentication: Promise<T>): Promise<T> {
 async function make(core: Core, { path, create }: AccessRequest, actor: Actor): Promise<Project> {
   const { user } = actor
   const [namespace, name, ...more] = path.split('/')
-  if (!create || name === undefined) throw notFound()
+  if (!create || name === undefined || user.projectId !== null) throw notFound()
   const own = namespace?.toLowerCase() === user.username.toLowerCase() && more.length === 0
   if (own) {
     const group = await findGroupByPath(core.store.read, user.username)

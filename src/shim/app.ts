@@ -17,6 +17,7 @@ import { answerPoll } from './http-poll.js'
 import { discoveryRoute } from './job-router/discovery.js'
 import { isOpenIdPath } from './open-id-paths.js'
 import { Polls } from './poll.js'
+import { accessTokenRoutes } from './routes/access-tokens.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
 import { groupRoutes } from './routes/groups.js'
@@ -38,6 +39,7 @@ import { scheduleRoutes } from './routes/schedules.js'
 import { statusRoutes } from './routes/statuses.js'
 import { testReportRoutes } from './routes/test-reports.js'
 import { triggerRoutes } from './routes/triggers.js'
+import { userRoutes } from './routes/users.js'
 import { variableRoutes } from './routes/variables.js'
 
 export type { Rates }
@@ -92,6 +94,8 @@ const routes: readonly Route[] = [
   ...testReportRoutes,
   ...triggerRoutes,
   ...variableRoutes,
+  ...accessTokenRoutes,
+  ...userRoutes,
 ]
 
 /** The API on a core. Nothing is listened on: the caller's server hands requests over. */

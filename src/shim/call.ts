@@ -7,6 +7,7 @@ import type { Actor } from '../core/operations/authenticate.js'
 import { can, type Deed, jobMay } from '../core/operations/authorize.js'
 import type { Group, Project } from '../core/project.js'
 import { findGroup, findGroupByPath, findProject, findProjectByPath } from '../core/store/projects.js'
+import type { AccessScope } from '../core/token.js'
 import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
 import { notFound } from './errors.js'
 
@@ -23,13 +24,14 @@ export function tokenRoute(method: Method, path: string, handle: Handler<Call>, 
   return { method, path, streams: options?.streams ?? false, handle }
 }
 
-export type Scope = 'api' | 'read_api' | 'create_runner' | 'manage_runner'
-
-/** A route for whoever has an access token with one of the scopes; `api` does for everything, `read_api` for reading. */
+/**
+ * A route for whoever has an access token with one of the scopes; `api` does for everything, `read_api` for reading.
+ * `anyScope`: with any token at all.
+ */
 export function userRoute(
   method: Method,
   path: string,
-  needs: { scopes?: readonly Scope[]; admin?: true },
+  needs: { scopes?: readonly AccessScope[]; anyScope?: true; admin?: true },
   handle: Handler<UserCall>,
 ): Route {
   return {
@@ -39,7 +41,7 @@ export function userRoute(
     async handle(call) {
       const actor = await call.access.actor(call.req, call.params)
       if (!actor) throw new SignalboxError('unauthenticated', '401 Unauthorized')
-      requireScope(actor, method, needs.scopes)
+      if (!needs.anyScope) requireScope(actor, method, needs.scopes)
       if (needs.admin && actor.user.isAdmin === 0) throw new SignalboxError('forbidden', '403 Forbidden')
       return handle({ ...call, actor })
     },
@@ -90,8 +92,8 @@ async function throughJob(
   return { project, actor: doer.user ? { user: doer.user, scopes: new Set() } : undefined }
 }
 
-function requireScope(actor: Actor, method: Method, extra: readonly Scope[] = []): void {
-  const enough: Scope[] = ['api', ...(method === 'get' ? (['read_api'] as const) : []), ...extra]
+function requireScope(actor: Actor, method: Method, extra: readonly AccessScope[] = []): void {
+  const enough: AccessScope[] = ['api', ...(method === 'get' ? (['read_api'] as const) : []), ...extra]
   if (enough.some((scope) => actor.scopes.has(scope))) return
   throw new SignalboxError('forbidden', 'The request requires higher privileges than provided by the access token.', {
     details: { scope: enough.join(' ') },

@@ -16,11 +16,11 @@ export interface Finished {
 /** Runs the command to its end. */
 export function signalbox(
   args: string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
+  options: { cwd?: string; env?: Record<string, string>; input?: string } = {},
 ): Promise<Finished> {
   return new Promise((resolve) => {
     const { NO_COLOR: _, FORCE_COLOR: __, ...env } = process.env
-    execFile(
+    const child = execFile(
       process.execPath,
       [program, ...args],
       {
@@ -31,6 +31,7 @@ export function signalbox(
       (error, stdout, stderr) =>
         resolve({ code: error ? ((error.code as number | undefined) ?? null) : 0, stdout, stderr }),
     )
+    child.stdin?.end(options.input ?? '')
   })
 }
 

@@ -9,12 +9,8 @@ import { refreshOpenLeases } from '../store/leases.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser, insertUser, type User } from '../store/users.js'
-import { hashToken, hintOf } from '../token.js'
+import { accessScopes, adminTokenName, hashToken, hintOf } from '../token.js'
 import { processPipeline } from './process-pipeline.js'
-
-export const allScopes = ['api', 'read_api', 'create_runner', 'manage_runner', 'read_repository', 'write_repository']
-
-const adminTokenName = 'admin token'
 
 /** Makes user 1 (`root`) and gives it this token; one that it had before under this name is dead. */
 export async function setAdminToken(core: Core, token: string): Promise<User> {
@@ -35,7 +31,7 @@ export async function setAdminToken(core: Core, token: string): Promise<User> {
         name: adminTokenName,
         tokenHash: hash,
         tokenHint: hintOf(token),
-        scopes: allScopes,
+        scopes: accessScopes,
       })
     }
     return root

@@ -29,6 +29,8 @@ export interface TokenFilter {
   revoked?: boolean
   /** Neither revoked nor expired at this time. */
   activeAt?: number
+  /** Revoked, or expired at this time. */
+  overAt?: number
 }
 
 /** The token of a hash, whether it is still good or not. */
@@ -65,6 +67,11 @@ export async function listAccessTokens(from: Reader | Tx, filter: TokenFilter, p
         .where((e) =>
           e.or([e('access_tokens.expires_at', 'is', null), e('access_tokens.expires_at', '>', filter.activeAt!)]),
         ),
+    )
+    .$if(filter.overAt !== undefined, (q) =>
+      q.where((e) =>
+        e.or([e('access_tokens.revoked_at', 'is not', null), e('access_tokens.expires_at', '<=', filter.overAt!)]),
+      ),
     )
     .orderBy('access_tokens.id')
     .limit(page.limit)

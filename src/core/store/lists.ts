@@ -305,13 +305,18 @@ function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, filter: Proje
   const { search, visibleTo, ownerId, groupIds } = filter
   const ownedBy = (user: number) =>
     e('group_id', 'in', e.selectFrom('groups').select('groups.id').where('groups.owner_id', '=', user))
+  // The user of a project's token is at home in that project only.
+  const home = (user: number) => sql`(select project_id from users where users.id = ${user})`
+  const visible = (user: number) =>
+    sql<boolean>`(visibility = 'public' or (visibility = 'internal' and ${home(user)} is null)
+      or projects.id = ${home(user)})`
   return e.and([
     e('deleted_at', 'is', null),
     // Not LIKE: a search for `%` or `_` means just that.
     ...(search === undefined
       ? []
       : [sql<boolean>`replace(lower(full_path), ${search.toLowerCase()}, '') <> lower(full_path)`]),
-    ...(visibleTo === undefined ? [] : [e.or([e('visibility', '<>', 'private'), ownedBy(visibleTo)])]),
+    ...(visibleTo === undefined ? [] : [e.or([visible(visibleTo), ownedBy(visibleTo)])]),
     ...(ownerId === undefined ? [] : [ownedBy(ownerId)]),
     ...(groupIds === undefined ? [] : [e('group_id', 'in', groupIds)]),
   ])

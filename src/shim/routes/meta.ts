@@ -16,7 +16,7 @@ export const metaRoutes: readonly Route[] = [
       enterprise: false,
     },
   })),
-  userRoute('get', '/user', {}, async ({ core, actor }) => ({
+  userRoute('get', '/user', { scopes: ['read_user'] }, async ({ core, actor }) => ({
     status: 200,
     body: toCurrentUser(actor.user, core.externalUrl()),
   })),

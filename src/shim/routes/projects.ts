@@ -68,6 +68,7 @@ const visibilities = ['private', 'internal', 'public'] as const
  */
 async function create(call: UserCall): Promise<Reply> {
   const { core, params, actor } = call
+  if (actor.user.projectId !== null) throw forbidden()
   const name = params.text('name', { max: 255 }) || undefined
   const path = params.text('path', { max: 1024 }) || (name === undefined ? undefined : pathFrom(name))
   if (path === undefined) throw wrongParameter('name, path', 'are missing, at least one parameter must be provided')

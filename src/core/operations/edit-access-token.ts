@@ -1,0 +1,166 @@
+/**
+ * Access tokens: users make them for themselves, administrators for everybody, and who may administer a project for that
+ * project. Rules: gitlab app/services/{personal_access_tokens,resource_access_tokens}/*.rb.
+ */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { findAccessTokenById, insertAccessToken, type OwnedToken, revokeAccessToken } from '../store/access-tokens.js'
+import { insertUser, setUserState } from '../store/users.js'
+import type { Tx } from '../store/write.js'
+import { type AccessScope, accessScopes, adminTokenName, hashToken, hintOf, mintToken } from '../token.js'
+import type { Actor } from './authenticate.js'
+import { record } from './record.js'
+
+export interface TokenSettings {
+  name: string
+  description?: string
+  scopes: readonly string[]
+  /** Milliseconds since 1970; null: it does not expire. */
+  expiresAt: number | null
+}
+
+/** A token, with its text: shown this once. */
+export interface NewToken {
+  row: OwnedToken
+  token: string
+}
+
+const longest = 255
+
+/**
+ * A token of a user. Throws `invalid` with `details.field` for a setting that cannot be; `forbidden` where it would live
+ * longer than the token that `by` has shown.
+ */
+export function createAccessToken(core: Core, input: TokenSettings & { userId: number; by: Actor }): Promise<NewToken> {
+  return core.store.write(async (tx) => {
+    checkSettings(input, tx.now)
+    await requireNoLongerLife(tx, input.by, input.expiresAt)
+    return issue(core, tx, input, input.by)
+  })
+}
+
+/** Levels of access to a project: https://docs.gitlab.com/api/members/#roles */
+export const accessLevels = [10, 15, 20, 30, 40, 50] as const
+
+/** A token of a project: a user of its own who may do there what the level says. Throws as `createAccessToken` does. */
+export function createProjectToken(
+  core: Core,
+  input: TokenSettings & { projectId: number; accessLevel: number; by: Actor },
+): Promise<NewToken> {
+  return core.store.write(async (tx) => {
+    checkSettings(input, tx.now)
+    if (input.by.user.projectId !== null) {
+      throw new SignalboxError('forbidden', 'a project’s token cannot make another one')
+    }
+    await requireNoLongerLife(tx, input.by, input.expiresAt)
+    const username = `project_${input.projectId}_bot_${tx.random.bytes(8).toString('hex')}`
+    const user = await insertUser(tx, {
+      username,
+      name: input.name,
+      email: `${username}@noreply.localhost`,
+      isAdmin: 0,
+      projectId: input.projectId,
+      accessLevel: input.accessLevel,
+    })
+    return issue(core, tx, { ...input, userId: user.id }, input.by)
+  })
+}
+
+/** Ends a token at once; with a project's token its user. Doing it twice changes nothing. Throws `not_found`. */
+export function endAccessToken(core: Core, input: { id: number; by: Actor }): Promise<void> {
+  return core.store.write(async (tx) => {
+    const row = await changeable(tx, input.id)
+    if (row.user.projectId !== null) await setUserState(tx, row.userId, 'blocked')
+    await end(core, tx, row, input.by)
+  })
+}
+
+const weekMs = 7 * 24 * 3_600_000
+
+/**
+ * Ends a token and gives its successor, of the same user with the same scopes. `expiresAt` undefined: a week from now, if
+ * the old one expires. A token may give itself a longer life. Throws `not_found`; `invalid` for one that is over.
+ */
+export function rotateAccessToken(
+  core: Core,
+  input: { id: number; expiresAt: number | undefined; by: Actor },
+): Promise<NewToken> {
+  return core.store.write(async (tx) => {
+    const { name, description, scopes, userId, ...row } = await changeable(tx, input.id)
+    if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= tx.now)) {
+      throw wrong('token', 'is already revoked or expired')
+    }
+    const expiresAt = input.expiresAt ?? (row.expiresAt === null ? null : tx.now + weekMs)
+    const settings = { name, description, scopes: JSON.parse(scopes), expiresAt }
+    checkSettings(settings, tx.now)
+    if (input.by.tokenId !== input.id) await requireNoLongerLife(tx, input.by, expiresAt)
+    await end(core, tx, row, input.by)
+    return issue(core, tx, { ...settings, userId }, input.by)
+  })
+}
+
+function checkSettings({ name, description, scopes, expiresAt }: TokenSettings, now: number): void {
+  if (name.trim() === '') throw wrong('name', "can't be blank")
+  if (name === adminTokenName) throw wrong('name', 'is reserved')
+  if (name.length > longest) throw wrong('name', `is too long (maximum is ${longest} characters)`)
+  if ((description?.length ?? 0) > longest) throw wrong('description', `is too long (maximum is ${longest} characters)`)
+  if (scopes.length === 0) throw wrong('scopes', "can't be blank")
+  const unknown = scopes.find((scope) => !accessScopes.includes(scope as AccessScope))
+  if (unknown !== undefined) throw wrong('scopes', `can only be ${accessScopes.join(', ')}`)
+  if (expiresAt !== null && expiresAt <= now) throw wrong('expires_at', 'must be a future date')
+}
+
+/** Whoever gets hold of a token that ends must not be able to go on with another. */
+async function requireNoLongerLife(tx: Tx, by: Actor, expiresAt: number | null): Promise<void> {
+  const shown = by.tokenId === undefined ? undefined : await findAccessTokenById(tx, by.tokenId)
+  const ends = shown?.expiresAt ?? null
+  if (ends !== null && (expiresAt === null || expiresAt > ends)) {
+    throw new SignalboxError('forbidden', 'a token cannot make one that lives longer')
+  }
+}
+
+async function issue(
+  core: Core,
+  tx: Tx,
+  { userId, name, description, scopes, expiresAt }: TokenSettings & { userId: number },
+  by: Actor,
+): Promise<NewToken> {
+  const token = mintToken('access', tx.random)
+  const id = await insertAccessToken(tx, {
+    userId,
+    name,
+    ...(description === undefined ? {} : { description }),
+    tokenHash: hashToken(token),
+    tokenHint: hintOf(token),
+    scopes: accessScopes.filter((scope) => scopes.includes(scope)),
+    expiresAt,
+  })
+  const row = await existing(tx, id)
+  const data = { id, user: userId, scopes: row.scopes, by: by.user.id }
+  await record(core, tx, { kind: 'token.created', projectId: row.user.projectId, data })
+  return { row, token }
+}
+
+async function end(core: Core, tx: Tx, row: Pick<OwnedToken, 'id' | 'user'>, by: Actor): Promise<void> {
+  await revokeAccessToken(tx, row.id)
+  const data = { id: row.id, user: row.user.id, by: by.user.id }
+  await record(core, tx, { kind: 'token.revoked', projectId: row.user.projectId, data })
+}
+
+async function existing(tx: Tx, id: number): Promise<OwnedToken> {
+  const row = await findAccessTokenById(tx, id)
+  if (!row) throw new SignalboxError('not_found', `no access token ${id}`)
+  return row
+}
+
+async function changeable(tx: Tx, id: number): Promise<OwnedToken> {
+  const row = await existing(tx, id)
+  if (row.userId === 1 && row.name === adminTokenName) {
+    throw new SignalboxError('forbidden', 'this token is the one that the settings give: change it there')
+  }
+  return row
+}
+
+function wrong(field: string, message: string): SignalboxError {
+  return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })
+}

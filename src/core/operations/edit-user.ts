@@ -1,0 +1,48 @@
+/** Administrators make users, and block them. */
+import type { Core } from '../core.js'
+import { SignalboxError } from '../errors.js'
+import { isPathSegment } from '../project.js'
+import { findGroupByPath } from '../store/projects.js'
+import { findUser, findUserByName, insertUser, setUserState, type User } from '../store/users.js'
+import { record } from './record.js'
+
+export interface NewUser {
+  username: string
+  name: string
+  email: string
+  isAdmin: boolean
+}
+
+const longestName = 255
+
+/** Throws `invalid` with `details.field`; `conflict` with it for a name that is taken. */
+export function createUser(core: Core, input: NewUser & { by: number }): Promise<User> {
+  return core.store.write(async (tx) => {
+    const { username, name, email } = input
+    if (!isPathSegment(username)) throw refused('invalid', 'username', 'is invalid')
+    if (name.trim() === '' || name.length > longestName) throw refused('invalid', 'name', 'is invalid')
+    if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > longestName) throw refused('invalid', 'email', 'is invalid')
+    const group = await findGroupByPath(tx, username)
+    if ((await findUserByName(tx, username)) || group) throw refused('conflict', 'username', 'has already been taken')
+    const user = await insertUser(tx, { username, name, email, isAdmin: input.isAdmin ? 1 : 0 })
+    await record(core, tx, { kind: 'user.changed', data: { user: user.id, state: 'active', by: input.by } })
+    return user
+  })
+}
+
+/** What a blocked user has begun goes on; its tokens are refused. Throws `not_found`; `forbidden` for user 1. */
+export function setBlocked(core: Core, input: { userId: number; blocked: boolean; by: number }): Promise<void> {
+  return core.store.write(async (tx) => {
+    const user = await findUser(tx, input.userId)
+    if (!user || user.projectId !== null) throw new SignalboxError('not_found', `no user ${input.userId}`)
+    if (user.id === 1) throw new SignalboxError('forbidden', 'the first administrator cannot be blocked')
+    const state = input.blocked ? 'blocked' : 'active'
+    if (user.state === state) return
+    await setUserState(tx, user.id, state)
+    await record(core, tx, { kind: 'user.changed', data: { user: user.id, state, by: input.by } })
+  })
+}
+
+function refused(code: 'invalid' | 'conflict', field: string, message: string): SignalboxError {
+  return new SignalboxError(code, `${field} ${message}`, { details: { field, message } })
+}
