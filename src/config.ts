@@ -183,6 +183,7 @@ const knownKeys = [
   'tasks',
   'includes',
   'mirrors',
+  'webhooks',
   'monitoring',
   'plugins',
 ]
@@ -217,6 +218,7 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
   leases.byHand.heldForMs = stuck.runningMs
   const settings: CoreSettings = {
     ...defaultCoreSettings,
+    webhookHosts: webhookHosts(table),
     leases,
     stuck,
     taskTimes: taskTimes(table),
@@ -376,6 +378,15 @@ function mirrors(table: Record<string, unknown>): ServerSettings['mirrors'] {
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(packBytes === undefined ? {} : { packBytes }),
   }
+}
+
+/** Addresses of a private network are told nothing unless the operator names them. */
+function webhookHosts(table: Record<string, unknown>): string[] {
+  const { trusted_hosts: hosts = [] } = tableOf(table, 'webhooks', ['trusted_hosts'])
+  if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === 'string' && isHost(host))) {
+    throw new SettingsError('webhooks.trusted_hosts', 'must be a list of HOST or HOST:PORT')
+  }
+  return hosts
 }
 
 function isHost(text: string): boolean {

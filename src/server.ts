@@ -34,6 +34,7 @@ import type { RouterTunnel } from './shim/job-router/tunnel.js'
 import { isOpenIdPath } from './shim/open-id-paths.js'
 import { StreamHub } from './transports/stream-hub.js'
 import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
+import { Webhooks } from './webhooks/webhooks.js'
 
 export interface StartOptions {
   settings: ServerSettings
@@ -227,6 +228,11 @@ async function start(
   closers.push(() => tasks.close())
   tasks.start()
   await plugins.startExporters(core)
+  if (!ephemeral) {
+    const webhooks = new Webhooks(core)
+    closers.push(() => webhooks.close())
+    await webhooks.start()
+  }
   let grpcUrl = ''
   if (!ephemeral) {
     const [{ startGrpc }, { createJobRouter }, { createRouterTunnel }] = await Promise.all([

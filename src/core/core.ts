@@ -51,6 +51,8 @@ export interface CoreSettings {
   /** When jobs count as stuck. */
   stuck: StuckSettings
   taskTimes: TaskTimes
+  /** `HOST` or `HOST:PORT` that webhooks may tell whatever their address; others must have public ones. */
+  webhookHosts: readonly string[]
   /** How long jobs may wait for a runner that is pushed to, for `/metrics`; none: it is not measured. */
   queueObjectives: readonly QueueObjective[]
 }
@@ -78,6 +80,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   archiveTracesAfterMs: 2 * 60_000,
   stuck: stuckSettings('classic'),
   taskTimes: defaultTaskTimes,
+  webhookHosts: [],
   queueObjectives: [],
 }
 

@@ -21,6 +21,7 @@ import { accessTokenRoutes } from './routes/access-tokens.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
 import { groupRoutes } from './routes/groups.js'
+import { hookRoutes } from './routes/hooks.js'
 import { jobArtifactRoutes } from './routes/job-artifacts.js'
 import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
@@ -85,6 +86,7 @@ const routes: readonly Route[] = [
   ...jobRoutes,
   ...jobArtifactRoutes,
   ...jobTokenScopeRoutes,
+  ...hookRoutes,
   ...lintRoutes,
   ...environmentRoutes,
   ...repositoryRoutes,

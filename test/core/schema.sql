@@ -507,3 +507,29 @@ CREATE TABLE "variables" ("id" integer primary key autoincrement,
   "owner_id",
   "key",
   "environment_scope"));
+
+CREATE TABLE "webhook_deliveries" ("id" integer primary key autoincrement,
+  "webhook_id" bigint not null references "webhooks" ("id") on delete cascade,
+  "event" text not null check ("event" in ('Job Hook', 'Pipeline Hook')),
+  "uuid" text not null,
+  "body" blob not null,
+  "attempts" integer not null,
+  "due_at" bigint not null);
+
+CREATE INDEX webhook_deliveries_by_webhook on webhook_deliveries (webhook_id);
+
+CREATE INDEX webhook_deliveries_due on webhook_deliveries (due_at);
+
+CREATE TABLE "webhooks" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "name" text not null,
+  "description" text not null,
+  "sealed" blob not null,
+  "job_events" integer not null check ("job_events" in (0, 1)),
+  "pipeline_events" integer not null check ("pipeline_events" in (0, 1)),
+  "verifies_tls" integer not null check ("verifies_tls" in (0, 1)),
+  "failures" integer not null,
+  "disabled_until" bigint,
+  "created_at" bigint not null);
+
+CREATE INDEX webhooks_by_project on webhooks (project_id);

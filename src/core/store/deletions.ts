@@ -28,6 +28,7 @@ export const ofProjects = [
   'environments',
   'protected_environments',
   'resource_groups',
+  'webhooks',
   'caches',
   'lanes',
   'runner_projects',

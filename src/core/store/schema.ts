@@ -373,6 +373,28 @@ export interface Database {
     created_at: number
     used_at: number
   }
+  webhooks: {
+    id: Generated<number>
+    project_id: number
+    name: string
+    description: string
+    sealed: Uint8Array
+    job_events: Flag
+    pipeline_events: Flag
+    verifies_tls: Flag
+    failures: number
+    disabled_until: number | null
+    created_at: number
+  }
+  webhook_deliveries: {
+    id: Generated<number>
+    webhook_id: number
+    event: 'Job Hook' | 'Pipeline Hook'
+    uuid: string
+    body: Uint8Array
+    attempts: number
+    due_at: number
+  }
   removals: { id: Generated<number>; kind: 'trace' | 'artifact' | 'cache' | 'project' | 'group'; place: string }
 
   events: {

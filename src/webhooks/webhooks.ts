@@ -1,0 +1,253 @@
+/**
+ * Tells webhooks of what happens to jobs and pipelines. It follows the rows of `events` behind a durable cursor, as exporters
+ * do: what is to be told is written down in the transaction that moves the cursor on, then sent, at least once, with a few
+ * tries. Where no project has a webhook nothing is read at all. Several nodes share the work: whoever moves the cursor, or
+ * takes a delivery, is alone with it.
+ */
+import type { Core } from '../core/core.js'
+import { eachSafely } from '../core/each-safely.js'
+import type { JobStatus } from '../core/lifecycle/job-machine.js'
+import { opened } from '../core/operations/edit-webhook.js'
+import { EventTail } from '../core/store/event-tail.js'
+import { lastEventId, moveCursor, readCursor, type StoredEvent } from '../core/store/events.js'
+import {
+  delayDelivery,
+  deleteDelivery,
+  findWebhook,
+  insertDelivery,
+  listDueDeliveries,
+  listHookedProjects,
+  listWebhooks,
+  saveWebhookState,
+  takeDelivery,
+} from '../core/store/webhooks.js'
+import { gitlabVersion, version } from '../core/version.js'
+import {
+  pauseAfter,
+  retryWaitsMs,
+  type Webhook,
+  type WebhookDelivery,
+  type WebhookEvent,
+  webhookCursor,
+} from '../core/webhook.js'
+import { jobPayload, pipelinePayload } from './payload.js'
+import { type SendOptions, send } from './send.js'
+
+/** What happens within so long is looked at together. */
+const gatherMs = 50
+/** Looks without having been woken: for what other nodes have committed, and for second tries. */
+const lookEveryMs = 1000
+/** Looks whether other nodes have made webhooks. */
+const refreshEveryMs = 30_000
+const batch = 200
+const atOnce = 8
+const sendWithinMs = 10_000
+/** A delivery that a node took and never came back with is tried again after so long. */
+const takenForMs = 60_000
+
+export class Webhooks {
+  readonly #core: Core
+  readonly #sendOptions: SendOptions
+  readonly #tail: EventTail
+  #hooked: ReadonlySet<number> = new Set()
+  #stops: (() => void)[] = []
+  #gathering: (() => void) | undefined
+  #running: Promise<void> | undefined
+  #again = false
+  #closed = false
+
+  constructor(core: Core, options: Partial<SendOptions> = {}) {
+    this.#core = core
+    this.#sendOptions = { hosts: core.settings.webhookHosts, timeoutMs: sendWithinMs, ...options }
+    this.#tail = new EventTail(core.store)
+  }
+
+  /** Begins to follow. Resolves when it is known who is to be told. */
+  async start(): Promise<void> {
+    const { events, clock } = this.#core
+    await this.#refresh()
+    this.#stops = [
+      events.listen((event) => {
+        if (event.kind === 'project.changed') void this.#refresh()
+        if (this.#hooked.has(event.projectId ?? 0)) this.#gather()
+      }),
+      clock.every(lookEveryMs, () => this.#wake()),
+      clock.every(refreshEveryMs, () => void this.#refresh()),
+    ]
+    this.#wake()
+  }
+
+  /** Waits for what is being sent. Safe to repeat. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#gathering?.()
+    for (const stop of this.#stops.splice(0)) stop()
+    await this.#running
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      this.#hooked = new Set(await listHookedProjects(this.#core.store.read))
+    } catch (error) {
+      this.#core.log.warn({ err: error }, 'webhooks could not be read')
+    }
+  }
+
+  #gather(): void {
+    this.#gathering ??= this.#core.clock.after(gatherMs, () => {
+      this.#gathering = undefined
+      this.#wake()
+    })
+  }
+
+  #wake(): void {
+    if (this.#closed || this.#hooked.size === 0) return
+    this.#again = true
+    this.#running ??= this.#run()
+      .catch((error) => this.#core.log.warn({ err: error }, 'webhooks could not be told'))
+      .finally(() => {
+        this.#running = undefined
+      })
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && !this.#closed) {
+      this.#again = false
+      if (await this.#follow()) this.#again = true
+      if (await this.#deliver()) this.#again = true
+    }
+  }
+
+  /** Writes down what is to be told of the next events. Gives whether there were any. */
+  async #follow(): Promise<boolean> {
+    const { store } = this.#core
+    const place = (await readCursor(store.read, webhookCursor)) ?? (await lastEventId(store.read))
+    const { events } = await this.#tail.read(place, batch)
+    const last = events.at(-1)
+    if (!last) return false
+    const messages: { webhookId: number; event: WebhookEvent; body: Uint8Array }[] = []
+    for (const event of events) {
+      if (this.#hooked.has(event.projectId ?? 0)) messages.push(...(await this.#messagesOf(event)))
+    }
+    await store.write(async (tx) => {
+      if (!(await moveCursor(tx, webhookCursor, place, last.id))) return
+      for (const message of messages) {
+        // It may have been deleted meanwhile.
+        if (await findWebhook(tx, message.webhookId))
+          await insertDelivery(tx, { ...message, uuid: uuidOf(tx.random.bytes(16)) })
+      }
+    })
+    return true
+  }
+
+  async #messagesOf(event: StoredEvent): Promise<{ webhookId: number; event: WebhookEvent; body: Uint8Array }[]> {
+    const told = toldOf(event)
+    if (!told) return []
+    const now = this.#core.clock.now()
+    const webhooks = (await listWebhooks(this.#core.store.read, event.projectId!)).filter(
+      (webhook) =>
+        (told.event === 'Job Hook' ? webhook.jobEvents : webhook.pipelineEvents) && (webhook.disabledUntil ?? 0) <= now,
+    )
+    if (webhooks.length === 0) return []
+    const payload =
+      told.event === 'Job Hook'
+        ? await jobPayload(this.#core, event.jobId!, told.status)
+        : await pipelinePayload(this.#core, event.pipelineId!, told.status)
+    if (!payload) return []
+    const body = this.#core.keys.seal(Buffer.from(JSON.stringify(payload)))
+    return webhooks.map((webhook) => ({ webhookId: webhook.id, event: told.event, body }))
+  }
+
+  /** Sends what is due. Gives whether there was something. */
+  async #deliver(): Promise<boolean> {
+    const { store, clock, keys, log } = this.#core
+    const due = await listDueDeliveries(store.read, clock.now(), batch)
+    // Of one address one after the other, so that it hears things in their order.
+    const byWebhook = new Map<number, typeof due>()
+    for (const one of due) byWebhook.set(one.webhookId, [...(byWebhook.get(one.webhookId) ?? []), one])
+    const queues = [...byWebhook.values()]
+    const worker = async () => {
+      for (let queue = queues.shift(); queue; queue = queues.shift()) {
+        await eachSafely(log, 'telling a webhook', queue, (delivery) =>
+          this.#try({ ...delivery, body: keys.open(delivery.body).toString('utf8') }),
+        )
+      }
+    }
+    await Promise.all(Array.from({ length: atOnce }, worker))
+    return due.length > 0
+  }
+
+  async #try(delivery: WebhookDelivery): Promise<void> {
+    const { store, clock, log } = this.#core
+    const webhook = await findWebhook(store.read, delivery.webhookId)
+    if (!webhook || this.#closed) return
+    if (!(await store.write((tx) => takeDelivery(tx, delivery, tx.now + takenForMs)))) return
+    const failure = await this.#send(webhook, delivery)
+    const wait = failure === undefined ? undefined : retryWaitsMs[delivery.attempts]
+    if (failure !== undefined) {
+      log.warn(
+        { webhook: webhook.id, project: webhook.projectId, why: failure, again_ms: wait },
+        'a webhook was not told',
+      )
+    }
+    await store.write(async (tx) => {
+      if (wait !== undefined) return delayDelivery(tx, delivery.id, clock.now() + wait)
+      await deleteDelivery(tx, delivery.id)
+      const now = await findWebhook(tx, webhook.id)
+      if (!now) return
+      const failures = failure === undefined ? 0 : now.failures + 1
+      const pause = pauseAfter(failures)
+      if (failures === now.failures && pause === 0) return
+      await saveWebhookState(tx, webhook.id, { failures, disabledUntil: pause === 0 ? null : clock.now() + pause })
+    })
+  }
+
+  /** Gives why it came to nothing. */
+  async #send(webhook: Webhook, delivery: WebhookDelivery): Promise<string | undefined> {
+    const { url, token } = opened(this.#core, webhook)
+    const headers = {
+      'content-type': 'application/json',
+      'user-agent': `GitLab/${gitlabVersion} signalbox/${version}`,
+      'idempotency-key': delivery.uuid,
+      'x-gitlab-event': delivery.event,
+      'x-gitlab-event-uuid': delivery.uuid,
+      'x-gitlab-instance': this.#core.externalUrl(),
+      'x-gitlab-webhook-uuid': delivery.uuid,
+      ...(token === null ? {} : { 'x-gitlab-token': token }),
+    }
+    const { body } = delivery
+    try {
+      const status = await send({ url, headers, body, verifiesTls: webhook.verifiesTls }, this.#sendOptions)
+      return status >= 200 && status < 300 ? undefined : `status ${status}`
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+}
+
+/** Which webhooks are told of an event, and the status that it brought. */
+function toldOf(event: StoredEvent): { event: WebhookEvent; status: JobStatus } | undefined {
+  switch (event.kind) {
+    case 'job.changed':
+    case 'job.finished': {
+      const { to } = JSON.parse(event.data) as { to?: JobStatus }
+      return to === undefined ? undefined : { event: 'Job Hook', status: to }
+    }
+    case 'pipeline.created':
+      return { event: 'Pipeline Hook', status: 'created' }
+    case 'pipeline.changed': {
+      const { to } = JSON.parse(event.data) as { to?: JobStatus }
+      return to === undefined ? undefined : { event: 'Pipeline Hook', status: to }
+    }
+    default:
+      return undefined
+  }
+}
+
+/** A version 4 UUID (RFC 9562) of random bytes. */
+function uuidOf(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes)
+  hex[6] = (hex[6]! & 0x0f) | 0x40
+  hex[8] = (hex[8]! & 0x3f) | 0x80
+  return hex.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
