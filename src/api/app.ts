@@ -9,6 +9,7 @@ import { makeRequestId, sentRequestId } from '../http/request-id.js'
 import { routesOn } from '../http/routing.js'
 import { cacheRoutes } from './caches.js'
 import { toProblem } from './errors.js'
+import { hookRoutes } from './hooks.js'
 import { liveRoutes } from './live.js'
 import { apiRoutes } from './routes.js'
 import { usageRoutes } from './usage.js'
@@ -29,7 +30,7 @@ export function createApi(core: Core, tasks: Tasks): Api {
     core,
     access: new Access(core, defaultRates),
     base: '/api/signalbox/v1',
-    routes: [...apiRoutes(tasks), ...liveRoutes, ...usageRoutes, ...cacheRoutes],
+    routes: [...apiRoutes(tasks), ...liveRoutes, ...usageRoutes, ...cacheRoutes, ...hookRoutes],
     answerError: refuse,
   })
   return {

@@ -205,6 +205,13 @@ function addProjectCommands(program: Command): void {
     .option('--json', 'print one JSON document')
     .action(async (path, options) => (await import('./commands/project.js')).clearCaches(path, options))
   project
+    .command('hook-secret')
+    .description('make the secret that a forge signs its webhooks with, or another in its place')
+    .argument('<PATH>', 'GROUP/NAME or ID')
+    .option('--remove', 'take no webhooks any more')
+    .option('--json', 'print one JSON document')
+    .action(async (path, options) => (await import('./commands/project.js')).hookSecret(path, options))
+  project
     .command('delete')
     .argument('<PATH>')
     .description('delete a project with its pipelines, logs, artifacts and repository')

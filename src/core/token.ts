@@ -19,6 +19,8 @@ export const tokenPrefixes = {
   /** A job's own token; the rest is a signed JWT. */
   job: 'glcbt-',
   trigger: 'glptt-',
+  /** What a forge signs its webhooks with. */
+  hook: 'sbwh-',
 } as const
 
 /** What an access token may be used for: https://docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes */

@@ -128,6 +128,11 @@ export class Access {
     return this.#lints.run(actor?.user.id ?? 0, lint)
   }
 
+  /** Counts a signature that does not fit. Throws `rate_limited`. */
+  countWrong(req: IncomingMessage): void {
+    this.#wrong?.take(addressOf(req))
+  }
+
   /** Counts a registration. Throws `rate_limited`. */
   countRegistration(req: IncomingMessage): void {
     this.#registrations?.take(addressOf(req))

@@ -121,6 +121,28 @@ CREATE TABLE "groups" ("id" integer primary key autoincrement,
 
 CREATE UNIQUE INDEX groups_by_path on groups (lower(full_path));
 
+CREATE TABLE "hook_deliveries" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "forge" text not null,
+  "delivery" text,
+  "event" text not null,
+  "status" text not null check ("status" in ('waiting', 'done', 'failed')),
+  "claimed_until" bigint not null,
+  "attempts" integer not null,
+  "pipeline_id" bigint,
+  "message" text,
+  "created_at" bigint not null,
+  constraint "hook_deliveries_id" unique ("project_id",
+  "forge",
+  "delivery"));
+
+CREATE INDEX hook_deliveries_waiting on hook_deliveries (id) where status = 'waiting';
+
+CREATE TABLE "hook_secrets" ("project_id" bigint primary key references "projects" ("id"),
+  "secret" blob not null,
+  "user_id" bigint not null references "users" ("id"),
+  "created_at" bigint not null);
+
 CREATE TABLE "job_definitions" ("id" integer primary key autoincrement,
   "body" text not null);
 

@@ -1,4 +1,4 @@
-/** `signalbox project create|list|show|delete|clear-caches`. */
+/** `signalbox project create|list|show|delete|clear-caches|hook-secret`. */
 import { openContext } from '../context.js'
 import { table } from '../terminal.js'
 
@@ -57,4 +57,18 @@ export async function deleteProject(path: string): Promise<void> {
   const { client, terminal } = openContext()
   await client().delete(`/api/v4/projects/${encodeURIComponent(path)}`)
   terminal.say(`project ${path} deleted`)
+}
+
+export async function hookSecret(path: string, options: { json?: boolean; remove?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const address = `/api/signalbox/v1/projects/${encodeURIComponent(path)}/hook-secret`
+  if (options.remove) {
+    await client().delete(address)
+    return terminal.say(`project ${path} takes no webhooks any more`)
+  }
+  const made = await client().post<{ secret: string; urls: Record<string, string> }>(address)
+  if (options.json) return json(made)
+  terminal.say('the secret of webhooks, shown this once; the one before is dead:')
+  terminal.out(made.secret)
+  for (const [forge, url] of Object.entries(made.urls)) terminal.say(`${forge}: ${url}`)
 }

@@ -48,6 +48,10 @@ export interface CreatePipelineInput {
   sha?: string
   /** Where the branch was before a push. */
   beforeSha?: string
+  /** Predefined variables of the event, besides those of every pipeline. */
+  predefined?: readonly PlanVariable[]
+  /** Changes are those since the commit parted from this one: what a request to merge it would show. */
+  changesSince?: string
   /** The text of a configuration, in place of the project's file. */
   config?: string
   /** Values for the inputs of the configuration's header. */
@@ -243,7 +247,7 @@ async function resolve(core: Core, project: Project, input: CreatePipelineInput)
 
 async function load(core: Core, project: Project, resolved: ResolvedRef, input: CreatePipelineInput) {
   const commit = await core.repositories.commit(project, resolved.sha)
-  const predefined = pipelineVariables({
+  const common = pipelineVariables({
     project,
     externalUrl: core.externalUrl(),
     source: input.source,
@@ -256,6 +260,7 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     createdAt: core.clock.now(),
     user: input.user,
   })
+  const predefined = [...common, ...(input.predefined ?? [])]
   const set = await variablesFor(core, core.store.read, {
     projectId: project.id,
     protected: isProtected(project, resolved),
@@ -283,12 +288,20 @@ async function changesOf(
   resolved: ResolvedRef,
   input: CreatePipelineInput,
 ): Promise<string[] | undefined> {
-  const { beforeSha } = input
+  const { beforeSha, changesSince } = input
+  if (changesSince !== undefined) {
+    return unlessGone(core.repositories.changedSince(project, changesSince, resolved.sha))
+  }
   // A child pipeline looks at what its parent's push has changed.
   const pushed = input.source === 'push' || input.source === 'parent_pipeline'
   if (!pushed || resolved.tag || beforeSha === undefined || beforeSha === noSha) return undefined
+  return unlessGone(core.repositories.changedPaths(project, beforeSha, resolved.sha))
+}
+
+/** Undefined where a commit is not there any more. */
+async function unlessGone(paths: Promise<string[]>): Promise<string[] | undefined> {
   try {
-    return await core.repositories.changedPaths(project, beforeSha, resolved.sha)
+    return await paths
   } catch (error) {
     if (error instanceof SignalboxError && error.code === 'not_found') return undefined
     throw error

@@ -52,6 +52,9 @@ class Refusal extends Error {
   }
 }
 
+/** What a child pipeline has of its parent: the request that this one is about. */
+const isOfRequest = /^CI_(?:MERGE_REQUEST|EXTERNAL_PULL_REQUEST)_/
+
 const deepestChild = 2
 const longestChain = 100
 
@@ -134,6 +137,7 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
       sha: pipeline.sha,
       beforeSha: pipeline.beforeSha,
       source: 'parent_pipeline',
+      predefined: variables.predefined.filter(({ key }) => isOfRequest.test(key)),
       config: childConfig(trigger.include),
       artifactFile: (name, path) => artifactFile(core, pipeline.id, name, path),
     }

@@ -22,6 +22,7 @@ import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { prepareJobsLeft } from '../operations/prepare-job.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
+import { workOnHooksLeft } from '../operations/receive-hook.js'
 import { removeDeleted } from '../operations/remove-deleted.js'
 import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
@@ -139,6 +140,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'charges the time of instance runners to namespaces, and applies their limits',
     quiet: true,
     run: async (core) => counted({ ...(await countUsage(core)) }),
+  },
+  {
+    name: 'receive_hooks',
+    what: 'works on webhooks that a stop has left, or whose repository could not be fetched',
+    quiet: true,
+    run: async (core) => counted({ webhooks: await workOnHooksLeft(core) }),
   },
   {
     name: 'settle_bridges',

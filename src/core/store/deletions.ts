@@ -22,6 +22,8 @@ export const ofJobs = [
 export const ofProjects = [
   'job_token_allowances',
   'project_mirrors',
+  'hook_secrets',
+  'hook_deliveries',
   'pipeline_schedules',
   'triggers',
   'deployments',

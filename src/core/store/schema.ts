@@ -78,6 +78,20 @@ export interface Database {
 
   job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
 
+  hook_secrets: { project_id: number; secret: Uint8Array; user_id: number; created_at: number }
+  hook_deliveries: {
+    id: Generated<number>
+    project_id: number
+    forge: string
+    delivery: string | null
+    event: string
+    status: 'waiting' | 'done' | 'failed'
+    claimed_until: number
+    attempts: number
+    pipeline_id: number | null
+    message: string | null
+    created_at: number
+  }
   project_mirrors: { project_id: number; source: Uint8Array; fetched_at: number | null; error: string | null }
 
   pipelines: {

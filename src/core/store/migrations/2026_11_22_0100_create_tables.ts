@@ -120,6 +120,28 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('fetched_at', int)
     .addColumn('error', 'text')
     .execute()
+  await db.schema
+    .createTable('hook_secrets')
+    .addColumn('project_id', int, (c) => c.primaryKey().references('projects.id'))
+    .addColumn('secret', bytes, (c) => c.notNull())
+    .addColumn('user_id', int, (c) => c.notNull().references('users.id'))
+    .addColumn('created_at', int, (c) => c.notNull())
+    .execute()
+  await table('hook_deliveries')
+    .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
+    .addColumn('forge', 'text', (c) => c.notNull())
+    .addColumn('delivery', 'text')
+    .addColumn('event', 'text', (c) => c.notNull())
+    .addColumn('status', 'text', (c) => c.notNull().check(oneOf('status', ['waiting', 'done', 'failed'])))
+    // Nobody else works on it until then.
+    .addColumn('claimed_until', int, (c) => c.notNull())
+    .addColumn('attempts', 'integer', (c) => c.notNull())
+    .addColumn('pipeline_id', int)
+    .addColumn('message', 'text')
+    .addColumn('created_at', int, (c) => c.notNull())
+    .addUniqueConstraint('hook_deliveries_id', ['project_id', 'forge', 'delivery'])
+    .execute()
+  await index('hook_deliveries_waiting', 'hook_deliveries', 'id', "status = 'waiting'")
   // Whose jobs may use their token in a project.
   await db.schema
     .createTable('job_token_allowances')

@@ -1,0 +1,36 @@
+/** Webhooks that come in from forges: what they tell, whoever tells it. */
+
+export const forges = ['github', 'gitlab', 'gitea', 'generic'] as const
+export type Forge = (typeof forges)[number]
+
+/** Where a pull request comes from or goes to. */
+export interface PullRequestSide {
+  /** Full name of the repository there. */
+  repository: string
+  branch: string
+  /** Undefined: not told; what the branch points to here. */
+  sha?: string
+}
+
+export type HookEvent =
+  /** A branch or tag was made or moved. `ref` in full; `after`: the branch's commit. */
+  | { kind: 'push'; ref: string; before?: string; after?: string }
+  | { kind: 'pull_request'; number: number; source: PullRequestSide; target: PullRequestSide }
+  /** Branches or tags are gone: there is something to fetch, and no pipeline to make. */
+  | { kind: 'fetch'; reason: string }
+  | { kind: 'ignored'; reason: string }
+
+export interface HookDelivery {
+  id: number
+  projectId: number
+  forge: Forge
+  /** The forge's own id of the delivery; null: it gave none. */
+  delivery: string | null
+  event: HookEvent
+  status: 'waiting' | 'done' | 'failed'
+  attempts: number
+  pipelineId: number | null
+  /** What became of it, where there is no pipeline. */
+  message: string | null
+  createdAt: number
+}

@@ -1,0 +1,153 @@
+/**
+ * A forge tells what has happened to a mirrored repository: kept first, answered, and then worked on. A delivery that comes
+ * twice is one; one whose repository cannot be fetched for the moment is tried again.
+ */
+import type { PlanVariable } from '../ci-config/plan.js'
+import type { Core } from '../core.js'
+import { eachSafely } from '../each-safely.js'
+import { SignalboxError } from '../errors.js'
+import type { HookDelivery, HookEvent } from '../hook.js'
+import type { Pipeline } from '../pipeline.js'
+import {
+  claimDelivery,
+  deleteOldDeliveries,
+  findHookSecret,
+  insertDelivery,
+  listWaitingDeliveries,
+  saveDelivery,
+} from '../store/hooks.js'
+import { getProject } from '../store/projects.js'
+import { findUser, type User } from '../store/users.js'
+import { can } from './authorize.js'
+import { createPipeline } from './create-pipeline.js'
+import { fetchMirror } from './fetch-mirror.js'
+
+const keptMs = 7 * 24 * 3_600_000
+/** Longer than a fetch may take: whoever works on a delivery has it for so long. */
+const claimMs = 15 * 60_000
+const mostAttempts = 5
+
+export type ReceivedHook = Pick<HookDelivery, 'projectId' | 'forge' | 'delivery' | 'event'>
+
+/**
+ * Keeps the delivery and works on it after the answer. `known`: it has come before, and nothing is done again. Throws
+ * `invalid` for a project that mirrors nothing.
+ */
+export function receiveHook(core: Core, hook: ReceivedHook): Promise<{ delivery: HookDelivery; known: boolean }> {
+  return core.store.write(async (tx) => {
+    const project = await getProject(tx, hook.projectId)
+    if (project.mirrored === 0) throw new SignalboxError('invalid', 'the project mirrors no repository')
+    await deleteOldDeliveries(tx, project.id, tx.now - keptMs)
+    const kept = await insertDelivery(tx, hook)
+    if (!kept.known) {
+      tx.afterCommit(() => {
+        void workOnDelivery(core, kept.delivery.id).catch((error) =>
+          core.log.error({ err: error, delivery: kept.delivery.id }, 'a webhook could not be worked on'),
+        )
+      })
+    }
+    return kept
+  })
+}
+
+/** Does what a delivery that waits asks for. Safe to repeat. */
+export async function workOnDelivery(core: Core, id: number): Promise<void> {
+  const delivery = await core.store.write((tx) => claimDelivery(tx, id, tx.now + claimMs))
+  if (!delivery) return
+  const save = (outcome: Parameters<typeof saveDelivery>[2]) => core.store.write((tx) => saveDelivery(tx, id, outcome))
+  try {
+    const { pipeline, message } = await act(core, delivery)
+    await save({ status: 'done', pipelineId: pipeline?.id ?? null, message: message ?? null })
+  } catch (error) {
+    const { code, message } = SignalboxError.from(error)
+    const again = (code === 'unavailable' || code === 'internal') && delivery.attempts < mostAttempts
+    await save({ status: again ? 'waiting' : 'failed', pipelineId: null, message })
+    if (code === 'internal') throw error
+  }
+}
+
+interface Outcome {
+  pipeline?: Pipeline | undefined
+  message?: string
+}
+
+const noPipeline = 'no pipeline: there is no configuration, or its rules leave no job'
+
+async function act(core: Core, { projectId, event }: HookDelivery): Promise<Outcome> {
+  if (event.kind === 'ignored') return { message: event.reason }
+  const project = await getProject(core.store.read, projectId)
+  if (event.kind === 'fetch') {
+    await fetchMirror(core, project)
+    return { message: event.reason }
+  }
+  const secret = await findHookSecret(core.store.read, projectId)
+  const user = secret && (await findUser(core.store.read, secret.userId))
+  if (user?.state !== 'active' || !(await can(core, { user, scopes: new Set<string>() }, 'operate', project))) {
+    throw new SignalboxError('forbidden', 'whoever made the secret may not start pipelines here any more')
+  }
+  const pipeline = await (event.kind === 'push'
+    ? push(core, projectId, user, event)
+    : request(core, projectId, user, event))
+  return pipeline ? { pipeline } : { message: noPipeline }
+}
+
+/** A tag may be annotated, and then its id is no commit: it is looked up here. */
+function push(
+  core: Core,
+  projectId: number,
+  user: User,
+  { ref, before, after }: Extract<HookEvent, { kind: 'push' }>,
+): Promise<Pipeline | undefined> {
+  const branch = ref.startsWith('refs/heads/')
+  return createPipeline(core, {
+    projectId,
+    ref,
+    source: 'push',
+    user,
+    ...(branch && after !== undefined ? { sha: after } : {}),
+    ...(branch && before !== undefined ? { beforeSha: before } : {}),
+    onInvalid: 'keep',
+  })
+}
+
+/** https://docs.gitlab.com/ci/ci_cd_for_external_repos/#pipelines-for-external-pull-requests */
+async function request(
+  core: Core,
+  projectId: number,
+  user: User,
+  { number, source, target }: Extract<HookEvent, { kind: 'pull_request' }>,
+): Promise<Pipeline | undefined> {
+  const project = await fetchMirror(core, await getProject(core.store.read, projectId))
+  const head = source.sha ?? (await core.repositories.resolve(project, `refs/heads/${source.branch}`))?.sha
+  const base = target.sha ?? (await core.repositories.resolve(project, `refs/heads/${target.branch}`))?.sha
+  const values = {
+    IID: String(number),
+    SOURCE_REPOSITORY: source.repository,
+    TARGET_REPOSITORY: target.repository,
+    SOURCE_BRANCH_NAME: source.branch,
+    SOURCE_BRANCH_SHA: head ?? '',
+    TARGET_BRANCH_NAME: target.branch,
+    TARGET_BRANCH_SHA: base ?? '',
+  }
+  const predefined: PlanVariable[] = Object.entries(values).map(([name, value]) => ({
+    key: `CI_EXTERNAL_PULL_REQUEST_${name}`,
+    value,
+    raw: true,
+  }))
+  return createPipeline(core, {
+    projectId,
+    ref: `refs/heads/${source.branch}`,
+    source: 'external_pull_request_event',
+    user,
+    predefined,
+    ...(head === undefined ? {} : { sha: head }),
+    ...(base === undefined ? {} : { changesSince: base }),
+    onInvalid: 'keep',
+  })
+}
+
+/** The sweep: works on the deliveries that a stop of the node has left, and on those to be tried again. */
+export async function workOnHooksLeft(core: Core): Promise<number> {
+  const waiting = await listWaitingDeliveries(core.store.read, core.clock.now())
+  return eachSafely(core.log, 'working on a webhook', waiting, (id) => workOnDelivery(core, id))
+}
