@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
+import type { S3Settings } from './core/blobs/s3-blobs.js'
 import { parseDuration } from './core/ci-config/duration.js'
 import { type CacheSettings, type CoreSettings, defaultCoreSettings } from './core/core.js'
 import { parseCron } from './core/cron.js'
@@ -33,6 +34,8 @@ export interface ServerSettings {
   /** Allows plain text on addresses that are not loopback. */
   insecure: boolean
   core: CoreSettings
+  /** Where artifacts and caches are kept; undefined: in the data folder. */
+  s3: S3Settings | undefined
   /** What configurations may include from the web; undefined: nothing. */
   includes: { hosts: string[]; templatesUrl?: string } | undefined
   /** What fetches of mirrored repositories may do and take, where it is not the default. */
@@ -163,6 +166,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     logLevel: oneOf(text('logLevel'), logLevels),
     insecure,
     core: coreSettings(file.table),
+    s3: s3(file.table, env),
     includes: includes(file.table),
     mirrors: mirrors(file.table),
     ...pollSettings(file.table),
@@ -179,6 +183,7 @@ const knownKeys = [
   'poll',
   'artifacts',
   'caches',
+  's3',
   'stuck',
   'tasks',
   'includes',
@@ -348,6 +353,52 @@ function grpcUrl(value: unknown): string {
   return value.replace(/\/$/, '')
 }
 
+const s3Keys = [
+  'bucket',
+  'endpoint',
+  'region',
+  'prefix',
+  'path_style',
+  'access_key_id',
+  'secret_access_key',
+  'direct_download',
+  'request_checksum',
+]
+
+/** A secret is better kept in `SIGNALBOX_S3_SECRET_ACCESS_KEY` than in the file. */
+function s3(table: Record<string, unknown>, env: NodeJS.ProcessEnv): S3Settings | undefined {
+  if (table.s3 === undefined) return undefined
+  const given = tableOf(table, 's3', s3Keys)
+  const text = (key: string, absent: string) => {
+    const value = given[key] ?? absent
+    if (typeof value !== 'string') throw new SettingsError(`s3.${key}`, 'must be a text')
+    return value
+  }
+  const bucket = text('bucket', '')
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
+    throw new SettingsError('s3.bucket', 'must name a bucket: 3 to 63 of a-z, 0-9, "." and "-"')
+  const prefix = text('prefix', '').replace(/^\/+|\/+$/g, '')
+  const endpoint = url({ value: text('endpoint', ''), where: 's3.endpoint' })
+  const accessKeyId = text('access_key_id', env.SIGNALBOX_S3_ACCESS_KEY_ID ?? '')
+  const secretAccessKey = text('secret_access_key', env.SIGNALBOX_S3_SECRET_ACCESS_KEY ?? '')
+  if ((accessKeyId === '') !== (secretAccessKey === '')) {
+    throw new SettingsError('s3.access_key_id', 'and s3.secret_access_key need one another')
+  }
+  return {
+    bucket,
+    endpoint,
+    region: text('region', 'us-east-1'),
+    prefix: prefix === '' ? '' : `${prefix}/`,
+    pathStyle: bool(given, 'path_style', 's3.') ?? endpoint !== '',
+    credentials: accessKeyId === '' ? undefined : { accessKeyId, secretAccessKey },
+    directDownload: bool(given, 'direct_download', 's3.') ?? true,
+    requestChecksum: oneOf({ value: text('request_checksum', 'when_supported'), where: 's3.request_checksum' }, [
+      'when_supported',
+      'when_required',
+    ]),
+  }
+}
+
 /** `include:remote` is off until hosts are named: https://docs.gitlab.com/ci/yaml/#includeremote */
 function includes(table: Record<string, unknown>): ServerSettings['includes'] {
   const { remote_hosts: hosts = [], templates_url: templates } = tableOf(table, 'includes', [
@@ -438,9 +489,9 @@ function duration(value: unknown, where: string): number | undefined {
   return seconds * 1000
 }
 
-function bool(table: Record<string, unknown>, key: string): boolean | undefined {
+function bool(table: Record<string, unknown>, key: string, above = ''): boolean | undefined {
   const value = table[key]
-  if (value !== undefined && typeof value !== 'boolean') throw new SettingsError(key, 'must be true or false')
+  if (value !== undefined && typeof value !== 'boolean') throw new SettingsError(above + key, 'must be true or false')
   return value
 }
 

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { ServerSettings } from './config.js'
+import type { BlobRooms } from './core/blobs/blob-store.js'
 import { diskRooms } from './core/blobs/disk-blobs.js'
 import type { CiLanguage } from './core/ci-config/language.js'
 import { systemClock } from './core/clock.js'
@@ -102,6 +103,7 @@ async function start(
     clock,
   })
   closers.push(() => plugins.close())
+  const blobs = await openBlobs(settings, closers)
   const repositories = new GitRepositories({
     folder: path.join(dataDir, 'repositories'),
     log,
@@ -114,7 +116,7 @@ async function start(
     clock,
     keys: readKeys(settings.keyFile),
     traces: path.join(dataDir, 'traces'),
-    blobs: diskRooms(dataDir),
+    blobs,
     repositories,
     language,
     ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),
@@ -267,6 +269,15 @@ async function start(
       return closed
     },
   }
+}
+
+async function openBlobs({ dataDir, s3 }: ServerSettings, closers: (() => unknown)[]): Promise<BlobRooms> {
+  const disk = diskRooms(dataDir)
+  if (s3 === undefined) return disk
+  const { openS3Rooms } = await import('./core/blobs/s3-blobs.js')
+  const rooms = await openS3Rooms(s3, disk)
+  closers.push(() => rooms.close())
+  return rooms
 }
 
 /** Slow clients are cut off; uploads have as long as they keep sending. */

@@ -29,6 +29,45 @@ it('takes an empty variable as one that is not set', () => {
   expect(read(undefined, { env: { SIGNALBOX_HTTP: '' } }).http).toBe('127.0.0.1:8080')
 })
 
+it('reads where blobs are kept, with secrets from the environment', () => {
+  expect(read(undefined).s3).toBeUndefined()
+  const env = { SIGNALBOX_S3_ACCESS_KEY_ID: 'id', SIGNALBOX_S3_SECRET_ACCESS_KEY: 'secret' }
+  expect(read('[s3]\nbucket = "kept"', { env: {} }).s3).toEqual({
+    bucket: 'kept',
+    endpoint: '',
+    region: 'us-east-1',
+    prefix: '',
+    pathStyle: false,
+    credentials: undefined,
+    directDownload: true,
+    requestChecksum: 'when_supported',
+  })
+  const toml = '[s3]\nbucket = "kept"\nendpoint = "http://store:9000/"\nprefix = "/box"\ndirect_download = false'
+  expect(read(toml, { env }).s3).toMatchObject({
+    endpoint: 'http://store:9000',
+    prefix: 'box/',
+    pathStyle: true,
+    credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
+    directDownload: false,
+  })
+  expect(read('[caches]\nkeep_for = "2 days"\nentry_bytes = 5').core.caches).toMatchObject({
+    keepMs: 2 * 24 * 3_600_000,
+    entryBytes: 5,
+  })
+  const wrong = [
+    '[s3]',
+    '[s3]\nbucket = "Not One"',
+    '[s3]\nbucket = "kept"\nendpoint = "ftp://x"',
+    '[s3]\nbucket = "kept"\naccess_key_id = "x"',
+    '[s3]\nbucket = "kept"\npath_style = "yes"',
+    '[s3]\nbucket = "kept"\nrequest_checksum = "never"',
+    '[s3]\nbucket = "kept"\nkey = "x"',
+    '[caches]\nentry_bytes = -1',
+    '[caches]\nkeep_for = "soon"',
+  ]
+  for (const one of wrong) expect(() => read(one), one).toThrow(SettingsError)
+})
+
 it('reads when jobs are stuck and when tasks run', () => {
   const { core } = read(`
     [stuck]

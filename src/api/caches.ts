@@ -1,7 +1,7 @@
 /**
  * Caches of jobs. Runners restore and save them, by the token of the job:
  *
- * - `GET /jobs/:id/caches?key=…`: the archive
+ * - `GET /jobs/:id/caches?key=…`: the archive, or where it is to be had
  * - `PUT /jobs/:id/caches?key=…`: the archive as the body
  *
  * and people clear them: `POST /projects/:id/clear-caches`, the project by its id or path.
@@ -28,6 +28,11 @@ async function restore(call: Call): Promise<undefined> {
   const { job } = await jobOf(call)
   const cache = await useCache(core, job, keyOf(call))
   if (!cache) throw new SignalboxError('not_found', 'there is no cache of this key')
+  const elsewhere = await core.caches.link?.(cache.location, 'cache.zip')
+  if (elsewhere !== undefined) {
+    res.writeHead(302, { Location: elsewhere, 'Cache-Control': 'no-store', 'X-Request-Id': requestId }).end()
+    return
+  }
   res.writeHead(200, {
     'Content-Length': cache.sizeBytes,
     'Content-Type': 'application/octet-stream',

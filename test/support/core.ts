@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { BlobRooms } from '../../src/core/blobs/blob-store.js'
 import { diskRooms } from '../../src/core/blobs/disk-blobs.js'
 import { inThisThread } from '../../src/core/ci-config/language.js'
 import type { Core, CoreSettings } from '../../src/core/core.js'
@@ -106,7 +107,7 @@ export class TestCore implements AsyncDisposable {
   admin!: User
   readonly #folder: string
 
-  constructor(box: TestStore, settings: Partial<CoreSettings>) {
+  constructor(box: TestStore, settings: Partial<CoreSettings>, blobs?: BlobRooms) {
     this.box = box
     this.#folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-core-'))
     this.repositories = new MemoryRepositories()
@@ -117,7 +118,7 @@ export class TestCore implements AsyncDisposable {
       clock: box.clock,
       keys: keysFrom(Buffer.alloc(32, 7)),
       traces: path.join(this.#folder, 'traces'),
-      blobs: diskRooms(this.#folder),
+      blobs: blobs ?? diskRooms(this.#folder),
       repositories: this.repositories,
       language: inThisThread,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },

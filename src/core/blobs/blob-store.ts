@@ -24,6 +24,8 @@ export interface BlobStore {
   /** The bytes, or a range of them. The stream fails where there are none. */
   open(location: string, range?: BlobRange): Readable
   exists(location: string): Promise<boolean>
+  /** An address where the bytes can be had for some minutes without a token; undefined: there is none for these. */
+  link?(location: string, filename: string): Promise<string | undefined>
   /** Safe to repeat. */
   remove(location: string): Promise<void>
   /** Removes what uploads have left that a stop of the process has cut off. Called before the doors open. */

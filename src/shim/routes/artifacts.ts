@@ -81,10 +81,21 @@ async function download(call: Call): Promise<undefined> {
   await sendArtifact(call, await findArtifact(core.store.read, jobId, 'archive'))
 }
 
-/** Sends a file, or the range of it that is asked for. Throws `not_found` for one that is expired or gone. */
-export async function sendArtifact({ core, req, res, requestId }: Call, artifact: Artifact | undefined): Promise<void> {
+/**
+ * Sends a file, or the range of it that is asked for; with `direct_download` the address of the bytes, where they have one.
+ * Throws `not_found` for one that is expired or gone.
+ */
+export async function sendArtifact(call: Call, artifact: Artifact | undefined): Promise<void> {
+  const { core, req, res, requestId, params } = call
   const expired = artifact?.expiresAt != null && artifact.expiresAt <= core.clock.now()
   if (!artifact || expired || !(await core.artifacts.exists(artifact.location))) throw notFound()
+  if (params.boolean('direct_download')) {
+    const location = await core.artifacts.link?.(artifact.location, artifact.filename)
+    if (location !== undefined) {
+      res.writeHead(302, { Location: location, 'Cache-Control': 'no-store', 'X-Request-Id': requestId }).end()
+      return
+    }
+  }
   const { sizeBytes } = artifact
   const range = requestedRange(req.headers.range, sizeBytes)
   res.writeHead(range ? 206 : 200, {
