@@ -203,7 +203,7 @@ it('answers what is not right with an exit code and a sentence', async () => {
   expect(nobody.stderr).toContain('http://127.0.0.1:1')
 })
 
-it.each(['kill', 'stop'] as const)('goes on following when the coordinator is back (%s)', async (way) => {
+it.concurrent.each(['kill', 'stop'] as const)('goes on following when the coordinator is back (%s)', async (way) => {
   await using box = await Coordinator.start()
   await box.runner('websocket')
   const { folder, open } = await held(box)

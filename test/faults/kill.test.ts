@@ -17,10 +17,11 @@ const config = JSON.stringify({
   c: { stage: 'two', script: ['test "$(cat kept.txt)" = kept', script] },
 })
 
-const kills = 5
+const kills = process.env.SIGNALBOX_TEST_LONG ? 10 : 3
 
-it.each(['websocket', 'grpc', 'poll'] as const)(
-  'survives being killed five times while a runner works over %s',
+// At the same time: each waits most of its time for its own processes.
+it.concurrent.each(['websocket', 'grpc', 'poll'] as const)(
+  'survives being killed again and again while a runner works over %s',
   async (transport) => {
     await using box = await Coordinator.start()
     await box.runner(transport, ['--concurrency', '2'])
