@@ -1,6 +1,7 @@
 // What every measurement needs: processes that are asked over IPC, percentiles, medians over runs, temporary folders.
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -91,6 +92,16 @@ export async function residentBytes() {
     await sleep(120)
   }
   return process.memoryUsage().rss
+}
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export function freePort() {
+  return new Promise((resolve) => {
+    const probe = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address()
+      probe.close(() => resolve(port))
+    })
+  })
 }
 
 /** Calls `use` with a folder that is gone afterwards. */

@@ -5,7 +5,19 @@ import os from 'node:os'
 import path from 'node:path'
 import { here, sleep } from './lib.mjs'
 
-const cases = ['push', 'lives', 'polls', 'memory', 'claim', 'compile', 'home']
+const cases = [
+  'push',
+  'lives',
+  'polls',
+  'patches',
+  'intake',
+  'memory',
+  'reconnect',
+  'claim',
+  'cancel',
+  'compile',
+  'home',
+]
 const wanted = process.argv[2]?.split(',') ?? cases
 const history = path.join(here, 'history')
 mkdirSync(history, { recursive: true })

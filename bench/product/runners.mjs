@@ -20,9 +20,15 @@ let logBytes = 0
 let line = Buffer.alloc(0)
 let lineCrc = 0
 
+/** Jobs are not finished, but talk as fast as they are heard: 4 KiB at a time. */
+let talks = false
+let acknowledged = 0
+const chunk = Buffer.alloc(4096, 'y')
+
 class Stream {
   seq = 0
   heard = 0
+  said = 0
   running = 0
   constructor(write, name, capacity) {
     this.write = write
@@ -69,13 +75,30 @@ class Stream {
         this.send('accept', body.value)
         return
       case 'leaseState':
-        for (const lease of body.value.leases) if (lease.expiresInMs > 0) this.finish(lease)
+        for (const lease of body.value.leases) {
+          if (lease.expiresInMs <= 0) continue
+          if (talks) this.talk(lease, 0, 256 * 1024)
+          else this.finish(lease)
+        }
+        return
+      case 'logAck':
+        this.talk(body.value, body.value.durableOffset, body.value.windowBytes)
         return
       case 'stateAck':
         if (++finished === target?.count) target.resolve(nowUs())
         return
       case 'ping':
         this.send('pong', body.value)
+    }
+  }
+
+  /** Fills the window. */
+  talk({ jobId, fence }, durable, window) {
+    acknowledged += durable - (this.durable ?? 0)
+    this.durable = durable
+    while (this.said + chunk.length <= durable + window) {
+      this.send('logChunk', { jobId, fence, offset: this.said, data: chunk })
+      this.said += chunk.length
     }
   }
 
@@ -144,6 +167,17 @@ serve({
     logBytes = bytes
     line = Buffer.alloc(bytes, 'x')
     lineCrc = crc32(line)
+  },
+  talk() {
+    talks = true
+  },
+  /** Bytes acknowledged a second, once all jobs talk. */
+  async acknowledged({ jobs, seconds }) {
+    while (streams.filter((stream) => stream.durable > 0).length < jobs) await sleep(20)
+    const from = acknowledged
+    const started = nowUs()
+    await sleep(seconds * 1000)
+    return (acknowledged - from) / ((nowUs() - started) / 1e6)
   },
   arm({ count }) {
     arrived = []

@@ -1,6 +1,7 @@
 // A real coordinator of the built program in this process, asked over IPC. Notes when each submit reaches the HTTP server.
 import http from 'node:http'
 import path from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { cpuUs, nowUs, residentBytes, serve } from '../lib.mjs'
 
 const received = []
@@ -24,6 +25,8 @@ const { mkdirSync, writeFileSync } = await import('node:fs')
 
 let server
 let folder
+const delays = monitorEventLoopDelay({ resolution: 1 })
+delays.enable()
 const quiet = { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) }
 
 serve({
@@ -66,6 +69,12 @@ serve({
   },
   received: () => received.splice(0),
   stat: () => ({ cpuUs: cpuUs(), ...server.core.store.stats, waiters: server.core.dispatcher.waiters }),
+  /** The 99th percentile of how late the event loop was since the last time, in milliseconds. */
+  delay() {
+    const p99 = delays.percentile(99) / 1e6
+    delays.reset()
+    return p99
+  },
   memory: residentBytes,
   stop: () => server.close(),
 })
