@@ -197,6 +197,11 @@ async function start(
         return ready(store, res)
       case '/metrics':
         return metrics(res, req.headers.accept)
+      case streamPath:
+      case routerPath:
+        res.writeHead(426, { Connection: 'Upgrade', Upgrade: 'websocket', 'Content-Type': 'text/plain; charset=utf-8' })
+        res.end('this address speaks WebSocket only: the request has no Upgrade\n')
+        return
       case '/':
         return text(res, 200, `signalbox ${core.node}\n`)
     }

@@ -165,6 +165,17 @@ onBothEngines((engine) => {
       const token = await box.runnerToken({ paused: true })
       for (let i = 0; i < 5; i++) expect((await box.poll(token)).status).toBe(204)
       expect((await box.poll('glrt-t1_unknown')).status).toBe(403)
+      await using own = await startShimBox(engine, { rates: { polls: { perSecond: 1, burst: 3 } } })
+      const eager = await own.runnerToken()
+      const patient = await own.runnerToken()
+      const statuses: number[] = []
+      for (let i = 0; i < 5; i++) statuses.push((await own.poll(eager)).status)
+      expect(statuses).toEqual([204, 204, 204, 429, 429])
+      const refused = await own.poll(eager)
+      expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/)
+      expect((await own.poll(patient)).status).toBe(204)
+      own.core.clock.advance(Number(refused.headers.get('retry-after')) * 1000)
+      expect((await own.poll(eager)).status).toBe(204)
     })
 
     it('7: a job is taken back at its acknowledgement by 403 and Job-Status: canceled', async () => {
@@ -258,6 +269,24 @@ onBothEngines((engine) => {
           json: { description: `round ${i}` },
         })
         value = lastUpdate(await box.poll(token, { last_update: value }))!
+      }
+      // Whatever comes while the queue is searched: no poll is left holding a value that is old.
+      const { id } = (await box.send('POST', '/runners/verify', { json: { token } })).body
+      for (let i = 0; i < 10; i++) {
+        const held = box.poll(token, { last_update: value })
+        await box.admin('PUT', `/runners/${id}`, { json: { description: `race ${i}` } })
+        value = lastUpdate(await held)!
+        expect(seen.has(value)).toBe(false)
+        seen.add(value)
+      }
+      const racing = await box.core.project(oneJob, `pitfalls/race-${engine}`)
+      for (let i = 0; i < 5; i++) {
+        value = lastUpdate(await box.poll(token, { info: onePhaseInfo }))!
+        const held = box.poll(token, { last_update: value, info: onePhaseInfo })
+        await box.core.pipeline(racing)
+        const { status, body } = await held
+        expect(status).toBe(201)
+        await box.send('PUT', `/jobs/${body.id}`, { json: { token: body.token, state: 'success' } })
       }
       await using other = await startShimBox(engine)
       const sameRunnerElsewhere = lastUpdate(await other.poll(await other.runnerToken()))!
@@ -404,6 +433,60 @@ describe('against a whole server', () => {
     const { repo_url, refspecs, sha } = job.git_info
     await git('git', ['-C', clone, 'fetch', '-q', '--depth', '20', repo_url, ...refspecs])
     expect((await git('git', ['-C', clone, 'rev-parse', 'refs/pipelines/1'])).stdout.trim()).toBe(sha)
+  })
+
+  it('lets a job fetch a submodule by a relative URL, as GitLab Runner does, once its project is let in', async () => {
+    const remote = server.httpUrl.replace('http://', `http://x:${adminToken}@`)
+    const commit = async (name: string, ...steps: string[][]) => {
+      const work = path.join(folder, name)
+      await git('git', ['init', '-q', '-b', 'main', work])
+      await writeFile(path.join(work, '.gitlab-ci.yml'), 'test:\n  script: "true"\n  tags: [sub]\n')
+      for (const step of steps) await git('git', ['-C', work, ...step])
+      await git('git', ['-C', work, 'add', '-A'])
+      await git('git', ['-C', work, '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'one'])
+      await git('git', ['-C', work, 'push', '-q', `${remote}/root/${name}.git`, 'main'])
+    }
+    await commit('sub-lib')
+    const lib = [
+      '-c',
+      `url.${remote}/.insteadOf=http://box/`,
+      'submodule',
+      '--quiet',
+      'add',
+      'http://box/root/sub-lib.git',
+      'lib',
+    ]
+    await commit('sub-app', lib, ['config', '-f', '.gitmodules', 'submodule.lib.url', '../sub-lib.git'])
+    const { id: appId } = (await api('GET', '/projects/root%2Fsub-app')).body as { id: number }
+    const { id: libId } = (await api('GET', '/projects/root%2Fsub-lib')).body as { id: number }
+    const runner = { runner_type: 'project_type', project_id: appId, tag_list: ['sub'] }
+    const { token } = (await api('POST', '/user/runners', runner)).body as { token: string }
+    const { body: job } = (await api('POST', '/jobs/request', { ...realPoll, token })) as {
+      body: { token: string; git_info: { repo_url: string; refspecs: string[]; sha: string } }
+    }
+    const clone = path.join(folder, 'sub-clone')
+    await git('git', ['init', '-q', clone])
+    await git('git', ['-C', clone, 'remote', 'add', 'origin', `${server.httpUrl}/root/sub-app.git`])
+    const credentials = `url.${server.httpUrl.replace('http://', `http://gitlab-ci-token:${job.token}@`)}/.insteadOf`
+    const login = ['-C', clone, '-c', `${credentials}=${server.httpUrl}/`]
+    await git('git', [...login, 'fetch', '-q', 'origin', '--no-recurse-submodules', ...job.git_info.refspecs])
+    await git('git', ['-C', clone, 'checkout', '-q', job.git_info.sha])
+    const update = () =>
+      git('git', [...login, 'submodule', 'update', '--init'], { env: { ...process.env, GIT_TERMINAL_PROMPT: '0' } })
+    await expect(update()).rejects.toThrow(/sub-lib/)
+    const letIn = await api('POST', `/projects/${libId}/job_token_scope/allowlist`, { target_project_id: appId })
+    expect(letIn.status).toBe(201)
+    await update()
+    const files = await git('git', ['-C', path.join(clone, 'lib'), 'ls-files'])
+    expect(files.stdout.trim()).toBe('.gitlab-ci.yml')
+  })
+
+  it('says that streams need an upgrade', async () => {
+    for (const path of ['/runner/v1/stream', '/runner/v1/router']) {
+      const answer = await fetch(server.httpUrl + path)
+      expect([answer.status, answer.headers.get('upgrade')]).toEqual([426, 'websocket'])
+      expect(await answer.text()).toContain('WebSocket')
+    }
   })
 
   it('17: discovery is there as soon as requests are answered', async () => {

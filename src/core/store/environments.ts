@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { Deployment, DeploymentStatus, Environment, EnvironmentState } from '../environment.js'
 import type { Reader, Tx } from './write.js'
 
-const environmentColumns = [
+export const environmentColumns = [
   'id',
   'project_id as projectId',
   'name',

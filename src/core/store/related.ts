@@ -1,9 +1,12 @@
 /** What a list of jobs or pipelines refers to, read in one query a kind instead of one a row. */
 import type { JobPlan } from '../ci-config/plan.js'
+import type { Environment } from '../environment.js'
+import type { Job } from '../job.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Group, Project } from '../project.js'
 import type { Runner, RunnerManager } from '../runner.js'
-import { groupColumns, managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
+import { groupColumns, jobColumns, managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
+import { environmentColumns } from './environments.js'
 import { type User, userColumns } from './users.js'
 import type { Reader } from './write.js'
 
@@ -50,6 +53,31 @@ export function managersById(from: Reader, ids: Ids): Promise<Map<number, Runner
   return byId(ids, (wanted) =>
     from.db.selectFrom('runner_managers').select(managerColumns).where('id', 'in', wanted).execute(),
   )
+}
+
+/** Jobs by their ids. */
+export function jobsById(from: Reader, ids: Ids): Promise<Map<number, Job>> {
+  return byId(ids, (wanted) => from.db.selectFrom('jobs').select(jobColumns).where('id', 'in', wanted).execute())
+}
+
+/** Environments by their ids. */
+export function environmentsById(from: Reader, ids: Ids): Promise<Map<number, Environment>> {
+  return byId(ids, (wanted) =>
+    from.db.selectFrom('environments').select(environmentColumns).where('id', 'in', wanted).execute(),
+  )
+}
+
+/** The pipelines that trigger jobs made, by the ids of these. */
+export async function pipelinesBySource(from: Reader, jobIds: Ids): Promise<Map<number, Pipeline>> {
+  const wanted = known(jobIds)
+  if (wanted.length === 0) return new Map()
+  const rows = await from.db
+    .selectFrom('pipelines')
+    .select(pipelineColumns)
+    .where('source_job_id', 'in', wanted)
+    .where('source_job_id', 'is not', null)
+    .execute()
+  return new Map(rows.map((row) => [row.sourceJobId!, row]))
 }
 
 /** Users by their ids. */

@@ -17,14 +17,13 @@ import {
   listEnvironments,
   listProtectedEnvironments,
 } from '../../core/store/environments.js'
-import { findJob } from '../../core/store/jobs.js'
-import { findUser } from '../../core/store/users.js'
+import { environmentsById, jobsById, usersById } from '../../core/store/related.js'
 import type { Reply, Route } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toDeployment, toEnvironment } from '../convert/environment.js'
 import { forbidden, notFound } from '../errors.js'
-import { jobEntity } from '../job-entities.js'
+import { jobEntities } from '../job-entities.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 const read = { deed: 'read', jobToken: true } as const
@@ -121,20 +120,37 @@ async function detailed(call: ProjectCall, environment: Environment): Promise<ob
   const last = await findLastDeployment(call.core.store.read, environment.id, 'success')
   return {
     ...toEnvironment(environment),
-    last_deployment: last ? await shown(call, last, environment) : null,
+    last_deployment: last ? await shown(call, last) : null,
   }
 }
 
-async function shown(call: ProjectCall, row: Deployment, environment: Environment): Promise<object> {
-  const { core } = call
-  const user = row.userId === null ? undefined : await findUser(core.store.read, row.userId)
-  const job = await findJob(core.store.read, row.jobId)
-  return toDeployment(row, {
-    environment,
-    user,
-    externalUrl: core.externalUrl(),
-    job: job && (await jobEntity(core, job)),
-  })
+/** Deployments with all that they are shown with, in order. */
+async function deploymentEntities({ core }: ProjectCall, rows: readonly Deployment[]): Promise<object[]> {
+  const { read: from } = core.store
+  const jobIds = rows.map((row) => row.jobId)
+  const environmentIds = rows.map((row) => row.environmentId)
+  const userIds = rows.map((row) => row.userId)
+  const [jobs, environments, users] = await Promise.all([
+    jobsById(from, jobIds),
+    environmentsById(from, environmentIds),
+    usersById(from, userIds),
+  ])
+  const shownJobs = [...jobs.values()]
+  const entities = await jobEntities(core, shownJobs)
+  const entityOf = new Map(shownJobs.map((job, i) => [job.id, entities[i]!]))
+  return rows.map((row) =>
+    toDeployment(row, {
+      environment: environments.get(row.environmentId)!,
+      user: row.userId === null ? undefined : users.get(row.userId),
+      externalUrl: core.externalUrl(),
+      job: entityOf.get(row.jobId),
+    }),
+  )
+}
+
+async function shown(call: ProjectCall, row: Deployment): Promise<object> {
+  const [entity] = await deploymentEntities(call, [row])
+  return entity!
 }
 
 async function deployments(call: ProjectCall): Promise<Reply> {
@@ -153,17 +169,14 @@ async function deployments(call: ProjectCall): Promise<Reply> {
     { ...page, limit: page.perPage + 1 },
     params.choice('sort', ['asc', 'desc']) ?? 'asc',
   )
-  const body = await Promise.all(
-    rows.map(async (row) => shown(call, row, (await findEnvironment(from, row.environmentId))!)),
-  )
-  return pageReply(call, page, body, undefined)
+  return pageReply(call, page, await deploymentEntities(call, rows), undefined)
 }
 
 async function deployment(call: ProjectCall): Promise<Reply> {
   const { read: from } = call.core.store
   const row = await findDeployment(from, idOf(call, 'deployment_id', 'Deployment'))
   if (row?.projectId !== call.project.id) throw notFound('Deployment')
-  return { status: 200, body: await shown(call, row, (await findEnvironment(from, row.environmentId))!) }
+  return { status: 200, body: await shown(call, row) }
 }
 
 const toProtected = ({ name, deployers }: { name: string; deployers: readonly number[] }) => ({

@@ -9,10 +9,9 @@ import { cancelJob } from '../../core/operations/cancel-job.js'
 import { eraseJob } from '../../core/operations/erase-job.js'
 import { playJob } from '../../core/operations/play-job.js'
 import { retryJob } from '../../core/operations/retry-job.js'
-import { findDownstream } from '../../core/store/downstream.js'
 import { findJob } from '../../core/store/jobs.js'
 import { countJobs, type JobFilter, listJobs } from '../../core/store/lists.js'
-import { findProject } from '../../core/store/projects.js'
+import { pipelinesBySource, projectsById } from '../../core/store/related.js'
 import { jobTokenOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
 import { refined } from '../../http/errors.js'
@@ -103,14 +102,20 @@ async function listBridges(call: ProjectCall): Promise<Reply> {
   const filter: JobFilter = { pipelineId: id, kinds: ['bridge'], retried: false, ...fromScope(params) }
   const [jobs, total] = await Promise.all([listJobs(read, filter, page), countJobs(read, filter)])
   const entities = await jobEntities(core, jobs)
-  const body = await Promise.all(
-    jobs.map(async (job, i) => {
-      const downstream = await findDownstream(read, job.id)
-      const project = downstream && (await findProject(read, downstream.projectId))
-      const shownPipeline = downstream && project ? toPipelineBasic(downstream, project, core.externalUrl()) : null
-      return { ...toBridge(entities[i]!), downstream_pipeline: shownPipeline }
-    }),
+  const made = await pipelinesBySource(
+    read,
+    jobs.map((job) => job.id),
   )
+  const projects = await projectsById(
+    read,
+    [...made.values()].map((pipeline) => pipeline.projectId),
+  )
+  const body = jobs.map((job, i) => {
+    const pipeline = made.get(job.id)
+    const project = pipeline && projects.get(pipeline.projectId)
+    const shownPipeline = pipeline && project ? toPipelineBasic(pipeline, project, core.externalUrl()) : null
+    return { ...toBridge(entities[i]!), downstream_pipeline: shownPipeline }
+  })
   return pageReply(call, page, body, total)
 }
 

@@ -1,6 +1,7 @@
 /** Resource groups of a project: who waits, and in which order they are served. */
 import { updateResourceGroup } from '../../core/operations/update-resource-group.js'
 import { findJob } from '../../core/store/jobs.js'
+import { jobsById } from '../../core/store/related.js'
 import {
   findResourceGroup,
   listResourceGroups,
@@ -49,14 +50,12 @@ async function update(call: ProjectCall): Promise<Reply> {
 async function upcoming(call: ProjectCall): Promise<Reply> {
   const { read: from } = call.core.store
   const rows = await listUpcoming(from, await groupOf(call), requestedPage(call).perPage)
-  const jobs = await Promise.all(rows.map((row) => findJob(from, row.id)))
-  return {
-    status: 200,
-    body: await jobEntities(
-      call.core,
-      jobs.filter((job) => job !== undefined),
-    ),
-  }
+  const jobs = await jobsById(
+    from,
+    rows.map((row) => row.id),
+  )
+  const ordered = rows.flatMap((row) => jobs.get(row.id) ?? [])
+  return { status: 200, body: await jobEntities(call.core, ordered) }
 }
 
 async function current(call: ProjectCall): Promise<Reply> {

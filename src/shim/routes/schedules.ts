@@ -12,8 +12,9 @@ import {
 } from '../../core/operations/edit-schedule.js'
 import { runSchedule } from '../../core/operations/run-schedules.js'
 import { findPipeline } from '../../core/store/pipelines.js'
+import { usersById } from '../../core/store/related.js'
 import { findSchedule, listSchedules, type Schedule } from '../../core/store/schedules.js'
-import { findUser } from '../../core/store/users.js'
+import type { User } from '../../core/store/users.js'
 import type { Reply, Route } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
@@ -49,7 +50,7 @@ async function list(call: ProjectCall): Promise<Reply> {
     { projectId: call.project.id, ...(scope === undefined ? {} : { active: scope === 'active' }) },
     { ...page, limit: page.perPage + 1 },
   )
-  return pageReply(call, page, await Promise.all(rows.map((row) => shown(call, row))), undefined)
+  return pageReply(call, page, await entities(call, rows), undefined)
 }
 
 /** What a request says of a schedule; what it does not name is absent. */
@@ -142,8 +143,18 @@ async function scheduleOf(call: ProjectCall): Promise<Schedule> {
   return schedule
 }
 
-async function shown({ core }: ProjectCall, schedule: Schedule): Promise<object> {
-  const owner = await findUser(core.store.read, schedule.ownerId)
+async function entities({ core }: ProjectCall, rows: readonly Schedule[]): Promise<object[]> {
+  const ids = rows.map((row) => row.ownerId)
+  const owners = await usersById(core.store.read, ids)
+  return rows.map((row) => toListed(row, owners.get(row.ownerId), core.externalUrl()))
+}
+
+async function shown(call: ProjectCall, schedule: Schedule): Promise<object> {
+  const [entity] = await entities(call, [schedule])
+  return entity!
+}
+
+function toListed(schedule: Schedule, owner: User | undefined, externalUrl: string): object {
   return {
     id: schedule.id,
     description: schedule.description,
@@ -154,7 +165,7 @@ async function shown({ core }: ProjectCall, schedule: Schedule): Promise<object>
     active: schedule.active === 1,
     created_at: toIso(schedule.createdAt),
     updated_at: toIso(schedule.updatedAt),
-    owner: owner ? toUserBasic(owner, core.externalUrl()) : null,
+    owner: owner ? toUserBasic(owner, externalUrl) : null,
     inputs: [],
   }
 }

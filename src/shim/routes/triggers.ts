@@ -4,8 +4,9 @@ import { SignalboxError } from '../../core/errors.js'
 import { createTrigger, deleteTrigger, updateTrigger } from '../../core/operations/edit-trigger.js'
 import { triggerPipeline } from '../../core/operations/trigger-pipeline.js'
 import { findProject, findProjectByPath } from '../../core/store/projects.js'
+import { usersById } from '../../core/store/related.js'
 import { findTrigger, listTriggers, type Trigger } from '../../core/store/triggers.js'
-import { findUser } from '../../core/store/users.js'
+import { findUser, type User } from '../../core/store/users.js'
 import { type Call, idFrom, type Reply, type Route } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute, tokenRoute } from '../call.js'
@@ -18,8 +19,10 @@ import { pageReply, requestedPage } from '../pages.js'
 const administer = { deed: 'administer' } as const
 
 export const triggerRoutes: readonly Route[] = [
-  tokenRoute('post', '/projects/:id/trigger/pipeline', start),
-  tokenRoute('post', '/projects/:id/ref/:ref/trigger/pipeline', start),
+  tokenRoute('post', '/projects/:id/trigger/pipeline', (call) =>
+    start(call, call.params.requiredText('ref', { max: 1024 })),
+  ),
+  tokenRoute('post', '/projects/:id/ref/:ref/trigger/pipeline', (call) => start(call, call.path('ref'))),
   projectRoute('get', '/projects/:id/triggers', administer, list),
   projectRoute('post', '/projects/:id/triggers', administer, create),
   projectRoute('get', '/projects/:id/triggers/:trigger_id', administer, async (call) => ({
@@ -38,14 +41,13 @@ export const triggerRoutes: readonly Route[] = [
 ]
 
 /** Whoever has the token may: nobody signs in. */
-async function start(call: Call): Promise<Reply> {
+async function start(call: Call, ref: string): Promise<Reply> {
   const { core, params, path } = call
   const given = path('id')
   const id = idFrom(given)
   const { read } = core.store
   const project = id === undefined ? await findProjectByPath(read, given) : await findProject(read, id)
   const token = params.requiredText('token', { max: 4096 })
-  const ref = refIn(call) ?? params.requiredText('ref', { max: 1024 })
   if (!project) throw notFound()
   const variables = fromVariableMap(params)
   const inputs = params.map('inputs')
@@ -67,10 +69,6 @@ async function start(call: Call): Promise<Reply> {
     }
     throw error
   }
-}
-
-function refIn({ req, path }: Call): string | undefined {
-  return /\/ref\/[^/]+\/trigger\/pipeline/.test(req.url ?? '') ? path('ref') : undefined
 }
 
 const mostVariables = 500
@@ -95,7 +93,7 @@ function fromVariableMap(params: Params): PlanVariable[] {
 async function list(call: ProjectCall): Promise<Reply> {
   const page = requestedPage(call)
   const rows = await listTriggers(call.core.store.read, call.project.id, { ...page, limit: page.perPage + 1 })
-  return pageReply(call, page, await Promise.all(rows.map((row) => shown(call, row))), undefined)
+  return pageReply(call, page, await entities(call, rows), undefined)
 }
 
 async function create(call: ProjectCall): Promise<Reply> {
@@ -116,8 +114,18 @@ async function triggerOf(call: ProjectCall): Promise<Trigger> {
 }
 
 /** The token is shown once, when it is made; later its first characters. */
-async function shown({ core }: Call, trigger: Trigger): Promise<object> {
-  const owner = await findUser(core.store.read, trigger.ownerId)
+async function entities({ core }: Call, rows: readonly Trigger[]): Promise<object[]> {
+  const ids = rows.map((row) => row.ownerId)
+  const owners = await usersById(core.store.read, ids)
+  return rows.map((row) => toListed(row, owners.get(row.ownerId), core.externalUrl()))
+}
+
+async function shown(call: Call, trigger: Trigger): Promise<object> {
+  const [entity] = await entities(call, [trigger])
+  return entity!
+}
+
+function toListed(trigger: Trigger, owner: User | undefined, externalUrl: string): object {
   return {
     id: trigger.id,
     token: trigger.tokenHint,
@@ -127,6 +135,6 @@ async function shown({ core }: Call, trigger: Trigger): Promise<object> {
     deleted_at: null,
     last_used: toIso(trigger.lastUsedAt),
     expires_at: null,
-    owner: owner ? toUserBasic(owner, core.externalUrl()) : null,
+    owner: owner ? toUserBasic(owner, externalUrl) : null,
   }
 }
