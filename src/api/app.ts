@@ -11,6 +11,7 @@ import { cacheRoutes } from './caches.js'
 import { toProblem } from './errors.js'
 import { hookRoutes } from './hooks.js'
 import { liveRoutes } from './live.js'
+import { projectRoutes } from './projects.js'
 import { apiRoutes } from './routes.js'
 import { usageRoutes } from './usage.js'
 
@@ -30,7 +31,7 @@ export function createApi(core: Core, tasks: Tasks): Api {
     core,
     access: new Access(core, defaultRates),
     base: '/api/signalbox/v1',
-    routes: [...apiRoutes(tasks), ...liveRoutes, ...usageRoutes, ...cacheRoutes, ...hookRoutes],
+    routes: [...apiRoutes(tasks), ...liveRoutes, ...usageRoutes, ...cacheRoutes, ...hookRoutes, ...projectRoutes],
     answerError: refuse,
   })
   return {

@@ -9,6 +9,7 @@ import type { CiLanguage } from './ci-config/language.js'
 import { packedOf } from './ci-config/language-pool.js'
 import type { CompileOptions, CompileResult, PlanVariable } from './ci-config/plan.js'
 import { ConfigFiles, type ConfigPlace, type ConfigWorld } from './config-files.js'
+import { configElsewhere } from './config-place.js'
 import type { CommitInfo, Project } from './project.js'
 
 export interface LoadedConfig {
@@ -96,12 +97,14 @@ export class ConfigCache {
     return (await this.#compile(source, place, request)).result
   }
 
+  /** The text of the configuration; undefined: the commit has none. */
+  async #source(project: Project, sha: string): Promise<string | undefined> {
+    return configElsewhere(project.configPath) ?? this.#options.repositories.readFile(project, sha, project.configPath)
+  }
+
   async #loadWithInputs(project: Project, sha: string, request: ConfigRequest): Promise<LoadedConfig> {
     const { repositories } = this.#options
-    const [commit, source] = await Promise.all([
-      repositories.commit(project, sha),
-      repositories.readFile(project, sha, project.configPath),
-    ])
+    const [commit, source] = await Promise.all([repositories.commit(project, sha), this.#source(project, sha)])
     return { commit, result: source === undefined ? undefined : await this.compile(project, sha, source, request) }
   }
 
@@ -112,10 +115,7 @@ export class ConfigCache {
   ): Promise<LoadedConfig> {
     const { repositories } = this.#options
     const { project, sha } = place
-    const [commit, source] = await Promise.all([
-      repositories.commit(project, sha),
-      repositories.readFile(project, sha, project.configPath),
-    ])
+    const [commit, source] = await Promise.all([repositories.commit(project, sha), this.#source(project, sha)])
     if (source === undefined) {
       this.#kept.set(key, { commit, variants: [] }, emptyWeight)
       return { commit, result: undefined }

@@ -25,6 +25,8 @@ export interface Project {
   cacheIndex: number
   /** It mirrors a remote repository: nobody pushes to it. */
   mirrored: number
+  /** Other projects run when its tags have succeeded. */
+  followed: number
   createdAt: number
   updatedAt: number
 }

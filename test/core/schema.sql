@@ -46,6 +46,9 @@ CREATE TABLE "caches" ("id" integer primary key autoincrement,
 CREATE TABLE "compute_limits" ("namespace_id" bigint primary key references "groups" ("id") on delete cascade,
   "minutes" bigint not null);
 
+CREATE TABLE "default_configs" ("project_id" bigint primary key references "projects" ("id"),
+  "config" text not null);
+
 CREATE TABLE "demands" ("id" integer primary key autoincrement,
   "key" text not null unique,
   "tags" text not null,
@@ -357,6 +360,16 @@ CREATE TABLE "project_mirrors" ("project_id" bigint primary key references "proj
   "fetched_at" bigint,
   "error" text);
 
+CREATE TABLE "project_subscriptions" ("id" integer primary key autoincrement,
+  "upstream_id" bigint not null references "projects" ("id"),
+  "project_id" bigint not null references "projects" ("id"),
+  "user_id" bigint not null references "users" ("id"),
+  "created_at" bigint not null,
+  constraint "project_subscriptions_pair" unique ("project_id",
+  "upstream_id"));
+
+CREATE INDEX project_subscriptions_by_upstream on project_subscriptions (upstream_id);
+
 CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "group_id" bigint not null references "groups" ("id"),
   "path" text not null,
@@ -372,6 +385,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "group_runners_enabled" integer not null check ("group_runners_enabled" in (0, 1)),
   "cache_index" integer not null,
   "mirrored" integer not null check ("mirrored" in (0, 1)),
+  "followed" integer not null check ("followed" in (0, 1)),
   "auto_cancel" integer not null check ("auto_cancel" in (0, 1)),
   "forward_deployment" integer not null check ("forward_deployment" in (0, 1)),
   "job_token_scope" integer not null check ("job_token_scope" in (0, 1)),
@@ -473,6 +487,12 @@ CREATE TABLE "stages" ("id" integer primary key autoincrement,
   "status" text not null check ("status" in ('created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling', 'success', 'failed', 'canceled', 'skipped', 'manual', 'scheduled')),
   constraint "stages_position" unique ("pipeline_id",
   "position"));
+
+CREATE TABLE "subscribed_runs" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "user_id" bigint not null references "users" ("id"),
+  "upstream_pipeline_id" bigint not null,
+  "created_at" bigint not null);
 
 CREATE TABLE "traces" ("job_id" bigint primary key references "jobs" ("id"),
   "length" bigint not null,

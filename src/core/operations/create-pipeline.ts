@@ -21,6 +21,7 @@ import type { Job } from '../job.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
 import type { Project, ResolvedRef } from '../project.js'
+import { findDefaultConfig } from '../store/default-configs.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
 import { getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
 import { getProject, takePipelineIid } from '../store/projects.js'
@@ -274,10 +275,16 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     ...(input.inputs === undefined ? {} : { inputs: input.inputs }),
     ...(input.artifactFile === undefined ? {} : { artifactFile: input.artifactFile }),
   }
-  const loaded =
-    input.config === undefined
-      ? await core.configs.load(project, resolved.sha, request)
-      : { commit, result: await core.configs.compile(project, resolved.sha, input.config, request) }
+  const compiled = async (text: string) => ({
+    commit,
+    result: await core.configs.compile(project, resolved.sha, text, request),
+  })
+  let loaded =
+    input.config === undefined ? await core.configs.load(project, resolved.sha, request) : await compiled(input.config)
+  if (!loaded.result) {
+    const fallback = await findDefaultConfig(core.store.read, project.id)
+    if (fallback !== undefined) loaded = await compiled(fallback)
+  }
   return { predefined, set, strong, loaded }
 }
 

@@ -1,6 +1,7 @@
 /** Somebody asks whether a configuration is right, without making a pipeline of it. */
 import type { ConfigError, IncludedFile, Outline, PipelinePlan } from '../ci-config/plan.js'
 import { turnOf } from '../config-cache.js'
+import { configElsewhere } from '../config-place.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { noSha } from '../pipeline.js'
@@ -43,7 +44,10 @@ export async function lintConfig(core: Core, input: LintInput): Promise<LintResu
   const event = await resolve(core, project, input.ref)
   const content = input.contentRef === undefined ? event : await resolve(core, project, input.contentRef)
   const sha = content?.sha
-  const source = input.content ?? (sha && (await core.repositories.readFile(project, sha, project.configPath)))
+  const source =
+    input.content ??
+    configElsewhere(project.configPath) ??
+    (sha && (await core.repositories.readFile(project, sha, project.configPath)))
   if (source === undefined) throw new SignalboxError('not_found', `${project.configPath} is missing`)
   const ref = event ?? { name: project.defaultBranch, tag: false, sha: noSha }
   const isProtected = ref.name === project.defaultBranch && !ref.tag

@@ -28,6 +28,7 @@ import { followMirrors } from './mirror-upstream.js'
 import { applyGated } from './open-deployment.js'
 import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
+import { tellSubscribers } from './subscribe-project.js'
 
 /** Statuses of what came before that let a job go on, by its `when` and how it is ordered. */
 const acceptedBefore: Record<string, Record<'stage' | 'dag', readonly JobStatus[]>> = {
@@ -175,6 +176,7 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
   if (sourceJobId !== null) tx.afterCommit(() => followSoon(core, sourceJobId))
   if (pipeline.followed === 1) tx.afterCommit(() => mirrorSoon(core, pipelineId))
   const { project } = await contextOf(core, tx, pipelineId)
+  if (to === 'success' && pipeline.tag === 1 && project.followed === 1) await tellSubscribers(core, tx, pipeline)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))
 }

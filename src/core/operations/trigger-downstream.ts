@@ -120,6 +120,7 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
   const shared = {
     user,
     sourceJobId: job.id,
+    predefined: upstreamVariables(job),
     variables: forwarded(plan, trigger, variables, lookup),
     onInvalid: 'refuse' as const,
   }
@@ -137,7 +138,7 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
       sha: pipeline.sha,
       beforeSha: pipeline.beforeSha,
       source: 'parent_pipeline',
-      predefined: variables.predefined.filter(({ key }) => isOfRequest.test(key)),
+      predefined: [...upstreamVariables(job), ...variables.predefined.filter(({ key }) => isOfRequest.test(key))],
       config: childConfig(trigger.include),
       artifactFile: (name, path) => artifactFile(core, pipeline.id, name, path),
     }
@@ -151,6 +152,11 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
     source: 'pipeline',
     ...(trigger.inputs === undefined ? {} : { inputs: trigger.inputs }),
   }
+}
+
+function upstreamVariables(job: Job): PlanVariable[] {
+  const values = { PIPELINE_ID: job.pipelineId, PROJECT_ID: job.projectId, JOB_ID: job.id }
+  return Object.entries(values).map(([name, id]) => ({ key: `CI_UPSTREAM_${name}`, value: String(id), raw: true }))
 }
 
 async function targetOf(

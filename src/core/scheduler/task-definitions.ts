@@ -26,6 +26,7 @@ import { workOnHooksLeft } from '../operations/receive-hook.js'
 import { removeDeleted } from '../operations/remove-deleted.js'
 import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
+import { runSubscribers } from '../operations/subscribe-project.js'
 import { removeIdleLanes } from '../store/queue.js'
 
 /** What a task may ask of those who run it. */
@@ -146,6 +147,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'works on webhooks that a stop has left, or whose repository could not be fetched',
     quiet: true,
     run: async (core) => counted({ webhooks: await workOnHooksLeft(core) }),
+  },
+  {
+    name: 'run_subscribers',
+    what: 'makes the pipelines of subscribed projects that a stop has left out',
+    quiet: true,
+    run: async (core) => counted({ pipelines: await runSubscribers(core) }),
   },
   {
     name: 'settle_bridges',

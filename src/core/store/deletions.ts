@@ -22,6 +22,9 @@ export const ofJobs = [
 export const ofProjects = [
   'job_token_allowances',
   'project_mirrors',
+  'project_subscriptions',
+  'subscribed_runs',
+  'default_configs',
   'hook_secrets',
   'hook_deliveries',
   'pipeline_schedules',
@@ -62,6 +65,7 @@ export async function deleteProjectRows(tx: Tx, projectId: number): Promise<void
   for (const table of ofProjects) {
     await sql`delete from ${sql.table(table)} where project_id = ${projectId}`.execute(tx.db)
   }
+  await tx.db.deleteFrom('project_subscriptions').where('upstream_id', '=', projectId).execute()
   // Who its tokens acted as stays, blocked: other projects may tell of what was done.
   await sql`delete from access_tokens where user_id in (select id from users where project_id = ${projectId})`.execute(
     tx.db,

@@ -51,6 +51,7 @@ export async function insertProject(
       job_token_scope: 1,
       cache_index: 0,
       mirrored: 0,
+      followed: 0,
       over_quota: 0,
       last_pipeline_iid: 0,
       instance_jobs: 0,

@@ -65,6 +65,7 @@ export interface Database {
     group_runners_enabled: Flag
     cache_index: number
     mirrored: Flag
+    followed: Flag
     auto_cancel: Flag
     forward_deployment: Flag
     job_token_scope: Flag
@@ -78,6 +79,21 @@ export interface Database {
 
   job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
 
+  project_subscriptions: {
+    id: Generated<number>
+    upstream_id: number
+    project_id: number
+    user_id: number
+    created_at: number
+  }
+  subscribed_runs: {
+    id: Generated<number>
+    project_id: number
+    user_id: number
+    upstream_pipeline_id: number
+    created_at: number
+  }
+  default_configs: { project_id: number; config: string }
   hook_secrets: { project_id: number; secret: Uint8Array; user_id: number; created_at: number }
   hook_deliveries: {
     id: Generated<number>
