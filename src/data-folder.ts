@@ -1,6 +1,16 @@
 /** What a node keeps in its data folder besides the store: its name, its key and the administrator's token. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import { SettingsError } from './config.js'
 import { systemRandom } from './core/clock.js'
@@ -10,6 +20,16 @@ import { mintToken } from './core/token.js'
 /** Makes the folder, for nobody else to read. */
 export function openDataFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
+}
+
+/** Folders in which backups are made. */
+export const stagingPrefix = 'backup-'
+
+/** Removes what backups have left that a stop has cut off. The folder must be held. */
+export function discardStaging(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith(stagingPrefix)) rmSync(path.join(folder, name), { recursive: true, force: true })
+  }
 }
 
 /** The keys of a key file, which is made if it is not there. Throws `SettingsError` for one that is not right. */

@@ -22,7 +22,7 @@ import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
 import { openStore } from './core/store/open.js'
 import type { Store } from './core/store/write.js'
-import { openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
+import { discardStaging, openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
 import { createGitHttp } from './git/http.js'
 import { defaultRemoteLimits } from './git/remote-fetch.js'
 import { GitRepositories } from './git/repositories.js'
@@ -88,6 +88,7 @@ async function start(
   openDataFolder(dataDir)
   const lock = lockDataFolder(dataDir)
   closers.push(() => lock.release())
+  discardStaging(dataDir)
   const clock = systemClock()
   const report = (error: unknown, what: string) => log.error({ err: error, what }, 'the store reports a fault')
   const persistence = { checkpoints: !ephemeral, durable: !ephemeral }
@@ -134,6 +135,7 @@ async function start(
   await tasks.load()
 
   const hub = new StreamHub(core)
+  const backup = async () => (await import('./backup.js')).makeBackup(settings)
   const doors = {
     shim: new Lazy(async () => {
       const { createShim } = await import('./shim/app.js')
@@ -143,7 +145,7 @@ async function start(
         ...(ephemeral ? {} : { routerUrl: () => settings.grpcExternalUrl || tunnelUrl(externalUrl) }),
       })
     }),
-    api: new Lazy(async () => (await import('./api/app.js')).createApi(core, tasks)),
+    api: new Lazy(async () => (await import('./api/app.js')).createApi(core, tasks, { backup })),
     git: createGitHttp({ core, repositories, log }),
     streams: createWebSocketDoor(core, hub),
   }

@@ -1,5 +1,6 @@
 /** Our own API, `/api/signalbox/v1`: what GitLab's lacks. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
@@ -7,6 +8,7 @@ import { Access, defaultRates } from '../http/access.js'
 import { answerError } from '../http/errors.js'
 import { makeRequestId, sentRequestId } from '../http/request-id.js'
 import { routesOn } from '../http/routing.js'
+import { backupRoutes } from './backup.js'
 import { cacheRoutes } from './caches.js'
 import { toProblem } from './errors.js'
 import { hookRoutes } from './hooks.js'
@@ -23,15 +25,28 @@ export interface Api {
 /** Headers of which two say two things; Node keeps the first and tells nobody. */
 const single = new Set(['authorization', 'private-token', 'job-token'])
 
+export interface ApiParts {
+  /** Gives a backup as it is made; absent: there is none to be had. */
+  backup?: () => Promise<Readable>
+}
+
 /** The API on a core and its background tasks. Nothing is listened on: the caller's server hands requests over. */
-export function createApi(core: Core, tasks: Tasks): Api {
+export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
   const refuse = (req: IncomingMessage, res: ServerResponse, requestId: string, thrown: unknown) =>
     answerError(core, req, res, requestId, thrown, (error) => toProblem(error, requestId))
   const handle = routesOn({
     core,
     access: new Access(core, defaultRates),
     base: '/api/signalbox/v1',
-    routes: [...apiRoutes(tasks), ...liveRoutes, ...usageRoutes, ...cacheRoutes, ...hookRoutes, ...projectRoutes],
+    routes: [
+      ...apiRoutes(tasks),
+      ...liveRoutes,
+      ...usageRoutes,
+      ...cacheRoutes,
+      ...hookRoutes,
+      ...projectRoutes,
+      ...(parts.backup ? backupRoutes(parts.backup) : []),
+    ],
     answerError: refuse,
   })
   return {

@@ -95,6 +95,17 @@ export function buildProgram(): Command {
       .action(async (which) => (await import('./commands/task.js')).changeTask(name, which))
   }
 
+  program
+    .command('backup')
+    .argument('<FILE>', 'a zip file that is made')
+    .description('back a running coordinator up: database, logs, artifacts, repositories, key (administrators)')
+    .action(async (file) => (await import('./commands/backup.js')).backup(file))
+  program
+    .command('restore')
+    .argument('<FILE>', 'what backup has made')
+    .requiredOption('--data-dir <dir>', 'an empty folder, or one that is made')
+    .description('unpack a backup, for serve to start on')
+    .action(async (file, options) => (await import('./commands/backup.js')).restore(file, options))
   const usage = program.command('usage').description('compute minutes of instance runners (administrators)')
   usage
     .command('show', { isDefault: true })
