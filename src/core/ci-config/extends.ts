@@ -2,7 +2,7 @@ import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
 import { deepMerge, type MergeBudget } from './merge.js'
 import { type Entry, isNull, type MapNode, makeMap, type Node, quote, type Scalar } from './node.js'
-import { didYouMean } from './suggest.js'
+import { didYouMean, except } from './suggest.js'
 
 interface Resolved {
   map: MapNode
@@ -41,7 +41,7 @@ export function resolveExtends(root: MapNode, budget: MergeBudget): MapNode {
     for (const base of baseNames(entry, path)) {
       const node = root.entries.get(base)?.value
       if (node === undefined) {
-        const hint = didYouMean(base, textKeys(root))
+        const hint = didYouMean(base, except(textKeys(root), name))
         throw new ConfigFault(`unknown keys in extends: ${quote(base)} is not defined${hint}`, entry.at, path)
       }
       if (node.kind !== 'map') {

@@ -79,7 +79,7 @@ export class IncludeEntries {
   /**
    * The files that entries mean, with variables put in and rules decided.
    *
-   * @param isKnown whether a file was asked for before: wildcards leave it out
+   * @param isKnown whether a file was asked for before: wildcards leave it out, and what stands before them in the list
    */
   async resolve(
     entries: readonly WrittenEntry[],
@@ -90,7 +90,11 @@ export class IncludeEntries {
     for (const { entry, node } of entries) {
       const map: IncludeMap = typeof entry === 'string' ? this.#fromText(entry) : entry
       if (map.rules !== undefined && !(await this.#isWanted(map.rules, node.at, origin))) continue
-      for (const request of await this.#requests(map, node.at, origin, isKnown)) {
+      const isListed = (request: IncludeRequest): boolean => {
+        const key = JSON.stringify(request)
+        return isKnown(request) || inclusions.some((one) => JSON.stringify(one.request) === key)
+      }
+      for (const request of await this.#requests(map, node.at, origin, isListed)) {
         inclusions.push({
           request,
           name: locationOf(request),

@@ -208,11 +208,17 @@ function common(
       return undefined
     }
   }
+  const instances = instancesOf(name, job.parallel)
+  const long = instances.find((instance) => instance.name.length > limits.nameCharacters)
+  if (long !== undefined) {
+    const message = `the name ${quote(long.name.slice(0, 60))}… is too long: ${limits.nameCharacters} characters at most`
+    findings.error(message, placeOf(node, 'parallel'), join(path, 'parallel'))
+  }
   const compiled: CompiledJob = {
     name,
     place: findings.sources.locate(entry.at) ?? {},
     plan,
-    instances: instancesOf(name, job.parallel),
+    instances,
     when: job.when ?? 'on_success',
     variables: toPlanVariables(job.variables),
   }

@@ -4,7 +4,7 @@ import type { JobDraft } from './jobs.js'
 import type { Need } from './keywords/needs.js'
 import { limits } from './limits.js'
 import { matrixNames } from './parallel.js'
-import { didYouMean } from './suggest.js'
+import { didYouMean, except } from './suggest.js'
 import { join } from './validate.js'
 
 /** `needs` and `dependencies` between jobs of one pipeline (lib/gitlab/ci/yaml_processor.rb). */
@@ -81,7 +81,7 @@ function checkList(
     const found = names.find(need.job)
     const known = found !== undefined && (need.instances ?? []).every((name) => names.find(name)?.job === found.job)
     if (!known) {
-      const hint = didYouMean(need.job, names.names())
+      const hint = didYouMean(need.job, except(names.names(), draft.job.name))
       const missing = found === undefined ? need.job : (need.instances ?? []).join('; ')
       if (!need.optional) report(`undefined need: ${missing}${hint}`)
     } else if (isLater(found.job, draft.job)) {
@@ -114,7 +114,8 @@ function checkDependencies(draft: JobDraft, names: JobNames, findings: Findings)
   const all: string[] = []
   for (const name of draft.dependencies) {
     const found = names.find(name)
-    if (found === undefined) report(`undefined dependency: ${name}${didYouMean(name, names.names())}`)
+    if (found === undefined)
+      report(`undefined dependency: ${name}${didYouMean(name, except(names.names(), draft.job.name))}`)
     else if (isLater(found.job, draft.job)) report(`dependency ${name} is not defined in current or prior stages`)
     else if (found.all) all.push(...found.job.instances.map((instance) => instance.name))
     else all.push(name)

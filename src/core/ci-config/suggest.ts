@@ -1,7 +1,7 @@
 /** The word of `known` that a misspelt one most likely meant, if one is near enough. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > 60) return undefined
-  const allowed = word.length <= 4 ? 1 : word.length <= 8 ? 2 : 3
+  const allowed = Math.min(3, Math.floor(word.length / 3))
   let best: string | undefined
   let bestDistance = allowed + 1
   for (const candidate of known) {
@@ -19,6 +19,11 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
 export function didYouMean(word: string, known: Iterable<string>): string {
   const near = nearest(word, known)
   return near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`
+}
+
+/** Words without one: a job never meant itself. */
+export function* except(known: Iterable<string>, own: unknown): Iterable<string> {
+  for (const word of known) if (word !== own) yield word
 }
 
 /** Changes, insertions, deletions and swaps of neighbours that lead from one word to the other. */

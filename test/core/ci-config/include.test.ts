@@ -152,6 +152,8 @@ include:
     expect(Object.keys(await tree('include: c/**.yml\n', files))).toEqual(['a', 'b', 'e'])
     expect(Object.keys(await tree('include: c/**/*.yml\n', files))).toEqual(['e'])
     expect(await tree('include: [c/a.yml, "c/*.yml"]\na: {script: y}\n', files)).toHaveProperty('b')
+    const listed = await compileConfig('include: [c/a.yml, "c/*.yml", "c/a*.yml"]\n', optionsFor(files))
+    expect(listed.includes?.map(({ request }) => 'path' in request && request.path)).toEqual(['c/a.yml', 'c/b.yml'])
     const around = { ...files, 'c/f.yml': 'include: {local: "$P"}\nf: {script: x}\n' }
     const variables = [{ key: 'P', value: 'c/*.yml' }]
     expect(Object.keys(await tree('include: c/f.yml\n', around, { variables }))).toEqual(['a', 'b', 'f'])

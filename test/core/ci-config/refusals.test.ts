@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
 import type { ConfigError } from '../../../src/core/ci-config/plan.js'
+import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
+import { compileOrThrow, push } from './events.js'
 
 async function errorsOf(source: string): Promise<ConfigError[]> {
   const result = await compileConfig(source, { fetchInclude: async () => ({ ok: false, reason: 'does not exist' }) })
@@ -27,7 +29,13 @@ const jobs: [body: string, place: string, path: string, says: string | RegExp][]
     'must be a list of strings, nested at most 10 levels, not a list with the number 1 in it',
   ],
   ['script:\n    - echo "a:b"\n    - echo a: b', '4:7', ':script', 'a line with ": " in it must be in quotes'],
-  ['script: ""', '2:3', ':script', "script can't be blank"],
+  ['script: ""', '2:11', ':script', "can't be blank"],
+  ['script: []', '2:3', ':script', "script can't be blank"],
+  ['parallel: {matrix: [{}]}', '2:23', ':parallel:matrix[0]', 'must have at least one variable'],
+  [`parallel: {matrix: [{A: ${'a'.repeat(250)}}]}`, '2:3', ':parallel', 'is too long: 255 characters at most'],
+  ['id_tokens: {T: {aud: []}}', '2:24', ':id_tokens:T:aud', 'must have at least 1 item'],
+  ['extends: .job', '2:3', 'job:extends', /is not defined$/],
+  ['needs: [j]', '2:3', ':needs', /undefined need: j$/],
   ['image: [a]', '2:10', ':image', 'must be a string or a map'],
   ['image: {entrypoint: [a]}', '2:10', ':image:name', 'the key name is required'],
   [
@@ -273,4 +281,33 @@ test('warnings do not fail a file', async () => {
     [4, expect.stringContaining('may allow multiple pipelines')],
     [5, expect.stringContaining('deprecated value job_execution_timeout')],
   ])
+})
+
+test('what GitLab takes is taken: a script with an empty line, references in the command of a service', async () => {
+  expect(await errorsOf('job: {script: [""]}\n')).toEqual([])
+  const service = 'services: [{name: a, command: [!reference [.c, run], b]}]'
+  expect(await errorsOf(`.c: {run: [x]}\njob: {script: x, ${service}}\n`)).toEqual([])
+})
+
+test('an option of an input is a value', async () => {
+  const errors = await errorsOf('spec: {inputs: {a: {options: [a, null], default: a}}}\n---\njob: {script: x}\n')
+  expect(errors).toMatchObject([{ path: 'header:spec:inputs:a:options', message: 'an option must be a value' }])
+})
+
+test('rules of a trigger’s includes stay as they were written', async () => {
+  const rules = '[{if: $A == "b", when: never}, {changes: {paths: [c], compare_to: d}}, {exists: [e]}]'
+  const config = await compileOrThrow(`job: {trigger: {include: [{local: a.yml, rules: ${rules}}]}}\n`)
+  const planned = planPipeline(config, push('x'))
+  expect(planned.ok && planned.plan.jobs[0]?.trigger).toEqual({
+    include: [
+      {
+        local: 'a.yml',
+        rules: [
+          { if: '$A == "b"', when: 'never' },
+          { changes: { paths: ['c'], compare_to: 'd' } },
+          { exists: { paths: ['e'] } },
+        ],
+      },
+    ],
+  })
 })

@@ -1,4 +1,5 @@
 import { limits } from '../limits.js'
+import { isNull } from '../node.js'
 import {
   checked,
   choice,
@@ -21,7 +22,9 @@ import { expression } from './parts.js'
 
 export const inputTypes = ['string', 'number', 'boolean', 'array'] as const
 
-const options = list(node(), { max: limits.inputOptions })
+const options = checked(list(node(), { max: limits.inputOptions }), (values, report) => {
+  if (values.some(isNull)) report('an option must be a value')
+})
 
 const inputRule = mapped(
   record({

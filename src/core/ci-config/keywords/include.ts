@@ -1,7 +1,7 @@
 import { limits } from '../limits.js'
 import { boolean, either, keyword, list, mapped, node, record, type Shape, text, type ValueOf } from '../shape.js'
 import { duration, inputValues, textOrTexts } from './parts.js'
-import { includeRules } from './rules.js'
+import { includeRules, writtenRule } from './rules.js'
 
 /** Entries of `include` and `trigger:include` (lib/gitlab/ci/config/entry/include.rb). */
 
@@ -55,7 +55,10 @@ export const include = either(
 
 export type IncludeEntry = ValueOf<typeof entry>
 
-const triggerEntry = record(entryKeys(inputValues), together)
+/** Entries of a trigger stay as written: they are the includes of the file that the child pipeline has. */
+const triggerEntry = mapped(record(entryKeys(inputValues), together), ({ rules, ...entry }) =>
+  rules === undefined ? entry : { ...entry, rules: rules.map(writtenRule) },
+)
 
 /** What makes a child pipeline: one text, one entry or a few. */
 export const triggerInclude = either(

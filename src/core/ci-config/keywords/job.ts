@@ -24,6 +24,7 @@ import { triggerInclude } from './include.js'
 import { matrix, needs } from './needs.js'
 import {
   exitCodes,
+  filledScript,
   image,
   inputValues,
   jobVariables,
@@ -216,7 +217,7 @@ const jobRecord = record(
   {
     ...common,
     ...inheritable,
-    script: keyword(script, 'Commands of the job.'),
+    script: keyword(filledScript, 'Commands of the job.'),
     run: keyword(run, 'Steps of the job, in place of script.'),
     when: keyword(choice(...jobWhen), 'When the job starts.'),
     start_in: keyword(wholeSeconds(oneWeek), 'How long a delayed job waits.'),
@@ -248,9 +249,7 @@ const jobRecord = record(
 )
 
 export const jobShape = checked(jobRecord, (value, report) => {
-  if (value.script?.every((line) => line.trim() === '') === true) {
-    report("script can't be blank", 'script')
-  }
+  if (value.script?.length === 0) report("script can't be blank", 'script')
   checkStartIn(value, value.rules !== undefined && value.rules !== null, report)
   checkRulesAlone(value, ['only', 'except', 'start_in'], report)
   checkDependencies(value.dependencies, value.needs, report)

@@ -1,5 +1,6 @@
 import {
   boolean,
+  checked,
   either,
   entries,
   keyword,
@@ -18,12 +19,17 @@ import {
 const matrixValue = text({ scalar: 'integer' })
 
 export const matrix = list(
-  entries(
-    either(
-      mapped(matrixValue, (one) => [one]),
-      list(matrixValue, { min: 1 }),
+  checked(
+    entries(
+      either(
+        mapped(matrixValue, (one) => [one]),
+        list(matrixValue, { min: 1 }),
+      ),
+      { says: 'must be a string, an integer or a list of them' },
     ),
-    { says: 'must be a string, an integer or a list of them' },
+    (map, report) => {
+      if (map.size === 0) report('must have at least one variable')
+    },
   ),
 )
 

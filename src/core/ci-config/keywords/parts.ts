@@ -23,10 +23,18 @@ import { toPlanVariables, type VariableValue } from '../variables.js'
 
 /** What several keywords are made of. */
 
+const lines = list(text(), { nested: limits.nestedLists, says: 'a list of strings' })
+
 /** A text, or texts in lists inside lists (lib/gitlab/ci/config/entry/commands.rb). */
 export const script = either(
   mapped(text(), (line) => [line]),
-  list(text(), { nested: limits.nestedLists, says: 'a list of strings' }),
+  lines,
+)
+
+/** The same, but no blank text alone. */
+export const filledScript = either(
+  mapped(text({ filled: true }), (line) => [line]),
+  lines,
 )
 
 export const texts = list(text())
@@ -173,7 +181,7 @@ export const services = list(
       record({
         ...imageKeys,
         alias: keyword(text(), 'Host names of the service, separated by blanks or commas.'),
-        command: keyword(textOrTexts, 'Command that the service runs.'),
+        command: keyword(script, 'Command that the service runs.'),
         variables: keyword(plainVariables, 'Variables that only the service gets.'),
       }),
       ({ alias, command, variables, ...rest }): PlanService => ({

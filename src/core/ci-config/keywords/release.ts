@@ -79,7 +79,9 @@ const step = record(
 export const run = list(step)
 
 export const idTokens = plainMap(
-  entries(record({ aud: required(either(text(), list(text())), 'For whom the token is.') })),
+  entries(
+    record({ aud: required(either(text({ filled: true }), list(text(), { min: 1 })), 'For whom the token is.') }),
+  ),
 )
 
 const secretSource = {

@@ -140,6 +140,19 @@ export type IncludeRule = ValueOf<typeof includeRule>
 
 export const includeRules = list(includeRule, nested)
 
+/** A rule as a file has it. */
+export function writtenRule({ if: condition, changes: changed, exists: existing, when }: IncludeRule): object {
+  const { compareTo, ...paths } = changed ?? {}
+  return {
+    ...(condition === undefined ? {} : { if: condition.source }),
+    ...(changed === undefined
+      ? {}
+      : { changes: compareTo === undefined ? paths : { ...paths, compare_to: compareTo } }),
+    ...(existing === undefined ? {} : { exists: existing }),
+    ...(when === undefined ? {} : { when }),
+  }
+}
+
 const strings = 'a list of strings or regular expressions'
 
 const refs: Shape<string[]> = {
