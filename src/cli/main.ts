@@ -345,7 +345,12 @@ function addJobCommands(program: Command): void {
     ['play', 'start a manual job'],
   ] as const) {
     const command = about(name, what).option('--json', 'print one JSON document')
-    if (name === 'play') command.option('--var <K=V>', 'a variable of the job, may be repeated', several)
+    if (name === 'play') {
+      command
+        .option('--var <K=V>', 'a variable of the job, may be repeated', several)
+        .option('--input <K=V>', 'another value for an input of the job, may be repeated', several)
+        .option('--yes', 'do not ask for what the job wants confirmed')
+    }
     if (name === 'cancel') command.option('--force', 'do not wait for its runner')
     command.action(async (id, options) => (await load()).changeJob(name, id, options))
   }

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { expandText } from './ci-config/expand.js'
-import type { JobPlan, PlanVariable } from './ci-config/plan.js'
+import type { JobPlan, PlanInput, PlanVariable } from './ci-config/plan.js'
 import { reasonsForRunners } from './failure.js'
 import type { IdTokenClaims } from './id-token.js'
 import { jobVariables, repositoryUrl } from './predefined-variables.js'
@@ -201,7 +201,7 @@ function payloadOf(
     },
     git_info: gitInfo(facts, marks, list),
     runner_info: { timeout: marks.timeout },
-    ...(plan.inputs ? { inputs: plan.inputs } : {}),
+    ...(plan.inputs ? { inputs: plan.inputs.map(inputOf) } : {}),
     variables: marks.variables,
     steps: stepsOf(plan, marks),
     ...(plan.hooks?.preGetSources
@@ -332,6 +332,10 @@ function image(from: { name: string; entrypoint?: string[]; pullPolicy?: string[
     ...(from.pullPolicy ? { pull_policy: from.pullPolicy } : {}),
     ...(from.executorOpts ? { executor_opts: from.executorOpts } : {}),
   }
+}
+
+function inputOf({ key, value }: PlanInput): object {
+  return { key, value: { ...value, sensitive: false } }
 }
 
 function range(from: number, to: number): number[] {

@@ -100,6 +100,9 @@ onBothEngines((engine) => {
   it('plays a manual job, and only one that waits for somebody', async () => {
     const { project } = await run({ a: { script: 'x', when: 'manual' }, b: { script: 'x' } })
     const [b, a] = (await box.admin('GET', `/projects/${project.id}/jobs`)).body
+    const unknown = { job_inputs: { size: 3 } }
+    const wrong = await box.admin('POST', `/projects/${project.id}/jobs/${a.id}/play`, { json: unknown })
+    expect([wrong.status, wrong.body]).toEqual([400, { message: '400 Bad request - unknown input arguments: size' }])
     const played = await box.admin('POST', `/projects/${project.id}/jobs/${a.id}/play`)
     expect([played.status, played.body.status]).toEqual([200, 'pending'])
     const other = await box.admin('POST', `/projects/${project.id}/jobs/${b.id}/play`)

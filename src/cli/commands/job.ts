@@ -70,18 +70,35 @@ export async function printLog(id: string, options: { follow?: boolean }): Promi
 export async function changeJob(
   verb: 'cancel' | 'retry' | 'play',
   id: string,
-  options: { json?: boolean; force?: boolean; var?: string[] },
+  options: { json?: boolean; force?: boolean; var?: string[]; input?: string[]; yes?: boolean },
 ): Promise<void> {
   const { client, terminal, json } = openContext()
   const { project_id: projectId } = await find(id)
   const variables = parseVariables(options.var ?? [])
+  const inputs = parseVariables(options.input ?? [], '--input')
+  if (verb === 'play' && options.yes !== true && process.stdin.isTTY === true) await confirm(id)
   const body = {
     ...(verb === 'cancel' && options.force ? { force: true } : {}),
     ...(verb === 'play' && variables.length > 0 ? { job_variables_attributes: variables } : {}),
+    ...(verb === 'play' && inputs.length > 0
+      ? { job_inputs: Object.fromEntries(inputs.map(({ key, value }) => [key, value])) }
+      : {}),
   }
   const job = await client().post<Job>(`/api/v4/projects/${projectId}/jobs/${id}/${verb}`, body)
   if (options.json) return json(job)
   terminal.say(`job ${job.id} ${printable(job.name)} ${statusText(terminal, job.status)}`)
+}
+
+/** Asks what the job wants asked before a person starts it (`manual_confirmation`). Throws `Exit` for any answer but yes. */
+async function confirm(id: string): Promise<void> {
+  const { client, terminal } = openContext()
+  const why = await client().get<{ manual_confirmation?: string }>(`/api/signalbox/v1/jobs/${id}/why`)
+  if (why.manual_confirmation === undefined) return
+  const { createInterface } = await import('node:readline/promises')
+  const asking = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await asking.question(`${terminal.colors.bold(printable(why.manual_confirmation))} [y/N] `)
+  asking.close()
+  if (!/^y(es)?$/i.test(answer.trim())) throw new Exit(exitCodes.failed, 'not started')
 }
 
 export async function printToken(id: string): Promise<void> {

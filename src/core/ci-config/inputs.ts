@@ -1,7 +1,9 @@
 import { type Expression, isTrue } from './expression.js'
+import { ConfigFault } from './fault.js'
 import type { InputMap, InputRule, InputSpecs } from './keywords/header.js'
 import { isNull, type MapNode, makeScalar, type Node, quote, textOf } from './node.js'
 import { fromPlain, toPlain } from './plain.js'
+import type { PlanInput } from './plan.js'
 import { compileRegex, type Regex } from './regex.js'
 
 export type InputType = NonNullable<InputMap['type']>
@@ -38,6 +40,43 @@ export function resolveInputs(specs: InputSpecs, given: MapNode | undefined, at:
     else values.set(name, result)
   }
   return { values, problems }
+}
+
+/**
+ * The inputs of a job with other values for some of them.
+ *
+ * @param given by name; texts are read as JSON where another type is wanted
+ * @returns the inputs, or what is wrong with the values, in sentences
+ */
+export function withValues(
+  inputs: readonly PlanInput[],
+  given: Readonly<Record<string, unknown>>,
+): { inputs: PlanInput[]; problems: string[] } {
+  const known = new Set(inputs.map(({ key }) => key))
+  const unknown = Object.keys(given).filter((name) => !known.has(name))
+  if (unknown.length > 0) return { inputs: [], problems: [`unknown input arguments: ${unknown.join(', ')}`] }
+  const specs: InputSpecs = new Map(
+    inputs.map(({ key, value: { type, content }, options, regex }) => [
+      key,
+      {
+        type,
+        default: fromPlain(content, 0),
+        ...(options === undefined ? {} : { options: options.map((one) => fromPlain(one, 0)) }),
+        ...(regex === undefined ? {} : { regex }),
+      },
+    ]),
+  )
+  try {
+    const { values, problems } = resolveInputs(specs, fromPlain(given, 0) as MapNode, 0)
+    const chosen = inputs.map((one) => ({
+      ...one,
+      value: { type: one.value.type, content: toPlain(values.get(one.key) ?? fromPlain(null, 0)) },
+    }))
+    return { inputs: chosen, problems }
+  } catch (error) {
+    if (error instanceof ConfigFault) return { inputs: [], problems: [error.message] }
+    throw error
+  }
 }
 
 type Lookup = (name: string) => string | undefined

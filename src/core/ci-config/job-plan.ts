@@ -1,8 +1,9 @@
+import { resolveInputs } from './inputs.js'
 import { type Artifacts, coverageFormats, reportTypes } from './keywords/artifacts.js'
 import type { Bridge, Job } from './keywords/job.js'
 import type { defaults } from './keywords/root.js'
 import { toPlain } from './plain.js'
-import type { JobPlan, PlanArtifact } from './plan.js'
+import type { JobPlan, PlanArtifact, PlanInput } from './plan.js'
 import type { ValueOf } from './shape.js'
 
 export type Defaults = ValueOf<typeof defaults>
@@ -133,9 +134,16 @@ function toArtifacts(value: Artifacts | undefined, publish: string | undefined):
   return artifacts
 }
 
-function toInputs(inputs: NonNullable<Job['inputs']>): NonNullable<JobPlan['inputs']> {
-  return Array.from(inputs, ([key, { type, default: content }]) => ({
-    key,
-    value: { type: type ?? 'string', content: content === null || content === undefined ? null : toPlain(content) },
-  }))
+/** Values become what their type asks for: a runner does not take a job whose input is of another. */
+function toInputs(inputs: NonNullable<Job['inputs']>): PlanInput[] {
+  const { values } = resolveInputs(inputs, undefined, 0)
+  return Array.from(inputs, ([key, { type = 'string', options, regex }]) => {
+    const value = values.get(key)
+    return {
+      key,
+      value: { type, content: value === undefined ? null : toPlain(value) },
+      ...(options === undefined ? {} : { options: options.map(toPlain) }),
+      ...(regex === undefined ? {} : { regex }),
+    }
+  })
 }

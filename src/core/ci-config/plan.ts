@@ -3,6 +3,7 @@
  * pipeline of a commit and therefore cached; `PipelinePlan` is the pipeline that one event makes of it, with every rule
  * decided. Both are plain data: they survive JSON and structured clone.
  */
+import type { InputType } from './inputs.js'
 import type { ListedJob } from './list-jobs.js'
 
 /** A variable as it will stand in a job's environment. */
@@ -61,6 +62,15 @@ export interface PlanNeed {
   job: string
   artifacts: boolean
   optional: boolean
+}
+
+/** An input of a job: its value, which people may choose anew when they start the job by hand, and from what. */
+export interface PlanInput {
+  key: string
+  value: { type: InputType; content: unknown }
+  options?: unknown[]
+  /** What a text must match: RE2, not anchored. */
+  regex?: string
 }
 
 export interface PlanRetry {
@@ -122,7 +132,7 @@ export interface JobPlan {
   manualConfirmation?: string
   idTokens?: Record<string, { aud: string | string[] }>
   secrets?: Record<string, unknown>
-  inputs?: { key: string; value: { type: string; content: unknown } }[]
+  inputs?: PlanInput[]
   /** `release` as written, with defaults. */
   release?: Record<string, unknown>
   /** `trigger` of a bridge as written, with defaults. */

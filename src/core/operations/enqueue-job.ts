@@ -18,6 +18,7 @@ import { findForeignArtifacts, type Missing } from './find-foreign-artifacts.js'
 import { idTokenClaimsOf } from './id-token-claims.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext } from './pipeline-context.js'
+import type { GivenToJob } from './play-job.js'
 import { waitsForPeople } from './retry-job.js'
 import { variablesFor } from './variables-for.js'
 
@@ -87,14 +88,14 @@ async function payloadFor(
 ): Promise<Buffer | Missing> {
   const { pipeline, project, facts, variables } = context
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
-  const played = given ? openVariables(core, given) : []
+  const played = given ? openGiven(core, given) : { variables: [] }
   const before = [...(await listGiven(tx, job, plan)), ...foreign]
   const setVariables = await variablesFor(core, tx, {
     projectId: project.id,
     protected: pipeline.protected === 1,
     environment: plan.environment?.name ?? null,
   })
-  const strongVariables = [...variables.strong, ...played]
+  const strongVariables = [...variables.strong, ...played.variables]
   if (plan.secrets) {
     const known = new Set([...plan.variables, ...setVariables, ...strongVariables].map(({ key }) => key))
     if (!knowsProviders(plan, known)) return { reason: 'secrets_provider_not_found', class: 'config' }
@@ -105,7 +106,7 @@ async function payloadFor(
       rootGroupId: facts.groupIds.at(-1) ?? project.groupId,
       externalUrl: core.externalUrl(),
       job,
-      plan,
+      plan: played.inputs === undefined ? plan : { ...plan, inputs: played.inputs },
       pipeline: { ...pipeline, tag: pipeline.tag === 1, protected: pipeline.protected === 1 },
       pipelineVariables: variables.predefined,
       setVariables,
@@ -117,6 +118,11 @@ async function payloadFor(
     },
     (list) => expandVariables(list, forRunner).variables,
   )
+}
+
+/** What a person gave the job on playing it. */
+function openGiven(core: Core, sealed: Uint8Array): GivenToJob {
+  return JSON.parse(core.keys.open(sealed).toString('utf8'))
 }
 
 function openVariables(core: Core, sealed: Uint8Array): PlanVariable[] {

@@ -23,7 +23,7 @@ import { forbidden, notFound } from '../errors.js'
 import { jobEntities, jobEntity } from '../job-entities.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 import { sendTrace } from '../trace-view.js'
-import { pipelineOf } from './pipelines.js'
+import { fromInputs, pipelineOf } from './pipelines.js'
 
 const operate = { deed: 'operate' } as const
 
@@ -179,13 +179,16 @@ async function retry(call: ProjectCall): Promise<Reply> {
 async function play(call: ProjectCall): Promise<Reply> {
   const { id } = await jobOf(call)
   const variables = fromJobVariables(call.params)
+  const inputs = fromInputs(call.params, 'job_inputs')
+  const given = { variables, ...(inputs === undefined ? {} : { inputs }) }
   try {
     return await shown(
       call.core,
-      await playJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null, variables }),
+      await playJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null, ...given }),
     )
   } catch (error) {
     if (!(error instanceof SignalboxError) || error.code !== 'invalid') throw error
+    if (error.details?.inputs === true) throw new SignalboxError('invalid', error.message)
     throw new SignalboxError('invalid', '400 Bad request - Unplayable Job', { details: { verbatim: true } })
   }
 }

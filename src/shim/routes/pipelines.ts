@@ -122,8 +122,8 @@ function fromVariables(params: Params): PlanVariable[] {
 }
 
 /** `inputs: {name: value}`, of any type that an input can have. */
-function fromInputs(params: Params): Record<string, unknown> | undefined {
-  const given = params.map('inputs')
+export function fromInputs(params: Params, name = 'inputs'): Record<string, unknown> | undefined {
+  const given = params.map(name)
   if (!given?.keys().length) return undefined
   return Object.fromEntries(given.keys().map((name) => [name, given.raw(name)]))
 }

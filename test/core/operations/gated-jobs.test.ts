@@ -130,6 +130,38 @@ onBothEngines((engine) => {
     expect(await box.tasks.run('assign_resources')).toBe('1 freed, 1 assigned')
   })
 
+  it('plays a manual job with other inputs, checked, and keeps them when it is tried again', async () => {
+    await using box = await startTestCore(engine)
+    const runner = await box.runner()
+    const inputs = {
+      size: { type: 'number', default: '3', options: [3, 4] },
+      where: { default: 7, regex: '^[a-z7]+$' },
+    }
+    const { pipeline } = await box.run({ ask: { script: 'x', when: 'manual', inputs } })
+    const id = await jobId(box, pipeline, 'ask')
+    for (const [given, says] of [
+      [{ nope: 1 }, 'unknown input arguments: nope'],
+      [{ size: 5 }, 'size input: provided value "5" is not in the list'],
+      [
+        { where: 'NO', size: 'x' },
+        'size input: provided value is not a number, where input: provided value does not match',
+      ],
+    ] as const) {
+      const refused = playJob(box.core, { jobId: id, userId: 1, inputs: given })
+      await expect(refused).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining(says) })
+    }
+    await playJob(box.core, { jobId: id, userId: 1, inputs: { size: '4' } })
+    const expected = [
+      { key: 'size', value: { type: 'number', content: 4, sensitive: false } },
+      { key: 'where', value: { type: 'string', content: '7', sensitive: false } },
+    ]
+    const first = (await runner.request()).offer!
+    expect(JSON.parse(first.payload.toString()).inputs).toEqual(expected)
+    await finish(box, runner, first, 'failed')
+    await playJob(box.core, { jobId: id, userId: 1 })
+    expect(JSON.parse((await runner.request()).offer!.payload.toString()).inputs).toEqual(expected)
+  })
+
   it('plays a manual job with variables, and keeps them when it is tried again', async () => {
     await using box = await startTestCore(engine)
     const runner = await box.runner()

@@ -84,7 +84,7 @@ export const inputSpecs = entries(inputMap, { nullable: true, says: 'unknown inp
 export const jobInputs = entries(
   checked(record(inputKeys, { mayBeEmpty: true }), (input, report) => {
     checkInput(input, report)
-    if (input.default === undefined) report('must have a default')
+    if (input.default === undefined || isNull(input.default ?? undefined)) report('must have a default')
   }),
   { max: limits.jobInputs, says: 'must be a map' },
 )
