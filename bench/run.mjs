@@ -17,6 +17,7 @@ const cases = [
   'cancel',
   'compile',
   'home',
+  'sim',
 ]
 const wanted = process.argv[2]?.split(',') ?? cases
 const history = path.join(here, 'history')

@@ -63,7 +63,8 @@ const allowed: Record<string, (string | RegExp)[]> = {
   backup: ['core', 'data-folder'],
   config: ['core'],
   'data-folder': ['core', 'config'],
-  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'plugins'],
+  sim: ['core', 'transports', 'shim', 'http', 'gen'],
+  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'plugins', 'sim'],
 }
 
 const corePackages = new Set([

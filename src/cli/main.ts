@@ -135,6 +135,17 @@ export function buildProgram(): Command {
     .action(async (options) => (await import('./commands/doctor.js')).doctor(options))
 
   program
+    .command('sim')
+    .description(
+      'live through simulated days of crashes, jumping clocks and lying runners, and check that every rule holds',
+    )
+    .option('--seed <n>', 'the first seed; a seed decides everything (default 1)')
+    .option('--seeds <n>', 'how many seeds, one after another (default 1)')
+    .option('--steps <n>', 'events of each before all is healed (default 300)')
+    .option('--json', 'print one JSON document a seed')
+    .action(async (options) => (await import('./commands/sim.js')).sim(options))
+
+  program
     .command('demo', { hidden: true })
     .option('--keep', 'stay up and print the address')
     .action(async (options) => (await import('./commands/demo.js')).demo(options))

@@ -1,6 +1,7 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
 import { buffer } from 'node:stream/consumers'
 import type { BlobRooms } from './blobs/blob-store.js'
+import type { Disk } from './blobs/disk.js'
 import { TraceFiles } from './blobs/trace-files.js'
 import type { CiLanguage } from './ci-config/language.js'
 import { type Clock, type Random, systemRandom } from './clock.js'
@@ -48,6 +49,8 @@ export interface CoreParts {
   fatal: (error: unknown) => void
   /** Logs are synced before they count (default true); off for a coordinator that lives for one command. */
   durable?: boolean
+  /** Where logs are kept, if not on this machine's file system. */
+  disk?: Disk
 }
 
 /** The core and its background tasks, not started. */
@@ -73,6 +76,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
       const artifact = await findArtifact(store.read, jobId, 'trace')
       return artifact && ((from, to) => buffer(core.artifacts.open(artifact.location, { start: from, end: to - 1 })))
     },
+    ...(parts.disk ? { disk: parts.disk } : {}),
   })
   const core: Core = {
     node: parts.node,

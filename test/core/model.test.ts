@@ -1,6 +1,7 @@
 /**
- * Random lives of a small installation: pipelines, runners that are honest, slow, doubled or gone, people who cancel and
- * retry, time that passes. After every step the rules that must always hold are asked of the store.
+ * Random lives of a small installation on the engines themselves: pipelines, runners that are honest, slow, doubled or
+ * gone, people who cancel and retry, time that passes. After every step the rules that must always hold are asked of the
+ * store. The simulator (`test/sim`) goes much further, but not to PostgreSQL.
  */
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
@@ -396,7 +397,7 @@ const long = process.env.SIGNALBOX_TEST_LONG === '1'
 const steps = fc.array(step, { minLength: 10, maxLength: 60 })
 
 it.each([
-  ['sqlite', long ? 20_000 : 100],
+  ['sqlite', long ? 2000 : 10],
   ['postgres', long ? 200 : 5],
 ] as const)(
   'keeps every rule through random lives on %s',

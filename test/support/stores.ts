@@ -5,7 +5,7 @@ import path from 'node:path'
 import pg from 'pg'
 import { describe, inject } from 'vitest'
 import { openStore } from '../../src/core/store/open.js'
-import type { SqliteConnection } from '../../src/core/store/sqlite-connection.js'
+import type { WritingConnection } from '../../src/core/store/sqlite-connection.js'
 import { SqliteStore } from '../../src/core/store/sqlite-store.js'
 import type { Engine, Store } from '../../src/core/store/write.js'
 import { ManualClock } from './manual-clock.js'
@@ -46,7 +46,7 @@ export async function openTestStore(engine: Engine): Promise<TestStore> {
 }
 
 /** Every row that the writer believes it knows is compared with the database, in every test. */
-function checkKnownRows({ known, raw }: SqliteConnection): void {
+function checkKnownRows({ known, raw }: WritingConnection): void {
   const compare = (table: string) => {
     const statement = raw.prepare(`select * from ${table} where id = ?`)
     return (row: object & { id: number }) => {

@@ -1,7 +1,7 @@
 /** Files of logs and the folders they lie in, opened, made and synced so that what was acknowledged outlives a crash. */
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
+import type { Disk, DiskFile } from './disk.js'
 
 /**
  * Opens a file to be written at `length`, which are the bytes that count: what lies beyond is cut off. For length 0 the
@@ -10,10 +10,10 @@ import path from 'node:path'
 export async function openCut(
   file: string,
   length: number,
-  { folders, durable }: { folders: Folders; durable: boolean },
-): Promise<FileHandle> {
-  if (length === 0) return openEmpty(file, folders)
-  const handle = await open(file, 'r+')
+  { disk, folders, durable }: { disk: Disk; folders: Folders; durable: boolean },
+): Promise<DiskFile> {
+  if (length === 0) return openEmpty(disk, file, folders)
+  const handle = await disk.open(file, 'r+')
   const { size } = await handle.stat()
   if (size > length) {
     await handle.truncate(length)
@@ -22,8 +22,8 @@ export async function openCut(
   return handle
 }
 
-async function openEmpty(file: string, folders: Folders): Promise<FileHandle> {
-  const make = () => open(file, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600)
+async function openEmpty(disk: Disk, file: string, folders: Folders): Promise<DiskFile> {
+  const make = () => disk.open(file, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600)
   try {
     return await make()
   } catch (error) {
@@ -35,11 +35,13 @@ async function openEmpty(file: string, folders: Folders): Promise<FileHandle> {
 
 /** Makes and syncs folders, for many at once: one sync serves every file that was made before it began. */
 export class Folders {
+  readonly #disk: Disk
   readonly #durable: boolean
   readonly #making = new Map<string, Promise<void>>()
   readonly #syncing = new Map<string, { running: Promise<void>; next?: Promise<void> }>()
 
-  constructor(durable: boolean) {
+  constructor(disk: Disk, durable: boolean) {
+    this.#disk = disk
     this.#durable = durable
   }
 
@@ -58,10 +60,10 @@ export class Folders {
   }
 
   async #make(folder: string): Promise<void> {
-    const first = await mkdir(folder, { recursive: true })
+    const first = await this.#disk.mkdir(folder, { recursive: true })
     if (first === undefined || !this.#durable) return
     for (let above = path.dirname(folder); ; above = path.dirname(above)) {
-      await syncFolder(above)
+      await syncFolder(this.#disk, above)
       if (above === path.dirname(first)) return
     }
   }
@@ -75,7 +77,7 @@ export class Folders {
   }
 
   #start(folder: string): Promise<void> {
-    const state: { running: Promise<void>; next?: Promise<void> } = { running: syncFolder(folder) }
+    const state: { running: Promise<void>; next?: Promise<void> } = { running: syncFolder(this.#disk, folder) }
     this.#syncing.set(folder, state)
     const ended = () => {
       if (this.#syncing.get(folder) === state && !state.next) this.#syncing.delete(folder)
@@ -85,8 +87,8 @@ export class Folders {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
+async function syncFolder(disk: Disk, folder: string): Promise<void> {
+  const handle = await disk.open(folder, 'r')
   try {
     await handle.sync()
   } finally {

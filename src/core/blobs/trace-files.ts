@@ -9,10 +9,10 @@
  * nobody was told of that. Offsets and the CRC-32 count received bytes; masking keeps the length, and since it looks
  * again at the end of what was written before, a secret that came in two parts is covered in place.
  */
-import { type FileHandle, open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { SignalboxError } from '../errors.js'
+import { type Disk, type DiskFile, systemDisk } from './disk.js'
 import { Folders, openCut } from './folders.js'
 
 export interface TraceProgress {
@@ -36,6 +36,7 @@ export interface TraceFilesOptions {
   archived?: (jobId: number) => Promise<((from: number, to: number) => Promise<Buffer>) | undefined>
   /** Syncs what is written before it counts (default true); off for logs that live for one command. */
   durable?: boolean
+  disk?: Disk
 }
 
 const atOnce = 8
@@ -44,6 +45,7 @@ export class TraceFiles {
   readonly #options: TraceFilesOptions
   readonly #sessions = new Map<string, TraceSession>()
   readonly #watchers = new Map<number, Set<(length: number) => void>>()
+  readonly #disk: Disk
   readonly #folders: Folders
   #active = 0
   #waiting: (() => void)[] = []
@@ -51,7 +53,8 @@ export class TraceFiles {
 
   constructor(options: TraceFilesOptions) {
     this.#options = options
-    this.#folders = new Folders(options.durable ?? true)
+    this.#disk = options.disk ?? systemDisk
+    this.#folders = new Folders(this.#disk, options.durable ?? true)
   }
 
   get sessions(): number {
@@ -71,6 +74,7 @@ export class TraceFiles {
     const session = new TraceSession(this.fileOf(start.jobId), start, managerId, secrets, {
       enter: () => this.#enter(),
       leave: () => this.#leave(),
+      disk: this.#disk,
       folders: this.#folders,
       synced: (one) => this.#commitSoon(one),
       fatal: this.#options.fatal,
@@ -92,15 +96,15 @@ export class TraceFiles {
   /** Deletes a job's log, after the session of its last lease has been closed. */
   async remove(jobId: number, fence: number): Promise<void> {
     await this.closeSession(jobId, fence)
-    await rm(this.fileOf(jobId), { force: true })
+    await this.#disk.rm(this.fileOf(jobId), { force: true })
   }
 
   /** Bytes `from` to `to` of a job's log; the caller knows the committed length. */
   async read(jobId: number, from: number, to: number): Promise<Buffer> {
     if (to <= from) return Buffer.alloc(0)
-    let file: FileHandle
+    let file: DiskFile
     try {
-      file = await open(this.fileOf(jobId), 'r')
+      file = await this.#disk.open(this.fileOf(jobId), 'r')
     } catch (error) {
       const archived = await this.#options.archived?.(jobId)
       if (!archived) throw error
@@ -183,6 +187,7 @@ export class TraceFiles {
 interface SessionHost {
   enter(): Promise<void>
   leave(): void
+  readonly disk: Disk
   readonly folders: Folders
   synced(session: TraceSession): void
   fatal(error: unknown): void
@@ -211,7 +216,7 @@ export class TraceSession {
   #accepted: number
   #queue: Chunk[] = []
   #flying: Chunk[] = []
-  #file: FileHandle | undefined
+  #file: DiskFile | undefined
   #idle: (() => void)[] = []
   #closed = false
 
@@ -355,7 +360,7 @@ function cover(bytes: Buffer, secrets: readonly Buffer[]): { bytes: Buffer; from
   return { bytes: out, from }
 }
 
-async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
+async function writeAll(file: DiskFile, bytes: Buffer, at: number): Promise<void> {
   let done = 0
   while (done < bytes.length) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done)

@@ -38,11 +38,7 @@ export function createRunner(core: Core, input: CreateRunnerInput): Promise<{ ru
   return core.store.write(async (tx) => {
     await checkScope(tx, input)
     const settings = checkedSettings(input)
-    const token = mintToken(
-      input.registered ? 'registeredRunner' : tokenKinds[input.type],
-      tx.random,
-      core.settings.cell,
-    )
+    const token = mintToken(input.registered ? 'registeredRunner' : tokenKinds[input.type], tx.random)
     const runner = await insertRunner(tx, {
       type: input.type,
       tokenHash: hashToken(token),

@@ -6,14 +6,14 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
 import { getDefinition, lockJob } from '../store/jobs.js'
-import { endLease, findLease } from '../store/leases.js'
+import { endLease, excludedManagers, findLease } from '../store/leases.js'
 import { countInstanceJob, demandId } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
 import { demandOf, placeInLane } from './enqueue-job.js'
 import { offerJob } from './offer-job.js'
 import { contextOf } from './pipeline-context.js'
-import { processPipeline } from './process-pipeline.js'
+import { processAfter, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 
 export type VoidReason = 'refused' | 'not_accepted' | 'undeliverable'
@@ -79,22 +79,14 @@ async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
   const plan = await getDefinition(tx, job.definitionId)
   const demand = demandOf(plan, context.pipeline.protected === 1)
   const key = await demandId(tx, core.demands, demand)
-  const excluded = await excludedManagers(tx, job.id)
+  const excluded = await excludedManagers(tx, job.id, tx.now)
   const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: key, demand }, excluded)
   if (!waiter) {
     await placeInLane(core, tx, job, key, context)
     return
   }
   const offer = await offerJob(core, tx, job, waiter)
+  // A door without a second phase has accepted it, so the job runs.
+  if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
   tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
-}
-
-async function excludedManagers(tx: Tx, jobId: number): Promise<Set<number>> {
-  const rows = await tx.db
-    .selectFrom('leases')
-    .select('manager_id')
-    .where('job_id', '=', jobId)
-    .where('excluded_until', '>', tx.now)
-    .execute()
-  return new Set(rows.map((row) => row.manager_id))
 }

@@ -13,6 +13,7 @@ import type { Log } from '../core.js'
 import type { Door } from '../lease.js'
 import type { Offer } from '../offer.js'
 import type { Runner } from '../runner.js'
+import { excludedManagers } from '../store/leases.js'
 import { projectFacts } from '../store/projects.js'
 import { type DemandCache, findCandidate, type Seeker, waitingLanes } from '../store/queue.js'
 import type { Store, Tx } from '../store/write.js'
@@ -154,18 +155,21 @@ export class Dispatcher {
     this.#wake(project, demandId, demand)
   }
 
-  /** Wakes the fitting waiters up to the first that is surely idle, and gives that: of one with a limit of jobs only its claim knows. */
-  #wake(project: ProjectFacts, demandId: number, demand: Demand): Waiter | undefined {
-    const capped: Waiter[] = []
+  /**
+   * Wakes the fitting waiters up to the first that is surely idle, and gives that: of one with a limit of jobs only its
+   * claim knows, and one of the managers `excluded` from the lane's head can at most take what lies behind it.
+   */
+  #wake(project: ProjectFacts, demandId: number, demand: Demand, excluded?: ReadonlySet<number>): Waiter | undefined {
+    const others: Waiter[] = []
     let idle: Waiter | undefined
     for (const waiter of this.#fitting(project, demandId, demand)) {
-      if (waiter.runner.jobLimit === null) {
+      if (waiter.runner.jobLimit === null && !excluded?.has(waiter.managerId)) {
         idle = waiter
         break
       }
-      capped.push(waiter)
+      others.push(waiter)
     }
-    for (const waiter of capped) this.seek(waiter)
+    for (const waiter of others) this.seek(waiter)
     if (idle) this.seek(idle)
     return idle
   }
@@ -207,8 +211,9 @@ export class Dispatcher {
     for (const lane of lanes) {
       const project = await projectFacts(store.read, lane.projectId)
       const demand = demands.get(lane.demandId)
-      if (!project || !demand) continue
-      const waiter = this.#wake(project, lane.demandId, demand)
+      if (!project || !demand || !this.#pick(project, lane.demandId, demand)) continue
+      const excluded = await excludedManagers(store.read, lane.jobId, clock.now())
+      const waiter = this.#wake(project, lane.demandId, demand, excluded)
       if (!waiter) continue
       stalled.add(lane.jobId)
       const since = this.#stalledSince.get(lane.jobId) ?? clock.now()

@@ -185,6 +185,17 @@ export async function findLastRefusal(
   return row && { at: row.at ?? 0, reason: row.reason ?? '', runnerId: row.runnerId }
 }
 
+/** Managers that are passed over for the job, since an offer of it to them came to nothing lately. */
+export async function excludedManagers(from: Reader | Tx, jobId: number, now: number): Promise<Set<number>> {
+  const rows = await from.db
+    .selectFrom('leases')
+    .select('manager_id')
+    .where('job_id', '=', jobId)
+    .where('excluded_until', '>', now)
+    .execute()
+  return new Set(rows.map((row) => row.manager_id))
+}
+
 /** Open leases of a manager: what it should be running. */
 export function listOpenLeases(from: Reader | Tx, managerId: number): Promise<Lease[]> {
   return from.all(openLeasesOfManager, { managerId })

@@ -14,7 +14,7 @@ import {
 import type pg from 'pg'
 import { SignalboxError } from '../errors.js'
 import * as createTables from './migrations/2026_11_22_0100_create_tables.js'
-import type { SqliteConnection } from './sqlite-connection.js'
+import type { WritingConnection } from './sqlite-connection.js'
 
 const migrations: Record<string, Migration> = {
   '2026_11_22_0100_create_tables': createTables,
@@ -35,7 +35,7 @@ class TransactionalSqliteDialect extends SqliteDialect {
  * Migrates a SQLite database through its writing connection. Gives the names of the migrations applied now.
  * Throws `unavailable` when the schema is newer than the program, or a migration fails (then nothing has changed).
  */
-export function migrateSqlite(connection: SqliteConnection): Promise<string[]> {
+export function migrateSqlite(connection: WritingConnection): Promise<string[]> {
   // The connection stays ours: Kysely must not close it.
   const borrowed = Object.create(connection.raw, { close: { value: () => undefined } })
   return migrate(new Kysely({ dialect: new TransactionalSqliteDialect({ database: borrowed }) }))

@@ -69,7 +69,8 @@ async function usable<T>(what: string, open: () => T | Promise<T>): Promise<T> {
   }
 }
 
-async function latestTime(store: Store): Promise<number> {
+/** The latest time that the store has recorded, in milliseconds since 1970: a node's clock does not start behind it. */
+export async function latestTime(store: Store): Promise<number> {
   const { db } = store.read
   const event = await db.selectFrom('events').select('at').orderBy('id', 'desc').limit(1).executeTakeFirst()
   const node = await db

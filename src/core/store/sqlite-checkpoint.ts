@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
-import type { SqliteConnection } from './sqlite-connection.js'
+import type { WritingConnection } from './sqlite-connection.js'
 
 const everyMs = 50
 const limitBytes = 64 * 1024 * 1024
@@ -52,7 +52,7 @@ export class Checkpointer {
   }
 
   /** Tells of a commit. Checkpoints are asked for at most each 50 ms, and one at a time. */
-  committed(writer: SqliteConnection): void {
+  committed(writer: WritingConnection): void {
     this.#dirty = true
     if (this.#behindBytes > limitBytes) {
       this.#behindBytes = 0

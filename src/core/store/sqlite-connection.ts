@@ -155,6 +155,8 @@ class Prepared {
     this.#blank = Object.fromEntries(this.#names.map((name) => [name, null]))
   }
 }
+/** What a store asks of the connection that it writes through: the real one, or one that stands before it. */
+export type WritingConnection = Pick<SqliteConnection, keyof SqliteConnection>
 
 /** A Kysely instance whose every query goes where `provider` says. Cheap: made for each body. */
 export function kyselyOn(provider: ConnectionProvider): Kysely<Database> {

@@ -16,7 +16,7 @@ import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import type { HotQuery, Params } from './hot-query.js'
 import { Checkpointer } from './sqlite-checkpoint.js'
-import { kyselyOn, SqliteConnection } from './sqlite-connection.js'
+import { kyselyOn, SqliteConnection, type WritingConnection } from './sqlite-connection.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
 export interface SqliteStoreOptions {
@@ -32,8 +32,8 @@ export interface SqliteStoreOptions {
   checkpoints?: boolean
   /** Syncs each commit (default true); off for stores that live for one command. */
   durable?: boolean
-  /** For tests: the writing connection. */
-  connection?: SqliteConnection
+  /** The writing connection, if not one of its own. */
+  connection?: WritingConnection
 }
 
 const batchLimit = 256
@@ -56,7 +56,7 @@ export class SqliteStore implements Store {
   readonly read: Reader
   readonly stats: StoreStats = { commits: 0, bodies: 0 }
   readonly #options: SqliteStoreOptions
-  readonly #connection: SqliteConnection
+  readonly #connection: WritingConnection
   readonly #reading: SqliteConnection | undefined
   readonly #snapshot: Snapshot | undefined
   readonly #checkpointer: Checkpointer | undefined
@@ -81,7 +81,7 @@ export class SqliteStore implements Store {
   }
 
   /** The writing connection, for migrations before the first write. */
-  get connection(): SqliteConnection {
+  get connection(): WritingConnection {
     return this.#connection
   }
 
@@ -228,8 +228,8 @@ class BodyScope {
   readonly tx: Tx
   #open = true
 
-  constructor(connection: SqliteConnection, options: SqliteStoreOptions, effects: Effects) {
-    const use = (): SqliteConnection => {
+  constructor(connection: WritingConnection, options: SqliteStoreOptions, effects: Effects) {
+    const use = (): WritingConnection => {
       if (!this.#open) throw new Error('this transaction body has ended')
       return connection
     }

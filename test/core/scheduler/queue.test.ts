@@ -253,6 +253,31 @@ onBothEngines((engine) => {
     expect(second.offers).toMatchObject([{ jobId: 1, fence: 2 }])
   })
 
+  it('runs a job at once when its void offer goes to a door without a second phase', async () => {
+    await using box = await startTestCore(engine)
+    const first = (await box.runner({ systemId: 's_1' })).wait(1)
+    const { pipeline } = await box.run(jobs(1))
+    const second = (await box.runner({ systemId: 's_2' })).wait(1, { door: 'rest' })
+    await voidOffer(box.core, first.offers[0]!, 'refused')
+    expect(second.offers).toHaveLength(1)
+    expect(await box.statuses(pipeline)).toEqual({ j1: 'running' })
+    expect(await box.pipelineStatus(pipeline)).toBe('running')
+  })
+
+  it('does not take a runner that is passed over for an idle one', async () => {
+    await using box = await startTestCore(engine)
+    const waiter = (await box.runner()).wait(1)
+    await box.run(jobs(1))
+    await voidOffer(box.core, waiter.offers[0]!, 'refused')
+    waiter.credits = 2
+    box.core.dispatcher.seek(waiter)
+    await box.core.dispatcher.sweep()
+    box.clock.advance(11_000)
+    await box.core.dispatcher.sweep()
+    expect(box.core.dispatcher.violations).toBe(0)
+    expect(waiter.offers).toHaveLength(1)
+  })
+
   it('takes back an offer that could not be handed over', async () => {
     await using box = await startTestCore(engine)
     const gone = (await box.runner({ systemId: 's_1' })).wait(1, { deliver: () => false })

@@ -1,0 +1,105 @@
+/** The rows that the rules are about, at one moment between two transactions. */
+import type { Selectable } from 'kysely'
+import type { Database } from '../core/store/schema.js'
+import type { SimDatabase } from './database.js'
+
+/** What is looked at: pictures are taken after each step, and whole rows would take most of a simulation's time. */
+const columns = {
+  jobs: [
+    'id',
+    'pipeline_id',
+    'project_id',
+    'stage_id',
+    'definition_id',
+    'name',
+    'kind',
+    'status',
+    'allow_failure',
+    'retried',
+    'lane_id',
+    'in_queue',
+    'fence',
+    'failure_reason',
+    'failure_message',
+    'token_expires_at',
+    'created_at',
+    'queued_at',
+    'started_at',
+    'finished_at',
+    'resource_key',
+  ],
+  leases: [
+    'id',
+    'job_id',
+    'fence',
+    'project_id',
+    'runner_id',
+    'manager_id',
+    'instance_runner',
+    'status',
+    'term_ms',
+    'offered_at',
+    'accepted_at',
+    'excluded_until',
+  ],
+  traces: ['job_id', 'length', 'crc32'],
+  pipelines: ['id', 'status', 'source_job_id'],
+  stages: ['id', 'pipeline_id', 'name', 'status'],
+  projects: ['id', 'instance_jobs'],
+  lanes: ['id', 'head_job_id'],
+  resource_groups: ['project_id', 'key', 'holder_job_id'],
+  payloads: ['job_id'],
+} as const satisfies { [Table in keyof Database]?: readonly (keyof Database[Table])[] }
+
+type Columns = typeof columns
+
+/** Rows of each table in the order of their ids. */
+export type Picture = {
+  readonly [Table in keyof Columns]: readonly Pick<
+    Selectable<Database[Table]>,
+    Columns[Table][number] & keyof Selectable<Database[Table]>
+  >[]
+}
+
+/** Takes pictures of one database, and knows when the last one still holds. */
+export class Camera {
+  readonly #raw
+  readonly #statements
+  readonly #changes
+  readonly #taking
+  #taken: { changes: number; picture: Picture } | undefined
+
+  constructor({ connection }: SimDatabase) {
+    this.#raw = connection.raw
+    this.#changes = this.#raw.prepare('select total_changes()').pluck()
+    this.#statements = Object.entries(columns).map(
+      ([table, names]) =>
+        [table, this.#raw.prepare(`select ${names.join(', ')} from ${table} order by rowid`)] as const,
+    )
+    this.#taking = this.#raw.prepare(`
+      select json_extract(body, '$.tags') as asked, tags as has, run_untagged as untagged
+      from jobs join job_definitions on job_definitions.id = definition_id, runners
+      where jobs.id = ? and runners.id = ?`)
+  }
+
+  /** Whether a transaction is open, so that what could be seen does not count yet. */
+  get busy(): boolean {
+    return this.#raw.inTransaction
+  }
+
+  /** The picture of now; the same object as before if nothing has been written since. */
+  take(): Picture {
+    const changes = this.#changes.get() as number
+    if (this.#taken?.changes !== changes) {
+      const picture = Object.fromEntries(this.#statements.map(([table, statement]) => [table, statement.all()]))
+      this.#taken = { changes, picture: picture as unknown as Picture }
+    }
+    return this.#taken.picture
+  }
+
+  /** What a job asks of a runner, and what the runner has. */
+  tagsOf(jobId: number, runnerId: number): { asked: string[]; has: string[]; untagged: boolean } {
+    const row = this.#taking.get(jobId, runnerId) as { asked: string; has: string; untagged: number }
+    return { asked: JSON.parse(row.asked), has: JSON.parse(row.has), untagged: row.untagged === 1 }
+  }
+}

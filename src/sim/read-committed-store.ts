@@ -1,0 +1,262 @@
+/**
+ * A store on the same database with the manners of PostgreSQL at READ COMMITTED, as far as one connection can have them
+ * honestly. Each body has a transaction and a commit of its own, bodies begin in any order, and:
+ *
+ * - Until its first write a body may be stopped before any of its queries while others run and commit: each of its queries
+ *   sees what was committed before that query. From its first write to its end nothing comes between.
+ * - Rows that a stopped body has locked (`for update`, `for share`) are its own: a body that wants to lock or write one
+ *   starts over when the stopped one has ended, which is where PostgreSQL would have let it go on, or begin again.
+ * - A body may be run a second time, as after a serialisation failure (40001): all that the first run did is undone.
+ *
+ * What is lost against PostgreSQL are histories in which two transactions both have uncommitted writes; those are the
+ * same as one of the histories here, or a deadlock, as long as bodies see one another's writes only through commits.
+ */
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import type { Clock, Random } from '../core/clock.js'
+import { SignalboxError } from '../core/errors.js'
+import type { HotQuery, Params } from '../core/store/hot-query.js'
+import { kyselyOn, type WritingConnection } from '../core/store/sqlite-connection.js'
+import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from '../core/store/write.js'
+import type { SimRandom } from './random.js'
+
+export interface ReadCommittedOptions {
+  connection: WritingConnection
+  clock: Clock
+  /** For what bodies draw. */
+  random: Random
+  /** For the order of things. */
+  order: SimRandom
+  /** How often, at a query, other bodies come between. */
+  interleaving: number
+  /** How often a body is run a second time. */
+  repeating: number
+  report: (error: unknown, what: string) => void
+}
+
+interface Pending {
+  body: Body<unknown>
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+}
+
+/** The body must start over: what it wants is held by one that is stopped, or it was chosen to. */
+class StartOver extends Error {}
+
+const lockClause = /\s+for (?:update|share)\s*$/i
+const write = /^\s*(?:insert|update|delete)\b/i
+const writtenTable = /^\s*(?:insert into|update|delete from)\s+"?(\w+)/i
+const readTable = /\bfrom\s+"?(\w+)/i
+
+export class ReadCommittedStore implements Store {
+  /** What it speaks; bodies are told that they are on PostgreSQL, so that they lock. */
+  readonly engine = 'sqlite' as const
+  readonly read: Reader
+  readonly stats: StoreStats = { commits: 0, bodies: 0 }
+  readonly #options: ReadCommittedOptions
+  #queue: Pending[] = []
+  #state: 'idle' | 'running' | 'closed' = 'idle'
+  /** The body that others have come between, if there is one. */
+  #stopped: Running | undefined
+  #writing: Promise<void> | undefined
+
+  constructor(options: ReadCommittedOptions) {
+    this.#options = options
+    const { connection } = options
+    const committed = async <T>(read: () => T | Promise<T>): Promise<T> => {
+      while (this.#writing) await this.#writing
+      return read()
+    }
+    this.read = {
+      db: kyselyOn({ provideConnection: (consumer) => committed(() => consumer(connection)) }),
+      all: (query, params) => committed(() => connection.all(query, params)),
+      first: (query, params) => committed(() => connection.all(query, params)[0]),
+    }
+  }
+
+  write<T>(body: Body<T>): Promise<T> {
+    if (this.#state === 'closed') return Promise.reject(new SignalboxError('unavailable', 'the store is closed'))
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ body, resolve: resolve as (value: unknown) => void, reject })
+      if (this.#state === 'running') return
+      this.#state = 'running'
+      setImmediate(() => void this.#pump())
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    this.#options.connection.close()
+  }
+
+  async #pump(): Promise<void> {
+    while (this.#queue.length > 0) await this.#run(this.#takeOne())
+    if (this.#state === 'running') this.#state = 'idle'
+  }
+
+  #takeOne(): Pending {
+    return this.#queue.splice(this.#options.order.int(this.#queue.length), 1)[0]!
+  }
+
+  /** Other bodies come, run and commit, before `running` goes on. */
+  async #letOthersBetween(running: Running): Promise<void> {
+    const { order, interleaving } = this.#options
+    if (this.#stopped || !order.chance(interleaving)) return
+    this.#stopped = running
+    const later: Pending[] = []
+    while (this.#queue.length > 0 && order.chance(0.7)) {
+      const other = this.#takeOne()
+      if (!(await this.#run(other))) later.push(other)
+    }
+    this.#queue.push(...later)
+    this.#stopped = undefined
+  }
+
+  /** Gives false if the body must start over once the stopped one has ended. */
+  async #run(pending: Pending): Promise<boolean> {
+    const { connection, order, repeating, report } = this.#options
+    for (let again = order.chance(repeating); ; again = false) {
+      const running = new Running(this.#options, {
+        between: (one) => this.#letOthersBetween(one),
+        lockedElsewhere: (rows) => this.#stopped !== undefined && rows.some((row) => this.#stopped!.locks.has(row)),
+        lockedTable: (table) =>
+          this.#stopped !== undefined && [...this.#stopped.locks].some((row) => row.startsWith(`${table} `)),
+        writes: (until) => {
+          this.#writing = until
+        },
+      })
+      try {
+        const value = await running.effects.complete(pending.body, running.tx)
+        if (again) throw new StartOver()
+        if (running.writing) connection.exec('commit')
+        this.#ended(running)
+        this.stats.commits++
+        this.stats.bodies++
+        running.effects.committed((error) => report(error, 'effect'))
+        pending.resolve(value)
+        return true
+      } catch (error) {
+        if (running.writing && connection.raw.inTransaction) connection.exec('rollback')
+        this.#ended(running)
+        running.effects.rolledBack((fault) => report(fault, 'undo'))
+        if (error instanceof StartOver) {
+          if (again) continue
+          return false
+        }
+        pending.reject(error)
+        return true
+      }
+    }
+  }
+
+  #ended(running: Running): void {
+    running.end()
+    this.#writing = undefined
+  }
+}
+
+interface Neighbours {
+  between(running: Running): Promise<void>
+  lockedElsewhere(rows: readonly string[]): boolean
+  lockedTable(table: string): boolean
+  writes(until: Promise<void>): void
+}
+
+const plain = new WeakMap<object, HotQuery<never, never>>()
+
+/** The query without its locking clause, which SQLite does not know. */
+function plainly<Result, Names extends string>(query: HotQuery<Result, Names>): HotQuery<Result, Names> {
+  let known = plain.get(query) as HotQuery<Result, Names> | undefined
+  if (!known) {
+    const compiled = query.compiledFor('sqlite')
+    const stripped = { ...compiled, sql: compiled.sql.replace(lockClause, '') }
+    known = { ...query, compiledFor: () => stripped }
+    plain.set(query, known as unknown as HotQuery<never, never>)
+  }
+  return known
+}
+
+/** One run of a body. */
+class Running {
+  readonly tx: Tx
+  readonly effects = new Effects()
+  /** `TABLE ID` of the rows that it has locked. */
+  readonly locks = new Set<string>()
+  writing = false
+  readonly #connection: WritingConnection
+  readonly #neighbours: Neighbours
+  #end: () => void = () => undefined
+  #over = false
+
+  constructor({ connection, clock, random }: ReadCommittedOptions, neighbours: Neighbours) {
+    this.#connection = connection
+    this.#neighbours = neighbours
+    const { effects } = this
+    const guarded: DatabaseConnection = {
+      executeQuery: (query) => this.#execute(query),
+      streamQuery: () => connection.streamQuery(),
+    }
+    const all = <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
+      this.#all(query, params)
+    this.tx = {
+      engine: 'postgres',
+      db: kyselyOn({ provideConnection: (consumer) => consumer(guarded) }),
+      now: clock.now(),
+      random,
+      all,
+      first: async (query, params) => (await all(query, params))[0],
+      atEnd: (step) => effects.atEnd(step),
+      afterCommit: (effect) => effects.afterCommit(effect),
+      onRollback: (undo) => effects.onRollback(undo),
+    }
+  }
+
+  end(): void {
+    this.#over = true
+    this.#end()
+  }
+
+  async #all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]> {
+    const { sql } = query.compiledFor('sqlite')
+    const given = params as Readonly<Record<string, unknown>>
+    await this.#before(sql, given.id === undefined ? undefined : `${given.id as number}`)
+    const locks = lockClause.test(query.compiledFor('postgres').sql)
+    const rows = this.#connection.all(locks ? plainly(query) : query, params)
+    if (locks) this.#lock(sql, rows as { id: number }[])
+    return rows
+  }
+
+  async #execute<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {
+    const locks = lockClause.test(query.sql)
+    const plain = locks ? { ...query, sql: query.sql.replace(lockClause, '') } : query
+    await this.#before(plain.sql, undefined)
+    const result = await this.#connection.executeQuery<Result>(plain)
+    if (locks) this.#lock(plain.sql, result.rows as { id: number }[])
+    return result
+  }
+
+  /** What comes before a query: others, as long as nothing is written; then the transaction that the first write opens. */
+  async #before(sql: string, id: string | undefined): Promise<void> {
+    if (this.#over) throw new Error('this transaction body has ended')
+    if (!this.writing) await this.#neighbours.between(this)
+    if (!write.test(sql)) return
+    const table = writtenTable.exec(sql)?.[1] ?? ''
+    const taken =
+      id === undefined ? this.#neighbours.lockedTable(table) : this.#neighbours.lockedElsewhere([`${table} ${id}`])
+    if (taken && !sql.trimStart().toLowerCase().startsWith('insert')) throw new StartOver()
+    if (this.writing) return
+    this.#connection.exec('begin immediate')
+    this.writing = true
+    this.#neighbours.writes(
+      new Promise((resolve) => {
+        this.#end = resolve
+      }),
+    )
+  }
+
+  #lock(sql: string, rows: readonly { id: number }[]): void {
+    const table = readTable.exec(sql)?.[1] ?? ''
+    const keys = rows.map(({ id }) => `${table} ${id}`)
+    if (this.#neighbours.lockedElsewhere(keys)) throw new StartOver()
+    for (const key of keys) this.locks.add(key)
+  }
+}
