@@ -1,5 +1,6 @@
 /** What GitLab's API lacks: background tasks, and a look at a job from inside. For administrators. */
 import { SignalboxError } from '../core/errors.js'
+import { drainRunner } from '../core/operations/drain-runner.js'
 import { showJobToken } from '../core/operations/show-job-token.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
 import { listJobEvents } from '../core/store/events.js'
@@ -18,6 +19,11 @@ export function apiRoutes(tasks: Tasks): readonly Route[] {
     }),
     adminRoute('post', '/tasks/:name/pause', (call) => setPaused(tasks, call, true)),
     adminRoute('post', '/tasks/:name/resume', (call) => setPaused(tasks, call, false)),
+    adminRoute('post', '/runners/:id/drain', async ({ core, path }) => {
+      const id = idFrom(path('id'))
+      if (id === undefined) throw new SignalboxError('not_found', 'there is no such runner')
+      return { status: 200, body: { id, paused: true, open_leases: await drainRunner(core, id) } }
+    }),
     adminRoute('get', '/jobs/:id/token', showToken),
     adminRoute('get', '/jobs/:id/events', showEvents),
   ]

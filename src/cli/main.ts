@@ -197,6 +197,12 @@ function addRunnerCommands(program: Command): void {
       .action(async (id) => (await import('./commands/runner.js')).pauseRunner(id, name === 'pause'))
   }
   runner
+    .command('drain')
+    .argument('<ID>')
+    .option('--timeout <duration>', 'give up waiting after so long; it stays paused')
+    .description('pause the runner and wait until its jobs have ended (administrators)')
+    .action(async (id, options) => (await import('./commands/runner.js')).drainRunner(id, options))
+  runner
     .command('delete')
     .argument('<ID>')
     .description('delete a runner; what it runs goes on')

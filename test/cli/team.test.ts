@@ -146,6 +146,8 @@ it('pauses, resumes and deletes a runner', async () => {
   const events: { kind: string; at: string }[] = await json(box, 'inspect', 'job', '1')
   const leased = events.find((event) => event.kind === 'job.leased')!
   expect(Date.parse(leased.at)).toBeGreaterThanOrEqual(resumed)
+  expect(await box.signalbox('runner', 'drain', '1')).toMatchObject({ code: 0 })
+  expect(await json(box, 'runner', 'show', '1')).toMatchObject({ paused: true })
   const gone = new Promise((resolve) => runner.once('exit', resolve))
   expect((await box.signalbox('runner', 'delete', '1')).code).toBe(0)
   expect((await box.signalbox('runner', 'show', '1')).code).toBe(3)

@@ -1,4 +1,5 @@
-/** `signalbox runner create|list|show|pause|resume|delete`. */
+/** `signalbox runner create|list|show|pause|resume|drain|delete`. */
+import { parseDuration } from '../../core/ci-config/duration.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { statusText, table } from '../terminal.js'
@@ -76,6 +77,25 @@ export async function pauseRunner(id: string, paused: boolean): Promise<void> {
   const { client, terminal } = openContext()
   const runner = await client().put<Runner>(`/api/v4/runners/${encodeURIComponent(id)}`, { paused })
   terminal.say(`runner ${runner.id} is ${paused ? statusText(terminal, 'paused') : 'taking jobs again'}`)
+}
+
+const drainPollMs = 500
+
+/** Pauses the runner and waits until it has no job any more. */
+export async function drainRunner(id: string, options: { timeout?: string }): Promise<void> {
+  if (!/^\d+$/.test(id)) throw new Exit(exitCodes.usage, `${id} is not the id of a runner`)
+  const seconds = options.timeout === undefined ? Number.POSITIVE_INFINITY : parseDuration(options.timeout)
+  if (seconds === undefined) throw new Exit(exitCodes.usage, `--timeout: ${options.timeout} is not a duration`)
+  const { client, terminal } = openContext()
+  const until = performance.now() + seconds * 1000
+  for (let before = -1; ; ) {
+    const { open_leases: open } = await client().post<{ open_leases: number }>(`/api/signalbox/v1/runners/${id}/drain`)
+    if (open === 0) return terminal.say(`runner ${id} is drained`)
+    if (open !== before) terminal.say(`runner ${id} is paused, and has ${open} ${open === 1 ? 'job' : 'jobs'} to end`)
+    before = open
+    if (performance.now() > until) throw new Exit(exitCodes.timedOut, `runner ${id} still has ${open}`)
+    await new Promise((resolve) => setTimeout(resolve, drainPollMs))
+  }
 }
 
 export async function deleteRunner(id: string): Promise<void> {

@@ -185,6 +185,17 @@ export async function holdManager(tx: Tx, id: number): Promise<void> {
   if (tx.engine === 'postgres') await tx.all(heldManager, { id })
 }
 
+/** Jobs that the runner has or has been offered. */
+export async function countOpenLeasesOf(from: Reader, runnerId: number): Promise<number> {
+  const row = await from.db
+    .selectFrom('leases')
+    .select((e) => e.fn.countAll<number | string>().as('count'))
+    .where('runner_id', '=', runnerId)
+    .where(sql<boolean>`status in ('offered', 'held')`)
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
 export function listManagers(from: Reader, runnerId: number): Promise<RunnerManager[]> {
   return from.db
     .selectFrom('runner_managers')

@@ -1,4 +1,5 @@
 import { it } from 'vitest'
+import { type FailureReason, factsOf, failureReasons } from '../../../src/core/failure.js'
 import { jobMachine, jobStatuses, statusSets, type Transition } from '../../../src/core/lifecycle/job-machine.js'
 import { leaseMachine } from '../../../src/core/lifecycle/lease-machine.js'
 import { expectKept } from '../../support/kept-file.js'
@@ -8,6 +9,12 @@ const edge = ({ event, from, to, guards }: Pick<Transition<string>, 'event' | 'f
 
 const row = ({ event, from, to, guards }: Transition): string =>
   `| \`${event}\` | ${from.join(', ')} | ${to} | ${(guards ?? []).join(', ')} |`
+
+const reasonRow = (reason: FailureReason): string => {
+  const { sentence, fromRunner, autoRetry } = factsOf(reason)
+  const retried = autoRetry === undefined ? '' : autoRetry === 0 ? 'never' : `${autoRetry} times`
+  return `| \`${reason}\` | ${sentence} | ${fromRunner ? 'yes' : ''} | ${retried} |`
+}
 
 it('is drawn in docs/lifecycle.md from the tables', () => {
   const document = `# The life of jobs and leases
@@ -44,6 +51,15 @@ stateDiagram-v2
   [*] --> offered
 ${leaseMachine.flatMap((one) => edge(one as never)).join('\n')}
 \`\`\`
+
+## Why jobs fail
+
+A failed job has one of these reasons (\`failure_reason\`). A runner may report those that are marked; the server sets the
+others. *Retried*: by itself, when the job's \`retry\` asks for it; never, or so often even without it, where the table says so.
+
+| Reason | In words | By a runner | Retried |
+| --- | --- | --- | --- |
+${(Object.keys(failureReasons) as FailureReason[]).map(reasonRow).join('\n')}
 `
   expectKept('docs/lifecycle.md', document)
 })
