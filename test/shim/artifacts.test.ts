@@ -4,6 +4,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { takesFormat } from '../../src/core/artifact.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox, until } from './support/box.js'
 import { type RunningJob, startJob, takeJob } from './support/running-job.js'
@@ -315,7 +316,14 @@ onBothEngines((engine) => {
   })
 
   it('takes each type in its own format only', async () => {
-    const formats = { archive: 'zip', junit: 'gzip', codequality: 'raw', terraform: 'raw', lsif: 'zip', sast: 'raw' }
+    const formats = {
+      archive: 'tarzstd',
+      junit: 'gzip',
+      codequality: 'raw',
+      terraform: 'raw',
+      lsif: 'zip',
+      sast: 'raw',
+    }
     const job = await startJob(box)
     for (const [type, format] of Object.entries(formats)) {
       const wrong = format === 'gzip' ? 'raw' : 'gzip'
@@ -325,4 +333,30 @@ onBothEngines((engine) => {
     }
     expect((await job.upload('x', { query: '?artifact_type=nonsense&artifact_format=raw' })).status).toBe(400)
   })
+})
+
+/** Source: gitlab app/models/concerns/enums/ci/job_artifact.rb. */
+const typesByFormat = {
+  zip: ['archive', 'lsif', 'scip'],
+  gzip: [
+    ...['metadata', 'junit', 'dotenv', 'cobertura', 'jacoco', 'metrics', 'metrics_referee', 'network_referee'],
+    ...['cyclonedx', 'annotations', 'repository_xray'],
+  ],
+  raw: [
+    ...['trace', 'codequality', 'accessibility', 'terraform', 'performance', 'browser_performance'],
+    ...['load_performance', 'sast', 'secret_detection', 'dependency_scanning', 'container_scanning'],
+    ...['cluster_image_scanning', 'dast', 'api_fuzzing', 'coverage_fuzzing', 'license_scanning', 'requirements'],
+    ...['requirements_v2', 'sarif'],
+  ],
+}
+
+it('knows every type that GitLab has, and its format', () => {
+  for (const [format, types] of Object.entries(typesByFormat)) {
+    for (const type of types) {
+      const taken = ['raw', 'gzip', 'zip', 'tar', ''].filter((one) => takesFormat(type, one))
+      expect([type, taken]).toEqual([type, [format]])
+    }
+  }
+  expect(['zipzstd', 'tarzstd'].every((one) => takesFormat('archive', one))).toBe(true)
+  expect(takesFormat('constructor', 'raw')).toBe(false)
 })

@@ -3,6 +3,8 @@
  * entry nothing but its own bytes.
  */
 import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { setImmediate } from 'node:timers/promises'
 import yauzl from 'yauzl'
 import type { Artifact } from '../artifact.js'
 import type { BlobStore } from './blob-store.js'
@@ -17,17 +19,49 @@ export interface ArchiveEntry {
   mode: string
 }
 
-/** The zip is read from wherever the bytes of artifacts lie. */
+const windowBytes = 128 * 1024
+
+/**
+ * The zip is read from wherever the bytes of artifacts lie. Its directory is asked for in tiny pieces, each of which would
+ * be a request to an object store: they are cut out of a window that moves on.
+ */
 class ArtifactReader extends yauzl.RandomAccessReader {
+  #window = { start: 0, bytes: Buffer.alloc(0) }
+
   constructor(
     private readonly files: BlobStore,
-    private readonly location: string,
+    private readonly archive: Pick<Artifact, 'location' | 'sizeBytes'>,
   ) {
     super()
   }
 
   override _readStreamForRange(start: number, end: number): Readable {
-    return this.files.open(this.location, { start, end: end - 1 })
+    return this.files.open(this.archive.location, { start, end: end - 1 })
+  }
+
+  override read(
+    target: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    this.#reach(position, length).then(
+      () => {
+        const { start, bytes } = this.#window
+        callback(null, bytes.copy(target, offset, position - start, position - start + length))
+      },
+      (error: Error) => callback(error),
+    )
+  }
+
+  /** Resolves in a later turn, so that a long directory lets others in. */
+  async #reach(position: number, length: number): Promise<void> {
+    const { start, bytes } = this.#window
+    if (position >= start && position + length <= start + bytes.length) return setImmediate()
+    const { location, sizeBytes } = this.archive
+    const end = Math.min(sizeBytes, position + Math.max(length, windowBytes)) - 1
+    this.#window = { start: position, bytes: await buffer(this.files.open(location, { start: position, end })) }
   }
 }
 
@@ -140,7 +174,7 @@ function modeOf(entry: yauzl.Entry): number {
 
 function open(files: BlobStore, archive: Artifact): Promise<yauzl.ZipFile | undefined> {
   if (archive.format !== 'zip') return Promise.resolve(undefined)
-  const reader = new ArtifactReader(files, archive.location)
+  const reader = new ArtifactReader(files, archive)
   return new Promise((resolve) => {
     yauzl.fromRandomAccessReader(reader, archive.sizeBytes, { lazyEntries: true }, (error, zip) =>
       resolve(error ? undefined : zip),

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -103,7 +103,8 @@ describe('blobs in a bucket', () => {
 it('serve artifacts and caches of jobs, from the bucket itself where that was asked for', async () => {
   await using box = await new ShimBox(await new TestCore(await openTestStore('sqlite'), {}, rooms).start(), {}).start()
   const job = await startJob(box)
-  const zip = await zipOf({ 'out/a.txt': 'made by a job' })
+  const many = Array.from({ length: 300 }, (_, i) => [`many/${i}`, randomBytes(1000).toString('latin1')])
+  const zip = await zipOf({ 'out/a.txt': 'made by a job', ...Object.fromEntries(many) })
   expect((await job.upload(zip)).status).toBe(201)
   const own = `/jobs/${job.id}/artifacts`
   const headers = { 'JOB-TOKEN': job.token }
@@ -119,6 +120,11 @@ it('serve artifacts and caches of jobs, from the bucket itself where that was as
   expect([fetched.status, await fetched.text()]).toEqual([206, 'PK'])
   expect(fetched.headers.get('content-disposition')).toContain('attachment')
   const url = `/projects/${job.projectId}/jobs/${job.id}`
+  const before = s3.requests.length
+  const tree = await box.admin('GET', `${url}/artifacts/tree?recursive=true&per_page=100`)
+  expect(tree.body.length).toBe(100)
+  // Whether it is there, the end and the directory of the archive: not a request for each of its entries.
+  expect(s3.requests.length - before).toBeLessThan(6)
   expect((await box.admin('GET', `${url}/artifacts/out/a.txt`)).text).toBe('made by a job')
 
   const cache = `/api/signalbox/v1/jobs/${job.id}/caches?key=a`
