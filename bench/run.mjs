@@ -18,6 +18,7 @@ const cases = [
   'compile',
   'home',
   'sim',
+  'artifacts',
 ]
 const wanted = process.argv[2]?.split(',') ?? cases
 const history = path.join(here, 'history')

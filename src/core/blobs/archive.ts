@@ -46,13 +46,22 @@ class ArtifactReader extends yauzl.RandomAccessReader {
     position: number,
     callback: (error: Error | null, bytesRead?: number) => void,
   ): void {
-    this.#reach(position, length).then(
-      () => {
-        const { start, bytes } = this.#window
-        callback(null, bytes.copy(target, offset, position - start, position - start + length))
-      },
-      (error: Error) => callback(error),
-    )
+    void this.#fill(target.subarray(offset, offset + length), position, callback)
+  }
+
+  async #fill(
+    target: Buffer,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): Promise<void> {
+    try {
+      await this.#reach(position, target.length)
+    } catch (error) {
+      callback(error as Error)
+      return
+    }
+    const { start, bytes } = this.#window
+    callback(null, bytes.copy(target, 0, position - start))
   }
 
   /** Resolves in a later turn, so that a long directory lets others in. */
