@@ -166,6 +166,20 @@ function addRunnerCommands(program: Command): void {
     .option('--config <file>', 'plugins for the runner’s executors')
     .action(async (options) => (await import('./commands/runner-start.js')).startRunnerCommand(options))
   runner
+    .command('import')
+    .argument('<FILE>', 'config.toml of a GitLab Runner')
+    .description('say what to change for a GitLab Runner to work for this coordinator; changes nothing')
+    .option('--url <url>', 'the coordinator; default: SIGNALBOX_URL')
+    .option('--json', 'print one JSON document')
+    .action(async (file, options) => (await import('./commands/runner-import.js')).importRunners(file, options))
+  runner
+    .command('verify')
+    .description('ask the coordinator whether it knows this host’s runner')
+    .option('--url <url>', 'the coordinator; default: SIGNALBOX_URL')
+    .option('--token <token>', 'the runner’s token; better in SIGNALBOX_RUNNER_TOKEN')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/runner-import.js')).verifyRunner(options))
+  runner
     .command('create')
     .description('create a runner and print its token once')
     .option('--description <text>')
