@@ -60,7 +60,8 @@ export class LanguagePool implements CiLanguage {
     const data = Object.entries(options).filter(([, value]) => typeof value !== 'function')
     const functions = functionNames.filter((name) => options[name] !== undefined)
     const task: Task = { name: 'compile', source, options: Object.fromEntries(data), functions }
-    const outcome = await this.#run(task, options as unknown as Answers, turn)
+    const answers: Answers = Object.fromEntries(functions.map((name) => [name, options[name]]))
+    const outcome = await this.#run(task, answers, turn)
     if (!outcome.ok) return { ok: false, errors: [problemError('compiling', outcome.problem)], warnings: [] }
     const { result, packed } = outcome.result as PackedResult
     return result.ok && packed !== undefined ? { ...result, config: this.#unpack(packed) } : result
