@@ -124,7 +124,8 @@ async function start(
     log,
     externalUrl: () => externalUrl,
     classify: (evidence) => plugins.classify(evidence),
-    capabilitiesOf: (facts) => plugins.capabilitiesOf(facts),
+    // No other runner than the command's own will come: it is given what it refuses, and says why.
+    capabilitiesOf: (facts) => [...plugins.capabilitiesOf(facts), ...(ephemeral ? ['vault_secrets'] : [])],
     settings: settings.core,
     fatal,
     durable: persistence.durable,

@@ -28,6 +28,7 @@ export const eventKinds = [
   'token.created',
   'token.revoked',
   'user.changed',
+  'variable.changed',
 ] as const
 
 export type EventKind = (typeof eventKinds)[number]

@@ -311,6 +311,15 @@ it('runs nothing when the folder for artifacts cannot be', async () => {
   expect(stderr).toContain('--artifacts')
 })
 
+it('fails a job whose secrets nobody here can fetch, and says so', async () => {
+  using folder = new Folder()
+  const secret = { secrets: { KEY: { vault: 'a/b' } }, script: 'x' }
+  await folder.write({ '.gitlab-ci.yml': { fetch: secret } }).commit()
+  const { code, stdout } = await folder.run('--var', 'VAULT_SERVER_URL=https://vault.example')
+  expect(code).toBe(1)
+  expect(stdout).toContain('secrets from a provider are not supported by this runner: KEY')
+})
+
 it('runs a child pipeline that a job has written, with what that job has kept', async () => {
   using folder = new Folder()
   const child = 'made: {script: [grep kept out.txt], needs: [{pipeline: $PARENT, job: make}]}'

@@ -152,10 +152,10 @@ onBothEngines((engine) => {
         .map((table) => table.name)
         .toSorted()
     expect(having('job_id', ['events'])).toEqual([...ofJobs].toSorted())
-    // Those of jobs go with their pipelines; who a project's tokens acted as is blocked.
-    const apart = ['pipelines', 'jobs', 'leases', 'artifacts', 'events', 'users']
+    // Those of jobs go with their pipelines; who a project's tokens acted as is blocked; what was used counts on.
+    const apart = ['pipelines', 'jobs', 'leases', 'artifacts', 'events', 'users', 'usage']
     expect(having('project_id', apart)).toEqual([...ofProjects].toSorted())
-    expect(having('pipeline_id', ['jobs', 'stages', 'events', 'pipeline_mirrors'])).toEqual([])
+    expect(having('pipeline_id', ['jobs', 'stages', 'events', 'pipeline_mirrors', 'hook_deliveries'])).toEqual([])
   })
 
   it('ends what a crash has left of a deletion', async () => {

@@ -119,6 +119,17 @@ onBothEngines((engine) => {
     expect((await as(`${job.token.slice(0, -8)}AAAAAAAA`, 'GET', `/projects/${id}/deployments`)).status).toBe(401)
   })
 
+  it('names the pipeline', async () => {
+    const { body: own } = await as(job.token, 'GET', '/job')
+    const url = `/projects/${job.projectId}/pipelines/${own.pipeline.id}`
+    const renamed = await as(job.token, 'PUT', `${url}/metadata`, { name: 'Release 7' })
+    expect([renamed.status, renamed.body.name]).toEqual([200, 'Release 7'])
+    expect((await box.admin('PUT', `${url}/metadata`, { json: { name: '' } })).body.name).toBe(null)
+    expect((await box.admin('PUT', `${url}/metadata`, { json: {} })).body).toEqual({ error: 'name is missing' })
+    const long = await box.admin('PUT', `${url}/metadata`, { json: { name: 'x'.repeat(256) } })
+    expect([long.status, long.body.message]).toEqual([400, { name: ['is too long (maximum is 255 characters)'] }])
+  })
+
   it('names its scopes, and ends with its lease everywhere', async () => {
     const done = await startJob(box, { path: 'scope/ends' })
     const claims = JSON.parse(Buffer.from(done.token.split('.')[1]!, 'base64url').toString())

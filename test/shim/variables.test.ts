@@ -71,6 +71,19 @@ onBothEngines((engine) => {
     const rows = await box.core.core.store.read.db.selectFrom('variables').selectAll().execute()
     expect(rows.length).toBeGreaterThan(0)
     for (const row of rows) expect(Buffer.from(row.value).includes('open-sesame-42')).toBe(false)
+    await box.admin('DELETE', `/projects/${id}/variables/SECRET`)
+    const events = await box.core.core.store.read.db
+      .selectFrom('events')
+      .selectAll()
+      .where('project_id', '=', id)
+      .execute()
+    expect(JSON.stringify(events)).not.toContain('open-sesame-42')
+    const noted = events.filter(({ kind }) => kind === 'variable.changed').map(({ data }) => JSON.parse(data!))
+    const about = { owner: 'project', owner_id: id, key: 'SECRET', scope: '*' }
+    expect(noted).toEqual([
+      { ...about, what: 'made' },
+      { ...about, what: 'deleted' },
+    ])
   })
 
   it('tells equal keys apart by their scope', async () => {

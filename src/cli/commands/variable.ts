@@ -38,7 +38,7 @@ export async function setVariable(key: string, given: string | undefined, option
   const { client, terminal } = context
   const url = variablesOf(context, options)
   const settings = {
-    value: valueOf(given, options.file ?? false),
+    value: readValue(given, options.file ?? false),
     ...settingsOf(options),
   }
   const scope = options.scope ?? '*'
@@ -111,7 +111,7 @@ function settingsOf(options: SetOptions): object {
  * The value, from stdin if it is `-` or missing: what stands on the command line is seen by everybody on the machine. The
  * newline that ends most texts is no part of a value, but of a file.
  */
-function valueOf(given: string | undefined, file: boolean): string {
+function readValue(given: string | undefined, file: boolean): string {
   if (given !== undefined && given !== '-') return given
   if (given === undefined && process.stdin.isTTY) {
     throw new Exit(exitCodes.usage, 'no value: give it on stdin, or as the second argument')

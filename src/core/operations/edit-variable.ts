@@ -4,6 +4,7 @@ import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import { countVariables, deleteVariable as deleteRow, findVariables, saveVariable } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
+import { record } from './record.js'
 
 export interface VariableSettings {
   value?: string
@@ -54,6 +55,7 @@ export function createVariable(
     const { id: _, ...row } = variable
     await requireFree(tx, owner, variable)
     await saveVariable(tx, { ...row, value: sealed(core, variable.value) })
+    await note(core, tx, variable, 'made')
     return variable
   })
 }
@@ -74,6 +76,7 @@ export function updateVariable(
     const variable = changed(before, input.changes)
     await requireFree(tx, owner, variable)
     await saveVariable(tx, { ...variable, value: sealed(core, variable.value) })
+    await note(core, tx, variable, 'changed')
     return variable
   })
 }
@@ -85,7 +88,9 @@ export function deleteVariable(
   input: { key: string; scope: string | undefined },
 ): Promise<void> {
   return core.store.write(async (tx) => {
-    await deleteRow(tx, pick(await findVariables(tx, owner, input.key), input.scope).id)
+    const variable = pick(await findVariables(tx, owner, input.key), input.scope)
+    await deleteRow(tx, variable.id)
+    await note(core, tx, variable, 'deleted')
   })
 }
 
@@ -100,6 +105,20 @@ export function pick(found: readonly CiVariable[], scope: string | undefined): C
 /** The variable with its value. */
 export function opened(core: Core, variable: CiVariable): OpenVariable {
   return { ...variable, value: core.keys.open(variable.value).toString('utf8') }
+}
+
+/** Written down: which variable, and never its value. */
+function note(
+  core: Core,
+  tx: Tx,
+  { ownerType, ownerId, key, environmentScope }: Omit<CiVariable, 'value' | 'id'>,
+  what: 'made' | 'changed' | 'deleted',
+): Promise<void> {
+  return record(core, tx, {
+    kind: 'variable.changed',
+    ...(ownerType === 'project' ? { projectId: ownerId } : {}),
+    data: { owner: ownerType, owner_id: ownerId, key, scope: environmentScope, what },
+  })
 }
 
 function sealed(core: Core, value: string): Buffer {

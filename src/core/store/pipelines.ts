@@ -58,6 +58,10 @@ export async function savePipeline(tx: Tx, pipeline: Pipeline): Promise<void> {
   await tx.all(writePipeline, { id, status, updatedAt, startedAt, finishedAt, durationMs, autoCanceledBy })
 }
 
+export async function setPipelineName(tx: Tx, id: number, name: string | null): Promise<void> {
+  await tx.db.updateTable('pipelines').set({ name, updated_at: tx.now }).where('id', '=', id).execute()
+}
+
 export function listStages(from: Reader | Tx, pipelineId: number): Promise<Stage[]> {
   return from.all(stagesOfPipeline, { pipelineId })
 }

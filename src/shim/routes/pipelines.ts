@@ -8,6 +8,7 @@ import { is, jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
 import { deletePipeline } from '../../core/operations/delete-pipeline.js'
+import { renamePipeline } from '../../core/operations/rename-pipeline.js'
 import { retryPipeline } from '../../core/operations/retry-pipeline.js'
 import { showPipelineVariables } from '../../core/operations/show-pipeline-variables.js'
 import { type Pipeline, pipelineSources } from '../../core/pipeline.js'
@@ -34,6 +35,7 @@ export const pipelineRoutes: readonly Route[] = [
     shown(call, await pipelineOf(call)),
   ),
   projectRoute('get', '/projects/:id/pipelines/:pipeline_id/variables', operate, variables),
+  projectRoute('put', '/projects/:id/pipelines/:pipeline_id/metadata', { ...operate, jobToken: true }, rename),
   projectRoute('post', '/projects/:id/pipelines/:pipeline_id/retry', operate, retry),
   projectRoute('post', '/projects/:id/pipelines/:pipeline_id/cancel', operate, cancel),
   projectRoute('delete', '/projects/:id/pipelines/:pipeline_id', { deed: 'administer' }, async (call) => {
@@ -164,6 +166,13 @@ export async function pipelineOf(call: ProjectCall): Promise<Pipeline> {
   const pipeline = await findPipeline(call.core.store.read, idOf(call, 'pipeline_id', 'Pipeline'))
   if (pipeline?.projectId !== call.project.id) throw notFound('Pipeline')
   return pipeline
+}
+
+async function rename(call: ProjectCall): Promise<Reply> {
+  const { id } = await pipelineOf(call)
+  const name = call.params.text('name')
+  if (name === undefined) throw wrongParameter('name', 'is missing')
+  return shown(call, await renamePipeline(call.core, { pipelineId: id, name }))
 }
 
 async function shown(
