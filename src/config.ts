@@ -191,6 +191,7 @@ const knownKeys = [
   'webhooks',
   'monitoring',
   'plugins',
+  'cell',
 ]
 
 function readFile(given: string | undefined, cwd: string): { table: Record<string, unknown>; folder: string } {
@@ -228,6 +229,7 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
     stuck,
     taskTimes: taskTimes(table),
     queueObjectives: queueObjectives(table),
+    ...cellSettings(table),
   }
   for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
     Object.assign(settings, { [limitKeys[key]!]: wholeNumber(value, `limits.${key}`) })
@@ -255,6 +257,19 @@ function caches(table: Record<string, unknown>): CacheSettings {
     projectBytes: wholeNumber(project_bytes, 'caches.project_bytes') ?? given.projectBytes,
     keepMs: duration(keep_for, 'caches.keep_for') ?? given.keepMs,
   }
+}
+
+const mostCells = 1_000_000
+
+/** The number of this coordinator among those behind one address, and whether runners keep to one top-level group. */
+function cellSettings(table: Record<string, unknown>): Partial<Pick<CoreSettings, 'cell' | 'isolateRunners'>> {
+  const cell = tableOf(table, 'cell', ['id', 'isolate_runners'])
+  const { id } = cell
+  if (id !== undefined && (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1 || id > mostCells)) {
+    throw new SettingsError('cell.id', `must be a whole number from 1 to ${mostCells}`)
+  }
+  const isolateRunners = bool(cell, 'isolate_runners', 'cell.')
+  return { ...(id === undefined ? {} : { cell: id }), ...(isolateRunners === undefined ? {} : { isolateRunners }) }
 }
 
 const stuckKeys: Record<string, Exclude<keyof StuckSettings, 'profile'>> = {

@@ -94,7 +94,17 @@ it('reads how long jobs may wait', () => {
   expect(core.queueObjectives).toMatchObject([{ thresholdS: 90 }])
 })
 
+it('reads which cell it is', () => {
+  expect(read('').core).toMatchObject({ cell: null, isolateRunners: false })
+  const { core } = read('[cell]\nid = 7\nisolate_runners = true')
+  expect(core).toMatchObject({ cell: 7, isolateRunners: true })
+})
+
 it.each([
+  ['[cell]\nid = "one"', 'cell.id'],
+  ['[cell]\nid = 0', 'cell.id'],
+  ['[cell]\nisolate_runners = 1', 'cell.isolate_runners'],
+  ['[cell]\nname = "x"', 'cell'],
   ['[stuck]\nprofile = "modern"', 'stuck.profile'],
   ['[stuck]\nrunning = "soon"', 'stuck.running'],
   ['[stuck]\nnonsense = "1s"', 'stuck'],

@@ -55,6 +55,10 @@ export interface CoreSettings {
   webhookHosts: readonly string[]
   /** How long jobs may wait for a runner that is pushed to, for `/metrics`; none: it is not measured. */
   queueObjectives: readonly QueueObjective[]
+  /** This coordinator's number among the cells behind one address; null: there are none. */
+  cell: number | null
+  /** A project's runner may serve projects of one top-level group only. */
+  isolateRunners: boolean
 }
 
 /** What the coordinator keeps for `cache:` of jobs. */
@@ -82,6 +86,8 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   taskTimes: defaultTaskTimes,
   webhookHosts: [],
   queueObjectives: [],
+  cell: null,
+  isolateRunners: false,
 }
 
 export interface Core {

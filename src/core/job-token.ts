@@ -15,6 +15,8 @@ export interface JobTokenClaims {
   scopes: readonly string[]
   /** The node that issued it. */
   node: string
+  /** The cell of the node; absent: there are none. */
+  cell?: number
   /** Milliseconds since 1970. */
   issuedAt: number
   expiresAt: number
@@ -38,6 +40,7 @@ export function issueJobToken(keys: Keys, claims: JobTokenClaims): string {
       fence: claims.fence,
       scopes: claims.scopes,
       node: claims.node,
+      ...(claims.cell === undefined ? {} : { cell: claims.cell }),
       iat: Math.floor(claims.issuedAt / 1000),
       exp: Math.ceil(claims.expiresAt / 1000),
     }),
@@ -77,6 +80,7 @@ function verified(keys: Keys, token: string): JobTokenClaims | undefined {
     fence: claims.fence,
     scopes: claims.scopes,
     node: claims.node,
+    ...(claims.cell === undefined ? {} : { cell: claims.cell }),
     issuedAt: claims.iat * 1000,
     expiresAt: claims.exp * 1000,
   }

@@ -3,6 +3,7 @@
  * their SHA-256 and a hint for lists. The prefixes are GitLab's, since its clients look at them.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
+import { routableBody } from './cell.js'
 import type { Random } from './clock.js'
 
 export const tokenPrefixes = {
@@ -42,9 +43,14 @@ export const adminTokenName = 'admin token'
 
 export type TokenKind = Exclude<keyof typeof tokenPrefixes, 'job'>
 
-/** Makes a token of 160 random bits: the prefix and 27 characters of `[A-Za-z0-9_-]`. */
-export function mintToken(kind: TokenKind, random: Random): string {
-  return tokenPrefixes[kind] + random.bytes(20).toString('base64url')
+/**
+ * Makes a token of 160 random bits: the prefix and 27 characters of `[A-Za-z0-9_-]`. `cell`: the cell that it must name;
+ * null: none.
+ */
+export function mintToken(kind: TokenKind, random: Random, cell: number | null = null): string {
+  const prefix = tokenPrefixes[kind]
+  const bytes = random.bytes(20)
+  return prefix + (cell === null ? bytes.toString('base64url') : routableBody(prefix, bytes, cell))
 }
 
 /** What is stored of a token: the hex SHA-256. Random tokens of this length need no slow hash. */

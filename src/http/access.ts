@@ -162,8 +162,10 @@ export class Access {
    * refusal of a runner's or job's: GitLab's runner endpoints know no 401. Throws `rate_limited`.
    */
   #count(address: string, error: unknown): unknown {
-    if (!(error instanceof SignalboxError) || error.code !== 'unauthenticated') return error
-    this.#wrong?.take(address)
+    if (!(error instanceof SignalboxError)) return error
+    const astray = error.details.cell !== undefined
+    if (astray || error.code === 'unauthenticated') this.#wrong?.take(address)
+    if (error.code !== 'unauthenticated') return error
     return new SignalboxError('forbidden', '403 Forbidden')
   }
 }

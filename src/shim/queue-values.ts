@@ -1,13 +1,14 @@
 /**
  * Queue values: what `X-GitLab-Last-Update` carries. A poll that brings the value of its manager back has seen the answer
  * that went with it, so it may be held; any other is answered at once. Each value is used once: it holds a random part
- * from the start of the process and a counter. A manager gets another one when its runner's settings change, when a hold
+ * from the start of the process and a counter, behind the cell if there are cells. A manager gets another one when its runner's settings change, when a hold
  * ends without a job, and with every start of the process.
  *
  * Values are the managers', not the runner's: many processes may poll with one runner's token, and one of them being told
  * something new must not make the others' values old.
  */
 import { randomBytes } from 'node:crypto'
+import { queueValuePrefix } from '../core/cell.js'
 import type { Core } from '../core/core.js'
 import { runnerFacts } from '../core/operations/contact-runner.js'
 import { RecentMap } from '../core/recent-map.js'
@@ -64,7 +65,7 @@ export class QueueValues {
   }
 
   #next(): string {
-    return this.#boot + (++this.#count).toString(16).padStart(16, '0')
+    return queueValuePrefix(this.#core.settings.cell) + this.#boot + (++this.#count).toString(16).padStart(16, '0')
   }
 }
 

@@ -1,4 +1,5 @@
 /** Who sends a request: the owner of an access token, or a job by its own token. */
+import { cellOf } from '../cell.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
@@ -10,6 +11,16 @@ import { findLease } from '../store/leases.js'
 import type { User } from '../store/users.js'
 import { hashToken } from '../token.js'
 
+/**
+ * A token of another cell has been sent astray, and may be good there. Throws `unavailable`, so that whoever sent it tries
+ * again, and does not give up as for a wrong one.
+ */
+export function refuseForeign(core: Core, token: string): void {
+  const cell = core.settings.cell === null ? undefined : cellOf(token)
+  if (cell === undefined || cell === core.settings.cell) return
+  throw new SignalboxError('unavailable', `this token belongs to cell ${cell}`, { details: { cell } })
+}
+
 export interface Actor {
   user: User
   scopes: ReadonlySet<string>
@@ -20,6 +31,7 @@ export interface Actor {
 /** The user of an access token. Throws `unauthenticated` for one that is unknown, revoked, expired, or a blocked user's. */
 export async function authenticateUser(core: Core, token: string): Promise<Actor> {
   const found = token === '' ? undefined : await findAccessToken(core.store.read, hashToken(token))
+  if (!found) refuseForeign(core, token)
   const now = core.clock.now()
   const alive = found && found.revokedAt === null && (found.expiresAt === null || found.expiresAt > now)
   if (!alive || found.user.state !== 'active') throw new SignalboxError('unauthenticated', '401 Unauthorized')
@@ -43,6 +55,7 @@ export async function authenticateJob(
   jobId?: number,
 ): Promise<JobActor> {
   const claims = core.readJobToken(token, core.clock.now())
+  if (claims?.cell !== (core.settings.cell ?? undefined)) refuseForeign(core, token)
   if (!claims?.scopes.includes(scope) || (jobId !== undefined && claims.jobId !== jobId)) {
     throw new SignalboxError('unauthenticated', '403 Forbidden')
   }

@@ -6,10 +6,12 @@ import type { RunnerFacts } from '../scheduler/match.js'
 import { findManager, findRunnerByToken, runnerScope, saveContact, saveManager } from '../store/runners.js'
 import type { Reader } from '../store/write.js'
 import { hashToken } from '../token.js'
+import { refuseForeign } from './authenticate.js'
 
 /** The runner that a token belongs to. Throws `unauthenticated` for a token that is unknown or has expired. */
 export async function authenticateRunner(core: Core, token: string): Promise<Runner> {
   const runner = token === '' ? undefined : await findRunnerByToken(core.store.read, hashToken(token))
+  if (!runner) refuseForeign(core, token)
   if (!runner || (runner.tokenExpiresAt !== null && runner.tokenExpiresAt <= core.clock.now())) {
     throw new SignalboxError('unauthenticated', 'no runner has this token')
   }

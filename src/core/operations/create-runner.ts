@@ -38,7 +38,11 @@ export function createRunner(core: Core, input: CreateRunnerInput): Promise<{ ru
   return core.store.write(async (tx) => {
     await checkScope(tx, input)
     const settings = checkedSettings(input)
-    const token = mintToken(input.registered ? 'registeredRunner' : tokenKinds[input.type], tx.random)
+    const token = mintToken(
+      input.registered ? 'registeredRunner' : tokenKinds[input.type],
+      tx.random,
+      core.settings.cell,
+    )
     const runner = await insertRunner(tx, {
       type: input.type,
       tokenHash: hashToken(token),

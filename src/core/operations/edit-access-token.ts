@@ -125,7 +125,7 @@ async function issue(
   { userId, name, description, scopes, expiresAt }: TokenSettings & { userId: number },
   by: Actor,
 ): Promise<NewToken> {
-  const token = mintToken('access', tx.random)
+  const token = mintToken('access', tx.random, core.settings.cell)
   const id = await insertAccessToken(tx, {
     userId,
     name,

@@ -10,7 +10,7 @@ export function createTrigger(
   input: { projectId: number; ownerId: number; description: string },
 ): Promise<{ trigger: Trigger; token: string }> {
   return core.store.write(async (tx) => {
-    const token = mintToken('trigger', tx.random)
+    const token = mintToken('trigger', tx.random, core.settings.cell)
     const trigger = await insertTrigger(tx, { ...input, tokenHash: hashToken(token), tokenHint: hintOf(token) })
     return { trigger, token }
   })

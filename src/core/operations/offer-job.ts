@@ -178,6 +178,7 @@ export function jobTokenOf(core: Core, job: Job): string {
     fence: Math.max(1, job.fence),
     scopes: jobTokenScopes,
     node: core.node,
+    ...(core.settings.cell === null ? {} : { cell: core.settings.cell }),
     issuedAt: job.tokenIssuedAt!,
     expiresAt: job.tokenExpiresAt!,
   }

@@ -32,7 +32,7 @@ export async function registerRunner(
 export function resetRegistrationToken(core: Core, scope: RegistrationScope): Promise<string> {
   return core.store.write(async (tx) => {
     if (scope.projectId !== null) await getProject(tx, scope.projectId)
-    const token = mintToken('registration', tx.random)
+    const token = mintToken('registration', tx.random, core.settings.cell)
     await replaceRegistrationToken(tx, scope, { hash: hashToken(token), hint: hintOf(token) })
     return token
   })

@@ -24,7 +24,7 @@ export function resetRunnerToken(core: Core, runnerId: number): Promise<{ runner
   return core.store.write(async (tx) => {
     const before = await updateRow(tx, runnerId, {})
     const kind = before.registered === 1 ? 'registeredRunner' : (`${before.type}Runner` as const)
-    const token = mintToken(kind, tx.random)
+    const token = mintToken(kind, tx.random, core.settings.cell)
     const runner = await updateRow(tx, runnerId, { tokenHash: hashToken(token), tokenHint: hintOf(token) })
     await record(core, tx, { kind: 'runner.changed', runnerId, data: { token: true } })
     return { runner, token }
