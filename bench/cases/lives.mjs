@@ -1,6 +1,6 @@
-// Full lives of jobs a second (submit, lease, start, finish) over gRPC streams with about 64 outstanding, beside the least
-// coordinator that keeps the same promise.
-import { child, inFolder, runs, summary } from '../lib.mjs'
+// Full lives of jobs a second (submit, lease, start, finish) over gRPC streams, with about 64 jobs submitted and not finished,
+// beside the least coordinator that keeps the same promise.
+import { child, inFolder, repeat, runs, summary } from '../lib.mjs'
 import { lives as graphileLives } from '../peers/graphile.mjs'
 
 const jobs = 50
@@ -43,20 +43,14 @@ export async function* measure() {
 async function prototype(log) {
   return inFolder(async (dir) => {
     const server = child('floors/prototype.mjs', ['server'])
-    const runners = child('floors/prototype.mjs', ['runners'])
-    const submitter = child('floors/prototype.mjs', ['submitter'])
+    const clients = child('floors/prototype.mjs', ['clients'])
     const port = await server.ask('start', { dir, log })
-    await runners.ask('open', { port, count: streams })
-    await submitter.ask('open', { port })
-    const rates = []
-    for (let i = 0; i < runs + 1; i++) {
-      const count = 3000
-      await runners.ask('arm', { count })
-      const [started, ended] = await Promise.all([submitter.ask('burst', { count, atOnce: 64 }), runners.ask('wait')])
-      if (i > 0) rates.push(count / ((ended - started) / 1e6))
-    }
-    for (const one of [submitter, runners, server]) await one.stop()
-    return summary(rates)
+    await clients.ask('open', { port, count: streams })
+    const one = () => clients.ask('lives', { count: 3000, outstanding: 64 })
+    await one()
+    const rate = await repeat(one)
+    for (const process_ of [clients, server]) await process_.stop()
+    return rate
   })
 }
 
@@ -69,30 +63,24 @@ async function product(log) {
     const runners = child('product/runners.mjs')
     await runners.ask('log', { bytes: log })
     await runners.ask('open', { carrier: 'grpc', url: grpc, token: runner.token, count: streams, work: true })
-    const submitter = child('product/submitter.mjs')
+    const to = { url: http, token, project }
+    const pipelines = 30
     const rates = []
     const commits = []
     const delays = []
     for (let i = 0; i < runs + 1; i++) {
-      const pipelines = 30
-      const count = pipelines * jobs
-      await runners.ask('arm', { count })
       const before = await server.ask('stat')
       await server.ask('delay')
-      const [started, { at, finished }] = await Promise.all([
-        // Two pipelines of fifty at a time keep at least 64 jobs outstanding.
-        submitter.ask('burst', { to: { url: http, token, project }, count: pipelines, atOnce: 2 }),
-        runners.ask('wait'),
-      ])
-      if (finished < count) throw new Error(`${finished} of ${count} jobs were finished`)
+      // Two pipelines: between 50 and 100 jobs.
+      const rate = await runners.ask('lives', { to, jobs, pipelines, outstanding: 2 * jobs })
       const after = await server.ask('stat')
       const delay = await server.ask('delay')
       if (i === 0) continue
+      rates.push(rate)
       delays.push(delay)
-      rates.push(count / ((at - started) / 1e6))
-      commits.push((after.commits - before.commits) / count)
+      commits.push((after.commits - before.commits) / (pipelines * jobs))
     }
-    for (const one of [submitter, runners]) await one.stop()
+    await runners.stop()
     await server.ask('stop')
     await server.stop()
     return { rate: summary(rates), commits: summary(commits), delay: summary(delays) }

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises'
 import path from 'node:path'
 import grpc from '@grpc/grpc-js'
 import Sqlite from 'better-sqlite3'
-import { nowUs, serve, sleep } from '../lib.mjs'
+import { nowUs, serve } from '../lib.mjs'
 
 const raw = (bytes) => bytes
 const stream = (name) => ({
@@ -119,11 +119,16 @@ const roles = {
       stat: () => ({ commits }),
     })
   },
-  runners() {
-    let finished = 0
-    let target
+  /** The runners, and whoever submits. */
+  clients() {
+    let feed
+    let finished = () => {}
     serve({
       async open({ port, count }) {
+        const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure())
+        feed = client.makeBidiStreamRequest(service.feed.path, raw, raw)
+        feed.on('error', () => {})
+        feed.on('data', () => {})
         await Promise.all(
           Array.from({ length: count }, async () => {
             const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
@@ -133,50 +138,32 @@ const roles = {
             call.on('error', () => {})
             call.on('data', (message) => {
               call.write(message.subarray(0, 8))
-              if (++finished === target?.count) target.resolve(nowUs())
+              finished()
             })
             await new Promise((resolve) => call.once('metadata', resolve))
           }),
         )
       },
-      arm({ count }) {
-        finished = 0
-        target = { count }
-        target.promise = new Promise((resolve) => {
-          target.resolve = resolve
-        })
-      },
-      async wait() {
-        const ended = await Promise.race([target.promise, sleep(120_000)])
-        if (ended === undefined) throw new Error('not all were finished in time')
-        return ended
-      },
-    })
-  },
-  submitter() {
-    let feed
-    const acks = []
-    serve({
-      open({ port }) {
-        const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure())
-        feed = client.makeBidiStreamRequest(service.feed.path, raw, raw)
-        feed.on('error', () => {})
-        feed.on('data', () => acks.shift()())
-      },
-      async burst({ count, atOnce }) {
+      /** Lives a second, with at most `outstanding` jobs submitted and not finished. */
+      lives({ count, outstanding }) {
+        const body = Buffer.alloc(2048, ' ')
         const started = nowUs()
         let left = count
-        const body = Buffer.alloc(2048, ' ')
-        const one = () =>
-          new Promise((resolve) => {
-            acks.push(resolve)
-            feed.write(body)
-          })
-        const worker = async () => {
-          while (left-- > 0) await one()
-        }
-        await Promise.all(Array.from({ length: atOnce }, worker))
-        return started
+        let open = 0
+        return new Promise((resolve) => {
+          const more = () => {
+            for (; left > 0 && open < outstanding; left--) {
+              open++
+              feed.write(body)
+            }
+            if (left === 0 && open === 0) resolve(count / ((nowUs() - started) / 1e6))
+          }
+          finished = () => {
+            open--
+            more()
+          }
+          more()
+        })
       },
     })
   },

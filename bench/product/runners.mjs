@@ -3,11 +3,14 @@ import grpc from '@grpc/grpc-js'
 import { WebSocket } from 'ws'
 import { RunnerMessage, RunnerServiceService, ServerMessage } from '../../dist/gen/signalbox/runner/v1/runner.js'
 import { nowUs, serve, sleep } from '../lib.mjs'
+import { submit } from './submit.mjs'
 
 const streams = []
 let arrived = []
 let finished = 0
 let target
+/** Told of each job that is finished. */
+let jobFinished = () => {}
 
 const raw = (bytes) => bytes
 const encode = (message) => {
@@ -86,6 +89,7 @@ class Stream {
         return
       case 'stateAck':
         if (++finished === target?.count) target.resolve(nowUs())
+        jobFinished()
         return
       case 'ping':
         this.send('pong', body.value)
@@ -185,6 +189,29 @@ serve({
     target = { count }
     target.promise = new Promise((resolve) => {
       target.resolve = resolve
+    })
+  },
+  /**
+   * Submits pipelines of `jobs` each so that at most `outstanding` jobs are submitted and not finished, until all
+   * `pipelines` are finished. Gives lives a second.
+   */
+  async lives({ to, jobs, pipelines, outstanding }) {
+    const started = nowUs()
+    let left = pipelines
+    let open = 0
+    return new Promise((resolve, reject) => {
+      const more = () => {
+        for (; left > 0 && open + jobs <= outstanding; left--) {
+          open += jobs
+          submit(to).catch(reject)
+        }
+        if (left === 0 && open === 0) resolve((pipelines * jobs) / ((nowUs() - started) / 1e6))
+      }
+      jobFinished = () => {
+        open--
+        more()
+      }
+      more()
     })
   },
   /** When the last of the jobs was finished, and when each arrived. */

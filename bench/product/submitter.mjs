@@ -1,25 +1,6 @@
 // Submits pipelines over one kept-alive connection each, paced or as many as are wanted at once.
-import http from 'node:http'
 import { nowUs, serve, sleep } from '../lib.mjs'
-
-const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
-
-function submit({ url, token, project }) {
-  return new Promise((resolve, reject) => {
-    const body = '{"ref":"main"}'
-    const req = http.request(`${url}/api/v4/projects/${project}/pipeline`, {
-      method: 'POST',
-      agent,
-      headers: { 'PRIVATE-TOKEN': token, 'Content-Type': 'application/json', 'Content-Length': body.length },
-    })
-    req.on('response', (res) => {
-      res.resume()
-      res.on('end', () => (res.statusCode === 201 ? resolve() : reject(new Error(`status ${res.statusCode}`))))
-    })
-    req.on('error', reject)
-    req.end(body)
-  })
-}
+import { submit } from './submit.mjs'
 
 serve({
   /** One every `gapMs`; gives when each was sent. */
