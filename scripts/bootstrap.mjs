@@ -38,6 +38,7 @@ function buildIfNeeded() {
     ...filesUnder(path.join(root, 'src')),
     path.join(root, 'tsconfig.json'),
     path.join(root, 'tsconfig.build.json'),
+    path.join(root, 'scripts', 'bundle.mjs'),
     path.join(root, 'package-lock.json'),
   ])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
@@ -45,6 +46,7 @@ function buildIfNeeded() {
   const fresh = path.join(root, `.dist-${process.pid}`)
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], {})
   run(process.execPath, ['scripts/copy-assets.mjs', fresh], {})
+  run(process.execPath, ['scripts/bundle.mjs', fresh], {})
   writeFileSync(path.join(fresh, '.signalbox-stamp'), wanted)
   rmSync(path.join(root, 'dist'), { recursive: true, force: true })
   renameSync(fresh, path.join(root, 'dist'))

@@ -46,7 +46,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   git: ['core'],
   webhooks: ['core'],
   plugins: [/^core\//],
-  runner: ['gen', /^plugins\/sdk$/],
+  runner: ['gen', 'package-root', /^plugins\/sdk$/],
   server: [
     'core',
     'transports',
@@ -64,7 +64,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   config: ['core'],
   'data-folder': ['core', 'config'],
   sim: ['core', 'transports', 'shim', 'http', 'gen'],
-  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'plugins', 'sim'],
+  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'package-root', 'plugins', 'sim'],
 }
 
 const corePackages = new Set([

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { child, here, inFolder, percentile, runs, sleep, summary } from '../lib.mjs'
 
 const jobs = 10
-const program = path.join(here, '..', 'dist', 'cli', 'main.js')
+const program = path.join(here, '..', 'dist', 'bundle', 'main.js')
 
 export async function* measure() {
   yield {

@@ -1,6 +1,7 @@
 import { createHash, randomInt } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
+import { packageRoot } from '../package-root.js'
 
 /** What this program says of itself, in the words of GitLab's runner API. */
 export const program: Record<'name' | 'version' | 'revision' | 'platform' | 'architecture', string> = {
@@ -49,6 +50,6 @@ export function randomText(length: number): string {
 }
 
 function readVersion(): string {
-  const manifest: unknown = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  const manifest: unknown = JSON.parse(fs.readFileSync(path.join(packageRoot(), 'package.json'), 'utf8'))
   return (manifest as { version: string }).version
 }

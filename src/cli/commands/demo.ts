@@ -6,7 +6,6 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { readSettings } from '../../config.js'
 import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { is } from '../../core/lifecycle/job-machine.js'
@@ -15,6 +14,7 @@ import { createRunner } from '../../core/operations/create-runner.js'
 import { type JobView, listJobViews } from '../../core/store/job-views.js'
 import { getPipeline } from '../../core/store/pipelines.js'
 import { findUser } from '../../core/store/users.js'
+import { packageRoot } from '../../package-root.js'
 import { type Server, startServer } from '../../server.js'
 import { type Context, openContext } from '../context.js'
 import { errorsOnly } from '../errors-only.js'
@@ -22,8 +22,9 @@ import { Exit, exitCodes } from '../exit.js'
 import { PipelineView } from '../follow.js'
 import { duration, statusText, table } from '../terminal.js'
 
-const sample = fileURLToPath(new URL('../demo/sample', import.meta.url))
-const program = fileURLToPath(new URL('../main.js', import.meta.url))
+const sample = path.join(packageRoot(), 'dist/cli/demo/sample')
+/** The command itself, for the runners. */
+const program = process.argv[1]!
 
 const fleet = [
   { name: 'willow', transport: 'websocket' },
