@@ -276,7 +276,11 @@ function gitInfo(facts: PayloadFacts, marks: Marks, variables: readonly PlanVari
     ref_type: pipeline.tag ? 'tag' : 'branch',
     sha: pipeline.sha,
     before_sha: pipeline.beforeSha,
-    refspecs: depth > 0 ? [pinned, own] : [pinned, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'],
+    refspecs: pipeline.ref.startsWith('refs/')
+      ? [pinned]
+      : depth > 0
+        ? [pinned, own]
+        : [pinned, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'],
     depth,
     protected: pipeline.protected,
   }

@@ -15,6 +15,8 @@ export interface PipelineFacts {
   >
   externalUrl: string
   source: string
+  /** It is about a merge request; absent: if it comes of one. */
+  mergeRequest?: boolean
   ref: string
   tag: boolean
   protected: boolean
@@ -155,7 +157,8 @@ function commitValues(facts: PipelineFacts): Values {
     CI_COMMIT_BEFORE_SHA: facts.beforeSha,
     CI_COMMIT_REF_NAME: facts.ref,
     CI_COMMIT_REF_SLUG: slug(facts.ref),
-    CI_COMMIT_BRANCH: facts.tag || facts.source === 'merge_request_event' ? undefined : facts.ref,
+    CI_COMMIT_BRANCH:
+      facts.tag || (facts.mergeRequest ?? facts.source === 'merge_request_event') ? undefined : facts.ref,
     CI_COMMIT_TAG: facts.tag ? facts.ref : undefined,
     CI_COMMIT_REF_PROTECTED: String(facts.protected),
     CI_COMMIT_MESSAGE: message,

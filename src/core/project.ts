@@ -25,6 +25,8 @@ export interface Project {
   cacheIndex: number
   /** It mirrors a remote repository: nobody pushes to it. */
   mirrored: number
+  /** Merge request pipelines run what merging would give. */
+  mergedResults: number
   /** Other projects run when its tags have succeeded. */
   followed: number
   createdAt: number
@@ -91,6 +93,16 @@ export interface Repositories {
   changedPaths(project: Project, from: string, to: string): Promise<string[]>
   /** Paths that a commit changed since it parted from another: what a merge request of it would show. */
   changedSince(project: Project, other: string, sha: string): Promise<string[]>
+  /** The commit at which two parted; undefined: they have nothing in common. */
+  mergeBase(project: Project, one: string, other: string): Promise<string | undefined>
+  /**
+   * Makes the commit that merging `source` into `target` gives, which no ref names; undefined: they conflict. The same for
+   * the same arguments.
+   */
+  merge(
+    project: Project,
+    of: { target: string; source: string; message: string; at: number },
+  ): Promise<string | undefined>
   /** Short names of all tags. */
   listTags(project: Project): Promise<string[]>
   commit(project: Project, sha: string): Promise<CommitInfo>

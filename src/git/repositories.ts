@@ -41,6 +41,14 @@ const mebibyte = 1024 * 1024
 /** What a list of paths may come to: some half a million of them. */
 const largestListBytes = 32 * mebibyte
 
+/** Who the commits of merged results are by. */
+const mergeAuthor = {
+  GIT_AUTHOR_NAME: 'Signalbox',
+  GIT_AUTHOR_EMAIL: 'signalbox@localhost',
+  GIT_COMMITTER_NAME: 'Signalbox',
+  GIT_COMMITTER_EMAIL: 'signalbox@localhost',
+}
+
 type Repository = Pick<Project, 'id' | 'defaultBranch'>
 
 export class GitRepositories implements Repositories {
@@ -276,10 +284,34 @@ export class GitRepositories implements Repositories {
   /** The same, but against the commit at which the two parted; of two that have nothing in common all that differs. */
   async changedSince(project: Repository, other: string, sha: string): Promise<string[]> {
     for (const commit of [other, sha]) await this.#getCommit(project, commit)
-    return this.changedPaths(project, (await this.#mergeBase(project, other, sha)) ?? other, sha)
+    return this.changedPaths(project, (await this.mergeBase(project, other, sha)) ?? other, sha)
   }
 
-  async #mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {
+  /** Neither the work of a person nor of a branch: made with the time of whoever asks, so that it comes out the same again. */
+  async merge(
+    project: Repository,
+    { target, source, message, at }: { target: string; source: string; message: string; at: number },
+  ): Promise<string | undefined> {
+    for (const commit of [target, source]) await this.#getCommit(project, commit)
+    const place = `--git-dir=${this.pathOf(project.id)}`
+    const date = `${Math.floor(at / 1000)} +0000`
+    const env = { ...this.#env, ...mergeAuthor, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date }
+    const free = await this.#runs.take()
+    try {
+      const made = await runGit([place, 'merge-tree', '--write-tree', '--no-messages', target, source], { env })
+      const tree = made.toString('utf8').trim()
+      const parents = ['-p', target, '-p', source]
+      const commit = await runGit([place, 'commit-tree', ...parents, '-m', message, tree], { env })
+      return commit.toString('utf8').trim()
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 1) return undefined
+      throw new SignalboxError('unavailable', 'git cannot merge this', { cause: error })
+    } finally {
+      free()
+    }
+  }
+
+  async mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {
     try {
       return (await this.#list(project, ['merge-base', one, other], '\n'))[0]
     } catch (error) {

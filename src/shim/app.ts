@@ -26,6 +26,7 @@ import { jobArtifactRoutes } from './routes/job-artifacts.js'
 import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
+import { mergeRequestRoutes } from './routes/merge-requests.js'
 import { metaRoutes } from './routes/meta.js'
 import { mirrorRoutes } from './routes/mirrors.js'
 import { openIdRoutes } from './routes/open-id.js'
@@ -82,6 +83,7 @@ const routes: readonly Route[] = [
   ...groupRoutes,
   ...projectRoutes,
   ...mirrorRoutes,
+  ...mergeRequestRoutes,
   ...pipelineRoutes,
   ...jobRoutes,
   ...jobArtifactRoutes,

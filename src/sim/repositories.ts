@@ -40,6 +40,8 @@ export class SimRepositories implements Repositories {
   async changedSince(): Promise<string[]> {
     return []
   }
+  async mergeBase(): Promise<undefined> {}
+  async merge(): Promise<undefined> {}
   async listTags(): Promise<string[]> {
     return []
   }

@@ -288,6 +288,22 @@ CREATE UNIQUE INDEX leases_one_open on leases (job_id) where status in ('offered
 
 CREATE INDEX leases_reported on leases (report_at) where status = 'held' and report is not null;
 
+CREATE TABLE "merge_requests" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "iid" bigint not null,
+  "source_branch" text not null,
+  "target_branch" text not null,
+  "title" text not null,
+  "description" text not null,
+  "state" text not null check ("state" in ('opened', 'closed')),
+  "user_id" bigint not null references "users" ("id"),
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  constraint "merge_requests_iid" unique ("project_id",
+  "iid"));
+
+CREATE UNIQUE INDEX merge_requests_open on merge_requests (project_id, source_branch, target_branch) where state = 'opened';
+
 CREATE TABLE "meta" ("key" text primary key,
   "value" text not null);
 
@@ -385,6 +401,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "group_runners_enabled" integer not null check ("group_runners_enabled" in (0, 1)),
   "cache_index" integer not null,
   "mirrored" integer not null check ("mirrored" in (0, 1)),
+  "merged_results" integer not null check ("merged_results" in (0, 1)),
   "followed" integer not null check ("followed" in (0, 1)),
   "auto_cancel" integer not null check ("auto_cancel" in (0, 1)),
   "forward_deployment" integer not null check ("forward_deployment" in (0, 1)),

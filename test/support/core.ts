@@ -41,11 +41,19 @@ export class MemoryRepositories implements Repositories {
   async remove(projectId: number): Promise<void> {
     this.files.delete(projectId)
   }
+  async mergeBase(_: Project, one: string): Promise<string | undefined> {
+    return one
+  }
+  async merge(): Promise<string | undefined> {
+    return undefined
+  }
   async fetch(): Promise<{ head: string | undefined }> {
     return { head: undefined }
   }
   async resolve(_: Project, ref: string) {
-    return ref === 'missing' ? undefined : { name: ref, tag: ref.startsWith('v'), sha: this.sha }
+    return ref.replace('refs/heads/', '') === 'missing'
+      ? undefined
+      : { name: ref, tag: ref.startsWith('v'), sha: this.sha }
   }
   async readFile(project: Project, _: string, file: string) {
     return this.files.get(project.id)?.get(file)

@@ -49,6 +49,8 @@ export interface CreatePipelineInput {
   sha?: string
   /** Where the branch was before a push. */
   beforeSha?: string
+  /** The ref that the pipeline has in place of its branch: that of a merge request. */
+  requestRef?: string
   /** Predefined variables of the event, besides those of every pipeline. */
   predefined?: readonly PlanVariable[]
   /** Changes are those since the commit parted from this one: what a request to merge it would show. */
@@ -170,7 +172,7 @@ async function insertFrame(
   return insertPipeline(tx, {
     projectId: project.id,
     iid,
-    ref: resolved.name,
+    ref: input.requestRef ?? resolved.name,
     tag: resolved.tag ? 1 : 0,
     protected: isProtected(project, resolved) ? 1 : 0,
     sha: resolved.sha,
@@ -252,6 +254,7 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     project,
     externalUrl: core.externalUrl(),
     source: input.source,
+    mergeRequest: input.requestRef !== undefined,
     ref: resolved.name,
     tag: resolved.tag,
     protected: isProtected(project, resolved),

@@ -46,7 +46,10 @@ export async function fetchMirror(core: Core, project: Project): Promise<Project
   } catch (error) {
     const reason = error instanceof SignalboxError ? error.message : 'it failed'
     await core.store.write((tx) => saveFetch(tx, project.id, reason))
-    throw new SignalboxError('unavailable', `${source.url} could not be fetched: ${reason}`, { cause: error })
+    throw new SignalboxError('unavailable', `${source.url} could not be fetched: ${reason}`, {
+      cause: error,
+      details: { verbatim: true },
+    })
   }
   return core.store.write(async (tx) => {
     if (mirror.fetchedAt === null || mirror.error !== null || tx.now > mirror.fetchedAt) {

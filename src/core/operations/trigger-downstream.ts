@@ -134,7 +134,7 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
     return {
       ...shared,
       projectId: project.id,
-      ref: pipeline.ref,
+      ...refOf(pipeline, variables.predefined),
       sha: pipeline.sha,
       beforeSha: pipeline.beforeSha,
       source: 'parent_pipeline',
@@ -152,6 +152,15 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
     source: 'pipeline',
     ...(trigger.inputs === undefined ? {} : { inputs: trigger.inputs }),
   }
+}
+
+/** A child of a merge request's pipeline is one of its source branch, and of the request. */
+function refOf(
+  pipeline: Pipeline,
+  predefined: readonly PlanVariable[],
+): Pick<CreatePipelineInput, 'ref' | 'requestRef'> {
+  const branch = predefined.find(({ key }) => key === 'CI_MERGE_REQUEST_SOURCE_BRANCH_NAME')
+  return branch ? { ref: `refs/heads/${branch.value}`, requestRef: pipeline.ref } : { ref: pipeline.ref }
 }
 
 function upstreamVariables(job: Job): PlanVariable[] {

@@ -131,6 +131,7 @@ export const projectColumns = [
   'projects.job_token_scope as jobTokenScope',
   'projects.cache_index as cacheIndex',
   'projects.mirrored',
+  'projects.merged_results as mergedResults',
   'projects.followed',
   'projects.created_at as createdAt',
   'projects.updated_at as updatedAt',

@@ -51,6 +51,7 @@ export async function insertProject(
       job_token_scope: 1,
       cache_index: 0,
       mirrored: 0,
+      merged_results: 0,
       followed: 0,
       over_quota: 0,
       last_pipeline_iid: 0,
@@ -76,6 +77,7 @@ export interface ProjectChanges {
   groupRunnersEnabled?: number
   autoCancel?: number
   forwardDeployment?: number
+  mergedResults?: number
   jobTokenScope?: number
 }
 
@@ -91,6 +93,7 @@ const changeColumns: Record<keyof ProjectChanges, string> = {
   groupRunnersEnabled: 'group_runners_enabled',
   autoCancel: 'auto_cancel',
   forwardDeployment: 'forward_deployment',
+  mergedResults: 'merged_results',
   jobTokenScope: 'job_token_scope',
 }
 

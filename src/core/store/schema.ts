@@ -65,6 +65,7 @@ export interface Database {
     group_runners_enabled: Flag
     cache_index: number
     mirrored: Flag
+    merged_results: Flag
     followed: Flag
     auto_cancel: Flag
     forward_deployment: Flag
@@ -79,6 +80,19 @@ export interface Database {
 
   job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
 
+  merge_requests: {
+    id: Generated<number>
+    project_id: number
+    iid: number
+    source_branch: string
+    target_branch: string
+    title: string
+    description: string
+    state: 'opened' | 'closed'
+    user_id: number
+    created_at: number
+    updated_at: number
+  }
   project_subscriptions: {
     id: Generated<number>
     upstream_id: number

@@ -29,6 +29,7 @@ export function toProject(project: Project, group: Group | undefined, externalUr
     build_timeout: project.timeoutS,
     ci_config_path: project.configPath,
     auto_cancel_pending_pipelines: project.autoCancel === 1 ? 'enabled' : 'disabled',
+    merge_pipelines_enabled: project.mergedResults === 1,
     ci_forward_deployment_enabled: project.forwardDeployment === 1,
     ci_job_token_scope_enabled: false,
     public_jobs: project.visibility === 'public',

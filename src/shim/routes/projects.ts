@@ -134,6 +134,7 @@ function fromProjectSettings(params: Params): ProjectChanges {
     groupRunnersEnabled: flag('group_runners_enabled'),
     autoCancel: autoCancel === undefined ? undefined : autoCancel === 'enabled' ? 1 : 0,
     forwardDeployment: flag('ci_forward_deployment_enabled'),
+    mergedResults: flag('merge_pipelines_enabled'),
   }
   return defined(settings)
 }

@@ -100,6 +100,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     .$call(flag('group_runners_enabled'))
     .addColumn('cache_index', 'integer', (c) => c.notNull())
     .$call(flag('mirrored'))
+    .$call(flag('merged_results'))
     .$call(flag('followed'))
     .$call(flag('auto_cancel'))
     .$call(flag('forward_deployment'))
@@ -121,6 +122,27 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('fetched_at', int)
     .addColumn('error', 'text')
     .execute()
+  await table('merge_requests')
+    .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
+    .addColumn('iid', int, (c) => c.notNull())
+    .addColumn('source_branch', 'text', (c) => c.notNull())
+    .addColumn('target_branch', 'text', (c) => c.notNull())
+    .addColumn('title', 'text', (c) => c.notNull())
+    .addColumn('description', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull().check(oneOf('state', ['opened', 'closed'])))
+    .addColumn('user_id', int, (c) => c.notNull().references('users.id'))
+    .addColumn('created_at', int, (c) => c.notNull())
+    .addColumn('updated_at', int, (c) => c.notNull())
+    .addUniqueConstraint('merge_requests_iid', ['project_id', 'iid'])
+    .execute()
+  // One open request between two branches.
+  await index(
+    'merge_requests_open',
+    'merge_requests',
+    'project_id, source_branch, target_branch',
+    "state = 'opened'",
+    true,
+  )
   await table('project_subscriptions')
     .addColumn('upstream_id', int, (c) => c.notNull().references('projects.id'))
     .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))

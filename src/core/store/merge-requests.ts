@@ -1,0 +1,116 @@
+/** Rows of merge requests. */
+import type { MergeRequest } from '../merge-request.js'
+import type { Page } from './lists.js'
+import type { Reader, Tx } from './write.js'
+
+export function findMergeRequest(from: Reader | Tx, projectId: number, iid: number): Promise<MergeRequest | undefined> {
+  return from.db
+    .selectFrom('merge_requests')
+    .select(columns)
+    .where('project_id', '=', projectId)
+    .where('iid', '=', iid)
+    .executeTakeFirst()
+}
+
+/** The open one between two branches. */
+export function findOpenRequest(
+  from: Reader | Tx,
+  of: Pick<MergeRequest, 'projectId' | 'sourceBranch' | 'targetBranch'>,
+): Promise<MergeRequest | undefined> {
+  return from.db
+    .selectFrom('merge_requests')
+    .select(columns)
+    .where('project_id', '=', of.projectId)
+    .where('source_branch', '=', of.sourceBranch)
+    .where('target_branch', '=', of.targetBranch)
+    .where('state', '=', 'opened')
+    .executeTakeFirst()
+}
+
+/** Newest first. */
+export function listMergeRequests(
+  from: Reader,
+  filter: { projectId: number; state?: MergeRequest['state']; sourceBranch?: string },
+  page: Page,
+): Promise<MergeRequest[]> {
+  const { projectId, state, sourceBranch } = filter
+  return from.db
+    .selectFrom('merge_requests')
+    .select(columns)
+    .where('project_id', '=', projectId)
+    .$if(state !== undefined, (q) => q.where('state', '=', state!))
+    .$if(sourceBranch !== undefined, (q) => q.where('source_branch', '=', sourceBranch!))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute()
+}
+
+export async function countMergeRequests(
+  from: Reader,
+  { projectId, state, sourceBranch }: Parameters<typeof listMergeRequests>[1],
+): Promise<number> {
+  const row = await from.db
+    .selectFrom('merge_requests')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('project_id', '=', projectId)
+    .$if(state !== undefined, (q) => q.where('state', '=', state!))
+    .$if(sourceBranch !== undefined, (q) => q.where('source_branch', '=', sourceBranch!))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+/** Numbered within the project, whose row is held meanwhile. */
+export async function insertMergeRequest(
+  tx: Tx,
+  made: Omit<MergeRequest, 'id' | 'iid' | 'state' | 'createdAt' | 'updatedAt'>,
+): Promise<MergeRequest> {
+  await tx.db.updateTable('projects').set({ updated_at: tx.now }).where('id', '=', made.projectId).execute()
+  const last = await tx.db
+    .selectFrom('merge_requests')
+    .select((e) => e.fn.max('iid').as('iid'))
+    .where('project_id', '=', made.projectId)
+    .executeTakeFirstOrThrow()
+  return tx.db
+    .insertInto('merge_requests')
+    .values({
+      project_id: made.projectId,
+      iid: Number(last.iid ?? 0) + 1,
+      source_branch: made.sourceBranch,
+      target_branch: made.targetBranch,
+      title: made.title,
+      description: made.description,
+      state: 'opened',
+      user_id: made.userId,
+      created_at: tx.now,
+      updated_at: tx.now,
+    })
+    .returning(columns)
+    .executeTakeFirstOrThrow()
+}
+
+export async function saveMergeRequest(
+  tx: Tx,
+  id: number,
+  changes: Partial<Pick<MergeRequest, 'title' | 'description' | 'state'>>,
+): Promise<void> {
+  await tx.db
+    .updateTable('merge_requests')
+    .set({ ...changes, updated_at: tx.now })
+    .where('id', '=', id)
+    .execute()
+}
+
+const columns = [
+  'id',
+  'project_id as projectId',
+  'iid',
+  'source_branch as sourceBranch',
+  'target_branch as targetBranch',
+  'title',
+  'description',
+  'state',
+  'user_id as userId',
+  'created_at as createdAt',
+  'updated_at as updatedAt',
+] as const
