@@ -1,6 +1,6 @@
 /** The sweep over artifacts past their expiry: the row goes first, then the bytes. */
 import type { Core } from '../core.js'
-import { deleteArtifacts, listExpiredArtifacts } from '../store/artifacts.js'
+import { deleteArtifacts, listExpiredArtifacts, noteExpired } from '../store/artifacts.js'
 import { insertRemovals } from '../store/removals.js'
 import { carryOut } from './remove-deleted.js'
 
@@ -17,6 +17,7 @@ export async function deleteExpiredArtifacts(core: Core): Promise<number> {
         tx,
         expired.map((artifact) => artifact.id),
       )
+      await noteExpired(tx, expired)
       return insertRemovals(
         tx,
         'artifact',

@@ -89,7 +89,10 @@ async function payloadFor(
   const { pipeline, project, facts, variables } = context
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
   const played = given ? openGiven(core, given) : { variables: [] }
-  const before = [...(await listGiven(tx, job, plan)), ...foreign]
+  const own = await listGiven(tx, job, plan)
+  // Looked at here, where they are read anyway: they go long before a job that waits for days does.
+  if (own.some((given) => given.gone)) return { reason: 'missing_dependency_failure', class: 'dependency' }
+  const before = [...own, ...foreign]
   const setVariables = await variablesFor(core, tx, {
     projectId: project.id,
     protected: pipeline.protected === 1,

@@ -54,6 +54,13 @@ export async function deleteArtifacts(tx: Tx, ids: readonly number[]): Promise<v
   if (ids.length > 0) await tx.db.deleteFrom('artifacts').where('id', 'in', ids).execute()
 }
 
+/** Notes on their jobs that archives are gone, for jobs that come after them. */
+export async function noteExpired(tx: Tx, artifacts: readonly Artifact[]): Promise<void> {
+  const jobs = artifacts.filter((artifact) => artifact.type === 'archive').map((artifact) => artifact.jobId)
+  if (jobs.length === 0) return
+  await tx.db.updateTable('jobs').set({ artifacts_expired_at: tx.now }).where('id', 'in', jobs).execute()
+}
+
 /** Takes the expiry from what a job has; gives whether it has anything that is not expired. */
 export async function keepArtifacts(tx: Tx, jobId: number): Promise<boolean> {
   const rows = await tx.db
@@ -112,6 +119,8 @@ export interface Given {
   name: string
   /** Its archive, if it has one that has not expired. */
   archive: { filename: string; sizeBytes: number } | null
+  /** It has had one, which was erased or has expired. */
+  gone: boolean
   /** Its dotenv variables, sealed; they stay when the report that they came in has expired. */
   dotenv: Uint8Array | null
 }
@@ -124,15 +133,14 @@ export async function listGiven(tx: Tx, job: Job, plan: JobPlan): Promise<Given[
   const wanted = wantedNames(plan)
   const byStage = plan.needs === undefined
   if (wanted?.length === 0 || (byStage && job.stagePosition === 0)) return []
-  const rows = await tx.all(given, { pipelineId: job.pipelineId, jobId: job.id, now: tx.now })
+  const rows = await tx.all(given, { pipelineId: job.pipelineId, jobId: job.id })
   return rows
     .filter((row) => (byStage ? row.stagePosition < job.stagePosition : true) && (wanted?.includes(row.name) ?? true))
-    .map(({ id, name, filename, sizeBytes, dotenv }) => ({
-      id,
-      name,
-      archive: filename === null || sizeBytes === null ? null : { filename, sizeBytes },
-      dotenv,
-    }))
+    .map(({ id, name, filename, sizeBytes, dotenv, erasedAt, expiresAt, artifactsExpiredAt }) => {
+      const expired = artifactsExpiredAt !== null || (expiresAt !== null && expiresAt <= tx.now)
+      const archive = filename === null || sizeBytes === null || expired ? null : { filename, sizeBytes }
+      return { id, name, archive, dotenv, gone: erasedAt !== null || expired }
+    })
 }
 
 interface GivenRow {
@@ -141,17 +149,17 @@ interface GivenRow {
   stagePosition: number
   filename: string | null
   sizeBytes: number | null
+  expiresAt: number | null
+  erasedAt: number | null
+  artifactsExpiredAt: number | null
   dotenv: Uint8Array | null
 }
 
-const given = hotQuery<GivenRow, 'pipelineId' | 'jobId' | 'now'>((db, p) =>
+const given = hotQuery<GivenRow, 'pipelineId' | 'jobId'>((db, p) =>
   db
     .selectFrom('jobs')
     .leftJoin('artifacts', (join) =>
-      join
-        .onRef('artifacts.job_id', '=', 'jobs.id')
-        .on('artifacts.type', '=', 'archive')
-        .on((e) => e.or([e('artifacts.expires_at', 'is', null), e('artifacts.expires_at', '>', p('now'))])),
+      join.onRef('artifacts.job_id', '=', 'jobs.id').on('artifacts.type', '=', 'archive'),
     )
     .leftJoin('dotenv_variables', 'dotenv_variables.job_id', 'jobs.id')
     .select([
@@ -160,12 +168,22 @@ const given = hotQuery<GivenRow, 'pipelineId' | 'jobId' | 'now'>((db, p) =>
       'jobs.stage_position as stagePosition',
       'artifacts.filename',
       'artifacts.size_bytes as sizeBytes',
+      'artifacts.expires_at as expiresAt',
+      'jobs.erased_at as erasedAt',
+      'jobs.artifacts_expired_at as artifactsExpiredAt',
       'dotenv_variables.body as dotenv',
     ])
     .where('jobs.pipeline_id', '=', p('pipelineId'))
     .where('jobs.retried', '=', 0)
     .where('jobs.id', '<>', p('jobId'))
-    .where((e) => e.or([e('artifacts.id', 'is not', null), e('dotenv_variables.job_id', 'is not', null)]))
+    .where((e) =>
+      e.or([
+        e('artifacts.id', 'is not', null),
+        e('dotenv_variables.job_id', 'is not', null),
+        e('jobs.erased_at', 'is not', null),
+        e('jobs.artifacts_expired_at', 'is not', null),
+      ]),
+    )
     .orderBy('jobs.id'),
 )
 

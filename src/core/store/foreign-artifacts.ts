@@ -38,5 +38,6 @@ export async function findForeignGiven(tx: Tx, { projectId, name, within }: Fore
     .executeTakeFirst()
   if (!row) return undefined
   const { id, filename, sizeBytes, dotenv } = row
-  return { id, name, archive: filename === null || sizeBytes === null ? null : { filename, sizeBytes }, dotenv }
+  const archive = filename === null || sizeBytes === null ? null : { filename, sizeBytes }
+  return { id, name, archive, dotenv, gone: false }
 }

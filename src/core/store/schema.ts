@@ -197,6 +197,7 @@ export interface Database {
     started_at: number | null
     finished_at: number | null
     erased_at: number | null
+    artifacts_expired_at: number | null
     resource_key: string | null
     environment: string | null
     finish_work: Flag

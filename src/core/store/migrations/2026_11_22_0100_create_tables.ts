@@ -382,6 +382,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('started_at', int)
     .addColumn('finished_at', int)
     .addColumn('erased_at', int)
+    // Its archive has been deleted for its age.
+    .addColumn('artifacts_expired_at', int)
     .addColumn('resource_key', 'text')
     .addColumn('environment', 'text')
     .addColumn('coverage', 'double precision')
