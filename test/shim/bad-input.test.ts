@@ -129,6 +129,23 @@ onBothEngines((engine) => {
         403,
         { message: '403 Forbidden' },
       ],
+      [
+        'a key twice',
+        () =>
+          box.send('POST', '/runners', {
+            body: '{"token":"x","token":"y"}',
+            headers: { 'Content-Type': 'application/json' },
+          }),
+        400,
+      ],
+      [
+        'a description of 10 KB',
+        () =>
+          box.admin('POST', '/user/runners', {
+            json: { runner_type: 'instance_type', description: 'd'.repeat(10_240) },
+          }),
+        400,
+      ],
       ['no registration token', send('POST', '/runners', {}), 400, { error: 'token is missing' }],
       ['a wrong token to verify', send('POST', '/runners/verify', { token: 'x' }), 403, { message: '403 Forbidden' }],
       ['no token to verify', send('POST', '/runners/verify', {}), 400, { error: 'token is missing' }],

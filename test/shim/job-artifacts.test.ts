@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { adminToken } from '../support/core.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 import { person } from './support/people.js'
@@ -93,6 +94,48 @@ onBothEngines((engine) => {
       expect((await box.admin('GET', `${job.url}/artifacts/top.txt`)).status).toBe(404)
       expect((await box.admin('GET', `${job.url}/artifacts/tree`)).status).toBe(404)
     }
+  })
+
+  it('gives nothing of zips that lead elsewhere, hide or lie, and keeps them as they are', async () => {
+    const good = await zipOf({ 'aa/bb/passwd': 'x'.repeat(100), 'top.txt': 'top' })
+    const renamed = (name: string) => {
+      const zip = Buffer.from(good)
+      for (let at = zip.indexOf('aa/bb/passwd'); at !== -1; at = zip.indexOf('aa/bb/passwd', at + 1))
+        zip.write(name, at)
+      return zip
+    }
+    /** Writes into each record of the zip's directory. */
+    const changed = (write: (zip: Buffer, at: number) => void) => {
+      const zip = Buffer.from(good)
+      for (let at = zip.indexOf('PK\x01\x02'); at !== -1; at = zip.indexOf('PK\x01\x02', at + 1)) write(zip, at)
+      return zip
+    }
+    const hostile: [string, Buffer][] = [
+      ['a slip', renamed('../../passwd')],
+      ['an absolute path', renamed('/etc//passwd')],
+      ['a drive', renamed('C:\\aa\\pass.x')],
+      ['a NUL', renamed('aa/bb/pa\0swd')],
+      ['encrypted', changed((zip, at) => zip.writeUInt16LE(zip.readUInt16LE(at + 8) | 1, at + 8))],
+      ['an unknown method', changed((zip, at) => zip.writeUInt16LE(99, at + 10))],
+      ['a size of 4 GiB', changed((zip, at) => zip.writeUInt32LE(0xfffffffe, at + 24))],
+      ['a size that zip64 does not say', changed((zip, at) => zip.writeUInt32LE(0xffffffff, at + 24))],
+      ['an entry that lies beyond the end', changed((zip, at) => zip.writeUInt32LE(0x7fffffff, at + 42))],
+    ]
+    for (const [what, zip] of hostile) {
+      const job = await ended(zip)
+      for (const path of ['aa/bb/passwd', '..%2F..%2Fpasswd', '%2e%2e/%2e%2e/passwd', '/etc//passwd', 'etc/passwd']) {
+        const answer = await box.admin('GET', `${job.url}/artifacts/${path}`).catch(() => undefined)
+        expect([what, path, answer?.status ?? 'broken off']).toEqual([
+          what,
+          path,
+          expect.toBeOneOf([404, 'broken off']),
+        ])
+      }
+      expect([200, 404]).toContain((await box.admin('GET', `${job.url}/artifacts/tree`)).status)
+      const whole = await fetch(`${box.url}/api/v4${job.url}/artifacts`, { headers: { 'PRIVATE-TOKEN': adminToken } })
+      expect(Buffer.from(await whole.arrayBuffer()).equals(zip)).toBe(true)
+    }
+    expect(box.core.logged.filter((line) => line.level === 'error')).toEqual([])
   })
 
   it('breaks off a file whose bytes are not what the archive says', async () => {

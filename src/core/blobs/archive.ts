@@ -20,6 +20,8 @@ export interface ArchiveEntry {
 }
 
 const windowBytes = 128 * 1024
+/** A larger one is had with the whole archive only: a few bytes may stand for all of the disk. */
+const largestEntryBytes = 1024 ** 3
 
 /**
  * The zip is read from wherever the bytes of artifacts lie. Its directory is asked for in tiny pieces, each of which would
@@ -98,6 +100,7 @@ export async function openEntry(
   if (!entry || path.endsWith('/') || !entry.canDecodeFileData() || (modeOf(entry) & typeMask) === linkType) {
     return undefined
   }
+  if (entry.uncompressedSize > largestEntryBytes) return undefined
   const body = await new Promise<Readable | undefined>((resolve) => {
     zip.openReadStream(entry, (error, stream) => resolve(error ? undefined : stream))
   })
