@@ -107,12 +107,6 @@ export async function findJobWithArchive(
   return row?.id
 }
 
-/** Every location that a row names. */
-export async function listLocations(from: Reader): Promise<Set<string>> {
-  const rows = await from.db.selectFrom('artifacts').select('location').execute()
-  return new Set(rows.map((row) => row.location))
-}
-
 /** What one of the jobs before it gives a job. */
 export interface Given {
   id: number
