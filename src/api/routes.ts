@@ -1,6 +1,7 @@
 /** What GitLab's API lacks: background tasks, and a look at a job from inside. For administrators. */
 import { SignalboxError } from '../core/errors.js'
 import { drainRunner } from '../core/operations/drain-runner.js'
+import { prioritizeJob } from '../core/operations/prioritize-job.js'
 import { showJobToken } from '../core/operations/show-job-token.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
 import { listJobEvents } from '../core/store/events.js'
@@ -23,6 +24,13 @@ export function apiRoutes(tasks: Tasks): readonly Route[] {
       const id = idFrom(path('id'))
       if (id === undefined) throw new SignalboxError('not_found', 'there is no such runner')
       return { status: 200, body: { id, paused: true, open_leases: await drainRunner(core, id) } }
+    }),
+    adminRoute('put', '/jobs/:id/priority', async (call) => {
+      const priority = call.params.integer('priority')
+      if (priority === undefined) throw new SignalboxError('invalid', 'priority is missing')
+      const jobId = jobIdOf(call)
+      await prioritizeJob(call.core, { jobId, priority, userId: call.actor.user.id })
+      return { status: 200, body: { id: jobId, priority } }
     }),
     adminRoute('get', '/jobs/:id/token', showToken),
     adminRoute('get', '/jobs/:id/events', showEvents),

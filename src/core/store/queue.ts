@@ -100,6 +100,17 @@ export async function lowerHead(tx: Tx, job: { id: number; laneId: number }): Pr
   await tx.all(nextHead, params)
 }
 
+/** Looks for the lane's head anew, when the order of its jobs has changed. */
+export async function renewHead(tx: Tx, laneId: number): Promise<void> {
+  if (tx.engine === 'postgres') {
+    await tx.db.selectFrom('lanes').select('id').where('id', '=', laneId).forUpdate().execute()
+  }
+  await sql`
+    update lanes set (head_job_id, head_priority) = (
+      select id, priority from jobs where lane_id = ${laneId} and in_queue = 1 order by priority desc, id limit 1
+    ) where id = ${laneId}`.execute(tx.db)
+}
+
 /**
  * Counts a job of the project that an instance runner has been given (+1) or is done with (-1). Gives how many of the
  * project's jobs instance runners have now.

@@ -5,6 +5,7 @@ import type { Offer } from '../../../src/core/offer.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
 import { playJob } from '../../../src/core/operations/play-job.js'
+import { prioritizeJob } from '../../../src/core/operations/prioritize-job.js'
 import { updateRunner } from '../../../src/core/operations/update-runner.js'
 import { voidOffer } from '../../../src/core/operations/void-offer.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
@@ -241,6 +242,28 @@ onBothEngines((engine) => {
     expect(await box.pipelineStatus(pipeline)).toBe('running')
     await done(box, offer!)
     expect(await box.pipelineStatus(pipeline)).toBe('success')
+  })
+
+  it('hands out what has been given priority first, and the rest by age', async () => {
+    await using box = await startTestCore(engine)
+    const { pipeline } = await box.run({ ...jobs(4), later: { script: 'x', stage: 'deploy' } })
+    const runner = await box.runner()
+    const prioritize = (jobId: number, priority: number) =>
+      prioritizeJob(box.core, { jobId, priority, userId: 1 }).then(() => headsAgree(box))
+    await prioritize(3, 5)
+    await prioritize(1, -1)
+    await prioritize(4, 5)
+    await prioritize(5, 1)
+    const order: number[] = []
+    for (let offer = await take(box, runner); offer; offer = await take(box, runner)) {
+      order.push(offer.jobId)
+      await done(box, offer)
+    }
+    expect(order).toEqual([3, 4, 2, 1, 5])
+    expect(await box.pipelineStatus(pipeline)).toBe('success')
+    await expect(prioritize(1, 1)).rejects.toMatchObject({ code: 'invalid' })
+    await expect(prioritize(99, 1)).rejects.toMatchObject({ code: 'not_found' })
+    expect(() => prioritizeJob(box.core, { jobId: 1, priority: 1.5, userId: 1 })).toThrow('whole number')
   })
 
   it('wakes an idle runner for a job that a void offer has put back', async () => {
