@@ -3,7 +3,7 @@
 import { repeat } from '../lib.mjs'
 
 const seeds = 100
-const steps = 60
+const steps = 40
 
 export async function* measure() {
   const { Simulator } = await import('../../dist/sim/simulate.js')
@@ -19,7 +19,7 @@ export async function* measure() {
   }
   await live()
   yield {
-    figure: 'simulated lives a second, 60 events each before all is healed',
+    figure: 'simulated lives a second, 40 events each before all is healed',
     unit: '1/s',
     ours: await repeat(live),
     bar: 20,

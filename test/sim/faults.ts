@@ -1,0 +1,241 @@
+/**
+ * Bugs that are planted on purpose, to see that the simulator finds them: each exchanges one function of one module (or a
+ * part of the core) for one that is wrong, in a fresh copy of everything.
+ */
+import { vi } from 'vitest'
+import type * as ClockModule from '../../src/core/clock.js'
+import type { Clock } from '../../src/core/clock.js'
+import type * as JobMachine from '../../src/core/lifecycle/job-machine.js'
+import type { CoreParts } from '../../src/core/make-core.js'
+import type * as Authenticate from '../../src/core/operations/authenticate.js'
+import type * as DispatcherModule from '../../src/core/scheduler/dispatcher.js'
+import type * as Leases from '../../src/core/store/leases.js'
+import type * as Queue from '../../src/core/store/queue.js'
+import type * as ResourceGroups from '../../src/core/store/resource-groups.js'
+import type { Body, Store, Tx } from '../../src/core/store/write.js'
+
+export interface Fault {
+  bug: string
+  /** What finds it. */
+  invariant: string
+  seed: number
+  /** Exchanges modules. */
+  plant?: () => void
+  /** Exchanges parts of the core. */
+  replace?: (parts: CoreParts) => CoreParts
+}
+
+const leases = '../../src/core/store/leases.js'
+
+const exchanged = new Set<string>()
+
+/** A module with some of its functions exchanged. */
+function exchange<Module extends object>(path: string, wrong: (real: Module) => Partial<Module>): void {
+  exchanged.add(path)
+  vi.doMock(path, async (original) => {
+    const real = (await original()) as Module
+    return { ...real, ...wrong(real) }
+  })
+}
+
+/** A fresh copy of everything, with this fault in it, or without any. */
+export function plant(fault?: Fault): void {
+  for (const path of exchanged) vi.doUnmock(path)
+  exchanged.clear()
+  vi.resetModules()
+  fault?.plant?.()
+}
+
+export const faults: readonly Fault[] = [
+  {
+    bug: 'skips the fence: any lease of the job will do',
+    invariant: 'a token lives as long as its lease',
+    seed: 39,
+    plant: () =>
+      exchange<typeof Leases>(leases, ({ findLease, findOpenLease }) => ({
+        findLease: async (from, jobId, fence) => (await findOpenLease(from, jobId)) ?? findLease(from, jobId, fence),
+      })),
+  },
+  {
+    bug: 'skips the owner: any manager renews a lease',
+    invariant: 'only the owner writes',
+    seed: 17,
+    plant: () =>
+      exchange<typeof Leases>(leases, ({ renewLeases, findLease }) => ({
+        renewLeases: async (tx, managerId, list) => {
+          const renewed = []
+          for (const one of list) {
+            const owner = (await findLease(tx, one.jobId, one.fence))?.managerId ?? managerId
+            renewed.push(...(await renewLeases(tx, owner, [one])))
+          }
+          return renewed
+        },
+      })),
+  },
+  {
+    bug: 'revives a lease that has ended',
+    invariant: 'an ended lease stays ended',
+    seed: 30,
+    plant: () =>
+      exchange<typeof Leases>(leases, ({ renewLeases }) => ({
+        renewLeases: async (tx, managerId, list) => {
+          for (const { jobId, fence } of list) {
+            await tx.db
+              .updateTable('leases')
+              .set({ status: 'held', ended_at: null })
+              .where('job_id', '=', jobId)
+              .where('fence', '=', fence)
+              .where('manager_id', '=', managerId)
+              .where('status', 'in', ['released', 'expired'])
+              .execute()
+          }
+          return renewLeases(tx, managerId, list)
+        },
+      })),
+  },
+  {
+    bug: 'forgets which manager let the job go',
+    invariant: 'who let a job go is passed over for a while',
+    seed: 10,
+    plant: () => exchange<typeof Leases>(leases, () => ({ excludedManagers: async () => new Set<number>() })),
+  },
+  {
+    bug: 'acknowledges before the commit',
+    invariant: 'what was acknowledged is kept',
+    seed: 7,
+    replace: (parts) => ({ ...parts, store: hasty(parts.store) }),
+  },
+  {
+    bug: 'lets two bodies share a transaction',
+    invariant: 'shares count open leases',
+    seed: 2,
+    replace: (parts) => ({ ...parts, store: interleaving(parts.store) }),
+  },
+  {
+    bug: 'counts terms by the wall clock',
+    invariant: 'times are in order',
+    seed: 19,
+    plant: () =>
+      exchange<typeof ClockModule>('../../src/core/clock.js', ({ systemClock }) => ({
+        systemClock: (notBefore, time) => {
+          const clock = systemClock(notBefore, time)
+          return { ...clock, now: () => Math.floor(time!.wall()) } satisfies Clock
+        },
+      })),
+  },
+  {
+    bug: 'applies a second final report',
+    invariant: 'final is final',
+    seed: 9,
+    plant: () => {
+      exchange<typeof Leases>(leases, ({ findLease }) => ({
+        findLease: async (from, jobId, fence) => {
+          const lease = await findLease(from, jobId, fence)
+          return lease?.status === 'released' ? { ...lease, status: 'held' } : lease
+        },
+      }))
+      exchange<typeof JobMachine>('../../src/core/lifecycle/job-machine.js', ({ nextStatus }) => ({
+        nextStatus: ((event, from, ...rest) => {
+          const ended = from === 'success' || from === 'failed'
+          return nextStatus(event, ended && (event === 'success' || event === 'drop') ? 'running' : from, ...rest)
+        }) as typeof nextStatus,
+      }))
+    },
+  },
+  {
+    bug: 'never tells anybody of a credit',
+    invariant: 'every job ends, or waits for a reason',
+    seed: 5,
+    plant: () =>
+      exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
+        Dispatcher: class extends Dispatcher {
+          override seek(): void {}
+          override async sweep(): Promise<void> {}
+        },
+      })),
+  },
+  {
+    bug: 'lets a token outlive its lease',
+    invariant: 'a token lives as long as its lease',
+    seed: 1,
+    plant: () =>
+      exchange<typeof Authenticate>('../../src/core/operations/authenticate.js', ({ authenticateJob }) => ({
+        authenticateJob: (core, token, scope, jobId) =>
+          authenticateJob(core, token, scope, jobId).catch((error) => {
+            if (!error.details?.lease) throw error
+            return { job: { id: jobId } as never, lease: error.details.lease }
+          }),
+      })),
+  },
+  {
+    bug: 'acknowledges log bytes that are not synced',
+    invariant: 'a log is its owner’s, whole and in order',
+    seed: 2,
+    replace: (parts) => ({ ...parts, durable: false }),
+  },
+  {
+    bug: 'keeps the share of an offer that came to nothing',
+    invariant: 'shares count open leases',
+    seed: 1,
+    plant: () =>
+      exchange<typeof Queue>('../../src/core/store/queue.js', ({ countInstanceJob }) => ({
+        countInstanceJob: async (tx, projectId, by) => (by < 0 ? 0 : countInstanceJob(tx, projectId, by)),
+      })),
+  },
+  {
+    bug: 'gives a resource that is taken',
+    invariant: 'one job a resource',
+    seed: 4,
+    plant: () =>
+      exchange<typeof ResourceGroups>('../../src/core/store/resource-groups.js', ({ findResourceGroup }) => ({
+        takeResource: async () => true,
+        findResourceGroup: async (tx, projectId, key) => {
+          const group = await findResourceGroup(tx, projectId, key)
+          return group && { ...group, holderJobId: null }
+        },
+      })),
+  },
+]
+
+/** Resolves a write when its body has ended, before the commit. */
+function hasty(store: Store): Store {
+  return {
+    engine: store.engine,
+    read: store.read,
+    stats: store.stats,
+    close: () => store.close(),
+    write: <T>(body: Body<T>) =>
+      new Promise<T>((resolve, reject) => {
+        store
+          .write(async (tx) => {
+            const value = await body(tx)
+            resolve(value)
+            // The answer is on its way before the disk is asked.
+            for (let i = 0; i < 50; i++) await Promise.resolve()
+            return value
+          })
+          .catch(reject)
+      }),
+  }
+}
+
+/** Runs the bodies of a turn at once, as if they had a transaction each. */
+function interleaving(store: Store): Store {
+  let waiting: ((tx: Tx) => Promise<void>)[] = []
+  return {
+    engine: store.engine,
+    read: store.read,
+    stats: store.stats,
+    close: () => store.close(),
+    write: <T>(body: Body<T>) =>
+      new Promise<T>((resolve, reject) => {
+        waiting.push((tx) => body(tx).then(resolve, reject))
+        if (waiting.length > 1) return
+        setImmediate(() => {
+          const bodies = waiting
+          waiting = []
+          store.write((tx) => Promise.all(bodies.map((one) => one(tx)))).catch(reject)
+        })
+      }),
+  }
+}
