@@ -188,6 +188,9 @@ function entriesOf(text: string, folder: string): TreeEntry[] {
     })
 }
 
+/** Where there is no file. */
+const noMode = '000000'
+
 /** `:OLDMODE NEWMODE OLDID NEWID STATUS`, then one path, or two for a renamed file: git-diff-tree, raw output. */
 function rawChanges(text: string): Omit<DiffEntry, 'diff'>[] {
   const parts = text.split('\0').slice(0, -1)
@@ -195,6 +198,14 @@ function rawChanges(text: string): Omit<DiffEntry, 'diff'>[] {
   for (let i = 0; i < parts.length; ) {
     const [oldMode = '', newMode = '', , , letter = ''] = parts[i]!.slice(1).split(' ')
     const oldPath = parts[i + 1] ?? ''
+    // A file that becomes a link or a submodule: git shows it in two parts, one goes and another comes.
+    if (letter === 'T') {
+      const common = { oldPath, newPath: oldPath }
+      changes.push({ ...common, oldMode, newMode: noMode, status: 'deleted' })
+      changes.push({ ...common, oldMode: noMode, newMode, status: 'added' })
+      i += 2
+      continue
+    }
     const moved = letter.startsWith('R') || letter.startsWith('C')
     const newPath = moved ? (parts[i + 2] ?? '') : oldPath
     const status = moved ? 'renamed' : letter === 'A' ? 'added' : letter === 'D' ? 'deleted' : 'modified'

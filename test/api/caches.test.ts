@@ -63,6 +63,18 @@ onBothEngines((engine) => {
     expect(await box.rows()).toBe(before)
   })
 
+  it('keeps again what the disk has lost, though it is what was there', async () => {
+    const job = await startJob(box)
+    const { get, put } = cacheOf(job)
+    await put('gems', 'bytes')
+    const { read } = box.core.core.store
+    const [kept] = await listCaches(read, job.projectId)
+    await box.core.core.caches.remove(kept!.location)
+    expect((await get('gems')).status).toBe(404)
+    expect((await put('gems', 'bytes')).status).toBe(201)
+    expect((await get('gems')).text).toBe('bytes')
+  })
+
   it('keeps jobs of unprotected branches from what protected ones have', async () => {
     const job = await startJob(box)
     expect((await cacheOf(job).put('gems-protected', 'good')).status).toBe(201)

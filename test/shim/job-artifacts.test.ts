@@ -56,6 +56,10 @@ onBothEngines((engine) => {
       const answer = await get(path)
       expect([path, answer.status, answer.body]).toEqual([path, 404, { message: '404 Not Found' }])
     }
+    for (const path of ['%2e%2e%2f', '..%2fup', 'out%2f..%2ftop.txt', '.%2ftop.txt']) {
+      const answer = await get(path)
+      expect([path, answer.status, answer.body]).toEqual([path, 400, { error: 'artifact_path is invalid' }])
+    }
     await box.admin('POST', `/projects/${job.projectId}/pipeline`, { json: { ref: 'main' } })
     const other = await takeJob(box, job.projectId, job.runnerToken)
     const byJob = await box.send('GET', `${job.url}/artifacts/top.txt`, { headers: { 'JOB-TOKEN': other.token } })
@@ -84,7 +88,7 @@ onBothEngines((engine) => {
     expect(await list('?path=nowhere')).toEqual({ message: '404 Path Not Found' })
   })
 
-  it('answers 404 for a file of what is no zip, or is a broken one', async () => {
+  it('finds no file in what is no zip, or is a broken one, and does not list it', async () => {
     const whole = await zipOf(files)
     const halved = whole.subarray(0, whole.length / 2)
     const lying = Buffer.from(whole)
@@ -92,7 +96,11 @@ onBothEngines((engine) => {
     for (const body of [Buffer.from('no zip at all'), Buffer.alloc(0), halved, lying]) {
       const job = await ended(body)
       expect((await box.admin('GET', `${job.url}/artifacts/top.txt`)).status).toBe(404)
-      expect((await box.admin('GET', `${job.url}/artifacts/tree`)).status).toBe(404)
+      const tree = await box.admin('GET', `${job.url}/artifacts/tree`)
+      expect([tree.status, tree.body]).toEqual([
+        422,
+        { message: '422 Unprocessable Entity - the archive cannot be listed' },
+      ])
     }
   })
 
@@ -128,10 +136,10 @@ onBothEngines((engine) => {
         expect([what, path, answer?.status ?? 'broken off']).toEqual([
           what,
           path,
-          expect.toBeOneOf([404, 'broken off']),
+          expect.toBeOneOf([400, 404, 'broken off']),
         ])
       }
-      expect([200, 404]).toContain((await box.admin('GET', `${job.url}/artifacts/tree`)).status)
+      expect([200, 422]).toContain((await box.admin('GET', `${job.url}/artifacts/tree`)).status)
       const whole = await fetch(`${box.url}/api/v4${job.url}/artifacts`, { headers: { 'PRIVATE-TOKEN': adminToken } })
       expect(Buffer.from(await whole.arrayBuffer()).equals(zip)).toBe(true)
     }

@@ -1,5 +1,7 @@
+import { symlink } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
+import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createShim } from '../../src/shim/app.js'
 import type { Work } from '../git/support/git.js'
@@ -176,4 +178,17 @@ it('is nobody’s who may not read the project, and says so of an empty reposito
   expect((await get('/commits')).body).toEqual([])
   expect((await get('/tree')).body).toEqual({ message: '404 Tree Not Found' })
   project = full
+})
+
+it('shows a file that becomes a link as one that goes and one that comes', async () => {
+  await work.git('checkout', '--quiet', '-b', 'turned', shas[1]!)
+  await work.git('rm', '--quiet', 'a.txt')
+  await symlink('new.txt', path.join(work.folder, 'a.txt'))
+  await work.commit({ 'z.txt': 'last\n' }, 'Turn')
+  await work.git('push', '--quiet', 'origin', 'turned')
+  expect((await get('/commits/turned/diff')).body).toMatchObject([
+    { old_path: 'a.txt', deleted_file: true, b_mode: '000000', diff: '@@ -1,2 +0,0 @@\n-one\n-2\n' },
+    { new_path: 'a.txt', new_file: true, b_mode: '120000', diff: expect.stringContaining('+new.txt') },
+    { new_path: 'z.txt', new_file: true, diff: '@@ -0,0 +1 @@\n+last\n' },
+  ])
 })

@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import { setImmediate } from 'node:timers/promises'
 import yauzl from 'yauzl'
 import type { Artifact } from '../artifact.js'
+import { SignalboxError } from '../errors.js'
 import type { BlobStore } from './blob-store.js'
 
 export interface ArchiveEntry {
@@ -29,6 +30,8 @@ const largestEntryBytes = 1024 ** 3
  */
 class ArtifactReader extends yauzl.RandomAccessReader {
   #window = { start: 0, bytes: Buffer.alloc(0) }
+  /** Why the bytes could not be had. */
+  fault: unknown
 
   constructor(
     private readonly files: BlobStore,
@@ -59,6 +62,7 @@ class ArtifactReader extends yauzl.RandomAccessReader {
     try {
       await this.#reach(position, target.length)
     } catch (error) {
+      this.fault = error
       callback(error as Error)
       return
     }
@@ -137,15 +141,16 @@ const longestPath = 4096
 
 /**
  * What lies in a directory of the archive (empty: its root), or with `recursive` below it, directories first. Directories
- * that only paths tell of are there too. Undefined: the archive has no such directory, or is no zip that can be read.
+ * that only paths tell of are there too. Undefined: the archive has no such directory. `unreadable`: it is no zip, a broken
+ * one, or one that is too large to be listed.
  */
 export async function listEntries(
   files: BlobStore,
   archive: Artifact,
   options: { path: string; recursive: boolean },
-): Promise<ArchiveEntry[] | undefined> {
+): Promise<ArchiveEntry[] | 'unreadable' | undefined> {
   const zip = await open(files, archive)
-  if (!zip || zip.entryCount > mostEntries) return undefined
+  if (!zip || zip.entryCount > mostEntries) return 'unreadable'
   const base = options.path === '' ? '' : `${options.path.replace(/\/+$/, '')}/`
   const found = new Map<string, ArchiveEntry>()
   let exists = base === ''
@@ -157,7 +162,8 @@ export async function listEntries(
     }
     return found.size > mostEntries
   })
-  if (!exists || !whole || found.size > mostEntries) return undefined
+  if (!whole || found.size > mostEntries) return 'unreadable'
+  if (!exists) return undefined
   const rank = ({ type, path }: ArchiveEntry) => `${type === 'directory' ? 0 : 1}${path}`
   return [...found.values()].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
 }
@@ -184,13 +190,15 @@ function modeOf(entry: yauzl.Entry): number {
   return entry.externalFileAttributes >>> 16
 }
 
+/** Undefined: it is no zip. Rejects when its bytes cannot be had. */
 function open(files: BlobStore, archive: Artifact): Promise<yauzl.ZipFile | undefined> {
   if (archive.format !== 'zip') return Promise.resolve(undefined)
   const reader = new ArtifactReader(files, archive)
-  return new Promise((resolve) => {
-    yauzl.fromRandomAccessReader(reader, archive.sizeBytes, { lazyEntries: true }, (error, zip) =>
-      resolve(error ? undefined : zip),
-    )
+  return new Promise((resolve, reject) => {
+    yauzl.fromRandomAccessReader(reader, archive.sizeBytes, { lazyEntries: true }, (error, zip) => {
+      if (reader.fault === undefined) resolve(error ? undefined : zip)
+      else reject(SignalboxError.from(reader.fault))
+    })
   })
 }
 

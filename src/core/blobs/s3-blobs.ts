@@ -26,8 +26,15 @@ export interface S3Settings {
   requestChecksum: 'when_supported' | 'when_required'
 }
 
+/** How long the service may think about a request before it is given up; of an upload, about each part. */
+const answersWithinMs = 60_000
+
 /** Both stores in one bucket. Throws `unavailable` when the packages are not installed. */
-export async function openS3Rooms(settings: S3Settings, disk: BlobRooms): Promise<BlobRooms & { close(): void }> {
+export async function openS3Rooms(
+  settings: S3Settings,
+  disk: BlobRooms,
+  timeoutMs: number = answersWithinMs,
+): Promise<BlobRooms & { close(): void }> {
   const sdk = await loadSdk()
   const checksum = settings.requestChecksum === 'when_required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED'
   const client = new sdk.S3Client({
@@ -35,6 +42,11 @@ export async function openS3Rooms(settings: S3Settings, disk: BlobRooms): Promis
     forcePathStyle: settings.pathStyle,
     requestChecksumCalculation: checksum,
     responseChecksumValidation: checksum,
+    requestHandler: {
+      connectionTimeout: timeoutMs,
+      requestTimeout: timeoutMs,
+      throwOnRequestTimeout: true,
+    },
     ...(settings.endpoint === '' ? {} : { endpoint: settings.endpoint }),
     ...(settings.credentials ? { credentials: settings.credentials } : {}),
   })
@@ -121,7 +133,7 @@ class S3Blobs implements BlobStore {
     })
     const { client } = this
     async function* bytes(): AsyncGenerator<Buffer> {
-      const { Body } = await client.send(get)
+      const { Body } = await client.send(get).catch((error) => Promise.reject(unreachable(error)))
       const body = Body as Readable
       try {
         yield* body
@@ -145,7 +157,9 @@ class S3Blobs implements BlobStore {
 
   async remove(location: string): Promise<void> {
     if (!location.startsWith(mark)) return this.disk.remove(location)
-    await this.client.send(new this.sdk.DeleteObjectCommand(this.#place(location)))
+    await this.client.send(new this.sdk.DeleteObjectCommand(this.#place(location))).catch((error) => {
+      throw unreachable(error)
+    })
   }
 
   /** Parts of uploads that were cut off are the bucket's to drop: another node may be sending some right now. */

@@ -26,13 +26,16 @@ export async function storeCache(core: Core, input: StoreCacheInput): Promise<vo
   const { job, fence } = input
   const key = await allowedKey(core, job, input.key)
   const blob = await core.caches.store(input.body, core.settings.caches.entryBytes)
+  const before = await findCache(core.store.read, job.projectId, key)
+  // What a disk or a bucket has lost is never restored, and saved again by whoever missed it.
+  const isLost = before?.sha256 === blob.sha256 && !(await core.caches.exists(before.location))
   let kept = false
   try {
     kept = await core.store.write(async (tx) => {
       await writeUnderLease(core, tx, { jobId: job.id, fence })
       await lockProject(tx, job.projectId)
       const known = await findCache(tx, job.projectId, key)
-      if (known?.sha256 === blob.sha256) {
+      if (known?.sha256 === blob.sha256 && !(isLost && known.location === before?.location)) {
         await touchCache(tx, known.id)
         return false
       }

@@ -10,7 +10,9 @@ import { expireProjectArtifacts, keepArtifacts } from '../../core/operations/kee
 import { findArtifact } from '../../core/store/artifacts.js'
 import { getJob } from '../../core/store/jobs.js'
 import type { Reply, Route } from '../../http/call.js'
+import { refined } from '../../http/errors.js'
 import { attachment } from '../../http/headers.js'
+import { wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute } from '../call.js'
 import { notFound } from '../errors.js'
 import { jobEntity } from '../job-entities.js'
@@ -68,6 +70,7 @@ async function archiveOf({ core }: ProjectCall, job: Job): Promise<Artifact> {
 async function sendEntry(call: ProjectCall, job: Job): Promise<undefined> {
   const { core, req, res, requestId } = call
   const path = call.path('artifact_path')
+  if (path.split('/').some((part) => part === '.' || part === '..')) throw wrongParameter('artifact_path')
   const entry = await openEntry(core.artifacts, await archiveOf(call, job), path)
   if (!entry) throw notFound()
   res.writeHead(200, {
@@ -94,6 +97,7 @@ async function list(call: ProjectCall): Promise<Reply> {
   const options = { path: params.text('path', { max: 4096 }) ?? '', recursive: params.boolean('recursive') ?? false }
   const entries = await listEntries(core.artifacts, await archiveOf(call, await jobOf(call)), options)
   if (!entries) throw notFound('Path')
+  if (entries === 'unreadable') throw refined('invalid', 'unprocessable', 'the archive cannot be listed')
   const body = entries.slice(page.offset, page.offset + page.limit).map(({ path, type, size, mode }) => ({
     name: path.replace(/\/$/, '').split('/').at(-1),
     path,

@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -96,7 +98,21 @@ describe('blobs in a bucket', () => {
     const away = await openS3Rooms({ ...s3.settings, endpoint: 'http://127.0.0.1:9' }, diskRooms(folder))
     expect(await codeOf(away.artifacts.store(Readable.from([Buffer.from('x')]), big))).toBe('unavailable')
     expect(await codeOf(away.artifacts.exists('s3:box/artifacts/aa/x'))).toBe('unavailable')
+    expect(await codeOf(away.artifacts.remove('s3:box/artifacts/aa/x'))).toBe('unavailable')
+    expect(await codeOf(buffer(away.artifacts.open('s3:box/artifacts/aa/x')))).toBe('unavailable')
     away.close()
+  })
+
+  it('are given up when the service takes a request and says nothing', async () => {
+    const silent = http.createServer(() => undefined)
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+    const slow = await openS3Rooms({ ...s3.settings, endpoint }, diskRooms(folder), 50)
+    expect(await codeOf(slow.artifacts.store(Readable.from([Buffer.from('x')]), big))).toBe('unavailable')
+    expect(await codeOf(slow.artifacts.exists('s3:box/artifacts/aa/x'))).toBe('unavailable')
+    slow.close()
+    silent.closeAllConnections()
+    await new Promise((resolve) => silent.close(resolve))
   })
 })
 
