@@ -61,10 +61,11 @@ const allowed: Record<string, (string | RegExp)[]> = {
     'lazy',
   ],
   backup: ['core', 'data-folder'],
+  restore: ['data-folder'],
   config: ['core'],
   'data-folder': ['core', 'config'],
   sim: ['core', 'transports', 'shim', 'http', 'gen'],
-  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'package-root', 'plugins', 'sim'],
+  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'restore', 'package-root', 'plugins', 'sim'],
 }
 
 const corePackages = new Set([

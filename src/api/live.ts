@@ -3,6 +3,7 @@
  *
  * - `GET /pipelines/:id`, `GET /jobs/:id`: where a pipeline or job is to be found in GitLab's API
  * - `GET /jobs/:id/why`: what keeps a job waiting
+ * - `POST /jobs/:id/hold`, `POST /jobs/:id/callback`: an outside system holds a job, and says how it goes on
  * - `GET /pipelines/:id/events`: server-sent events, each the whole state after a change; ends with the pipeline
  * - `GET /pipelines/:id/reports`: what the reports of its jobs come to
  * - `GET /jobs/:id/log?follow=true`: the log, and what is added to it until the job ends
@@ -16,8 +17,10 @@ import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import { parseRemote } from '../core/mirror.js'
 import { can, mayReadLog } from '../core/operations/authorize.js'
+import { callBack, callbackResults } from '../core/operations/call-back.js'
 import { createProject } from '../core/operations/create-project.js'
 import { explainJob } from '../core/operations/explain-job.js'
+import { holdJob } from '../core/operations/hold-job.js'
 import { hasEnded, type Pipeline } from '../core/pipeline.js'
 import { listJobViews } from '../core/store/job-views.js'
 import { findJob, getJob } from '../core/store/jobs.js'
@@ -59,14 +62,31 @@ export const liveRoutes: readonly Route[] = [
     }
   }),
   signedInRoute('get', '/jobs/:id/why', async (call) => {
-    const job = await jobOf(call)
-    const project = await getProject(call.core.store.read, job.projectId)
     // It names runners, which are not everybody's to see.
-    if (!(await can(call.core, call.actor, 'operate', project))) {
-      throw new SignalboxError('forbidden', 'why a job waits is told to those who may operate its project')
-    }
+    const job = await operatedJobOf(call)
     return { status: 200, body: toExplanation(await explainJob(call.core, job)) }
   }),
+  signedInRoute(
+    'post',
+    '/jobs/:id/hold',
+    async (call) => {
+      const job = await operatedJobOf(call)
+      return stateOf(await holdJob(call.core, { jobId: job.id, userId: call.actor.user.id }))
+    },
+    'api',
+  ),
+  signedInRoute(
+    'post',
+    '/jobs/:id/callback',
+    async (call) => {
+      const job = await operatedJobOf(call)
+      const result = call.params.choice('result', callbackResults) ?? 'continue'
+      const message = call.params.text('message', { max: 255 })
+      const input = { jobId: job.id, result, userId: call.actor.user.id, ...(message ? { message } : {}) }
+      return stateOf(await callBack(call.core, input))
+    },
+    'api',
+  ),
   signedInRoute('get', '/jobs/:id/log', async (call) => {
     const job = await jobOf(call)
     const project = await getProject(call.core.store.read, job.projectId)
@@ -86,6 +106,17 @@ export const liveRoutes: readonly Route[] = [
   }),
   signedInRoute('post', '/projects', makeProject, 'api'),
 ]
+
+/** The job, for those who may operate its project. */
+async function operatedJobOf(call: UserCall): Promise<Job> {
+  const job = await jobOf(call)
+  if (!(await can(call.core, call.actor, 'operate', await getProject(call.core.store.read, job.projectId)))) {
+    throw new SignalboxError('forbidden', 'this is for those who may operate the project of the job')
+  }
+  return job
+}
+
+const stateOf = ({ id, status }: Job): Reply => ({ status: 200, body: { id, status } })
 
 async function makeProject(call: UserCall): Promise<Reply> {
   const path = call.params.text('path')

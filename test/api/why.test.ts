@@ -28,6 +28,21 @@ onBothEngines((engine) => {
     return answer.body
   }
 
+  it('lets those who may operate the project hold a job, and call back', async () => {
+    const { pipeline } = await box.run({ ship: { script: 'x', tags: ['held'] } }, 'why/held')
+    const path = `/api/signalbox/v1/jobs/${await jobId(pipeline, 'ship')}`
+    const { headers } = await person(box, 'passer-by')
+    expect((await box.send('POST', `${path}/hold`, { headers })).status).toBe(404)
+    expect(await box.admin('POST', `${path}/callback`)).toMatchObject({ status: 409 })
+    expect(await box.admin('POST', `${path}/hold`)).toMatchObject({
+      status: 200,
+      body: { status: 'waiting_for_callback' },
+    })
+    expect(await why(pipeline, 'ship')).toMatchObject({ waits_for: 'callback' })
+    expect(await box.admin('POST', `${path}/callback`, { json: { result: 'maybe' } })).toMatchObject({ status: 400 })
+    expect(await box.admin('POST', `${path}/callback`)).toMatchObject({ status: 200, body: { status: 'pending' } })
+  })
+
   it('says what every runner lacks, the nearest first, and which place the job has', async () => {
     const { project, pipeline } = await box.run(
       { a: { script: 'x', tags: ['gpu', 'big'] }, b: { script: 'x', tags: ['big', 'gpu'] } },

@@ -29,6 +29,8 @@ export const jobEvents = [
   'enqueue_scheduled',
   'enqueue_waiting_for_resource',
   'enqueue_preparing',
+  'hold',
+  'call_back',
   'actionize',
   'schedule',
   'unschedule',
@@ -97,6 +99,11 @@ export const jobMachine: readonly Transition[] = [
   },
 
   { event: 'enqueue_preparing', from: ['preparing'], to: 'pending', guards: ['!prerequisites'] },
+
+  // Its resource, if any, would be held for as long as the outside system likes.
+  { event: 'hold', from: ['created'], to: 'waiting_for_callback' },
+  { event: 'hold', from: ['pending'], to: 'waiting_for_callback', guards: ['!resource_group'] },
+  { event: 'call_back', from: ['waiting_for_callback'], to: 'created' },
 
   { event: 'actionize', from: ['created'], to: 'manual' },
   { event: 'schedule', from: ['created'], to: 'scheduled' },

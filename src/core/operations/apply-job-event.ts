@@ -83,7 +83,7 @@ export async function applyJobEvent(
     tx.afterCommit(() => triggerSoon(core, job.id))
   }
   if (to === 'preparing') tx.afterCommit(() => prepareSoon(core, job.id))
-  if (is('completed', to)) await deletePayload(tx, job.id)
+  if (is('completed', to) || to === 'waiting_for_callback') await deletePayload(tx, job.id)
   if (job.finishWork === 1 && is('finished', to)) tx.afterCommit(() => finishSoon(core, job.id))
   if (job.resourceKey !== null) await followResource(core, tx, job, to)
   if (job.environment !== null) await followDeployment(core, tx, job, to)

@@ -23,14 +23,15 @@ export function dropJob(
   })
 }
 
-/** Step: the same for a job that is locked. */
+/** Step: the same for a job that is locked. `by`: the user who wants it. */
 export async function dropLocked(
   core: Core,
   tx: Tx,
   job: Job,
   failure: { reason: FailureReason; class: string; message?: string },
+  by?: number | null,
 ): Promise<boolean> {
-  if (!(await applyJobEvent(core, tx, job, 'drop', { failure }))) return false
+  if (!(await applyJobEvent(core, tx, job, 'drop', { failure, by }))) return false
   await endOpenLease(core, tx, job, 'released', failure.reason)
   await afterFinish(core, tx, job)
   await processPipeline(core, tx, job.pipelineId)

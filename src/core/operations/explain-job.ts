@@ -27,6 +27,7 @@ export type Waiting =
   | 'resource'
   | 'downstream'
   | 'preparation'
+  | 'callback'
 
 export interface JudgedRunner {
   id: number
@@ -92,8 +93,13 @@ async function explain(core: Core, job: Job): Promise<Found> {
         expectedStart: job.scheduledAt,
         since: job.updatedAt,
       }
-    case 'preparing':
     case 'waiting_for_callback':
+      return {
+        waitsFor: 'callback',
+        summary: 'An outside system holds it, and has not called back yet.',
+        since: job.updatedAt,
+      }
+    case 'preparing':
       return { waitsFor: 'preparation', summary: 'The server prepares what the job needs.' }
     case 'running':
       if (job.kind === 'bridge') return explainBridge(core, job)

@@ -38,6 +38,11 @@ const expected: Record<JobEvent, Partial<Record<JobStatus, (facts: JobFacts) => 
       facts.resource_assigned ? (facts.prerequisites ? 'preparing' : 'pending') : undefined,
   },
   enqueue_preparing: { preparing: (facts) => (facts.prerequisites ? undefined : 'pending') },
+  hold: {
+    created: () => 'waiting_for_callback',
+    pending: (facts) => (facts.resource_group ? undefined : 'waiting_for_callback'),
+  },
+  call_back: { waiting_for_callback: () => 'created' },
   actionize: { created: () => 'manual' },
   schedule: { created: () => 'scheduled' },
   unschedule: { scheduled: () => 'manual' },
