@@ -235,7 +235,7 @@ const scenarios: Scenario[] = [
       'deploy-job | Deploy something',
     ],
   },
-  { folder: 'never-needs', code: 2, refused: /'test-job' job needs 'never-job' job/ },
+  { folder: 'never-needs', code: 1, refused: /'test-job' job needs 'never-job' job/ },
   {
     folder: 'parallel-matrix',
     code: 0,
@@ -329,7 +329,7 @@ const scenarios: Scenario[] = [
     jobs: each('success', 'test $ character in CI/CD variable'),
     says: ['test $ character in CI/CD variable | ls "-al" $TMP_DIR'],
   },
-  { folder: 'when', code: 2, refused: /unknown value "never"/ },
+  { folder: 'when', code: 1, refused: /unknown value "never"/ },
   {
     folder: 'when-always',
     code: 1,
@@ -357,7 +357,7 @@ const scenarios: Scenario[] = [
   {
     folder: 'workflow-rules-variables',
     args: ['--file', '.gitlab-ci-no-match.yml'],
-    code: 2,
+    code: 1,
     refused: /filtered by workflow rules/,
   },
 ]
