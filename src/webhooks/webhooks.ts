@@ -40,10 +40,13 @@ const lookEveryMs = 1000
 /** Looks whether other nodes have made webhooks. */
 const refreshEveryMs = 30_000
 const batch = 200
-const atOnce = 8
+/** Webhooks that are told something at the same time. */
+const atOnce = 32
 const sendWithinMs = 10_000
 /** A delivery that a node took and never came back with is tried again after so long. */
 const takenForMs = 60_000
+
+type Sealed = Awaited<ReturnType<typeof listDueDeliveries>>[number]
 
 export class Webhooks {
   readonly #core: Core
@@ -53,6 +56,8 @@ export class Webhooks {
   #stops: (() => void)[] = []
   #gathering: (() => void) | undefined
   #running: Promise<void> | undefined
+  /** Webhooks that are being told something. */
+  readonly #telling = new Map<number, Promise<void>>()
   #again = false
   #closed = false
 
@@ -83,6 +88,7 @@ export class Webhooks {
     this.#gathering?.()
     for (const stop of this.#stops.splice(0)) stop()
     await this.#running
+    await Promise.all(this.#telling.values())
   }
 
   async #refresh(): Promise<void> {
@@ -158,31 +164,40 @@ export class Webhooks {
     return webhooks.map((webhook) => ({ webhookId: webhook.id, event: told.event, body }))
   }
 
-  /** Sends what is due. Gives whether there was something. */
+  /** Has what is due sent, and waits for no address: one that is slow holds up itself alone. Gives whether any began. */
   async #deliver(): Promise<boolean> {
-    const { store, clock, keys, log } = this.#core
-    const due = await listDueDeliveries(store.read, clock.now(), batch)
-    // Of one address one after the other, so that it hears things in their order.
+    const { store, clock } = this.#core
+    const free = atOnce - this.#telling.size
+    if (free <= 0) return false
+    const due = await listDueDeliveries(store.read, clock.now(), { limit: batch, except: [...this.#telling.keys()] })
     const byWebhook = new Map<number, typeof due>()
     for (const one of due) byWebhook.set(one.webhookId, [...(byWebhook.get(one.webhookId) ?? []), one])
-    const queues = [...byWebhook.values()]
-    const worker = async () => {
-      for (let queue = queues.shift(); queue; queue = queues.shift()) {
-        await eachSafely(log, 'telling a webhook', queue, (delivery) =>
-          this.#try({ ...delivery, body: keys.open(delivery.body).toString('utf8') }),
-        )
-      }
+    for (const [id, queue] of [...byWebhook].slice(0, free)) {
+      this.#telling.set(id, this.#tell(id, queue))
     }
-    await Promise.all(Array.from({ length: atOnce }, worker))
     return due.length > 0
   }
 
-  async #try(delivery: WebhookDelivery): Promise<void> {
-    const { store, clock, log } = this.#core
+  /** One after the other, so that the address hears things in their order. */
+  async #tell(id: number, queue: Sealed[]): Promise<void> {
+    const tried = await eachSafely(this.#core.log, 'telling a webhook', queue, (delivery) => this.#try(delivery))
+    this.#telling.delete(id)
+    // After faults of ours it waits for the clock.
+    if (tried > 0) this.#wake()
+  }
+
+  async #try(delivery: Sealed): Promise<void> {
+    const { store, clock, log, keys } = this.#core
     const webhook = await findWebhook(store.read, delivery.webhookId)
     if (!webhook || this.#closed) return
     if (!(await store.write((tx) => takeDelivery(tx, delivery, tx.now + takenForMs)))) return
-    const failure = await this.#send(webhook, delivery)
+    // Left alone: what waits for it is not told any more.
+    if ((webhook.disabledUntil ?? 0) > clock.now()) {
+      await store.write((tx) => deleteDelivery(tx, delivery.id))
+      return
+    }
+    const body = keys.open(delivery.body).toString('utf8')
+    const failure = await this.#send(webhook, { ...delivery, body })
     const wait = failure === undefined ? undefined : retryWaitsMs[delivery.attempts]
     if (failure !== undefined) {
       log.warn(

@@ -29,6 +29,7 @@ const receiver = http.createServer((req, res) => {
   })
 })
 let host = ''
+let hosts: string[] = []
 beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
   host = `127.0.0.1:${(receiver.address() as AddressInfo).port}`
@@ -39,7 +40,8 @@ onBothEngines((engine) => {
   let box: ShimBox
   let webhooks: Webhooks
   beforeAll(async () => {
-    box = await startShimBox(engine, {}, { webhookHosts: [host] })
+    hosts = [host]
+    box = await startShimBox(engine, {}, { webhookHosts: hosts })
     webhooks = new Webhooks(box.core.core)
     await webhooks.start()
   })
@@ -216,6 +218,30 @@ onBothEngines((engine) => {
     expect(told.length).toBe(4 + 16)
     clock.advance(61_000)
     expect(await state()).toMatchObject({ alert_status: 'executable', disabled_until: null })
+  })
+
+  it('are not held up by another that never answers', async () => {
+    const held: http.ServerResponse[] = []
+    const silent = http.createServer((_, res) => held.push(res))
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const { port } = silent.address() as AddressInfo
+    const url = `http://127.0.0.1:${port}/`
+    hosts.push(`127.0.0.1:${port}`)
+    const slow = await box.core.project({ build: { script: 'make' } }, `hooks/slow-${engine}`)
+    const quick = await box.core.project({ build: { script: 'make' } }, `hooks/quick-${engine}`)
+    expect((await hook(slow.id, { url, pipeline_events: true })).status).toBe(201)
+    await hook(quick.id, { pipeline_events: true })
+    await box.core.pipeline(slow)
+    await eventually(() => held.length === 1)
+    await box.core.pipeline(quick)
+    await eventually(() => told.length === 2)
+    expect(held.length).toBe(1)
+    for (let next = held.shift(); next; next = held.shift()) {
+      next.end()
+      await eventually(async () => held.length > 0 || (await deliveries()).length === 0)
+    }
+    silent.closeAllConnections()
+    await new Promise((resolve) => silent.close(resolve))
   })
 
   it('are told by the next process what this one could not', async () => {

@@ -90,12 +90,13 @@ export async function insertDelivery(
 export function listDueDeliveries(
   from: Reader,
   now: number,
-  limit: number,
+  { limit, except }: { limit: number; except: readonly number[] },
 ): Promise<(Omit<WebhookDelivery, 'body'> & { body: Uint8Array })[]> {
   return from.db
     .selectFrom('webhook_deliveries')
     .select(['id', 'webhook_id as webhookId', 'event', 'uuid', 'body', 'attempts', 'due_at as dueAt'])
     .where('due_at', '<=', now)
+    .$if(except.length > 0, (query) => query.where('webhook_id', 'not in', except))
     .orderBy('id')
     .limit(limit)
     .execute()
