@@ -41,7 +41,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   core: [],
   transports: ['core', 'gen'],
   http: ['core'],
-  shim: ['core', 'http', 'gen'],
+  shim: ['core', 'http', 'gen', 'package-root'],
   api: ['core', 'http'],
   git: ['core'],
   webhooks: ['core'],

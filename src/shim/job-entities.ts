@@ -13,9 +13,10 @@ import {
   usersById,
 } from '../core/store/related.js'
 import { toJob } from './convert/job.js'
+import type { JobEntity } from './entities.js'
 
 /** The entities of jobs, in order. A commit that cannot be read is null and hides nothing else. */
-export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<object[]> {
+export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<JobEntity[]> {
   const { read } = core.store
   const [pipelines, projects, plans, users, runners, managers, artifacts] = await Promise.all([
     pipelinesById(read, ids(jobs, 'pipelineId')),
@@ -59,7 +60,7 @@ export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<obj
 }
 
 /** The entity of one job. */
-export async function jobEntity(core: Core, job: Job): Promise<object> {
+export async function jobEntity(core: Core, job: Job): Promise<JobEntity> {
   const [entity] = await jobEntities(core, [job])
   return entity!
 }

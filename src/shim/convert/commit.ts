@@ -1,9 +1,10 @@
 /** Commits, branches, tags and what is in them, as gitlab lib/api/entities/{commit,branch,tag,tree_object,diff}.rb show them. */
 import type { CommitInfo, Project } from '../../core/project.js'
 import type { CommitDetail, DiffEntry, RefEntry, TreeEntry } from '../../core/repository-browser.js'
+import type { CommitEntity } from '../entities.js'
 
 /** A commit with all that is known of it. */
-export function toCommit(commit: CommitDetail, project: Project, externalUrl: string): object {
+export function toCommit(commit: CommitDetail, project: Project, externalUrl: string): CommitEntity {
   return {
     ...toCommitBasic(commit, project, externalUrl),
     parent_ids: commit.parents,
@@ -14,7 +15,7 @@ export function toCommit(commit: CommitDetail, project: Project, externalUrl: st
 }
 
 /** The commit that a job runs at. Authors are shown as committers too: only they are known there. */
-export function toCommitBasic(commit: CommitInfo, project: Project, externalUrl: string): object {
+export function toCommitBasic(commit: CommitInfo, project: Project, externalUrl: string): CommitEntity {
   const [title = ''] = commit.message.split('\n', 1)
   return {
     id: commit.sha,
@@ -36,7 +37,7 @@ export function toCommitBasic(commit: CommitInfo, project: Project, externalUrl:
 }
 
 /** A branch; the default branch is protected, and no other. */
-export function toBranch(ref: RefEntry, commit: object | null, project: Project, externalUrl: string): object {
+export function toBranch(ref: RefEntry, commit: CommitEntity | null, project: Project, externalUrl: string): object {
   const isDefault = ref.name === project.defaultBranch
   return {
     name: ref.name,
@@ -51,7 +52,7 @@ export function toBranch(ref: RefEntry, commit: object | null, project: Project,
   }
 }
 
-export function toTag(ref: RefEntry, commit: object | null): object {
+export function toTag(ref: RefEntry, commit: CommitEntity | null): object {
   return {
     name: ref.name,
     message: ref.message,

@@ -6,6 +6,7 @@ import type { Pipeline } from '../../core/pipeline.js'
 import type { CommitInfo, Project } from '../../core/project.js'
 import type { Runner, RunnerManager } from '../../core/runner.js'
 import type { User } from '../../core/store/users.js'
+import type { JobEntity } from '../entities.js'
 import { toCommitBasic } from './commit.js'
 import { toPipelineBasic } from './pipeline.js'
 import { toRunner, toRunnerManager } from './runner.js'
@@ -28,7 +29,7 @@ export interface JobContext {
 }
 
 /** A job. Durations are seconds with fractions; `failure_reason` is there only if it failed. */
-export function toJob(job: Job, context: JobContext): object {
+export function toJob(job: Job, context: JobContext): JobEntity {
   const { project, pipeline, plan, user, runner, manager, externalUrl, now } = context
   const archive = context.artifacts.find((artifact) => artifact.type === 'archive')
   return {
@@ -68,7 +69,7 @@ export function toJob(job: Job, context: JobContext): object {
 }
 
 /** What of a job's entity holds for a trigger job: no runner has it, and it keeps nothing. */
-export function toBridge(job: object): object {
+export function toBridge(job: JobEntity): object {
   const absent = ['artifacts_file', 'artifacts', 'runner', 'runner_manager', 'artifacts_expire_at', 'tag_list']
   return Object.fromEntries(Object.entries(job).filter(([key]) => !absent.includes(key)))
 }

@@ -5,6 +5,7 @@ import { is } from '../../core/lifecycle/job-machine.js'
 import type { Pipeline } from '../../core/pipeline.js'
 import type { Project } from '../../core/project.js'
 import type { User } from '../../core/store/users.js'
+import type { PipelineBasicEntity, PipelineEntity } from '../entities.js'
 import { toIso } from './time.js'
 import { toUserBasic } from './user.js'
 
@@ -17,7 +18,7 @@ export interface PipelineContext {
 }
 
 /** A pipeline as lists and jobs show it. */
-export function toPipelineBasic(pipeline: Pipeline, project: Project, externalUrl: string): object {
+export function toPipelineBasic(pipeline: Pipeline, project: Project, externalUrl: string): PipelineBasicEntity {
   return {
     id: pipeline.id,
     iid: pipeline.iid,
@@ -33,7 +34,10 @@ export function toPipelineBasic(pipeline: Pipeline, project: Project, externalUr
 }
 
 /** A pipeline by itself. Durations are whole seconds. */
-export function toPipeline(pipeline: Pipeline, { project, user, externalUrl, coverage }: PipelineContext): object {
+export function toPipeline(
+  pipeline: Pipeline,
+  { project, user, externalUrl, coverage }: PipelineContext,
+): PipelineEntity {
   return {
     ...toPipelineBasic(pipeline, project, externalUrl),
     before_sha: pipeline.beforeSha,
@@ -70,7 +74,7 @@ const words: Partial<Record<JobStatus, { text: string; label?: string; icon?: st
 }
 
 /** How the page shows a status: gitlab lib/gitlab/ci/status. */
-export function toDetailedStatus(status: JobStatus, detailsPath: string): object {
+export function toDetailedStatus(status: JobStatus, detailsPath: string): PipelineEntity['detailed_status'] {
   const text = words[status]?.text ?? `${status[0]!.toUpperCase()}${status.slice(1)}`
   const label = words[status]?.label ?? status
   const icon = words[status]?.icon ?? status

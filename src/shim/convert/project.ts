@@ -1,10 +1,11 @@
 /** Projects, as gitlab lib/api/entities/project.rb shows them, as far as there is something to show. */
 import type { Mirror } from '../../core/mirror.js'
 import type { Group, Project } from '../../core/project.js'
+import type { GroupEntity, NamespaceEntity, ProjectBasicEntity, ProjectEntity } from '../entities.js'
 import { toIso } from './time.js'
 
 /** A project by itself; `group`: where it lies. */
-export function toProject(project: Project, group: Group | undefined, externalUrl: string): object {
+export function toProject(project: Project, group: Group | undefined, externalUrl: string): ProjectEntity {
   const url = `${externalUrl}/${project.fullPath}`
   return {
     ...toProjectBasic(project, group, externalUrl),
@@ -58,7 +59,7 @@ export function toProjectBasic(
   project: Project,
   group: Pick<Group, 'fullPath'> | undefined,
   externalUrl: string,
-): object {
+): ProjectBasicEntity {
   const namespace = group?.fullPath ?? project.fullPath.split('/').slice(0, -1).join('/')
   return {
     id: project.id,
@@ -73,7 +74,7 @@ export function toProjectBasic(
 }
 
 /** A group by itself. */
-export function toGroup(group: Group, externalUrl: string): object {
+export function toGroup(group: Group, externalUrl: string): GroupEntity {
   return {
     id: group.id,
     web_url: `${externalUrl}/groups/${group.fullPath}`,
@@ -90,7 +91,7 @@ export function toGroup(group: Group, externalUrl: string): object {
 }
 
 /** Where projects lie: a group, or a user's own place. */
-export function toNamespace(group: Group, externalUrl: string): object {
+export function toNamespace(group: Group, externalUrl: string): NamespaceEntity {
   return {
     id: group.id,
     name: group.name,

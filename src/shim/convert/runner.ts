@@ -4,11 +4,12 @@ import type { CreateRunnerInput } from '../../core/operations/create-runner.js'
 import type { Group, Project } from '../../core/project.js'
 import { type Runner, type RunnerManager, runnerStatus } from '../../core/runner.js'
 import { type Params, wrongParameter } from '../../http/params.js'
+import type { RunnerDetailsEntity, RunnerEntity, RunnerManagerEntity } from '../entities.js'
 import { toProjectBasic } from './project.js'
 import { toIso } from './time.js'
 
 /** `newest`: the manager heard from last, whose name and version the runner is shown with. */
-export function toRunner(runner: Runner, newest: RunnerManager | undefined, now: number): object {
+export function toRunner(runner: Runner, newest: RunnerManager | undefined, now: number): RunnerEntity {
   const status = runnerStatus(runner, now)
   return {
     id: runner.id,
@@ -37,7 +38,7 @@ export function toRunnerDetails(
   newest: RunnerManager | undefined,
   scope: RunnerScope,
   context: { now: number; externalUrl: string },
-): object {
+): RunnerDetailsEntity {
   return {
     ...toRunner(runner, newest, context.now),
     tag_list: JSON.parse(runner.tags),
@@ -62,7 +63,7 @@ export function toRunnerDetails(
 }
 
 /** One process that uses a runner. */
-export function toRunnerManager(manager: RunnerManager, now: number): object {
+export function toRunnerManager(manager: RunnerManager, now: number): RunnerManagerEntity {
   return {
     id: manager.id,
     system_id: manager.systemId,

@@ -1,9 +1,10 @@
 /** Users, as gitlab lib/api/entities/user_basic.rb and user_public.rb show them. */
 import type { User } from '../../core/store/users.js'
+import type { UserEntity } from '../entities.js'
 import { toIso } from './time.js'
 
 /** A user as others see them. */
-export function toUserBasic(user: User, externalUrl: string): object {
+export function toUserBasic(user: User, externalUrl: string): UserEntity {
   return {
     id: user.id,
     username: user.username,

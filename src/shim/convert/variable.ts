@@ -2,9 +2,10 @@
 import { defined } from '../../core/defined.js'
 import type { OpenVariable, VariableSettings } from '../../core/operations/edit-variable.js'
 import type { Params } from '../../http/params.js'
+import type { VariableEntity } from '../entities.js'
 
 /** The value of a hidden one is null. */
-export function toVariable(variable: OpenVariable): object {
+export function toVariable(variable: OpenVariable): VariableEntity {
   return {
     variable_type: variable.file === 1 ? 'file' : 'env_var',
     key: variable.key,

@@ -34,7 +34,11 @@ export const groupRoutes: readonly Route[] = [
   userRoute('get', '/namespaces/:id', {}, namespace),
 ]
 
-async function list(call: UserCall, more: Partial<GroupFilter>, convert = toGroup): Promise<Reply> {
+async function list(
+  call: UserCall,
+  more: Partial<GroupFilter>,
+  convert: typeof toGroup | typeof toNamespace = toGroup,
+): Promise<Reply> {
   const { core, params, actor } = call
   const page = requestedPage(call)
   const filter: GroupFilter = {

@@ -15,6 +15,7 @@ import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProject } from '../convert/project.js'
+import type { ProjectEntity } from '../entities.js'
 import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 import { mirrorOf } from './mirrors.js'
@@ -48,16 +49,16 @@ async function list(call: UserCall): Promise<Reply> {
 }
 
 /** Projects with the groups that they lie in. */
-export async function projectEntities(core: Core, projects: readonly Project[]): Promise<object[]> {
+export async function projectEntities(core: Core, projects: readonly Project[]): Promise<ProjectEntity[]> {
   const ids = projects.map((project) => project.groupId)
   const groups = await groupsById(core.store.read, ids)
   return projects.map((project) => toProject(project, groups.get(project.groupId), core.externalUrl()))
 }
 
-async function entity({ core }: Call, project: Project): Promise<object> {
+async function entity({ core }: Call, project: Project): Promise<ProjectEntity> {
   const [shown] = await projectEntities(core, [project])
   const mirror = project.mirrored === 0 ? undefined : await findMirror(core, core.store.read, project.id)
-  return mirror === undefined ? shown! : { ...shown, import_url: mirror.source.url }
+  return mirror === undefined ? shown! : { ...shown!, import_url: mirror.source.url }
 }
 
 const visibilities = ['private', 'internal', 'public'] as const

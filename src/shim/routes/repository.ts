@@ -7,6 +7,7 @@ import { attachment } from '../../http/headers.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute } from '../call.js'
 import { toBranch, toCommit, toDiff, toTag, toTreeEntry } from '../convert/commit.js'
+import type { CommitEntity } from '../entities.js'
 import { notFound } from '../errors.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 
@@ -71,7 +72,7 @@ async function refEntity(call: ProjectCall, ref: RefEntry, kind: 'branches' | 't
   return kind === 'tags' ? toTag(ref, commit) : toBranch(ref, commit, call.project, call.core.externalUrl())
 }
 
-async function commitEntity({ core, project }: ProjectCall, sha: string): Promise<object> {
+async function commitEntity({ core, project }: ProjectCall, sha: string): Promise<CommitEntity> {
   return toCommit(await core.repositories.browser.commit(project, sha), project, core.externalUrl())
 }
 

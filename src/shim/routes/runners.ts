@@ -25,6 +25,7 @@ import { wrongParameter } from '../../http/params.js'
 import { groupOf, idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProjectBasic } from '../convert/project.js'
 import { fromRunnerSettings, toRunner, toRunnerDetails, toRunnerManager, toRunnerToken } from '../convert/runner.js'
+import type { RunnerDetailsEntity } from '../entities.js'
 import { forbidden, notFound } from '../errors.js'
 import { jobEntities } from '../job-entities.js'
 import { pageReply, requestedPage } from '../pages.js'
@@ -44,9 +45,9 @@ export const runnerRoutes: readonly Route[] = [
   userRoute('post', '/runners/:id/reset_authentication_token', manage, resetToken),
   projectRoute('get', '/projects/:id/runners', { deed: 'operate' }, listOfProject),
   projectRoute('post', '/projects/:id/runners', { deed: 'administer' }, enable),
+  projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
   projectRoute('delete', '/projects/:id/runners/:runner_id', { deed: 'administer' }, disable),
   userRoute('get', '/groups/:id/runners', { ...manage, admin: true }, listOfGroup),
-  projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
 ]
 
 const types = ['instance_type', 'group_type', 'project_type'] as const
@@ -186,7 +187,7 @@ async function show(call: UserCall): Promise<Reply> {
   return { status: 200, body: await details(call, await managed(call)) }
 }
 
-async function details({ core }: Call, runner: Runner): Promise<object> {
+async function details({ core }: Call, runner: Runner): Promise<RunnerDetailsEntity> {
   const { read } = core.store
   const scope = await runnerScope(read, runner.id)
   const [projects, managers, groups] = await Promise.all([

@@ -1,0 +1,283 @@
+/**
+ * The main entities of `/api/v4`, as the OpenAPI document describes them. What converts to one is checked against its
+ * type by the compiler, and what a server answers against its schema by a test; nothing loads this while a server runs.
+ */
+import * as z from 'zod'
+import { jobStatuses } from '../core/lifecycle/job-machine.js'
+
+const id = z.int().positive()
+const time = z.string().meta({ format: 'date-time', description: 'ISO 8601 in UTC, with milliseconds' })
+const url = z.string().meta({ format: 'uri' })
+const seconds = z.number().meta({ description: 'Seconds' })
+const visibility = z.enum(['private', 'internal', 'public'])
+const runnerState = z.enum(['online', 'offline', 'stale', 'never_contacted', 'paused'])
+
+export const ErrorEntity = z
+  .object({
+    message: z
+      .union([z.string(), z.record(z.string(), z.unknown())])
+      .optional()
+      .meta({ description: 'What is wrong: a sentence, or sentences by the fields of a setting' }),
+    error: z.string().optional().meta({ description: 'What is wrong with a parameter, or with the scope of a token' }),
+    error_description: z.string().optional(),
+    scope: z.string().optional().meta({ description: 'The scopes that would have done' }),
+  })
+  .meta({ description: 'Why a request was refused' })
+export type ErrorEntity = z.infer<typeof ErrorEntity>
+
+export const UserEntity = z
+  .object({
+    id,
+    username: z.string(),
+    name: z.string(),
+    state: z.enum(['active', 'blocked']),
+    locked: z.boolean(),
+    avatar_url: z.null(),
+    web_url: url,
+  })
+  .meta({ description: 'A user as others see them' })
+export type UserEntity = z.infer<typeof UserEntity>
+
+export const CommitEntity = z
+  .object({
+    id: z.string(),
+    short_id: z.string(),
+    created_at: z.string(),
+    parent_ids: z.array(z.string()).readonly(),
+    title: z.string(),
+    message: z.string(),
+    author_name: z.string(),
+    author_email: z.string(),
+    authored_date: z.string(),
+    committer_name: z.string(),
+    committer_email: z.string(),
+    committed_date: z.string(),
+    trailers: z.record(z.string(), z.string()),
+    extended_trailers: z.record(z.string(), z.array(z.string())),
+    web_url: url,
+  })
+  .meta({ description: 'A commit' })
+export type CommitEntity = z.infer<typeof CommitEntity>
+
+export const PipelineBasicEntity = z
+  .object({
+    id,
+    iid: id.meta({ description: 'Its number within the project' }),
+    project_id: id,
+    sha: z.string(),
+    ref: z.string(),
+    status: z.enum(jobStatuses),
+    source: z.string().meta({ description: 'What made it: `push`, `api`, `schedule`, …' }),
+    created_at: time,
+    updated_at: time,
+    web_url: url,
+  })
+  .meta({ description: 'A pipeline as lists and jobs show it' })
+export type PipelineBasicEntity = z.infer<typeof PipelineBasicEntity>
+
+export const PipelineEntity = PipelineBasicEntity.extend({
+  before_sha: z.string(),
+  tag: z.boolean(),
+  yaml_errors: z.string().nullable(),
+  user: UserEntity.nullable(),
+  started_at: time.nullable(),
+  finished_at: time.nullable(),
+  committed_at: z.null(),
+  duration: z.int().nullable().meta({ description: 'Whole seconds that jobs of it have run' }),
+  queued_duration: z.int().nullable().meta({ description: 'Whole seconds until something ran' }),
+  coverage: z.string().nullable().meta({ description: 'Percent' }),
+  detailed_status: z.object({
+    icon: z.string(),
+    text: z.string(),
+    label: z.string(),
+    group: z.string(),
+    tooltip: z.string(),
+    has_details: z.boolean(),
+    details_path: z.string(),
+    illustration: z.null(),
+    favicon: z.string(),
+  }),
+  name: z.string().nullable(),
+}).meta({ description: 'A pipeline by itself' })
+export type PipelineEntity = z.infer<typeof PipelineEntity>
+
+export const RunnerEntity = z
+  .object({
+    id,
+    description: z.string().nullable(),
+    ip_address: z.string().nullable(),
+    active: z.boolean().meta({ description: 'The opposite of `paused`' }),
+    paused: z.boolean(),
+    is_shared: z.boolean(),
+    runner_type: z.enum(['instance_type', 'group_type', 'project_type']),
+    name: z.string().nullable(),
+    online: z.boolean(),
+    created_at: time,
+    status: runnerState,
+    job_execution_status: z.null(),
+  })
+  .meta({ description: 'A runner as lists show it' })
+export type RunnerEntity = z.infer<typeof RunnerEntity>
+
+export const RunnerManagerEntity = z
+  .object({
+    id,
+    system_id: z.string(),
+    version: z.string().nullable(),
+    revision: z.string().nullable(),
+    platform: z.string().nullable(),
+    architecture: z.string().nullable(),
+    created_at: time,
+    contacted_at: time,
+    ip_address: z.string().nullable(),
+    status: runnerState,
+    job_execution_status: z.null(),
+  })
+  .meta({ description: 'One process that uses a runner' })
+export type RunnerManagerEntity = z.infer<typeof RunnerManagerEntity>
+
+export const ProjectBasicEntity = z
+  .object({
+    id,
+    description: z.string(),
+    name: z.string(),
+    name_with_namespace: z.string(),
+    path: z.string(),
+    path_with_namespace: z.string(),
+    created_at: time,
+    web_url: url,
+  })
+  .meta({ description: 'A project as other things show it' })
+export type ProjectBasicEntity = z.infer<typeof ProjectBasicEntity>
+
+export const NamespaceEntity = z
+  .object({
+    id,
+    name: z.string(),
+    path: z.string(),
+    kind: z.enum(['group', 'user']),
+    full_path: z.string(),
+    parent_id: id.nullable(),
+    avatar_url: z.null(),
+    web_url: url,
+  })
+  .meta({ description: 'Where projects lie: a group, or a user’s own place' })
+export type NamespaceEntity = z.infer<typeof NamespaceEntity>
+
+export const GroupEntity = z
+  .object({
+    id,
+    web_url: url,
+    name: z.string(),
+    path: z.string(),
+    description: z.string(),
+    visibility,
+    created_at: time,
+    avatar_url: z.null(),
+    full_name: z.string(),
+    full_path: z.string(),
+    parent_id: id.nullable(),
+  })
+  .meta({ description: 'A group' })
+export type GroupEntity = z.infer<typeof GroupEntity>
+
+export const ProjectEntity = ProjectBasicEntity.extend({
+  default_branch: z.string(),
+  tag_list: z.array(z.string()),
+  topics: z.array(z.string()),
+  ssh_url_to_repo: z.null(),
+  http_url_to_repo: url,
+  readme_url: z.null(),
+  avatar_url: z.null(),
+  forks_count: z.int(),
+  star_count: z.int(),
+  last_activity_at: time,
+  visibility,
+  namespace: NamespaceEntity.nullable(),
+  _links: z.object({ self: url }),
+  archived: z.boolean(),
+  empty_repo: z.boolean(),
+  jobs_enabled: z.boolean(),
+  builds_access_level: z.enum(['enabled', 'disabled']),
+  build_timeout: seconds,
+  ci_config_path: z.string(),
+  auto_cancel_pending_pipelines: z.enum(['enabled', 'disabled']),
+  merge_pipelines_enabled: z.boolean(),
+  ci_forward_deployment_enabled: z.boolean(),
+  ci_job_token_scope_enabled: z.boolean(),
+  public_jobs: z.boolean(),
+  shared_runners_enabled: z.boolean(),
+  group_runners_enabled: z.boolean(),
+  import_url: url.nullable(),
+  mirror: z.boolean(),
+  updated_at: time,
+}).meta({ description: 'A project by itself' })
+export type ProjectEntity = z.infer<typeof ProjectEntity>
+
+export const RunnerDetailsEntity = RunnerEntity.extend({
+  tag_list: z.array(z.string()),
+  run_untagged: z.boolean(),
+  locked: z.boolean(),
+  maximum_timeout: seconds.nullable(),
+  job_limit: z.int().optional(),
+  access_level: z.enum(['not_protected', 'ref_protected']),
+  version: z.string().nullable(),
+  revision: z.string().nullable(),
+  platform: z.string().nullable(),
+  architecture: z.string().nullable(),
+  contacted_at: time.nullable(),
+  maintenance_note: z.string().nullable(),
+  projects: z.array(ProjectBasicEntity),
+  groups: z.array(z.object({ id, name: z.string(), web_url: url })),
+}).meta({ description: 'A runner by itself, with whom it serves' })
+export type RunnerDetailsEntity = z.infer<typeof RunnerDetailsEntity>
+
+export const JobEntity = z
+  .object({
+    id,
+    status: z.enum(jobStatuses),
+    stage: z.string(),
+    name: z.string(),
+    ref: z.string(),
+    tag: z.boolean(),
+    coverage: z.number().nullable().meta({ description: 'Percent' }),
+    allow_failure: z.boolean(),
+    created_at: time,
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    erased_at: time.nullable(),
+    duration: seconds.nullable(),
+    queued_duration: seconds.nullable(),
+    user: UserEntity.nullable(),
+    commit: CommitEntity.nullable(),
+    pipeline: PipelineBasicEntity,
+    failure_reason: z.string().optional().meta({ description: 'Only of a job that has failed' }),
+    web_url: url,
+    project: z.object({ ci_job_token_scope_enabled: z.boolean() }),
+    artifacts_file: z.object({ filename: z.string(), size: z.int() }).optional(),
+    artifacts: z.array(
+      z.object({ file_type: z.string(), size: z.int(), filename: z.string(), file_format: z.string() }),
+    ),
+    runner: RunnerEntity.nullable(),
+    runner_manager: RunnerManagerEntity.nullable(),
+    artifacts_expire_at: time.nullable(),
+    archived: z.boolean(),
+    tag_list: z.array(z.string()),
+  })
+  .meta({ description: 'A job' })
+export type JobEntity = z.infer<typeof JobEntity>
+
+export const VariableEntity = z
+  .object({
+    variable_type: z.enum(['env_var', 'file']),
+    key: z.string(),
+    value: z.string().nullable().meta({ description: 'Null: it is hidden' }),
+    hidden: z.boolean(),
+    protected: z.boolean(),
+    masked: z.boolean(),
+    raw: z.boolean(),
+    environment_scope: z.string().optional(),
+    description: z.string().nullable(),
+  })
+  .meta({ description: 'A variable that people have set' })
+export type VariableEntity = z.infer<typeof VariableEntity>
