@@ -128,9 +128,8 @@ async function start(
       onInvalid: 'refuse',
       ...(input.jobs.length > 0 ? { onlyJobs: input.jobs } : {}),
     })
-    if (!pipeline) throw new Exit(exitCodes.usage, 'the commit asks to skip CI')
     await core.repositories.pinsSettled(project.id)
-    return { project, pipeline }
+    return { project, pipeline: pipeline! }
   } catch (error) {
     if (error instanceof SignalboxError && error.code === 'invalid') {
       throw new Exit(exitCodes.failed, `${input.configPath}: ${error.message}`)

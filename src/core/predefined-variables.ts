@@ -23,6 +23,10 @@ export interface PipelineFacts {
   sha: string
   beforeSha: string
   commit: CommitInfo
+  /** Of a tag's pipeline. */
+  tagMessage?: string
+  /** Numbers of the open merge requests from the branch, where they were looked up. */
+  openRequests?: readonly number[]
   /** Milliseconds since 1970. */
   createdAt: number
   user: { id: number; username: string; name: string; email: string } | null
@@ -80,9 +84,14 @@ export function jobVariables(facts: JobFacts): PlanVariable[] {
       CI_ENVIRONMENT_SLUG: plan.environment && environmentSlug(plan.environment.name),
       CI_ENVIRONMENT_ACTION: plan.environment?.action,
       CI_ENVIRONMENT_TIER: plan.environment && (plan.environment.deploymentTier ?? guessTier(plan.environment.name)),
-      CI_ENVIRONMENT_URL: plan.environment?.url,
     }),
+    ...environmentUrl(plan),
   ]
+}
+
+/** As written in the file: it is what refers to variables of the job. */
+function environmentUrl({ environment }: JobFacts['plan']): PlanVariable[] {
+  return environment?.url === undefined ? [] : [{ key: 'CI_ENVIRONMENT_URL', value: environment.url }]
 }
 
 /** Where a job clones from, with its token in the user part, as GitLab's runner expects. */
@@ -160,6 +169,8 @@ function commitValues(facts: PipelineFacts): Values {
     CI_COMMIT_BRANCH:
       facts.tag || (facts.mergeRequest ?? facts.source === 'merge_request_event') ? undefined : facts.ref,
     CI_COMMIT_TAG: facts.tag ? facts.ref : undefined,
+    CI_COMMIT_TAG_MESSAGE: facts.tagMessage,
+    CI_OPEN_MERGE_REQUESTS: facts.openRequests?.map((iid) => `${facts.project.fullPath}!${iid}`).join() || undefined,
     CI_COMMIT_REF_PROTECTED: String(facts.protected),
     CI_COMMIT_MESSAGE: message,
     CI_COMMIT_MESSAGE_IS_TRUNCATED: String(cut),

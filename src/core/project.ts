@@ -105,6 +105,8 @@ export interface Repositories {
   ): Promise<string | undefined>
   /** Short names of all tags. */
   listTags(project: Project): Promise<string[]>
+  /** What an annotated tag says; empty for other tags. */
+  tagMessage(project: Project, name: string): Promise<string>
   commit(project: Project, sha: string): Promise<CommitInfo>
   /** Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. */
   pin(project: Project, pipelineId: number, sha: string): void

@@ -43,6 +43,13 @@ export function parseTag(bytes: Buffer): string | undefined {
   return /^object ([0-9a-f]+)\n/.exec(bytes.toString('latin1', 0, 128))?.[1]
 }
 
+/** What whoever made an annotated tag wrote, without a signature that follows. */
+export function parseTagMessage(bytes: Buffer): string {
+  const text = bytes.toString('utf8')
+  const message = text.slice(text.indexOf('\n\n') + 2)
+  return message.split(/^-----BEGIN (?:PGP|SSH) SIGNATURE-----$/m)[0]!.trimEnd()
+}
+
 const idBytes = 20
 
 /** The entry of a name in a tree: its mode (`100644`, `120000`, `40000`…) and object id. */

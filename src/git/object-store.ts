@@ -7,7 +7,7 @@ import path from 'node:path'
 import { BoundedCache } from '../core/bounded-cache.js'
 import type { Clock } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
-import { findTreeEntry, type ParsedCommit, parseCommit, parseTag } from './object-formats.js'
+import { findTreeEntry, type ParsedCommit, parseCommit, parseTag, parseTagMessage } from './object-formats.js'
 import { ObjectPool } from './object-pool.js'
 import type { GitObject } from './object-reader.js'
 import { isObjectId } from './ref-name.js'
@@ -71,6 +71,12 @@ export class ObjectStore {
       next = object?.type === 'tag' ? parseTag(object.bytes) : undefined
     }
     return undefined
+  }
+
+  /** The message of an annotated tag; empty for what is none. */
+  async tagMessage(repository: string, id: string): Promise<string> {
+    const object = await this.#find(repository, id, largestCommitBytes)
+    return object?.type === 'tag' ? parseTagMessage(object.bytes) : ''
   }
 
   /**

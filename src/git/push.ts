@@ -36,7 +36,7 @@ export async function followPush(
     log.error({ err: error, project: push.project.id }, 'the default branch of a new project was not set')
   })
   const changed = push.changes.filter(({ ref, after }) => branchOrTag(ref) && !isZero(after))
-  if (push.options.includes('ci.skip')) return lines
+  if (push.options.includes('ci.no_pipeline')) return lines
   const variables = variablesOf(push.options, lines)
   for (const change of changed.slice(0, pipelineLimit)) {
     try {
@@ -60,7 +60,7 @@ export async function followPush(
 
 async function pipelineOf(
   { core, repositories }: { core: Core; repositories: GitRepositories },
-  { project, user }: Push,
+  { project, user, options }: Push,
   { ref, before, after }: RefCommand,
   variables: PlanVariable[],
 ): Promise<Pipeline | undefined> {
@@ -76,6 +76,7 @@ async function pipelineOf(
     variables,
     sha,
     beforeSha: before,
+    skip: options.includes('ci.skip'),
     onInvalid: 'keep',
   })
 }
@@ -83,6 +84,7 @@ async function pipelineOf(
 function describe(core: Core, project: Project, pipeline: Pipeline): string[] {
   const url = `${core.externalUrl()}/${project.fullPath}/-/pipelines/${pipeline.id}`
   const ref = `${pipeline.tag ? 'tag' : 'branch'} ${pipeline.ref}`
+  if (pipeline.status === 'skipped') return ['', `Pipeline #${pipeline.id} for ${ref} is skipped.`, '']
   if (pipeline.yamlErrors === null) return ['', `Pipeline #${pipeline.id} for ${ref}:`, `  ${url}`, '']
   const [first = ''] = pipeline.yamlErrors.split('\n')
   return ['', `Pipeline #${pipeline.id} for ${ref} has failed: ${printable(first)}`, `  ${url}`, '']

@@ -232,6 +232,12 @@ export class GitRepositories implements Repositories {
     return this.#objects.peel(this.pathOf(project.id), id)
   }
 
+  /** What an annotated tag says; empty for other tags. */
+  async tagMessage(project: Repository, name: string): Promise<string> {
+    const id = this.readRef(project, `refs/tags/${name}`)
+    return id === undefined ? '' : this.#objects.tagMessage(this.pathOf(project.id), id)
+  }
+
   /** Rejects with `not_found` if there is no such commit. */
   async commit(project: Repository, sha: string): Promise<CommitInfo> {
     return (await this.#getCommit(project, sha)).info

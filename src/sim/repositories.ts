@@ -21,6 +21,9 @@ export class SimRepositories implements Repositories {
   async remove(projectId: number): Promise<void> {
     this.#files.delete(projectId)
   }
+  async tagMessage() {
+    return ''
+  }
   async resolve(_: Project, ref: string) {
     return { name: ref, tag: false, sha: simSha }
   }

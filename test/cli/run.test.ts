@@ -19,10 +19,11 @@ class Folder implements Disposable {
     return this
   }
 
+  /** Pushed, the commit would be skipped; whoever runs it gets what they ask for. */
   async commit(): Promise<this> {
     await git(this.path, 'init', '--quiet', '--initial-branch=main')
     await git(this.path, 'add', '--all')
-    await git(this.path, 'commit', '--quiet', '--message', 'First')
+    await git(this.path, 'commit', '--quiet', '--message', 'First [skip ci]')
     return this
   }
 
@@ -54,6 +55,12 @@ it('runs the pipeline and shows what its scripts say', async () => {
         stages: ['build', 'test'],
         compile: { stage: 'build', script: ['mkdir out', 'echo made > out/it'], artifacts: { paths: ['out/'] } },
         unit: { stage: 'test', script: ['cat out/it', 'echo "on $CI_COMMIT_BRANCH of $CI_PROJECT_NAME"'] },
+        show: {
+          stage: 'test',
+          script: ['echo "at $CI_ENVIRONMENT_URL"'],
+          environment: { name: 'review/$KIND', url: 'http://$CI_ENVIRONMENT_SLUG.test/$KIND' },
+          rules: [{ variables: { KIND: 'one' } }],
+        },
       },
     })
     .commit()
@@ -62,6 +69,7 @@ it('runs the pipeline and shows what its scripts say', async () => {
   expect(code).toBe(0)
   expect(stdout).toContain('unit | made\n')
   expect(stdout).toContain(`unit | on main of ${path.basename(folder.path)}\n`)
+  expect(stdout).toMatch(/show \| at http:\/\/review-one\S*\.test\/one\n/)
 })
 
 it('follows the pipeline with its exit code', async () => {

@@ -72,7 +72,7 @@ it('gives the exit code of the pipeline, and retries what failed', async () => {
   await box.runner('websocket')
   const { folder, open } = await held(box)
   open()
-  await git(folder, 'push', '--quiet', '--push-option', 'ci.skip', 'origin', 'main')
+  await git(folder, 'push', '--quiet', '--push-option', 'ci.no_pipeline', 'origin', 'main')
   expect(await json(box, 'pipeline', 'list', '--project', 'team/app')).toEqual([])
   const run = ['pipeline', 'run', '--project', 'team/app', '--ref', 'main', '--watch']
   const failed = await box.signalbox(...run, '--var', 'CODE=7', '--var', 'WORD=there')

@@ -51,7 +51,7 @@ it('gives a job its sources by its token: shallow, by the ref of its pipeline, u
   await using box = await startGitBox()
   const { project, work } = await box.filled()
   const sha = await work.commit({ 'src/main.c': 'int main;\n' })
-  await work.git('push', '--quiet', '-o', 'ci.skip', 'origin', 'main')
+  await work.git('push', '--quiet', '-o', 'ci.no_pipeline', 'origin', 'main')
   const { token, payload } = await box.lease()
   const [first] = await box.pipelines()
   expect(payload.git_info.refspecs).toContain(`+refs/pipelines/${first!.id}:refs/pipelines/${first!.id}`)
@@ -67,7 +67,15 @@ it('gives a job its sources by its token: shallow, by the ref of its pipeline, u
 
   // The branch moves away from the commit for good: the pipeline still has it.
   await work.git('commit', '--quiet', '--amend', '-m', 'Other', '--date', '2026-01-02T00:00:00Z')
-  await work.git('push', '--quiet', '--force', '-o', 'ci.skip', 'origin', `${await work.commit({ other: '1' })}:main`)
+  await work.git(
+    'push',
+    '--quiet',
+    '--force',
+    '-o',
+    'ci.no_pipeline',
+    'origin',
+    `${await work.commit({ other: '1' })}:main`,
+  )
   const late = await Work.init(box.folder, 'late')
   await late.git('fetch', '--quiet', remote, ...payload.git_info.refspecs)
   expect(await late.git('cat-file', '-t', first!.sha)).toBe('commit')

@@ -139,7 +139,7 @@ it('gives no commit that no ref reaches', async () => {
   await using box = await startGitBox()
   const { sha, work } = await box.filled()
   await work.git('commit', '--quiet', '--amend', '-m', 'Other')
-  await work.git('push', '--quiet', '--force', '-o', 'ci.skip', 'origin', 'main')
+  await work.git('push', '--quiet', '--force', '-o', 'ci.no_pipeline', 'origin', 'main')
   // Pinned by its pipeline, then by nothing.
   expect((await send(box, want(sha))).body.includes('ERR')).toBe(false)
   box.repositories.unpin(

@@ -9,10 +9,12 @@ import { push, send } from './support/raw.js'
 it('makes a pipeline for each branch and tag that a push made or moved, before the push returns', async () => {
   await using box = await startGitBox()
   const work = await box.work()
-  const first = await work.commit({ '.gitlab-ci.yml': oneJob })
+  const named = `workflow: {name: $CI_COMMIT_TAG_MESSAGE}\n${oneJob}`
+  const first = await work.commit({ '.gitlab-ci.yml': named })
   await work.git('push', '--quiet', 'origin', 'main')
   const facts = async () =>
-    (await box.pipelines()).map(({ ref, tag, sha, beforeSha, source, userId }) => ({
+    (await box.pipelines()).map(({ name, ref, tag, sha, beforeSha, source, userId }) => ({
+      name,
       ref,
       tag,
       sha,
@@ -21,15 +23,15 @@ it('makes a pipeline for each branch and tag that a push made or moved, before t
       userId,
     }))
   const common = { source: 'push', userId: box.admin.id }
-  expect(await facts()).toEqual([{ ref: 'main', tag: 0, sha: first, beforeSha: noSha, ...common }])
+  expect(await facts()).toEqual([{ name: null, ref: 'main', tag: 0, sha: first, beforeSha: noSha, ...common }])
 
   const second = await work.commit({ a: '1' })
   await work.git('tag', '-a', '-m', 'one', 'v1')
   const { stderr } = await work.try('push', 'origin', 'main', 'v1')
   expect((await facts()).slice(1)).toEqual([
-    { ref: 'main', tag: 0, sha: second, beforeSha: first, ...common },
+    { name: null, ref: 'main', tag: 0, sha: second, beforeSha: first, ...common },
     // Of an annotated tag the commit, not the tag object.
-    { ref: 'v1', tag: 1, sha: second, beforeSha: noSha, ...common },
+    { name: 'one', ref: 'v1', tag: 1, sha: second, beforeSha: noSha, ...common },
   ])
   expect(stderr).toContain('remote: Pipeline #2 for branch main:')
   expect(stderr).toContain('remote:   http://box.test/acme/app/-/pipelines/3')
@@ -76,7 +78,7 @@ it('makes none of a ref that git did not change, whether the client wants a repo
   await using box = await startGitBox()
   const { work, sha } = await box.filled()
   const next = await work.commit({ a: '1' })
-  await work.git('push', '--quiet', '-o', 'ci.skip', 'origin', 'main')
+  await work.git('push', '--quiet', '-o', 'ci.no_pipeline', 'origin', 'main')
   const made = async () => (await box.pipelines()).slice(1).map(({ ref }) => ref)
   // The branch is not where the client thinks it is.
   const stale = `${sha} ${next} refs/heads/main`
@@ -110,7 +112,7 @@ it('minds push options', async () => {
   await using box = await startGitBox()
   const work = await box.work()
   await work.commit({ '.gitlab-ci.yml': oneJob })
-  await work.git('push', '--quiet', '-o', 'ci.skip', 'origin', 'main')
+  await work.git('push', '--quiet', '-o', 'ci.no_pipeline', 'origin', 'main')
   expect(await box.pipelines()).toEqual([])
   await work.commit({ a: '1' })
   const options = ['-o', 'ci.variable=LEVEL=two=2', '-o', 'ci.variable=broken', '-o', 'unknown']
@@ -120,6 +122,19 @@ it('minds push options', async () => {
   expect(await showPipelineVariables(box.core, pipeline!.id)).toEqual([
     expect.objectContaining({ key: 'LEVEL', value: 'two=2' }),
   ])
+})
+
+it('keeps a skipped pipeline of a commit or push that asks for it, whatever its file says', async () => {
+  await using box = await startGitBox()
+  const work = await box.work()
+  await work.commit({ '.gitlab-ci.yml': 'build: {script: 1' }, 'Begin a file [CI-Skip]')
+  const { stderr } = await work.try('push', 'origin', 'main')
+  await work.commit({ '.gitlab-ci.yml': oneJob })
+  await work.git('push', '--quiet', '-o', 'ci.skip', 'origin', 'main')
+  const skipped = { status: 'skipped', yamlErrors: null, finishedAt: expect.any(Number) }
+  expect(await box.pipelines()).toMatchObject([skipped, skipped])
+  expect(await box.core.store.read.db.selectFrom('jobs').select('id').execute()).toEqual([])
+  expect(stderr).toContain('remote: Pipeline #1 for branch main is skipped.')
 })
 
 it('keeps a failed pipeline for a wrong file, and shows the reason to whoever pushes', async () => {
@@ -133,15 +148,15 @@ it('keeps a failed pipeline for a wrong file, and shows the reason to whoever pu
   expect(stderr).not.toContain('\x1b[31m')
 })
 
-it('makes none without a file, for one that is a symbolic link, for a skipped commit, where CI/CD is off', async () => {
+it('makes none without a file, for one that is a symbolic link, where CI/CD is off', async () => {
   await using box = await startGitBox()
   const { work, project } = await box.filled({ 'real.yml': oneJob })
   symlinkSync('real.yml', path.join(work.folder, '.gitlab-ci.yml'))
   await work.commit({})
   await work.git('push', '--quiet', 'origin', 'main')
   await work.git('rm', '--quiet', '.gitlab-ci.yml')
-  await work.commit({ '.gitlab-ci.yml': oneJob }, 'Add a file [ci skip]')
-  await work.git('push', '--quiet', 'origin', 'main')
+  await work.commit({ '.gitlab-ci.yml': oneJob })
+  await work.git('push', '--quiet', '-o', 'ci.no_pipeline', 'origin', 'main')
   await box.core.store.write((tx) =>
     tx.db.updateTable('projects').set({ builds_enabled: 0 }).where('id', '=', project.id).execute(),
   )

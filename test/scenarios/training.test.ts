@@ -79,7 +79,7 @@ describe('the training document', () => {
     runnerToken = (await cli('runner', 'create', '--tags', 'runner-job-lifecycle')).trim()
     expect(runnerToken).toMatch(/^glrt-t1_/)
     const folder = await box.repository('root/runner-job-lifecycle', { '.gitlab-ci.yml': config })
-    await git(folder, 'push', '--quiet', '--push-option', 'ci.skip', 'origin', 'main')
+    await git(folder, 'push', '--quiet', '--push-option', 'ci.no_pipeline', 'origin', 'main')
     expect(await json('project', 'list')).toMatchObject([{ id: 1, path_with_namespace: 'root/runner-job-lifecycle' }])
   })
 

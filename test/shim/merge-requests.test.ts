@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createPipeline } from '../../src/core/operations/create-pipeline.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 
@@ -8,8 +9,10 @@ onBothEngines((engine) => {
   const title = 'All of it'
   beforeAll(async () => {
     box = await startShimBox(engine)
-    const rules = [{ if: '$CI_PIPELINE_SOURCE == "merge_request_event"' }]
-    id = (await box.core.project({ test: { script: 'x', rules } }, 'acme/app')).id
+    const name = 'of $CI_OPEN_MERGE_REQUESTS'
+    const test = { script: 'x', rules: [{ if: '$CI_PIPELINE_SOURCE == "merge_request_event"' }] }
+    const branch = { script: 'x', rules: [{ if: '$CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS == null' }] }
+    id = (await box.core.project({ workflow: { name }, test, branch }, 'acme/app')).id
   })
   afterAll(() => box[Symbol.asyncDispose]())
 
@@ -29,6 +32,14 @@ onBothEngines((engine) => {
     expect((await box.admin('GET', at('?state=opened'))).body).toMatchObject([{ iid: 1 }])
     const second = await box.admin('POST', at(), { json: { ...json, source_branch: 'other' } })
     expect(second.body.iid).toBe(2)
+  })
+
+  it('lets the rules of a push and of the request know of requests from its branch', async () => {
+    const pushed = (ref: string) =>
+      createPipeline(box.core.core, { projectId: id, ref, source: 'push', user: null, onInvalid: 'keep' })
+    expect(await pushed('topic')).toBeUndefined()
+    expect(await pushed('main')).toMatchObject({ name: 'of' })
+    expect((await box.admin('POST', at('/1/pipelines'))).body.name).toBe('of acme/app!1')
   })
 
   it('refuses what cannot be a request, and changes nothing', async () => {

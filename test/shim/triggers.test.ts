@@ -13,7 +13,7 @@ onBothEngines((engine) => {
   afterAll(() => box[Symbol.asyncDispose]())
 
   it('starts a pipeline for whoever has the trigger token', async () => {
-    const project = await box.core.project(oneJob, 'trig/a')
+    const project = await box.core.project({ workflow: { name: 'by $CI_TRIGGER_SHORT_TOKEN' }, ...oneJob }, 'trig/a')
     const url = `/projects/${project.id}/triggers`
     const made = await box.admin('POST', url, { json: { description: 'nightly' } })
     expect([made.status, made.body.token]).toEqual([201, expect.stringMatching(/^glptt-/)])
@@ -27,6 +27,7 @@ onBothEngines((engine) => {
     const start = (json: object) => box.send('POST', `/projects/${project.id}/trigger/pipeline`, { json })
     const started = await start({ token, ref: 'main', variables: { WHO: 'me' } })
     expect([started.status, started.body.source, started.body.ref]).toEqual([201, 'trigger', 'main'])
+    expect(started.body.name).toBe(`by ${token.slice('glptt-'.length, 'glptt-'.length + 4)}`)
     const given = await box.admin('GET', `/projects/${project.id}/pipelines/${started.body.id}/variables`)
     expect(given.body).toMatchObject([{ key: 'WHO', value: 'me' }])
     const form = await box.send('POST', `/projects/trig%2Fa/ref/dev/trigger/pipeline`, {
@@ -55,7 +56,8 @@ onBothEngines((engine) => {
   })
 
   it('runs a schedule at its times, in its zone, once each, with its variables', async () => {
-    const project = await box.core.project(oneJob, 'sched/a')
+    const name = 'of the $CI_PIPELINE_SCHEDULE_DESCRIPTION'
+    const project = await box.core.project({ workflow: { name }, ...oneJob }, 'sched/a')
     const url = `/projects/${project.id}/pipeline_schedules`
     box.core.clock.raise(Date.UTC(2030, 2, 30, 0, 0))
     const made = await box.admin('POST', url, {
@@ -76,7 +78,7 @@ onBothEngines((engine) => {
       variables: [{ key: 'A', value: 'b' }],
     })
     const pipeline = (await box.admin('GET', `/projects/${project.id}/pipelines/${shown.last_pipeline.id}`)).body
-    expect(pipeline.source).toBe('schedule')
+    expect([pipeline.source, pipeline.name]).toEqual(['schedule', 'of the night'])
     // Days that nobody was there for make one pipeline.
     box.core.clock.raise(Date.UTC(2030, 3, 5, 0, 0))
     expect(await box.core.tasks.run('run_schedules')).toBe('1 pipelines')

@@ -50,10 +50,12 @@ export class MemoryRepositories implements Repositories {
   async fetch(): Promise<{ head: string | undefined }> {
     return { head: undefined }
   }
+  async tagMessage() {
+    return ''
+  }
   async resolve(_: Project, ref: string) {
-    return ref.replace('refs/heads/', '') === 'missing'
-      ? undefined
-      : { name: ref, tag: ref.startsWith('v'), sha: this.sha }
+    const name = ref.replace('refs/heads/', '')
+    return name === 'missing' ? undefined : { name, tag: ref.startsWith('v'), sha: this.sha }
   }
   async readFile(project: Project, _: string, file: string) {
     return this.files.get(project.id)?.get(file)

@@ -11,7 +11,10 @@ export interface Included {
   instance: CompiledInstance
   /** Its own variables, those of the matrix included. */
   own: readonly PlanVariable[]
+  /** What its rules saw. */
   scope: Scope
+  /** The same with the variables of the rule that matched. */
+  ruled: Scope
   rule: CompiledRule | undefined
 }
 
@@ -21,7 +24,7 @@ export interface Included {
  * @param present names of all jobs in the pipeline
  */
 export function planJob(
-  { job, instance, own, rule, scope }: Included,
+  { job, instance, own, rule, scope, ruled }: Included,
   globals: readonly PlanVariable[],
   needs: PlanNeed[] | undefined,
   present: ReadonlySet<string>,
@@ -43,11 +46,12 @@ export function planJob(
   if (rule?.interruptible !== undefined) plan.interruptible = rule.interruptible
   if (instance.parallel !== undefined) plan.parallel = instance.parallel
   if (fixed.dependencies !== undefined) plan.dependencies = fixed.dependencies.filter((name) => present.has(name))
+  // Tags are the one text that does not see the variables of the rule, as in GitLab.
   if (fixed.tags.some(mayRefer)) plan.tags = fixed.tags.map((tag) => expandText(tag, scope.lookup, 'existing'))
   if (fixed.environment !== undefined) {
-    plan.environment = { ...fixed.environment, name: environmentName(job, scope) ?? fixed.environment.name }
+    plan.environment = { ...fixed.environment, name: environmentName(job, ruled) ?? fixed.environment.name }
   }
-  if (fixed.resourceGroup !== undefined) plan.resourceGroup = resourceGroup(fixed.resourceGroup, scope)
+  if (fixed.resourceGroup !== undefined) plan.resourceGroup = resourceGroup(fixed.resourceGroup, ruled)
   return plan
 }
 
@@ -70,9 +74,9 @@ function variablesOf(
 }
 
 /** What is wrong with references between the variables that the job and its rule bring. */
-export function circleOf({ own, rule, scope }: Included): string | undefined {
+export function circleOf({ own, rule, ruled }: Included): string | undefined {
   const changed = rule?.variables === undefined ? own : [...own, ...rule.variables]
-  return changed.some(({ value }) => mayRefer(value)) ? scope.circleThrough(changed) : undefined
+  return changed.some(({ value }) => mayRefer(value)) ? ruled.circleThrough(changed) : undefined
 }
 
 /** The slug of an environment is made when the environment is, so a reference to it stays for then. */

@@ -158,11 +158,24 @@ class Planner {
         ...this.#explain(job, scope, { included, index }),
       })
       const rule = index === undefined ? undefined : job.rules?.[index]
-      return included ? { job, instance, own, scope, rule } : undefined
+      return included
+        ? { job, instance, own, scope, rule, ruled: this.#ruledScope(job, instance, own, scope, rule) }
+        : undefined
     } catch (error) {
       this.#failClause(error, instance.name, `jobs:${job.name}:rules`, job)
       return undefined
     }
+  }
+
+  #ruledScope(
+    job: CompiledJob,
+    instance: CompiledInstance,
+    own: readonly PlanVariable[],
+    scope: Scope,
+    rule: CompiledRule | undefined,
+  ): Scope {
+    if (rule?.variables === undefined) return scope
+    return jobScope(this.#context, this.#layers, this.#globals, job, instance, mergeVariables(own, rule.variables))
   }
 
   #decide({ rules, only, except, when }: CompiledJob, scope: Scope): Decision {

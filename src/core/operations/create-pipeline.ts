@@ -6,6 +6,7 @@
 import type { LookUpFacts, PlanEvent } from '../ci-config/language.js'
 import {
   type CiConfig,
+  type CompileResult,
   type ConfigError,
   describeError,
   type JobPlan,
@@ -20,9 +21,10 @@ import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
-import type { Project, ResolvedRef } from '../project.js'
+import type { CommitInfo, Project, ResolvedRef } from '../project.js'
 import { findDefaultConfig } from '../store/default-configs.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
+import { listOpenRequests } from '../store/merge-requests.js'
 import { getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
 import { getProject, takePipelineIid } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
@@ -57,6 +59,8 @@ export interface CreatePipelineInput {
   changesSince?: string
   /** The text of a configuration, in place of the project's file. */
   config?: string
+  /** Leave the commit out whatever its message says: the pipeline has no jobs. */
+  skip?: boolean
   /** Values for the inputs of the configuration's header. */
   inputs?: Readonly<Record<string, unknown>>
   /** The trigger job that asks. */
@@ -75,8 +79,14 @@ export interface CreatePipelineInput {
 /** Asked to leave a commit out: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline */
 const skipMark = /\[(ci[ _-]skip|skip[ _-]ci)\]/i
 
+/** By its message only a push that nobody waits for: whoever asks for a pipeline gets it. */
+function isSkipped({ skip, source, onInvalid }: CreatePipelineInput, { message }: CommitInfo): boolean {
+  return skip === true || (source === 'push' && onInvalid === 'keep' && skipMark.test(message))
+}
+
 /**
- * Gives the pipeline, or undefined when the rules leave nothing to run and `onInvalid` is `keep`.
+ * Gives the pipeline, skipped for a commit that asks for it, or undefined when the rules leave nothing to run and
+ * `onInvalid` is `keep`.
  * Throws `not_found` for the project and for `onlyJobs` that are not in the pipeline; `invalid` with `details.errors` (one sentence each) for a ref that does not exist, a
  * missing or wrong file, or rules that leave no job.
  */
@@ -86,15 +96,16 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   // A child pipeline runs at its parent's commit, which is here.
   if (project.mirrored === 1 && input.source !== 'parent_pipeline') project = await fetchMirror(core, project)
   const resolved = await resolve(core, project, input)
-  const { predefined, set, strong, loaded } = await load(core, project, resolved, input)
-  const frame: Frame = { input, project, resolved, predefined, set, strong }
-  if (!loaded.result) {
+  const commit = await core.repositories.commit(project, resolved.sha)
+  const frame = await frameOf(core, project, resolved, commit, input)
+  if (isSkipped(input, commit)) return insertWithoutJobs(core, frame, { status: 'skipped' })
+  const compiled = await load(core, frame)
+  if (!compiled) {
     if (input.onInvalid === 'keep') return undefined
     throw refusal('Missing CI config file')
   }
-  if (!loaded.result.ok) return invalid(core, frame, loaded.result.errors.map(sentence))
-  if (input.source === 'push' && skipMark.test(loaded.commit.message)) return undefined
-  const planned = await decide(core, frame, loaded.result.config)
+  if (!compiled.ok) return invalid(core, frame, compiled.errors.map(sentence))
+  const planned = await decide(core, frame, compiled.config)
   if (!planned.ok) {
     const errors = planned.errors.map(sentence)
     if (planned.asked === true) throw new SignalboxError('not_found', errors.join('\n'), { details: { errors } })
@@ -224,12 +235,20 @@ function resourceKeyOf(plan: JobPlan): string | null {
 /** A pipeline without jobs that shows what is wrong with the file, or the refusal of whoever asked. */
 async function invalid(core: Core, frame: Frame, errors: string[]): Promise<Pipeline> {
   if (frame.input.onInvalid === 'refuse') throw refusal(...errors)
+  return insertWithoutJobs(core, frame, { status: 'failed', yaml_errors: errors.join('\n') })
+}
+
+function insertWithoutJobs(
+  core: Core,
+  frame: Frame,
+  ended: { status: 'failed' | 'skipped'; yaml_errors?: string },
+): Promise<Pipeline> {
   return core.store.write(async (tx) => {
     const plan = { autoCancel: { onNewCommit: 'conservative', onJobFailure: 'none' } } as const
     const pipeline = await insertFrame(core, tx, frame, plan)
     await tx.db
       .updateTable('pipelines')
-      .set({ status: 'failed', yaml_errors: errors.join('\n'), finished_at: tx.now })
+      .set({ ...ended, finished_at: tx.now })
       .where('id', '=', pipeline.id)
       .execute()
     await record(core, tx, {
@@ -248,8 +267,13 @@ async function resolve(core: Core, project: Project, input: CreatePipelineInput)
   return input.sha === undefined ? resolved : { ...resolved, sha: input.sha }
 }
 
-async function load(core: Core, project: Project, resolved: ResolvedRef, input: CreatePipelineInput) {
-  const commit = await core.repositories.commit(project, resolved.sha)
+async function frameOf(
+  core: Core,
+  project: Project,
+  resolved: ResolvedRef,
+  commit: CommitInfo,
+  input: CreatePipelineInput,
+): Promise<Frame> {
   const common = pipelineVariables({
     project,
     externalUrl: core.externalUrl(),
@@ -261,6 +285,9 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     sha: resolved.sha,
     beforeSha: input.beforeSha ?? noSha,
     commit,
+    ...(resolved.tag
+      ? { tagMessage: await core.repositories.tagMessage(project, resolved.name) }
+      : { openRequests: await openRequests(core, project, resolved, input) }),
     createdAt: core.clock.now(),
     user: input.user,
   })
@@ -270,7 +297,30 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     protected: isProtected(project, resolved),
     environment: null,
   })
-  const strong = [...userVariables(input.user), ...(input.variables ?? [])]
+  return {
+    input,
+    project,
+    resolved,
+    predefined,
+    set,
+    strong: [...userVariables(input.user), ...(input.variables ?? [])],
+  }
+}
+
+/** Rules ask so as not to make a pipeline of the branch and one of its request: only what makes both is worth a look. */
+async function openRequests(
+  core: Core,
+  project: Project,
+  { name }: ResolvedRef,
+  { source }: CreatePipelineInput,
+): Promise<number[]> {
+  if (source !== 'push' && source !== 'merge_request_event') return []
+  return listOpenRequests(core.store.read, project.id, name)
+}
+
+/** Undefined: the project has no configuration at this commit. */
+async function load(core: Core, frame: Frame): Promise<CompileResult | undefined> {
+  const { input, project, resolved, predefined, set, strong } = frame
   const request: ConfigRequest = {
     user: input.user,
     variables: [...predefined, ...set, ...strong],
@@ -278,17 +328,12 @@ async function load(core: Core, project: Project, resolved: ResolvedRef, input: 
     ...(input.inputs === undefined ? {} : { inputs: input.inputs }),
     ...(input.artifactFile === undefined ? {} : { artifactFile: input.artifactFile }),
   }
-  const compiled = async (text: string) => ({
-    commit,
-    result: await core.configs.compile(project, resolved.sha, text, request),
-  })
-  let loaded =
-    input.config === undefined ? await core.configs.load(project, resolved.sha, request) : await compiled(input.config)
-  if (!loaded.result) {
-    const fallback = await findDefaultConfig(core.store.read, project.id)
-    if (fallback !== undefined) loaded = await compiled(fallback)
-  }
-  return { predefined, set, strong, loaded }
+  const compile = (text: string) => core.configs.compile(project, resolved.sha, text, request)
+  if (input.config !== undefined) return compile(input.config)
+  const { result } = await core.configs.load(project, resolved.sha, request)
+  if (result) return result
+  const fallback = await findDefaultConfig(core.store.read, project.id)
+  return fallback === undefined ? undefined : compile(fallback)
 }
 
 /** What the event changed: known only for a push to a branch that was there before, from a commit that still is. */

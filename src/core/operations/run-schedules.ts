@@ -52,6 +52,7 @@ export async function runSchedule(core: Core, scheduleId: number): Promise<Pipel
     ref: schedule.ref,
     source: 'schedule',
     user: owner,
+    predefined: [{ key: 'CI_PIPELINE_SCHEDULE_DESCRIPTION', value: schedule.description, raw: true }],
     variables: await scheduleVariables(core, core.store.read, schedule.id),
     onInvalid: 'keep',
   })

@@ -40,6 +40,7 @@ export async function triggerPipeline(core: Core, input: TriggerPipelineInput): 
     source: starter.source,
     user: starter.user,
     variables: input.variables,
+    predefined: starter.predefined,
     ...(input.inputs === undefined ? {} : { inputs: input.inputs }),
     onInvalid: 'refuse',
   })
@@ -49,6 +50,7 @@ export async function triggerPipeline(core: Core, input: TriggerPipelineInput): 
 interface Starter {
   user: User
   source: PipelineSource
+  predefined: PlanVariable[]
 }
 
 async function tokenStarter(core: Core, { token, projectId }: TriggerPipelineInput): Promise<Starter> {
@@ -56,7 +58,8 @@ async function tokenStarter(core: Core, { token, projectId }: TriggerPipelineInp
   const user = trigger?.projectId === projectId ? await findUser(core.store.read, trigger.ownerId) : undefined
   if (!trigger || !user) throw unknown()
   await core.store.write((tx) => saveTrigger(tx, trigger.id, { lastUsedAt: tx.now }))
-  return { user, source: 'trigger' }
+  const short = token.slice(tokenPrefixes.trigger.length).slice(0, 4)
+  return { user, source: 'trigger', predefined: [{ key: 'CI_TRIGGER_SHORT_TOKEN', value: short, raw: true }] }
 }
 
 /** A job's token reaches its own project, and those whose allowlist its project is on. */
@@ -65,7 +68,7 @@ async function jobStarter(core: Core, project: Project, token: string): Promise<
   const user = job.userId === null ? undefined : await findUser(core.store.read, job.userId)
   const open = job.projectId === project.id || (await jobMay(core, job, 'operate', project))
   if (!user || !open) throw unknown()
-  return { user, source: 'pipeline' }
+  return { user, source: 'pipeline', predefined: [] }
 }
 
 const unknown = () => new SignalboxError('not_found', 'no trigger of the project has this token')

@@ -27,6 +27,20 @@ export function findOpenRequest(
     .executeTakeFirst()
 }
 
+/** Those from a branch, oldest first: four at most, as many as jobs are told of. */
+export async function listOpenRequests(from: Reader, projectId: number, sourceBranch: string): Promise<number[]> {
+  const rows = await from.db
+    .selectFrom('merge_requests')
+    .select('iid')
+    .where('project_id', '=', projectId)
+    .where('source_branch', '=', sourceBranch)
+    .where('state', '=', 'opened')
+    .orderBy('id')
+    .limit(4)
+    .execute()
+  return rows.map(({ iid }) => iid)
+}
+
 /** Newest first. */
 export function listMergeRequests(
   from: Reader,

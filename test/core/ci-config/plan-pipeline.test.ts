@@ -472,6 +472,23 @@ job:
     })
   })
 
+  test('lets environments and resource groups see the variables of the rule that matched, but not tags', async () => {
+    const source = `
+job:
+  script: x
+  variables: {TO: nowhere}
+  tags: [$TO]
+  environment: {name: $TO}
+  resource_group: deploy-$TO-$CI_ENVIRONMENT_NAME
+  rules: [{if: $CI_COMMIT_TAG}, {if: '$TO == "nowhere"', variables: {TO: production}}]
+`
+    expect(jobOf(await planned(source, push('x')), 'job')).toMatchObject({
+      tags: ['nowhere'],
+      environment: { name: 'production' },
+      resourceGroup: 'deploy-production-production',
+    })
+  })
+
   test('has 2,000 jobs at most', async () => {
     const jobs = (count: number): string =>
       Array.from({ length: count }, (_, index) => `j${index}: {script: x, parallel: 200}\n`).join('')
