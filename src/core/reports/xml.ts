@@ -14,6 +14,7 @@ export interface XmlHandler {
 const longestToken = 256 * 1024
 const deepest = 64
 const mostAttributes = 256
+const mostDocuments = 10_000
 
 // The library's own limit, for all of its parsers; longer texts come in pieces, longer attributes are errors.
 Object.assign(sax, { MAX_BUFFER_LENGTH: longestToken })
@@ -81,6 +82,7 @@ class Documents {
     parser.onopentag = ({ name, attributes }) => {
       this.#attributes = 0
       if (++this.#depth > deepest) throw new ReportError(`elements are nested more than ${deepest} deep`)
+      for (const [key, value] of Object.entries(attributes)) attributes[key] = flat(value as string)
       this.handler.open(name, attributes as Record<string, string>)
     }
     const text = (piece: string) => {
@@ -91,7 +93,7 @@ class Documents {
     parser.onclosetag = (name) => {
       this.handler.close(name)
       if (--this.#depth > 0) return
-      this.#count++
+      if (++this.#count > mostDocuments) throw new ReportError(`a report may have ${mostDocuments} documents`)
       this.#ended = true
       // The only way to have the parser stop here.
       throw documentEnd
@@ -99,6 +101,14 @@ class Documents {
     return parser
   }
 }
+
+/** The parser puts values together by the character, and V8 keeps each as a tree of thirty times its size until it is copied. */
+function flat(text: string): string {
+  return text.length < shortestTree ? text : Buffer.from(text).toString()
+}
+
+/** V8 copies shorter texts at once. */
+const shortestTree = 13
 
 const documentEnd = new Error('the document has ended')
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { readCodeQuality } from '../../../src/core/reports/code-quality.js'
@@ -126,6 +128,31 @@ describe('JUnit', () => {
 function manyCases(count: number): string {
   return Array.from({ length: count }, (_, i) => `<testcase name="${i}"/>`).join('')
 }
+
+/** Bytes in use once all that nobody holds is gone. */
+function heapInUse(): number {
+  setFlagsFromString('--expose-gc')
+  ;(runInNewContext('gc') as () => void)()
+  return process.memoryUsage().heapUsed
+}
+
+describe('a hostile report', () => {
+  it('takes no more memory than what is kept of it', async () => {
+    const names = Array.from(
+      { length: 150 },
+      (_, i) => `<testcase name="${i}${'n'.repeat(4000)}" file="${'f'.repeat(4000)}"/>`,
+    )
+    const before = heapInUse()
+    const cases = await readJUnit(inPieces(`<testsuite>${names.join('')}</testsuite>`, 64 * 1024))
+    expect(heapInUse() - before).toBeLessThan(12 * 1024 * 1024)
+    expect(cases.length).toBe(150)
+  })
+
+  it('has ten thousand documents at most', async () => {
+    const report = '<testsuite/>'.repeat(10_001)
+    await expect(readJUnit(inPieces(report, 64 * 1024))).rejects.toThrow('10000 documents')
+  })
+})
 
 describe('coverage', () => {
   const lines = '<lines><line number="1" hits="3"/><line number="2" hits="0"/></lines>'
