@@ -67,7 +67,8 @@ function headerOf(req: IncomingMessage, name: string): string {
   return typeof value === 'string' ? value : ''
 }
 
-/** Payloads of a push tell of many commits. */
+/** GitHub tells of up to 2,048 commits in one push, with the names of their files. */
+const payloadBytes = 8 * 1024 * 1024
 const payloadLimits = { ...jsonLimits, entries: 200_000 }
 const longestId = 255
 
@@ -76,7 +77,7 @@ async function receive(call: Call): Promise<Reply> {
   const forge = forges.find((one) => one === call.path('forge'))
   if (!forge) throw new SignalboxError('not_found', `webhooks come from ${forges.join(', ')}`)
   const door = doors[forge]
-  const body = await readBody(req, res, core.clock, bodyLimits)
+  const body = await readBody(req, res, core.clock, { ...bodyLimits, bytes: payloadBytes })
   const project = await findBy(core, call.path('id'))
   const secret = project && (await hookSecret(core, project.id))
   // A project that is not there, or takes no webhooks, is not told apart from a signature that does not fit.

@@ -177,6 +177,15 @@ onBothEngines((engine) => {
     })
   })
 
+  it('takes a push of as many commits as GitHub tells of, and nothing larger', async () => {
+    const modified = Array.from({ length: 20 }, (_, i) => `packages/some/where/deep/file-${i}.ts`)
+    const commits = Array.from({ length: 2048 }, () => ({ id: sha, message: 'Change '.repeat(40), modified }))
+    const large = await send('github', 'push', { ref: 'refs/heads/gone', before, after: zero, deleted: true, commits })
+    expect([large.status, large.body.event]).toEqual([202, 'fetch'])
+    const larger = await post('github', ' '.repeat(8 * 1024 * 1024 + 1), {})
+    expect([larger.status, larger.body.code]).toEqual([413, 'too_large'])
+  })
+
   it('refuses what is not signed with the secret, and tells nobody which projects there are', async () => {
     const body = JSON.stringify({ ref: 'refs/heads/main', before, after: sha })
     const good = headersOf.github(secret, body, 'push', 'x')
