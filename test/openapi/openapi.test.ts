@@ -1,14 +1,16 @@
 /** The OpenAPI document says what the server does: it is made of the handlers' sources, and compared with a running one. */
 import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { oneJob, type ShimBox, startShimBox } from '../shim/support/box.js'
 import { adminToken } from '../support/core.js'
 import { expectKept } from '../support/kept-file.js'
 import { openApiDocument } from './document.js'
 import { faults, type Json } from './fits.js'
-import { readRoutes } from './routes.js'
+import { readRoutes, routesIn } from './routes.js'
 
 const file = 'docs/openapi.json'
+const planted = path.resolve('test/openapi/planted.ts')
 
 let box: ShimBox
 let document: Json
@@ -98,6 +100,31 @@ function idIn(template: string, name: string): string {
   if (/\/(runners|groups|namespaces)\//.test(template) && !/projects/.test(template)) return '1'
   return String(ids.id)
 }
+
+it('finds what handlers read and answer', () => {
+  const [list, make] = routesIn(planted, 'plantedRoutes')
+  expect(list).toMatchObject({ method: 'get', path: '/planted/get/:id', about: 'Lists what is planted.' })
+  expect(Object.fromEntries(list!.params.byName)).toEqual({
+    page: { kind: 'integer', required: false, min: 1, max: 1_000_000_000 },
+    per_page: { kind: 'integer', required: false, min: 1 },
+    sort: { kind: 'choice', required: false, values: ['asc', 'desc', 'none'] },
+    since: { kind: 'integer', required: false, min: 0 },
+    until: { kind: 'integer', required: false, min: 0 },
+  })
+  expect([...list!.answers.keys()]).toEqual([200])
+  expect(Object.fromEntries(make!.params.byName)).toEqual({
+    size: { kind: 'integer', required: true, max: 1024 },
+    items: { kind: 'maps', required: false, inner: expect.objectContaining({ open: false }) },
+    quiet: { kind: 'boolean', required: false },
+  })
+  expect(new Set(make!.answers.keys())).toEqual(new Set([201, 202]))
+  expect(make!.errors).toEqual(new Set(['invalid', 'conflict']))
+  expect(make!.tokens).toEqual(new Set(['runner']))
+})
+
+it('refuses a handler that it cannot follow', () => {
+  expect(() => routesIn(planted, 'hiddenRoutes')).toThrow('/hidden: the name of a parameter cannot be read')
+})
 
 it('tells faults from what fits', () => {
   const { Job } = document.components.schemas

@@ -57,6 +57,11 @@ export async function readRoutes(): Promise<{ shim: ReadRoute[]; api: ReadRoute[
   }
 }
 
+/** The routes of one table of a module. */
+export function routesIn(module: string, table: string): ReadRoute[] {
+  return new Reader().tableOf(module, table)
+}
+
 /** What is answered in front of Express. */
 const rawRoutes = [
   {
@@ -92,11 +97,13 @@ class Reader implements World {
   /** The routes of the tables that the module of an API puts together: what it imports as `…Routes` or `…Route`. */
   routesOf(app: string): ReadRoute[] {
     const tables = this.#interpreter.importsOf(file(app)).filter(({ name }) => /Routes?$/.test(name))
-    return tables.flatMap(({ name, from }) => {
-      const table = this.#interpreter.exported(from, name)
-      const made = table.is === 'function' ? table.call([any]) : table
-      return (made.is === 'list' ? made.items : [made]).map((one) => this.#follow(one, path.basename(from, '.ts')))
-    })
+    return tables.flatMap(({ name, from }) => this.tableOf(from, name))
+  }
+
+  tableOf(module: string, name: string): ReadRoute[] {
+    const table = this.#interpreter.exported(module, name)
+    const made = table.is === 'function' ? table.call([any]) : table
+    return (made.is === 'list' ? made.items : [made]).map((one) => this.#follow(one, path.basename(module, '.ts')))
   }
 
   /** A route as its maker makes it, with what its handler's comment says, and for whom it is. */
