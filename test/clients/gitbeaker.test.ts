@@ -1,5 +1,6 @@
 import { Gitlab } from '@gitbeaker/rest'
 import { expect, it } from 'vitest'
+import { seen, startGitScene } from './git-scene.js'
 import { startScene } from './scene.js'
 
 it('serves @gitbeaker/rest', async () => {
@@ -44,4 +45,20 @@ it('serves @gitbeaker/rest', async () => {
   await api.Jobs.erase(project.id, again.id)
   expect((await api.Runners.all()).length).toBe(1)
   await expect(api.Jobs.show(project.id, 99_999)).rejects.toThrow(/404|Not Found/)
+})
+
+it('shows @gitbeaker/rest branches, files, webhooks, groups and users', async () => {
+  await using scene = await startGitScene()
+  const api = new Gitlab({ host: scene.url, token: scene.token })
+  const { id } = await api.Projects.show(scene.path)
+  const file = await api.RepositoryFiles.show(id, 'src/a b.txt', 'main')
+  await api.ProjectHooks.add(id, 'https://example.com/hook', { pipelineEvents: true })
+  expect([
+    ['branches', (await api.Branches.all(id)).map((one) => one.name).join(' ')],
+    ['tree', ...(await api.Repositories.allRepositoryTrees(id, { path: 'src' })).map((one) => one.path)],
+    ['file', Buffer.from(file.content, 'base64').toString()],
+    ['hooks', ...(await api.ProjectHooks.all(id)).map((one) => `${one.url} ${one.pipeline_events}`)],
+    ['groups', ...(await api.Groups.all()).map((one) => one.full_path)],
+    ['users', ...(await api.Users.all()).map((one) => one.username)],
+  ]).toEqual(seen.map((line) => [line.split(' ')[0], line.slice(line.indexOf(' ') + 1)]))
 })

@@ -1,7 +1,8 @@
 /** Clients that come with the operating system. `.ci/run` installs them; where it could not, they count as skipped. */
 import { execFileSync, spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type GitScene, seen, startGitScene } from './git-scene.js'
 import { type Scene, startScene } from './scene.js'
 
 const clients = {
@@ -9,9 +10,10 @@ const clients = {
     command: '/usr/bin/python3',
     probe: ['-c', 'import gitlab'],
     run: 'python.py',
+    browse: 'browse.py',
   },
-  'ruby gitlab': { command: 'ruby', probe: ['-e', 'require "gitlab"'], run: 'ruby.rb' },
-  'GitLab::API::v4': { command: 'perl', probe: ['-MGitLab::API::v4', '-e', '1'], run: 'perl.pl' },
+  'ruby gitlab': { command: 'ruby', probe: ['-e', 'require "gitlab"'], run: 'ruby.rb', browse: 'browse.rb' },
+  'GitLab::API::v4': { command: 'perl', probe: ['-MGitLab::API::v4', '-e', '1'], run: 'perl.pl', browse: 'browse.pl' },
 }
 
 function isThere(command: string, args: string[]): boolean {
@@ -24,7 +26,7 @@ function isThere(command: string, args: string[]): boolean {
 }
 
 /** Runs the client's script; a line `work STATE` of it asks for a job to be done, and is answered with a line. */
-async function play(scene: Scene, command: string, script: string): Promise<string[]> {
+async function play(scene: Scene | GitScene, command: string, script: string): Promise<string[]> {
   const child = spawn(command, [new URL(`scripts/${script}`, import.meta.url).pathname], {
     env: { PATH: process.env.PATH, URL: scene.url, TOKEN: scene.token, PROJECT: scene.path },
   })
@@ -38,7 +40,7 @@ async function play(scene: Scene, command: string, script: string): Promise<stri
     for (const line of parts) {
       lines.push(line)
       if (!line.startsWith('work ')) continue
-      await scene.work(line.slice(5) as 'success')
+      await (scene as Scene).work(line.slice(5) as 'success')
       child.stdin.write('done\n')
     }
   }
@@ -46,7 +48,18 @@ async function play(scene: Scene, command: string, script: string): Promise<stri
   return lines
 }
 
-describe.each(Object.entries(clients))('%s', (_, { command, probe, run }) => {
+let repository: GitScene
+
+beforeAll(async () => {
+  repository = await startGitScene()
+})
+afterAll(() => repository[Symbol.asyncDispose]())
+
+describe.each(Object.entries(clients))('%s', (_, { command, probe, run, browse }) => {
+  it.skipIf(!isThere(command, probe))('looks at branches, files, webhooks, groups and users', async () => {
+    expect(await play(repository, command, browse)).toEqual(seen)
+  })
+
   it.skipIf(!isThere(command, probe))('lists, creates, retries, plays, cancels and downloads', async () => {
     await using scene = await startScene()
     expect(await play(scene, command, run)).toEqual([
