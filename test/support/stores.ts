@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
@@ -8,6 +8,7 @@ import { openStore } from '../../src/core/store/open.js'
 import type { WritingConnection } from '../../src/core/store/sqlite-connection.js'
 import { SqliteStore } from '../../src/core/store/sqlite-store.js'
 import type { Engine, Store } from '../../src/core/store/write.js'
+import { template } from './global-setup.js'
 import { ManualClock } from './manual-clock.js'
 
 export interface TestStore extends AsyncDisposable {
@@ -26,12 +27,14 @@ export function onBothEngines(suite: (engine: Engine) => void): void {
 export async function openTestStore(engine: Engine): Promise<TestStore> {
   const clock = new ManualClock()
   const reports: TestStore['reports'] = []
-  const place = engine === 'sqlite' ? sqlitePlace() : await postgresPlace()
+  const place = engine === 'sqlite' ? migratedPlace() : await postgresPlace()
   const store = await openStore({
     url: place.url,
     clock,
     report: (error, what) => reports.push({ error, what }),
     fatal: (error) => reports.push({ error, what: 'fatal' }),
+    // A thread for each of a thousand stores; `write.test.ts` has one.
+    checkpoints: false,
   })
   if (store instanceof SqliteStore) checkKnownRows(store.connection)
   return {
@@ -75,10 +78,16 @@ export function sqlitePlace(): { url: string; file: string; remove: () => Promis
   }
 }
 
-export async function postgresPlace(): Promise<{ url: string; remove: () => Promise<void> }> {
+function migratedPlace(): ReturnType<typeof sqlitePlace> {
+  const place = sqlitePlace()
+  copyFileSync(inject('sqliteTemplate'), place.file)
+  return place
+}
+
+async function postgresPlace(): Promise<{ url: string; remove: () => Promise<void> }> {
   const server = inject('postgresUrl')
   const name = `test_${randomBytes(6).toString('hex')}`
-  await administer(server, `create database ${name}`)
+  await administer(server, `create database ${name} template ${template}`)
   return {
     url: `${server}/${name}`,
     remove: () => administer(server, `drop database ${name} with (force)`),
