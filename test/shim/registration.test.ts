@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { onBothEngines } from '../support/stores.js'
 import { realPoll, type ShimBox, startShimBox } from './support/box.js'
 
@@ -84,6 +85,19 @@ onBothEngines((engine) => {
     form.append('token', token)
     expect((await box.send('POST', '/runners/verify', { body: form })).status).toBe(200)
     expect((await box.send('POST', '/runners/verify', { json: { token: 'glrt-nope' } })).status).toBe(403)
+  })
+
+  it('tells a runner whose only project is deleted that it is orphaned, which may still leave', async () => {
+    const project = await box.core.project({ a: { script: 'x' } }, 'shop/closing')
+    const json = { runner_type: 'project_type', project_id: project.id }
+    const { token } = (await box.admin('POST', '/user/runners', { json })).body
+    expect((await box.send('POST', '/runners/verify', { json: { token } })).status).toBe(200)
+    expect((await box.admin('DELETE', `/projects/${project.id}`)).status).toBe(202)
+    await eventually(async () => {
+      const { status, body } = await box.send('POST', '/runners/verify', { json: { token } })
+      expect([status, body]).toEqual([422, { message: '422 Unprocessable Entity - the runner is orphaned' }])
+    })
+    expect((await box.send('DELETE', '/runners', { json: { token } })).status).toBe(204)
   })
 
   it('unregisters one manager by its system id, and the whole runner by its token', async () => {

@@ -4,8 +4,10 @@ import { deleteManager, deleteRunner } from '../../core/operations/delete-runner
 import { registerRunner } from '../../core/operations/register-runner.js'
 import { resetRunnerToken } from '../../core/operations/update-runner.js'
 import type { Runner } from '../../core/runner.js'
+import { runnerScope } from '../../core/store/runners.js'
 import { addressOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
+import { refined } from '../../http/errors.js'
 import { tokenRoute } from '../call.js'
 import { fromInfo } from '../convert/manager.js'
 import { fromRunnerSettings, toRunnerToken } from '../convert/runner.js'
@@ -31,10 +33,17 @@ async function unregister(call: Call): Promise<Reply> {
   return { status: 204 }
 }
 
-/** A runner that registers reads its own id here; the manager that asks is on record from now on. */
+/**
+ * A runner that registers reads its own id here; the manager that asks is on record from now on. One whose projects or
+ * groups are all deleted is told so: GitLab Runner keeps such a token, and does not register with it.
+ */
 async function verify(call: Call): Promise<Reply> {
   const { core, req, params } = call
   const runner = await runnerOf(call)
+  if (runner.type !== 'instance') {
+    const { projectIds, groupIds } = await runnerScope(core.store.read, runner.id)
+    if (projectIds.length + groupIds.length === 0) throw refined('invalid', 'unprocessable', 'the runner is orphaned')
+  }
   await contactRunner(core, runner, fromInfo(params, addressOf(req)))
   return { status: 200, body: toRunnerToken(runner, givenToken(call)) }
 }
