@@ -10,14 +10,17 @@ export interface MergeRequest {
   targetBranch: string
   title: string
   description: string
-  state: 'opened' | 'closed'
+  state: 'opened' | 'closed' | 'merged'
   userId: number
+  /** Why it left its merge train, the last time. */
+  mergeError: string | null
+  mergeCommitSha: string | null
   createdAt: number
   updatedAt: number
 }
 
-/** A pipeline of the source branch as it is, or of what merging it would give. */
-export type RequestPipelineKind = 'detached' | 'merged_result'
+/** A pipeline of the source branch as it is, of what merging it would give, or of what merging it behind others would. */
+export type RequestPipelineKind = 'detached' | 'merged_result' | 'merge_train'
 
 export interface RequestFacts {
   request: MergeRequest
@@ -34,14 +37,26 @@ const longestDescription = 2700
 
 /** The ref that a pipeline of the request has. */
 export function requestRef(request: Pick<MergeRequest, 'iid'>, kind: RequestPipelineKind): string {
-  return `refs/merge-requests/${request.iid}/${kind === 'detached' ? 'head' : 'merge'}`
+  return `refs/merge-requests/${request.iid}/${refNames[kind]}`
+}
+
+const refNames: Record<RequestPipelineKind, string> = { detached: 'head', merged_result: 'merge', merge_train: 'train' }
+
+/** What the commit that merges the request says. */
+export function mergeMessage(request: Pick<MergeRequest, 'sourceBranch' | 'targetBranch' | 'title'>): string {
+  return `Merge branch '${request.sourceBranch}' into '${request.targetBranch}'\n\n${request.title}\n`
+}
+
+/** https://docs.gitlab.com/user/project/merge_requests/drafts/ */
+export function isDraft(request: Pick<MergeRequest, 'title'>): boolean {
+  return /^(draft:|\[draft\]|\(draft\))/i.test(request.title)
 }
 
 /** https://docs.gitlab.com/ci/variables/predefined_variables/#predefined-variables-for-merge-request-pipelines */
 export function requestVariables(facts: RequestFacts): PlanVariable[] {
   const { request, project, kind, source, target } = facts
   const url = `${facts.externalUrl}/${project.fullPath}`
-  const merged = kind === 'merged_result'
+  const merged = kind !== 'detached'
   const values: Record<string, string> = {
     ID: String(request.id),
     IID: String(request.iid),
@@ -61,7 +76,7 @@ export function requestVariables(facts: RequestFacts): PlanVariable[] {
     TITLE: request.title,
     DESCRIPTION: request.description.slice(0, longestDescription),
     DESCRIPTION_IS_TRUNCATED: String(request.description.length > longestDescription),
-    DRAFT: String(/^(draft:|\[draft\]|\(draft\))/i.test(request.title)),
+    DRAFT: String(isDraft(request)),
     DIFF_BASE_SHA: facts.base ?? '',
     EVENT_TYPE: kind,
     SQUASH_ON_MERGE: 'false',

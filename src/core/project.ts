@@ -29,6 +29,8 @@ export interface Project {
   mergedResults: number
   /** Other projects run when its tags have succeeded. */
   followed: number
+  /** Number of its newest merge request; 0: it has had none. */
+  lastRequestIid: number
   createdAt: number
   updatedAt: number
 }
@@ -103,6 +105,8 @@ export interface Repositories {
     project: Project,
     of: { target: string; source: string; message: string; at: number },
   ): Promise<string | undefined>
+  /** Lets a branch point to another commit, if it still points to `from`. Gives whether it has. */
+  moveBranch(project: Project, branch: string, of: { from: string; to: string }): Promise<boolean>
   /** Short names of all tags. */
   listTags(project: Project): Promise<string[]>
   /** What an annotated tag says; empty for other tags. */

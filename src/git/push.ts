@@ -6,6 +6,8 @@ import type { PlanVariable } from '../core/ci-config/plan.js'
 import type { Core, Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { createPipeline } from '../core/operations/create-pipeline.js'
+import { followRequestPush } from '../core/operations/follow-request-push.js'
+import { followBranches } from '../core/operations/run-merge-train.js'
 import type { Pipeline } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
 import type { User } from '../core/store/users.js'
@@ -35,13 +37,15 @@ export async function followPush(
   await adoptDefaultBranch(context, push).catch((error: unknown) => {
     log.error({ err: error, project: push.project.id }, 'the default branch of a new project was not set')
   })
+  noteBranches(context.core, push)
   const changed = push.changes.filter(({ ref, after }) => branchOrTag(ref) && !isZero(after))
   if (push.options.includes('ci.no_pipeline')) return lines
   const variables = variablesOf(push.options, lines)
   for (const change of changed.slice(0, pipelineLimit)) {
     try {
-      const pipeline = await pipelineOf(context, push, change, variables)
-      if (pipeline) lines.push(...describe(context.core, push.project, pipeline))
+      for (const pipeline of await pipelinesOf(context, push, change, variables)) {
+        lines.push(...describe(context.core, push.project, pipeline))
+      }
     } catch (error) {
       // A refusal is about the project (CI/CD is off) or a ref that is gone again: nothing is wrong with us.
       const refused = error instanceof SignalboxError && error.code === 'invalid'
@@ -58,16 +62,29 @@ export async function followPush(
   return lines
 }
 
-async function pipelineOf(
+/** Merge trains run anew on what was pushed. */
+function noteBranches(core: Core, { project, changes }: Push): void {
+  if (project.lastRequestIid === 0) return
+  const branches = changes.flatMap(({ ref }) =>
+    ref.startsWith('refs/heads/') ? [ref.slice('refs/heads/'.length)] : [],
+  )
+  if (branches.length === 0) return
+  void followBranches(core, project.id, branches).catch((error: unknown) =>
+    core.log.error({ err: error, project: project.id }, 'the merge trains of a push could not go on'),
+  )
+}
+
+/** That of the branch or tag, and those of merge requests that come from the branch. */
+async function pipelinesOf(
   { core, repositories }: { core: Core; repositories: GitRepositories },
   { project, user, options }: Push,
   { ref, before, after }: RefCommand,
   variables: PlanVariable[],
-): Promise<Pipeline | undefined> {
+): Promise<Pipeline[]> {
   const sha = await repositories.peel(project, after)
   // A tag may name a tree or a file.
-  if (sha === undefined) return undefined
-  return createPipeline(core, {
+  if (sha === undefined) return []
+  const own = await createPipeline(core, {
     projectId: project.id,
     // In full, so that a branch and a tag of one name are told apart.
     ref,
@@ -79,11 +96,14 @@ async function pipelineOf(
     skip: options.includes('ci.skip'),
     onInvalid: 'keep',
   })
+  const { tag, name } = branchOrTag(ref)!
+  const theirs = tag || !user || own?.status === 'skipped' ? [] : await followRequestPush(core, project, name, user)
+  return own ? [own, ...theirs] : theirs
 }
 
 function describe(core: Core, project: Project, pipeline: Pipeline): string[] {
   const url = `${core.externalUrl()}/${project.fullPath}/-/pipelines/${pipeline.id}`
-  const ref = `${pipeline.tag ? 'tag' : 'branch'} ${pipeline.ref}`
+  const ref = pipeline.ref.startsWith('refs/') ? pipeline.ref : `${pipeline.tag ? 'tag' : 'branch'} ${pipeline.ref}`
   if (pipeline.status === 'skipped') return ['', `Pipeline #${pipeline.id} for ${ref} is skipped.`, '']
   if (pipeline.yamlErrors === null) return ['', `Pipeline #${pipeline.id} for ${ref}:`, `  ${url}`, '']
   const [first = ''] = pipeline.yamlErrors.split('\n')

@@ -317,6 +317,22 @@ export class GitRepositories implements Repositories {
     }
   }
 
+  /** Git's own lock decides between this and a push. Rejects with `unavailable` when git fails at it. */
+  async moveBranch(project: Repository, branch: string, { from, to }: { from: string; to: string }): Promise<boolean> {
+    const ref = `refs/heads/${branch}`
+    if (this.readRef(project, ref) !== from) return false
+    const free = await this.#runs.take()
+    try {
+      await runGit([`--git-dir=${this.pathOf(project.id)}`, 'update-ref', ref, to, from], { env: this.#env })
+      return true
+    } catch (error) {
+      if (this.readRef(project, ref) !== from) return false
+      throw new SignalboxError('unavailable', 'git cannot move the branch', { cause: error })
+    } finally {
+      free()
+    }
+  }
+
   async mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {
     try {
       return (await this.#list(project, ['merge-base', one, other], '\n'))[0]

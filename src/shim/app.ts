@@ -27,6 +27,7 @@ import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
 import { mergeRequestRoutes } from './routes/merge-requests.js'
+import { mergeTrainRoutes } from './routes/merge-trains.js'
 import { metaRoutes } from './routes/meta.js'
 import { mirrorRoutes } from './routes/mirrors.js'
 import { openIdRoutes } from './routes/open-id.js'
@@ -84,6 +85,7 @@ const routes: readonly Route[] = [
   ...projectRoutes,
   ...mirrorRoutes,
   ...mergeRequestRoutes,
+  ...mergeTrainRoutes,
   ...pipelineRoutes,
   ...jobRoutes,
   ...jobArtifactRoutes,

@@ -45,6 +45,9 @@ export class SimRepositories implements Repositories {
   }
   async mergeBase(): Promise<undefined> {}
   async merge(): Promise<undefined> {}
+  async moveBranch(): Promise<boolean> {
+    return false
+  }
   async listTags(): Promise<string[]> {
     return []
   }

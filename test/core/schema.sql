@@ -296,14 +296,34 @@ CREATE TABLE "merge_requests" ("id" integer primary key autoincrement,
   "target_branch" text not null,
   "title" text not null,
   "description" text not null,
-  "state" text not null check ("state" in ('opened', 'closed')),
+  "state" text not null check ("state" in ('opened', 'closed', 'merged')),
   "user_id" bigint not null references "users" ("id"),
+  "merge_error" text,
+  "merge_commit_sha" text,
   "created_at" bigint not null,
   "updated_at" bigint not null,
   constraint "merge_requests_iid" unique ("project_id",
   "iid"));
 
 CREATE UNIQUE INDEX merge_requests_open on merge_requests (project_id, source_branch, target_branch) where state = 'opened';
+
+CREATE TABLE "merge_train_cars" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "merge_request_id" bigint not null unique references "merge_requests" ("id"),
+  "target_branch" text not null,
+  "user_id" bigint not null references "users" ("id"),
+  "status" text not null check ("status" in ('idle', 'fresh', 'merging', 'merged')),
+  "source_sha" text not null,
+  "base_sha" text,
+  "sha" text,
+  "pipeline_id" bigint,
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  "merged_at" bigint);
+
+CREATE INDEX merge_train_cars_active on merge_train_cars (project_id, target_branch, id) where status <> 'merged';
+
+CREATE INDEX merge_train_cars_by_project on merge_train_cars (project_id, id);
 
 CREATE TABLE "meta" ("key" text primary key,
   "value" text not null);
@@ -409,6 +429,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "job_token_scope" integer not null check ("job_token_scope" in (0, 1)),
   "over_quota" integer not null check ("over_quota" in (0, 1)),
   "last_pipeline_iid" bigint not null,
+  "last_request_iid" bigint not null,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
   "updated_at" bigint not null,

@@ -95,6 +95,21 @@ it('runs the source branch as it is, with what the request changes; its children
   expect(await jobsOf(made.id)).toEqual(['inner'])
 })
 
+it('follows a push to the source branch, and tells the branch of the request', async () => {
+  const { project, work, request } = await parted('acme/pushed')
+  await work.git('checkout', '--quiet', 'topic')
+  const rules = [{ if: '$CI_MERGE_REQUEST_IID' }, { if: '$CI_OPEN_MERGE_REQUESTS == "acme/pushed!1"' }]
+  const sha = await work.commit({ '.gitlab-ci.yml': JSON.stringify({ any: { script: 'x', rules } }) })
+  await work.git('push', '--quiet', 'origin', 'topic')
+  await eventually(async () => {
+    const made = (await box.pipelines()).filter((one) => one.projectId === project.id)
+    expect(made.map((one) => [one.source, one.ref, one.sha])).toEqual([
+      ['push', 'topic', sha],
+      ['merge_request_event', `refs/merge-requests/${request.iid}/head`, sha],
+    ])
+  })
+})
+
 it('runs what merging would give where the project says so, and a job can fetch it', async () => {
   const { project, work, source, target, request } = await parted('acme/merged')
   const pipeline = (await createRequestPipeline(box.core, await merging(project), request, {

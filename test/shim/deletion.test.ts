@@ -155,7 +155,9 @@ onBothEngines((engine) => {
     // Those of jobs go with their pipelines; who a project's tokens acted as is blocked; what was used counts on.
     const apart = ['pipelines', 'jobs', 'leases', 'artifacts', 'events', 'users', 'usage']
     expect(having('project_id', apart)).toEqual([...ofProjects].toSorted())
-    expect(having('pipeline_id', ['jobs', 'stages', 'events', 'pipeline_mirrors', 'hook_deliveries'])).toEqual([])
+    expect(
+      having('pipeline_id', ['merge_train_cars', 'jobs', 'stages', 'events', 'pipeline_mirrors', 'hook_deliveries']),
+    ).toEqual([])
   })
 
   it('ends what a crash has left of a deletion', async () => {

@@ -26,10 +26,17 @@ import { openTestStore, type TestStore } from './stores.js'
 
 export const adminToken = 'glpat-test-admin-token-000'
 
+/** Where a branch of the `MemoryRepositories` is that was deleted. */
+export const gone = 'gone'
+
 /** Repositories that hold one file at one commit a project: what core asks of git, without git. */
 export class MemoryRepositories implements Repositories {
   readonly files = new Map<number, Map<string, string>>()
   readonly pinned = new Set<number>()
+  /** Branches of any project that are elsewhere than `sha`; `gone`: nowhere. */
+  readonly branches = new Map<string, string>()
+  /** Commits that cannot be merged with others. */
+  readonly conflicting = new Set<string>()
   get browser(): never {
     throw new Error('these repositories cannot be looked into')
   }
@@ -44,8 +51,13 @@ export class MemoryRepositories implements Repositories {
   async mergeBase(_: Project, one: string): Promise<string | undefined> {
     return one
   }
-  async merge(): Promise<string | undefined> {
-    return undefined
+  async merge(_: Project, { target, source }: { target: string; source: string }): Promise<string | undefined> {
+    return this.conflicting.has(source) ? undefined : createHash('sha1').update(`${target} ${source}`).digest('hex')
+  }
+  async moveBranch(_: Project, branch: string, { from, to }: { from: string; to: string }): Promise<boolean> {
+    if ((this.branches.get(branch) ?? this.sha) !== from) return false
+    this.branches.set(branch, to)
+    return true
   }
   async fetch(): Promise<{ head: string | undefined }> {
     return { head: undefined }
@@ -55,7 +67,8 @@ export class MemoryRepositories implements Repositories {
   }
   async resolve(_: Project, ref: string) {
     const name = ref.replace('refs/heads/', '')
-    return name === 'missing' ? undefined : { name, tag: ref.startsWith('v'), sha: this.sha }
+    const sha = this.branches.get(name) ?? this.sha
+    return name === 'missing' || sha === gone ? undefined : { name, tag: ref.startsWith('v'), sha }
   }
   async readFile(project: Project, _: string, file: string) {
     return this.files.get(project.id)?.get(file)

@@ -16,17 +16,27 @@ export function cancelPipeline(core: Core, input: { pipelineId: number; userId?:
     if (!(await findPipeline(tx, input.pipelineId))) {
       throw new SignalboxError('not_found', `no pipeline ${input.pipelineId}`)
     }
-    await lockPipeline(tx, input.pipelineId)
-    const children = await listChildren(tx, input.pipelineId)
-    tx.afterCommit(() => {
-      for (const pipelineId of children) cancelSoon(core, { ...input, pipelineId })
-    })
-    if ((await cancelLivingJobs(core, tx, input.pipelineId, input.userId)) === 0) {
+    if ((await cancelPipelineIn(core, tx, input)) === 0) {
       throw new SignalboxError('invalid', `pipeline ${input.pipelineId} has no job that can be canceled`)
     }
-    await processPipeline(core, tx, input.pipelineId)
     return getPipeline(tx, input.pipelineId)
   })
+}
+
+/** Step: the same for a pipeline that may have nothing left to cancel. Gives how many of its own jobs were canceled. */
+export async function cancelPipelineIn(
+  core: Core,
+  tx: Tx,
+  input: { pipelineId: number; userId?: number | null },
+): Promise<number> {
+  await lockPipeline(tx, input.pipelineId)
+  const children = await listChildren(tx, input.pipelineId)
+  tx.afterCommit(() => {
+    for (const pipelineId of children) cancelSoon(core, { ...input, pipelineId })
+  })
+  const canceled = await cancelLivingJobs(core, tx, input.pipelineId, input.userId)
+  if (canceled > 0) await processPipeline(core, tx, input.pipelineId)
+  return canceled
 }
 
 /** Cancels a pipeline that another one has made; one that has nothing left to cancel is as good. */

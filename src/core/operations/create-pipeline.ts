@@ -67,6 +67,8 @@ export interface CreatePipelineInput {
   sourceJobId?: number
   /** Reads what `artifact` entries of `config` include. */
   artifactFile?: ConfigRequest['artifactFile']
+  /** Done in the same transaction, once the pipeline's row is there. */
+  alongside?: (tx: Tx, pipeline: Pipeline) => Promise<void>
   /** Only these jobs and what they need. */
   onlyJobs?: readonly string[]
   /**
@@ -180,7 +182,7 @@ async function insertFrame(
   plan: Pick<PipelinePlan, 'name' | 'autoCancel'>,
 ): Promise<Pipeline> {
   const iid = await takePipelineIid(tx, project.id)
-  return insertPipeline(tx, {
+  const pipeline = await insertPipeline(tx, {
     projectId: project.id,
     iid,
     ref: input.requestRef ?? resolved.name,
@@ -199,6 +201,8 @@ async function insertFrame(
     followed: 0,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   })
+  await input.alongside?.(tx, pipeline)
+  return pipeline
 }
 
 async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Promise<Map<string, number>> {
@@ -314,7 +318,7 @@ async function openRequests(
   { name }: ResolvedRef,
   { source }: CreatePipelineInput,
 ): Promise<number[]> {
-  if (source !== 'push' && source !== 'merge_request_event') return []
+  if (project.lastRequestIid === 0 || (source !== 'push' && source !== 'merge_request_event')) return []
   return listOpenRequests(core.store.read, project.id, name)
 }
 

@@ -5,7 +5,7 @@
  */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import { type MergeRequest, requestRef, requestVariables } from '../merge-request.js'
+import { type MergeRequest, mergeMessage, requestRef, requestVariables } from '../merge-request.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import type { User } from '../store/users.js'
@@ -22,7 +22,7 @@ export async function createRequestPipeline(
   request: MergeRequest,
   { user, onInvalid }: { user: User; onInvalid: 'refuse' | 'keep' },
 ): Promise<Pipeline | undefined> {
-  if (request.state !== 'opened') throw refusal('The merge request is closed')
+  if (request.state !== 'opened') throw refusal(`The merge request is ${request.state}`)
   const project = await fetchMirror(core, given)
   const [source, target] = await Promise.all(
     [request.sourceBranch, request.targetBranch].map((branch) =>
@@ -62,8 +62,7 @@ function merge(
   source: string,
   target: string,
 ): Promise<string | undefined> {
-  const message = `Merge branch '${request.sourceBranch}' into '${request.targetBranch}'\n\n${request.title}\n`
-  return core.repositories.merge(project, { target, source, message, at: core.clock.now() })
+  return core.repositories.merge(project, { target, source, message: mergeMessage(request), at: core.clock.now() })
 }
 
 function refusal(message: string): SignalboxError {

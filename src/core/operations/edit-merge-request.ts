@@ -4,6 +4,7 @@ import { SignalboxError, wrongField } from '../errors.js'
 import type { MergeRequest } from '../merge-request.js'
 import type { Project } from '../project.js'
 import { findMergeRequest, findOpenRequest, insertMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
+import { leaveIfThere } from './leave-merge-train.js'
 
 export type NewMergeRequest = Pick<
   MergeRequest,
@@ -31,7 +32,10 @@ export async function openMergeRequest(core: Core, project: Project, input: NewM
   })
 }
 
-/** Throws `not_found`; `conflict` for one that is opened again beside another. */
+/**
+ * One that is closed leaves its merge train. Throws `not_found`; `invalid` for a state of one that is merged; `conflict` for
+ * one that is opened again beside another, or is being merged.
+ */
 export function changeMergeRequest(
   core: Core,
   input: { projectId: number; iid: number; changes: Partial<Pick<MergeRequest, 'title' | 'description' | 'state'>> },
@@ -39,7 +43,12 @@ export function changeMergeRequest(
   return core.store.write(async (tx) => {
     const found = await findMergeRequest(tx, input.projectId, input.iid)
     if (!found) throw new SignalboxError('not_found', `the project has no merge request ${input.iid}`)
-    if (input.changes.state === 'opened' && found.state === 'closed') requireNone(await findOpenRequest(tx, found))
+    const to = input.changes.state
+    if (to !== undefined && found.state === 'merged') {
+      throw new SignalboxError('invalid', 'The merge request is merged')
+    }
+    if (to === 'opened' && found.state === 'closed') requireNone(await findOpenRequest(tx, found))
+    if (to === 'closed') await leaveIfThere(core, tx, found, 'The merge request is closed')
     await saveMergeRequest(tx, found.id, input.changes)
     return (await findMergeRequest(tx, input.projectId, input.iid))!
   })

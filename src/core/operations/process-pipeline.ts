@@ -10,7 +10,8 @@ import type { Job } from '../job.js'
 import type { JobEvent, JobStatus } from '../lifecycle/job-machine.js'
 import { is } from '../lifecycle/job-machine.js'
 import { compositeStatus, keepsRunning, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
-import { unionLength } from '../pipeline.js'
+import { isOfTrain } from '../merge-train.js'
+import { type Pipeline, unionLength } from '../pipeline.js'
 import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import {
   getPipeline,
@@ -28,6 +29,7 @@ import { followMirrors } from './mirror-upstream.js'
 import { applyGated } from './open-deployment.js'
 import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
+import { followCar } from './run-merge-train.js'
 import { tellSubscribers } from './subscribe-project.js'
 
 /** Statuses of what came before that let a job go on, by its `when` and how it is ordered. */
@@ -175,6 +177,7 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
   const { sourceJobId } = pipeline
   if (sourceJobId !== null) tx.afterCommit(() => followSoon(core, sourceJobId))
   if (pipeline.followed === 1) tx.afterCommit(() => mirrorSoon(core, pipelineId))
+  if (isOfTrain(pipeline) && is('stopped', to)) tx.afterCommit(() => trainSoon(core, pipeline))
   const { project } = await contextOf(core, tx, pipelineId)
   if (to === 'success' && pipeline.tag === 1 && project.followed === 1) await tellSubscribers(core, tx, pipeline)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
@@ -192,6 +195,13 @@ function followSoon(core: Core, jobId: number): void {
 function mirrorSoon(core: Core, pipelineId: number): void {
   void followMirrors(core, pipelineId).catch((error) =>
     core.log.error({ err: error, pipeline: pipelineId }, 'the mirrors of a pipeline could not follow it'),
+  )
+}
+
+/** The pipeline of a car has ended: its merge train goes on, or is made up anew. */
+function trainSoon(core: Core, pipeline: Pipeline): void {
+  void followCar(core, pipeline).catch((error) =>
+    core.log.error({ err: error, pipeline: pipeline.id }, 'a merge train could not go on'),
   )
 }
 

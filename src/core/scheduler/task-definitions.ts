@@ -24,6 +24,7 @@ import { prepareJobsLeft } from '../operations/prepare-job.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
 import { workOnHooksLeft } from '../operations/receive-hook.js'
 import { removeDeleted } from '../operations/remove-deleted.js'
+import { runMergeTrains } from '../operations/run-merge-train.js'
 import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
 import { runSubscribers } from '../operations/subscribe-project.js'
@@ -153,6 +154,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'makes the pipelines of subscribed projects that a stop has left out',
     quiet: true,
     run: async (core) => counted({ pipelines: await runSubscribers(core) }),
+  },
+  {
+    name: 'run_merge_trains',
+    what: 'takes merge trains on that a stop or a fault has left standing',
+    quiet: true,
+    run: async (core) => counted({ merged: await runMergeTrains(core) }),
   },
   {
     name: 'settle_bridges',

@@ -21,6 +21,7 @@ export const defaultTaskTimes: TaskTimes = {
   count_usage: minute,
   receive_hooks: 30 * second,
   run_subscribers: 30 * second,
+  run_merge_trains: 30 * second,
   settle_bridges: 30 * second,
   run_schedules: '3-59/10 * * * *',
   stop_environments: '24 * * * *',

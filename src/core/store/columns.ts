@@ -133,6 +133,7 @@ export const projectColumns = [
   'projects.mirrored',
   'projects.merged_results as mergedResults',
   'projects.followed',
+  'projects.last_request_iid as lastRequestIid',
   'projects.created_at as createdAt',
   'projects.updated_at as updatedAt',
 ] as const

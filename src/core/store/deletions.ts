@@ -22,6 +22,7 @@ export const ofJobs = [
 export const ofProjects = [
   'job_token_allowances',
   'project_mirrors',
+  'merge_train_cars',
   'merge_requests',
   'project_subscriptions',
   'subscribed_runs',

@@ -1,4 +1,5 @@
 /** Rows of merge requests. */
+import { SignalboxError } from '../errors.js'
 import type { MergeRequest } from '../merge-request.js'
 import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
@@ -10,6 +11,14 @@ export function findMergeRequest(from: Reader | Tx, projectId: number, iid: numb
     .where('project_id', '=', projectId)
     .where('iid', '=', iid)
     .executeTakeFirst()
+}
+
+/** By its id; throws `not_found`. */
+export async function getMergeRequest(from: Reader | Tx, id: number): Promise<MergeRequest> {
+  const query = from.db.selectFrom('merge_requests').select(columns).where('id', '=', id)
+  const found = await query.executeTakeFirst()
+  if (!found) throw new SignalboxError('not_found', `no merge request ${id}`)
+  return found
 }
 
 /** The open one between two branches. */
@@ -77,19 +86,19 @@ export async function countMergeRequests(
 /** Numbered within the project, whose row is held meanwhile. */
 export async function insertMergeRequest(
   tx: Tx,
-  made: Omit<MergeRequest, 'id' | 'iid' | 'state' | 'createdAt' | 'updatedAt'>,
+  made: Pick<MergeRequest, 'projectId' | 'sourceBranch' | 'targetBranch' | 'title' | 'description' | 'userId'>,
 ): Promise<MergeRequest> {
-  await tx.db.updateTable('projects').set({ updated_at: tx.now }).where('id', '=', made.projectId).execute()
-  const last = await tx.db
-    .selectFrom('merge_requests')
-    .select((e) => e.fn.max('iid').as('iid'))
-    .where('project_id', '=', made.projectId)
+  const { iid } = await tx.db
+    .updateTable('projects')
+    .set((e) => ({ last_request_iid: e('last_request_iid', '+', 1), updated_at: tx.now }))
+    .where('id', '=', made.projectId)
+    .returning('last_request_iid as iid')
     .executeTakeFirstOrThrow()
   return tx.db
     .insertInto('merge_requests')
     .values({
       project_id: made.projectId,
-      iid: Number(last.iid ?? 0) + 1,
+      iid,
       source_branch: made.sourceBranch,
       target_branch: made.targetBranch,
       title: made.title,
@@ -106,11 +115,17 @@ export async function insertMergeRequest(
 export async function saveMergeRequest(
   tx: Tx,
   id: number,
-  changes: Partial<Pick<MergeRequest, 'title' | 'description' | 'state'>>,
+  changes: Partial<Pick<MergeRequest, 'title' | 'description' | 'state' | 'mergeError' | 'mergeCommitSha'>>,
 ): Promise<void> {
+  const { mergeError, mergeCommitSha, ...same } = changes
   await tx.db
     .updateTable('merge_requests')
-    .set({ ...changes, updated_at: tx.now })
+    .set({
+      ...same,
+      ...(mergeError === undefined ? {} : { merge_error: mergeError }),
+      ...(mergeCommitSha === undefined ? {} : { merge_commit_sha: mergeCommitSha }),
+      updated_at: tx.now,
+    })
     .where('id', '=', id)
     .execute()
 }
@@ -125,6 +140,8 @@ const columns = [
   'description',
   'state',
   'user_id as userId',
+  'merge_error as mergeError',
+  'merge_commit_sha as mergeCommitSha',
   'created_at as createdAt',
   'updated_at as updatedAt',
 ] as const

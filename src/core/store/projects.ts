@@ -55,6 +55,7 @@ export async function insertProject(
       followed: 0,
       over_quota: 0,
       last_pipeline_iid: 0,
+      last_request_iid: 0,
       instance_jobs: 0,
       created_at: tx.now,
       updated_at: tx.now,

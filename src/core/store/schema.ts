@@ -72,6 +72,7 @@ export interface Database {
     job_token_scope: Flag
     over_quota: Flag
     last_pipeline_iid: number
+    last_request_iid: number
     instance_jobs: number
     created_at: number
     updated_at: number
@@ -88,10 +89,27 @@ export interface Database {
     target_branch: string
     title: string
     description: string
-    state: 'opened' | 'closed'
+    state: 'opened' | 'closed' | 'merged'
     user_id: number
+    merge_error: string | null
+    merge_commit_sha: string | null
     created_at: number
     updated_at: number
+  }
+  merge_train_cars: {
+    id: Generated<number>
+    project_id: number
+    merge_request_id: number
+    target_branch: string
+    user_id: number
+    status: 'idle' | 'fresh' | 'merging' | 'merged'
+    source_sha: string
+    base_sha: string | null
+    sha: string | null
+    pipeline_id: number | null
+    created_at: number
+    updated_at: number
+    merged_at: number | null
   }
   project_subscriptions: {
     id: Generated<number>

@@ -35,7 +35,7 @@ export const mergeRequestRoutes: readonly Route[] = [
 async function list(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   const page = requestedPage(call)
-  const state = params.choice('state', ['opened', 'closed', 'all'])
+  const state = params.choice('state', ['opened', 'closed', 'merged', 'all'])
   const filter = {
     projectId: project.id,
     ...defined({
@@ -88,7 +88,8 @@ async function pipelines(call: ProjectCall): Promise<Reply> {
   const { core, project } = call
   const request = await requestOf(call)
   const page = requestedPage(call)
-  const refs = [requestRef(request, 'detached'), requestRef(request, 'merged_result')]
+  const kinds = ['detached', 'merged_result', 'merge_train'] as const
+  const refs = kinds.map((kind) => requestRef(request, kind))
   const found = await Promise.all(
     refs.map((ref) => listPipelines(core.store.read, { projectId: project.id, ref }, { limit: 100, offset: 0 })),
   )
@@ -110,7 +111,7 @@ async function run(call: ProjectCall): Promise<Reply> {
   }
 }
 
-async function requestOf({ core, project, path }: ProjectCall): Promise<MergeRequest> {
+export async function requestOf({ core, project, path }: ProjectCall): Promise<MergeRequest> {
   const iid = idFrom(path('iid'))
   const found = iid === undefined ? undefined : await findMergeRequest(core.store.read, project.id, iid)
   if (!found) throw notFound('Merge Request')
@@ -134,6 +135,8 @@ async function entity({ core, project }: ProjectCall, request: MergeRequest): Pr
     author: toUserBasic(author, core.externalUrl()),
     created_at: toIso(request.createdAt),
     updated_at: toIso(request.updatedAt),
+    merge_commit_sha: request.mergeCommitSha,
+    merge_error: request.mergeError,
     web_url: `${core.externalUrl()}/${project.fullPath}/-/merge_requests/${request.iid}`,
   }
 }

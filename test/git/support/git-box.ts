@@ -151,7 +151,7 @@ export class GitBox implements AsyncDisposable {
   }
 
   /** Leases the next job to a runner, and gives its id and the payload that the runner gets. */
-  async lease(): Promise<{ jobId: number; token: string; payload: LeasedPayload }> {
+  async lease(): Promise<{ jobId: number; fence: number; managerId: number; token: string; payload: LeasedPayload }> {
     const { runner } = await createRunner(this.core, { type: 'instance' })
     const info = {
       systemId: 's_000000000001',
@@ -174,7 +174,7 @@ export class GitBox implements AsyncDisposable {
       deliver: () => true,
     })
     const payload: LeasedPayload = JSON.parse(offer!.payload.toString('utf8'))
-    return { jobId: offer!.jobId, token: payload.token, payload }
+    return { jobId: offer!.jobId, fence: offer!.fence, managerId: manager.id, token: payload.token, payload }
   }
 
   /** Resolves when the door is through with every request that has come so far. */

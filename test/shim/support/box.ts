@@ -189,6 +189,8 @@ const tables = [
   'access_tokens',
   'projects',
   'job_token_allowances',
+  'merge_requests',
+  'merge_train_cars',
   'pipelines',
   'stages',
   'jobs',

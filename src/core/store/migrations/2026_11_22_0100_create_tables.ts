@@ -108,6 +108,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     // The namespace has used its compute minutes up: instance runners take no jobs of it.
     .$call(flag('over_quota'))
     .addColumn('last_pipeline_iid', int, (c) => c.notNull())
+    .addColumn('last_request_iid', int, (c) => c.notNull())
     .addColumn('instance_jobs', 'integer', (c) => c.notNull().check(sql`instance_jobs >= 0`))
     .addColumn('created_at', int, (c) => c.notNull())
     .addColumn('updated_at', int, (c) => c.notNull())
@@ -129,8 +130,11 @@ export async function up(db: Kysely<any>): Promise<void> {
     .addColumn('target_branch', 'text', (c) => c.notNull())
     .addColumn('title', 'text', (c) => c.notNull())
     .addColumn('description', 'text', (c) => c.notNull())
-    .addColumn('state', 'text', (c) => c.notNull().check(oneOf('state', ['opened', 'closed'])))
+    .addColumn('state', 'text', (c) => c.notNull().check(oneOf('state', ['opened', 'closed', 'merged'])))
     .addColumn('user_id', int, (c) => c.notNull().references('users.id'))
+    // Why it left its merge train.
+    .addColumn('merge_error', 'text')
+    .addColumn('merge_commit_sha', 'text')
     .addColumn('created_at', int, (c) => c.notNull())
     .addColumn('updated_at', int, (c) => c.notNull())
     .addUniqueConstraint('merge_requests_iid', ['project_id', 'iid'])
@@ -143,6 +147,24 @@ export async function up(db: Kysely<any>): Promise<void> {
     "state = 'opened'",
     true,
   )
+  // Merge requests on their way into a target branch, in the order of their ids, and those that have arrived.
+  await table('merge_train_cars')
+    .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
+    .addColumn('merge_request_id', int, (c) => c.notNull().unique().references('merge_requests.id'))
+    .addColumn('target_branch', 'text', (c) => c.notNull())
+    .addColumn('user_id', int, (c) => c.notNull().references('users.id'))
+    .addColumn('status', 'text', (c) => c.notNull().check(oneOf('status', ['idle', 'fresh', 'merging', 'merged'])))
+    .addColumn('source_sha', 'text', (c) => c.notNull())
+    // What the pipeline runs (sha), and the commit before it: the target, or what the car before would make of it.
+    .addColumn('base_sha', 'text')
+    .addColumn('sha', 'text')
+    .addColumn('pipeline_id', int)
+    .addColumn('created_at', int, (c) => c.notNull())
+    .addColumn('updated_at', int, (c) => c.notNull())
+    .addColumn('merged_at', int)
+    .execute()
+  await index('merge_train_cars_active', 'merge_train_cars', 'project_id, target_branch, id', "status <> 'merged'")
+  await index('merge_train_cars_by_project', 'merge_train_cars', 'project_id, id')
   await table('project_subscriptions')
     .addColumn('upstream_id', int, (c) => c.notNull().references('projects.id'))
     .addColumn('project_id', int, (c) => c.notNull().references('projects.id'))
