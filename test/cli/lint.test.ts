@@ -60,8 +60,15 @@ it('says where a fault is, what was expected, and what was probably meant', asyn
       { path: expect.stringContaining('jobs:build:script'), line: 3 },
     ],
     jobs: [],
+    variables: [],
     merged_yaml: null,
   })
+})
+
+it('shows what a person who starts a pipeline is asked for', async () => {
+  const asked = { value: 'dev', description: 'Where to', options: ['dev', 'live'] }
+  write({ 'asks.yml': JSON.stringify({ variables: { TO: asked, OTHER: 'x' }, job: { script: 'x' } }) })
+  expect((await json('asks.yml')).body.variables).toEqual([{ key: 'TO', ...asked }])
 })
 
 it('names the file of a fault in an included one', async () => {

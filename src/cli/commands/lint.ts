@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { compileConfig } from '../../core/ci-config/compile.js'
 import { jsonSchema } from '../../core/ci-config/json-schema.js'
+import { listPrefilled } from '../../core/ci-config/list-jobs.js'
 import { mergedYaml } from '../../core/ci-config/merged-yaml.js'
 import {
   type CompileResult,
@@ -107,6 +108,7 @@ function document({ event, result, planned, errors, warnings }: Findings, option
     ...(options.jobs
       ? { pipeline: pipelineOf(event, planned), left_out: decisions.filter(isLeftOut).map(toLeftOut) }
       : {}),
+    variables: result.ok ? listPrefilled(result.config) : [],
     merged_yaml: result.ok ? mergedYaml(result.config) : null,
   }
 }

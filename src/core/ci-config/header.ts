@@ -51,9 +51,10 @@ export async function readHeader(
   if (includes !== undefined && !isNull(includes)) await addIncluded(specs, includes, context)
   addSpecs(specs, spec?.inputs ?? new Map(), header.at)
   const { values, problems } = resolveInputs(specs, argumentsGiven, at)
-  if (problems.length > 0) {
-    const where = argumentsGiven?.at ?? header.at
-    throw new ConfigFault(problems.slice(0, 3).join(', '), where, 'inputs')
+  const [first] = problems
+  if (first !== undefined) {
+    const told = problems.slice(0, 3).map(({ message }) => message)
+    throw new ConfigFault(told.join(', '), first.at ?? argumentsGiven?.at ?? header.at, 'inputs')
   }
   const component = new Map<string, Node>(
     (spec?.component ?? []).map((field) => [field, componentField(context.origin, field, header.at)]),

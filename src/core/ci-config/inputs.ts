@@ -10,8 +10,15 @@ export type InputType = NonNullable<InputMap['type']>
 
 export interface ResolvedInputs {
   values: Map<string, Node>
-  /** In sentences; the values are of no use then. */
-  problems: string[]
+  /** The values are of no use if there are any. */
+  problems: InputProblem[]
+}
+
+export interface InputProblem {
+  /** A sentence. */
+  message: string
+  /** Where the value stands that is wrong, given or the default; absent: it is not about one. */
+  at?: number
 }
 
 /**
@@ -23,12 +30,12 @@ export interface ResolvedInputs {
  * @param at where values that no file holds are said to stand
  */
 export function resolveInputs(specs: InputSpecs, given: MapNode | undefined, at: number): ResolvedInputs {
-  const problems: string[] = []
+  const problems: InputProblem[] = []
   const unknown = given === undefined ? [] : [...given.entries.keys()].map(String).filter((name) => !specs.has(name))
-  if (unknown.length > 0) problems.push(`unknown input arguments: ${unknown.join(', ')}`)
+  if (unknown.length > 0) problems.push({ message: `unknown input arguments: ${unknown.join(', ')}` })
   const values = new Map<string, Node>()
   const circle = ruleCircle(specs)
-  if (circle !== undefined) problems.push(`circular dependency between inputs: ${circle.join(' → ')}`)
+  if (circle !== undefined) problems.push({ message: `circular dependency between inputs: ${circle.join(' → ')}` })
   const textOfInput = (name: string): string | undefined => {
     const value = values.get(name) ?? given?.entries.get(name)?.value
     return value?.kind === 'scalar' && value.value !== null ? textOf(value) : undefined
@@ -36,7 +43,7 @@ export function resolveInputs(specs: InputSpecs, given: MapNode | undefined, at:
   for (const [name, spec] of specs) {
     const argument = given?.entries.get(name)?.value
     const result = resolveInput(spec, argument, textOfInput, specs, at)
-    if (typeof result === 'string') problems.push(`${name} input: ${result}`)
+    if ('message' in result) problems.push({ ...result, message: `${name} input: ${result.message}` })
     else values.set(name, result)
   }
   return { values, problems }
@@ -72,7 +79,7 @@ export function withValues(
       ...one,
       value: { type: one.value.type, content: toPlain(values.get(one.key) ?? fromPlain(null, 0)) },
     }))
-    return { inputs: chosen, problems }
+    return { inputs: chosen, problems: problems.map(({ message }) => message) }
   } catch (error) {
     if (error instanceof ConfigFault) return { inputs: [], problems: [error.message] }
     throw error
@@ -88,25 +95,27 @@ function resolveInput(
   inputs: Lookup,
   specs: InputSpecs,
   at: number,
-): Node | string {
+): Node | InputProblem {
   const { type = 'string', rules, regex } = spec ?? {}
   const pattern = regex === undefined ? undefined : compileRegex(regex)
-  if (pattern instanceof Error) return `invalid regular expression: ${pattern.message}`
+  if (pattern instanceof Error) return { message: `invalid regular expression: ${pattern.message}` }
   for (const rule of rules ?? []) {
     const missing = rule.if === undefined ? undefined : inputsOf(rule.if.tree).find((name) => !specs.has(name))
-    if (missing !== undefined) return `rule refers to the undefined input ${quote(missing)}`
+    if (missing !== undefined) return { message: `rule refers to the undefined input ${quote(missing)}` }
   }
   const { options, fallback } = choose(spec, inputs)
   const checks = { type, options, pattern }
   const standard = fallback === undefined || fallback === null ? fallback : convert(fallback, checks, 'default')
-  if (typeof standard === 'string') return standard
+  if (standard && 'message' in standard) return standard
   const blank = rules !== undefined && argument?.kind === 'scalar' && argument.value === ''
   if (argument !== undefined && !isNull(argument) && !blank) return convert(argument, checks, 'provided')
-  if (standard === undefined) return 'required value has not been provided'
+  if (standard === undefined) return notProvided
   if (standard !== null) return standard
   // `default: null` beside rules means that anything may be given, but something must be.
-  return rules === undefined ? makeScalar(null, at) : 'required value has not been provided'
+  return rules === undefined ? makeScalar(null, at) : notProvided
 }
+
+const notProvided: InputProblem = { message: 'required value has not been provided' }
 
 /** Options and default, from the first rule that holds if there are rules. */
 function choose(
@@ -128,15 +137,16 @@ interface Checks {
   pattern: Regex | undefined
 }
 
-function convert(node: Node, { type, options, pattern }: Checks, which: 'provided' | 'default'): Node | string {
+function convert(node: Node, { type, options, pattern }: Checks, which: 'provided' | 'default'): Node | InputProblem {
+  const problem = (what: string): InputProblem => ({ message: `${which} value ${what}`, at: node.at })
   const value = toType(node, type)
-  if (value === undefined) return `${which} value is not ${type === 'array' ? 'an array' : `a ${type}`}`
+  if (value === undefined) return problem(`is not ${type === 'array' ? 'an array' : `a ${type}`}`)
   if (options !== undefined && !options.some((option) => same(option, value, type))) {
     const given = value.kind === 'scalar' ? textOf(value) : 'it'
-    return `${which} value ${quote(given)} is not in the list of allowed options`
+    return problem(`${quote(given)} is not in the list of allowed options`)
   }
   if (pattern !== undefined && !(value.kind === 'scalar' && pattern.test(textOf(value)))) {
-    return `${which} value does not match the RegEx pattern`
+    return problem('does not match the RegEx pattern')
   }
   return value
 }

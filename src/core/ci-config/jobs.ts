@@ -145,8 +145,9 @@ function readScriptJob(
   if (job.publish !== undefined && typeof job.pages === 'object' && job.pages.publish !== undefined) {
     around.findings.error("publish and pages:publish can't be used together", placeOf(node, 'publish'), path)
   }
-  for (const problem of job.inputs === undefined ? [] : resolveInputs(job.inputs, undefined, node.at).problems) {
-    around.findings.error(problem, placeOf(node, 'inputs'), join(path, 'inputs'))
+  const { problems } = resolveInputs(job.inputs ?? new Map(), undefined, node.at)
+  for (const { message, at } of problems) {
+    around.findings.error(message, at ?? placeOf(node, 'inputs'), join(path, 'inputs'))
   }
   for (const reason of job.retry?.when ?? []) {
     if (!deprecatedReasons.has(reason)) continue

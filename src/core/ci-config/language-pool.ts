@@ -19,6 +19,7 @@ export interface PoolLimits extends ThreadLimits {
 
 const standardLimits: PoolLimits = {
   milliseconds: 5_000,
+  wallMilliseconds: 60_000,
   memoryMiB: 256,
   threads: Math.min(4, Math.max(2, availableParallelism())),
   stepsHere: 20_000,
@@ -50,9 +51,10 @@ export class LanguagePool implements CiLanguage {
   /** In the order of their next task. */
   readonly #lanes = new Map<string, Lane>()
 
-  constructor(limits: Partial<PoolLimits> = {}, script: URL = workerScript) {
+  /** @param cpu as of `LanguageThread` */
+  constructor(limits: Partial<PoolLimits> = {}, script: URL = workerScript, cpu?: () => number) {
     this.#limits = { ...standardLimits, ...limits }
-    this.#threads = Array.from({ length: this.#limits.threads }, () => new LanguageThread(this.#limits, script))
+    this.#threads = Array.from({ length: this.#limits.threads }, () => new LanguageThread(this.#limits, script, cpu))
   }
 
   /** Exceeding a limit or crashing is told as an error in the file; this never throws. */

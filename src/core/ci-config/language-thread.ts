@@ -2,8 +2,10 @@ import { Worker } from 'node:worker_threads'
 import type { FromWorker, Task, ToWorker } from './worker.js'
 
 export interface ThreadLimits {
-  /** Time of computing; waiting for answers does not count. */
+  /** Time of computing; waiting for answers does not count, nor for a processor that others have. */
   milliseconds: number
+  /** Time by the clock, without waiting for answers: the end of patience with a machine that is too busy. */
+  wallMilliseconds: number
   memoryMiB: number
 }
 
@@ -26,16 +28,21 @@ interface Running {
 export class LanguageThread {
   readonly #limits: ThreadLimits
   readonly #script: URL
+  readonly #cpu: () => number
   #worker: Worker | undefined
   #current: Running | undefined
   #clock: NodeJS.Timeout | undefined
   #startedAt = 0
+  #cpuAtStart = 0
   #left = 0
+  #wallLeft = 0
   #openQuestions = 0
 
-  constructor(limits: ThreadLimits, script: URL) {
+  /** @param cpu processor time so far in ms, of which the thread's is a part: it has not had more since any moment */
+  constructor(limits: ThreadLimits, script: URL, cpu: () => number = processCpu) {
     this.#limits = limits
     this.#script = script
+    this.#cpu = cpu
   }
 
   get isIdle(): boolean {
@@ -47,6 +54,7 @@ export class LanguageThread {
     return new Promise((finish) => {
       this.#current = { answers, finish }
       this.#left = this.#limits.milliseconds
+      this.#wallLeft = this.#limits.wallMilliseconds
       this.#openQuestions = 0
       const worker = this.#started()
       worker.ref()
@@ -113,19 +121,27 @@ export class LanguageThread {
 
   #startClock(): void {
     this.#startedAt = performance.now()
-    this.#clock = setTimeout(() => this.#overtime(), this.#left)
+    this.#cpuAtStart = this.#cpu()
+    this.#clock = setTimeout(() => this.#overtime(), Math.max(shortestLook, Math.min(this.#left, this.#wallLeft)))
   }
 
   #stopClock(): void {
     if (this.#clock === undefined) return
     clearTimeout(this.#clock)
     this.#clock = undefined
-    this.#left -= performance.now() - this.#startedAt
+    const passed = performance.now() - this.#startedAt
+    this.#left -= Math.min(passed, this.#cpu() - this.#cpuAtStart)
+    this.#wallLeft -= passed
   }
 
   #overtime(): void {
     const worker = this.#worker
     if (worker === undefined) return
+    this.#stopClock()
+    if (this.#left > 0 && this.#wallLeft > 0) {
+      this.#startClock()
+      return
+    }
     this.#lost(worker, `takes longer than ${this.#limits.milliseconds} ms`)
     void worker.terminate()
   }
@@ -143,6 +159,14 @@ export class LanguageThread {
     this.#current = undefined
     current?.finish(outcome)
   }
+}
+
+/** How soon the time of computing is looked at again, in ms. */
+const shortestLook = 10
+
+function processCpu(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 function send(worker: Worker, message: ToWorker): void {

@@ -1,4 +1,4 @@
-import type { CompiledConfig, CompiledPolicy } from './config.js'
+import type { CompiledConfig, CompiledPolicy, Prefill } from './config.js'
 import type { CiConfig, JobPlan, PlanNeed } from './plan.js'
 import { allowsFailure } from './plan-job.js'
 
@@ -40,6 +40,13 @@ export function listJobs(config: CiConfig): ListedJob[] {
       ...(job.except === undefined ? {} : { except: toListedPolicy(job.except) }),
     })),
   )
+}
+
+/** Global variables that describe themselves: what a person who starts a pipeline is asked for. */
+export function listPrefilled(config: CiConfig): Pick<Prefill, 'key' | 'value' | 'description' | 'options'>[] {
+  return (config as CompiledConfig).prefill
+    .filter(({ description }) => description !== undefined)
+    .map(({ key, value, description, options }) => ({ key, value, description, ...(options ? { options } : {}) }))
 }
 
 /** The jobs of one pipeline of the file, whose jobs are `all`. */

@@ -203,6 +203,23 @@ test('an include that fails is told as in this thread', async () => {
   })
 })
 
+test('a thread that is kept from computing has more time, but not for ever', async () => {
+  const slow =
+    "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100); parentPort.postMessage({ kind: 'done' })"
+  const idle = (): number => 0
+  await withPool(new LanguagePool({ stepsHere: 0, milliseconds: 20 }, scriptOf(slow), idle), async (pool) => {
+    const config = configOf(await compileConfig(simple, nothing))
+    expect(await pool.plan(config, push('x'), noFacts, '')).toBeUndefined()
+  })
+  const limits = { milliseconds: 20, wallMilliseconds: 60 }
+  await withPool(new LanguagePool(limits, scriptOf('for (;;) { }'), idle), async (pool) => {
+    expect(await pool.compile(simple, nothing, '')).toMatchObject({
+      ok: false,
+      errors: [{ message: 'compiling takes longer than 20 ms' }],
+    })
+  })
+})
+
 test('overtime ends the thread with an error in the file, and the next task has a new one', async () => {
   await withPool(new LanguagePool({ milliseconds: 50 }, scriptOf('for (;;) { }')), async (pool) => {
     const results = await Promise.all([pool.compile(simple, nothing, ''), pool.compile(simple, nothing, '')])

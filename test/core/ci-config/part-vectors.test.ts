@@ -400,5 +400,8 @@ function givenInputs(specs: Json, inputs: Json): { values: Record<string, unknow
     return { values: {}, problems: findings.errors.map(({ path, message }) => `${path} ${message}`) }
   const given = fromPlain(inputs, 0)
   const { values, problems } = resolveInputs(read, given.kind === 'map' ? given : undefined, 0)
-  return { values: Object.fromEntries(Array.from(values, ([name, value]) => [name, toPlain(value)])), problems }
+  return {
+    values: Object.fromEntries(Array.from(values, ([name, value]) => [name, toPlain(value)])),
+    problems: problems.map(({ message }) => message),
+  }
 }

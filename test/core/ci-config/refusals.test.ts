@@ -161,7 +161,7 @@ const jobs: [body: string, place: string, path: string, says: string | RegExp][]
   ['secrets: {A: {token: b}}', '2:16', ':secrets:A', 'is required'],
   ['id_tokens: {A: {aud: 1}}', '2:24', ':id_tokens:A:aud', 'must be a string or a list of strings'],
   ['inputs: {a: {type: string}}', '2:15', ':inputs:a', 'must have a default'],
-  ['inputs: {a: {type: number, default: b}}', '2:3', ':inputs', 'default value is not a number'],
+  ['inputs: {a: {type: number, default: b}}', '2:39', ':inputs', 'default value is not a number'],
   ['publish: a', '2:3', ':publish', 'only be used within a pages job'],
   ['run: [{name: a, script: b}]', '2:3', '', "the keys script and run can't be used together"],
   ['trigger: a/b', '1:1', '', "the keys script and trigger can't be used together"],
@@ -290,6 +290,10 @@ test('what GitLab takes is taken: a script with an empty line, references in the
 })
 
 test('an option of an input is a value', async () => {
+  const wrong = 'spec:\n  inputs:\n    a: {default: 1}\n    b: {type: number, default: x}\n---\njob: {script: x}\n'
+  expect(await errorsOf(wrong)).toMatchObject([
+    { line: 4, column: 32, message: 'b input: default value is not a number' },
+  ])
   const errors = await errorsOf('spec: {inputs: {a: {options: [a, null], default: a}}}\n---\njob: {script: x}\n')
   expect(errors).toMatchObject([{ path: 'header:spec:inputs:a:options', message: 'an option must be a value' }])
 })
