@@ -208,14 +208,6 @@ test('cleans up after jobs that leave folders which nobody may write to', async 
   expect(fs.existsSync(`${build}.tmp`)).toBe(false)
 })
 
-test('says that it keeps no caches yet', async () => {
-  await using harness = await Harness.start('websocket')
-  const job = harness.box.add({ extra: { cache: [{ key: 'a', paths: ['b/'] }] } })
-  await harness.runner()
-  expect(await job.finished()).toMatchObject({ state: 'success' })
-  expect(job.text).toContain('WARNING: caches are not supported by this runner yet')
-})
-
 test('warns of settings that cannot be', async () => {
   await using harness = await Harness.start('websocket')
   const job = harness.box.add({
