@@ -1,4 +1,4 @@
-/** An outside system keeps a job from runners until it calls back (`call-back.ts`). See `docs/decisions/0015`. */
+/** An outside system keeps a job from runners until it calls back (`call-back.ts`). See `docs/decisions/0018`. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
