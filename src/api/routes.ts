@@ -1,10 +1,12 @@
 /** What GitLab's API lacks: background tasks, and a look at a job from inside. For administrators. */
+import type { Artifact } from '../core/artifact.js'
 import { SignalboxError } from '../core/errors.js'
 import { drainRunner } from '../core/operations/drain-runner.js'
 import { prioritizeJob } from '../core/operations/prioritize-job.js'
 import { showJobToken } from '../core/operations/show-job-token.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
-import { listJobEvents } from '../core/store/events.js'
+import { findArtifact } from '../core/store/artifacts.js'
+import { listJobEvents, type StoredEvent } from '../core/store/events.js'
 import { findJob } from '../core/store/jobs.js'
 import { type Call, idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import { toEvent, toTask } from './convert.js'
@@ -58,7 +60,15 @@ async function showEvents(call: UserCall): Promise<Reply> {
   const { read } = call.core.store
   const jobId = jobIdOf(call)
   if (!(await findJob(read, jobId))) throw new SignalboxError('not_found', `no job ${jobId}`)
-  return { status: 200, body: (await listJobEvents(read, jobId)).map(toEvent) }
+  const log = await findArtifact(read, jobId, 'trace')
+  const events = [...(await listJobEvents(read, jobId)), ...(log ? [archiving(log)] : [])]
+  return { status: 200, body: events.map(toEvent) }
+}
+
+/** Every job's log is archived, and no row of its own is spent on that: it is told from the artifact. */
+function archiving({ id, jobId, projectId, createdAt, sizeBytes }: Artifact): StoredEvent {
+  const data = JSON.stringify({ artifact: id, bytes: sizeBytes })
+  return { id: 0, at: createdAt, kind: 'log.archived', projectId, pipelineId: null, jobId, runnerId: null, data }
 }
 
 function jobIdOf(call: Call): number {

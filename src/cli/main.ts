@@ -385,6 +385,10 @@ function addJobCommands(program: Command): void {
     if (name === 'cancel') command.option('--force', 'do not wait for its runner')
     command.action(async (id, options) => (await load()).changeJob(name, id, options))
   }
+  about('priority', 'let a job that waits go before others, or after them (administrators)')
+    .argument('<PRIORITY>', 'from -1000 to 1000; jobs begin with 0')
+    .option('--json', 'print one JSON document')
+    .action(async (id, priority, options) => (await load()).prioritize(id, priority, options))
   about('why', 'say what a job waits for, and which runners could take it')
     .option('--json', 'print one JSON document')
     .action(async (id, options) => (await import('./commands/inspect.js')).why(id, options))

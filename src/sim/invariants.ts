@@ -5,36 +5,10 @@
 import { crc32 } from 'node:zlib'
 import { is, type JobStatus } from '../core/lifecycle/job-machine.js'
 import { compositeStatus, nextPipelineStatus } from '../core/lifecycle/pipeline-status.js'
-import { logOf, nameOf } from './oracle.js'
-import type { Camera, Picture } from './picture.js'
-import type { World } from './world.js'
-
-export interface Moment {
-  world: World
-  now: Picture
-  before: Picture | undefined
-  tagsOf: Camera['tagsOf']
-}
-
-export interface Invariant {
-  name: string
-  /** What is wrong, or undefined. */
-  broken(moment: Moment): string | undefined
-}
-
-type Row<Table extends keyof Picture> = Picture[Table][number]
-
-const isOpen = (lease: Row<'leases'>) => lease.status === 'offered' || lease.status === 'held'
-const leaseName = (lease: Row<'leases'>) => nameOf({ jobId: lease.job_id, fence: lease.fence })
-
-/** The first of the rows that `says` finds something wrong with. */
-function each<T>(rows: readonly T[], says: (row: T) => string | undefined): string | undefined {
-  for (const row of rows) {
-    const wrong = says(row)
-    if (wrong !== undefined) return wrong
-  }
-  return undefined
-}
+import { each, type Invariant, isOpen, leaseName, type Moment, partsOf, type Row } from './moment.js'
+import { logOf } from './oracle.js'
+import type { Picture } from './picture.js'
+import { turnInvariants } from './turn-invariants.js'
 
 const eachJob =
   (says: (job: Row<'jobs'>, moment: Moment, leases: Row<'leases'>[]) => string | undefined) => (moment: Moment) => {
@@ -62,8 +36,6 @@ const eachChangedJob =
     })
   }
 
-const partsOf = (jobs: readonly Row<'jobs'>[]) =>
-  jobs.map((job) => ({ status: job.status, allowFailure: job.allow_failure === 1 }))
 const currentOf = ({ jobs }: Picture, pipelineId: number) =>
   jobs.filter((job) => job.pipeline_id === pipelineId && job.retried === 0)
 
@@ -243,9 +215,9 @@ export const invariants: readonly Invariant[] = [
   },
   {
     name: 'a runner is given what it may take',
-    broken: ({ now, before, tagsOf }) =>
+    broken: ({ now, before, camera }) =>
       each(now.leases.slice(before?.leases.length ?? 0), (lease) => {
-        const { asked, has, untagged } = tagsOf(lease.job_id, lease.runner_id)
+        const { asked, has, untagged } = camera.tagsOf(lease.job_id, lease.runner_id)
         if (!asked.every((tag) => has.includes(tag)))
           return `${leaseName(lease)}: runner ${lease.runner_id} lacks a tag`
         return asked.length === 0 && !untagged
@@ -327,6 +299,7 @@ export const invariants: readonly Invariant[] = [
       })
     },
   },
+  ...turnInvariants,
 ]
 
 /** An answer may be noted so much later than what it answers was done. */

@@ -22,6 +22,9 @@ export class Oracle {
   /** Answers to final reports, by `JOB.FENCE` and what was reported. */
   readonly reports = new Map<string, string>()
 
+  /** When a job was first seen, in monotonic milliseconds, and in which life of the coordinator. */
+  readonly born = new Map<number, { at: number; life: number }>()
+
   offered(offer: Promised, systemId: string): void {
     this.owners.set(nameOf(offer), systemId)
   }

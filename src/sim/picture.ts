@@ -10,6 +10,10 @@ const columns = {
     'pipeline_id',
     'project_id',
     'stage_id',
+    'stage_position',
+    'scheduling',
+    'run_when',
+    'retry_of',
     'definition_id',
     'name',
     'kind',
@@ -67,6 +71,10 @@ export class Camera {
   readonly #statements
   readonly #changes
   readonly #taking
+  readonly #retries
+  readonly #byHand
+  readonly #needs
+  readonly #runner
   #taken: { changes: number; picture: Picture } | undefined
 
   constructor({ connection }: SimDatabase) {
@@ -80,6 +88,17 @@ export class Camera {
       select json_extract(body, '$.tags') as asked, tags as has, run_untagged as untagged
       from jobs join job_definitions on job_definitions.id = definition_id, runners
       where jobs.id = ? and runners.id = ?`)
+    this.#retries = this.#raw.prepare(`
+      select coalesce(json_extract(body, '$.retry.max'), 0) as most, old.failure_reason as reason
+      from jobs join job_definitions on job_definitions.id = jobs.definition_id join jobs as old on old.id = jobs.retry_of
+      where jobs.id = ?`)
+    this.#byHand = this.#raw
+      .prepare("select json_extract(data, '$.by') is not null from events where job_id = ? and kind = 'job.retried'")
+      .pluck()
+    this.#needs = this.#raw.prepare('select name from job_needs where job_id = ?').pluck()
+    this.#runner = this.#raw.prepare(`
+      select type, (select json_group_array(project_id) from runner_projects where runner_id = runners.id) as projects
+      from runners where id = ?`)
   }
 
   /** Whether a transaction is open, so that what could be seen does not count yet. */
@@ -101,5 +120,26 @@ export class Camera {
   tagsOf(jobId: number, runnerId: number): { asked: string[]; has: string[]; untagged: boolean } {
     const row = this.#taking.get(jobId, runnerId) as { asked: string; has: string; untagged: number }
     return { asked: JSON.parse(row.asked), has: JSON.parse(row.has), untagged: row.untagged === 1 }
+  }
+
+  /** How often the job that a retry has made may be tried by itself, and why the one before it failed. */
+  retriesOf(jobId: number): { most: number; reason: string | null } {
+    return this.#retries.get(jobId) as { most: number; reason: string | null }
+  }
+
+  /** Whether a person has asked for this retry. */
+  isRetriedByHand(jobId: number): boolean {
+    return this.#byHand.get(jobId) === 1
+  }
+
+  /** Names of the jobs that the job needs. */
+  needsOf(jobId: number): Set<string> {
+    return new Set(this.#needs.all(jobId) as string[])
+  }
+
+  /** What a runner serves. */
+  runnerOf(runnerId: number): { type: string; projectIds: Set<number> } {
+    const { type, projects } = this.#runner.get(runnerId) as { type: string; projects: string }
+    return { type, projectIds: new Set(JSON.parse(projects) as number[]) }
   }
 }

@@ -14,7 +14,8 @@ import { processPipeline } from '../core/operations/process-pipeline.js'
 import { updateRunner } from '../core/operations/update-runner.js'
 import { getJob } from '../core/store/jobs.js'
 import { SimDatabase } from './database.js'
-import { type Invariant, invariants } from './invariants.js'
+import { invariants } from './invariants.js'
+import type { Invariant } from './moment.js'
 import { populate, type Scene, type SimRunner } from './people.js'
 import { Camera, type Picture } from './picture.js'
 import { PollRunner } from './poll-runner.js'
@@ -147,8 +148,7 @@ class Run {
   #check(): void {
     const now = this.#camera.take()
     if (now === this.#before) return
-    const tagsOf: Camera['tagsOf'] = (jobId, runnerId) => this.#camera.tagsOf(jobId, runnerId)
-    const moment = { world: this.#world, now, before: this.#before, tagsOf }
+    const moment = { world: this.#world, now, before: this.#before, camera: this.#camera }
     this.#note(now)
     for (const invariant of invariants) this.#ask(invariant, moment)
     this.#before = now
@@ -282,6 +282,16 @@ class Run {
     if (core.traces.sessions > 0) world.fail('nothing is left over', `${core.traces.sessions} logs are open`)
     if (core.dispatcher.violations > 0)
       world.fail('no runner idles beside its job', `${core.dispatcher.violations} times`)
+    const twice = await core.store.read.db
+      .selectFrom('events')
+      .innerJoin('jobs', 'jobs.id', 'events.job_id')
+      .select('jobs.id')
+      .where('events.kind', '=', 'job.finished')
+      .where('jobs.kind', '=', 'build')
+      .groupBy('jobs.id')
+      .having((e) => e.fn.countAll(), '>', 1)
+      .execute()
+    if (twice.length > 0) world.fail('a job ends once', `job ${twice[0]!.id} has ended more than once`)
     const changes = () =>
       core.store.read.db
         .selectFrom('events')

@@ -74,6 +74,11 @@ export class World {
     this.node = this.#nextNode()
   }
 
+  /** How many lives the coordinator has had. */
+  get lives(): number {
+    return this.#lives
+  }
+
   /** The last lines of what has happened. */
   get last(): readonly string[] {
     return this.#last

@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Pipeline } from '../../src/core/pipeline.js'
+import { insertArtifact } from '../../src/core/store/artifacts.js'
 import { ShimBox } from '../shim/support/box.js'
 import { person } from '../shim/support/people.js'
 import { startTestCore } from '../support/core.js'
@@ -132,5 +134,10 @@ onBothEngines((engine) => {
     const { body } = await box.admin('GET', `/api/signalbox/v1/jobs/${id}/events`)
     expect(body.at(-1)).toMatchObject({ data: { event: 'cancel', from: 'pending', to: 'canceled', by: 1 } })
     expect(await why(pipeline, 'a')).toMatchObject({ waits_for: 'nothing', summary: 'It has ended: canceled.' })
+    const log = { jobId: id, projectId: project.id, type: 'trace', format: 'raw', filename: 'job.log', expiresAt: null }
+    const blob = await box.core.core.artifacts.store(Readable.from(['hello']), 5)
+    await box.core.core.store.write((tx) => insertArtifact(tx, { ...blob, ...log }))
+    const archived = await box.admin('GET', `/api/signalbox/v1/jobs/${id}/events`)
+    expect(archived.body.at(-1)).toMatchObject({ kind: 'log.archived', job_id: id, data: { bytes: 5 } })
   })
 })

@@ -158,6 +158,9 @@ it('prints a job’s token for a curl walk-through, to administrators', async ()
   await using box = await Coordinator.start()
   const { folder } = await held(box)
   await git(folder, 'push', '--quiet', 'origin', 'main')
+  for (const wrong of ['x', '9999'])
+    expect(await box.signalbox('job', 'priority', '1', wrong)).not.toMatchObject({ code: 0 })
+  expect(await box.signalbox('job', 'priority', '1', '5')).toMatchObject({ code: 0 })
   const { stdout } = await box.signalbox('runner', 'create')
   const poll = await fetch(`${box.url}/api/v4/jobs/request`, {
     method: 'POST',

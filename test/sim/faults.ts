@@ -5,14 +5,18 @@
 import { vi } from 'vitest'
 import type * as ClockModule from '../../src/core/clock.js'
 import type { Clock } from '../../src/core/clock.js'
+import type * as Failure from '../../src/core/failure.js'
 import type * as JobMachine from '../../src/core/lifecycle/job-machine.js'
 import type { CoreParts } from '../../src/core/make-core.js'
 import type * as Authenticate from '../../src/core/operations/authenticate.js'
 import type * as DispatcherModule from '../../src/core/scheduler/dispatcher.js'
+import type * as Order from '../../src/core/scheduler/order.js'
+import type * as Jobs from '../../src/core/store/jobs.js'
 import type * as Leases from '../../src/core/store/leases.js'
 import type * as Queue from '../../src/core/store/queue.js'
 import type * as ResourceGroups from '../../src/core/store/resource-groups.js'
 import type { Body, Store, Tx } from '../../src/core/store/write.js'
+import { stuckSettings } from '../../src/core/stuck.js'
 
 export interface Fault {
   bug: string
@@ -194,6 +198,39 @@ export const faults: readonly Fault[] = [
           return group && { ...group, holderJobId: null }
         },
       })),
+  },
+  {
+    bug: 'serves the oldest job, whatever its project has running',
+    invariant: 'the share of a project decides, then the age of a job',
+    seed: 97,
+    plant: () =>
+      exchange<typeof Order>('../../src/core/scheduler/order.js', ({ bestHead }) => ({
+        bestHead: (_, heads) => bestHead('project', heads),
+      })),
+  },
+  {
+    bug: 'forgets what jobs need',
+    invariant: 'a job begins when those before it let it',
+    seed: 1,
+    plant: () => exchange<typeof Jobs>('../../src/core/store/jobs.js', () => ({ listPipelineNeeds: async () => [] })),
+  },
+  {
+    bug: 'does not count the first retry',
+    invariant: 'nothing is tried by itself more often than it says',
+    seed: 28,
+    plant: () =>
+      exchange<typeof Failure>('../../src/core/failure.js', ({ retriesByItself }) => ({
+        retriesByItself: (retry, failure, retries) => retriesByItself(retry, failure, Math.max(0, retries - 1)),
+      })),
+  },
+  {
+    bug: 'sweeps jobs that have just come',
+    invariant: 'a sweep takes only what is old',
+    seed: 66,
+    replace: (parts) => ({
+      ...parts,
+      settings: { ...parts.settings, stuck: { ...stuckSettings('classic'), pendingMs: 0 } },
+    }),
   },
 ]
 

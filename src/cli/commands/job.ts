@@ -101,6 +101,17 @@ async function confirm(id: string): Promise<void> {
   if (!/^y(es)?$/i.test(answer.trim())) throw new Exit(exitCodes.failed, 'not started')
 }
 
+export async function prioritize(id: string, text: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  if (!/^[+-]?\d{1,4}$/.test(text)) throw new Exit(exitCodes.usage, `${text} is not a priority`)
+  const priority = Number(text)
+  const job = await client().put<{ id: number }>(`/api/signalbox/v1/jobs/${encodeURIComponent(id)}/priority`, {
+    priority,
+  })
+  if (options.json) return json(job)
+  terminal.say(`job ${job.id}: priority ${priority}`)
+}
+
 export async function printToken(id: string): Promise<void> {
   const { client, terminal } = openContext()
   const { token } = await client().get<{ token: string }>(`/api/signalbox/v1/jobs/${encodeURIComponent(id)}/token`)
