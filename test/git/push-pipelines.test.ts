@@ -36,10 +36,16 @@ it('makes a pipeline for each branch and tag that a push made or moved, before t
   expect(stderr).toContain('remote: Pipeline #2 for branch main:')
   expect(stderr).toContain('remote:   http://box.test/acme/app/-/pipelines/3')
 
+  await work.git('tag', '--force', '-a', '-m', 'two', 'v1', 'HEAD~1')
+  await work.git('push', '--quiet', '--force', 'origin', 'v1')
+  expect((await facts()).slice(3)).toEqual([
+    { name: 'two', ref: 'v1', tag: 1, sha: first, beforeSha: noSha, ...common },
+  ])
+
   await work.git('push', '--quiet', 'origin', ':v1')
   await work.git('push', '--quiet', 'origin', 'main')
   await work.git('push', '--quiet', 'origin', 'main:refs/notes/x')
-  expect(await facts()).toHaveLength(3)
+  expect(await facts()).toHaveLength(4)
   expect(box.errors).toEqual([])
 })
 

@@ -189,7 +189,7 @@ async function insertFrame(
     tag: resolved.tag ? 1 : 0,
     protected: isProtected(project, resolved) ? 1 : 0,
     sha: resolved.sha,
-    beforeSha: input.beforeSha ?? noSha,
+    beforeSha: beforeShaOf(resolved, input),
     source: input.source,
     status: 'created',
     userId: input.user?.id ?? null,
@@ -287,7 +287,7 @@ async function frameOf(
     tag: resolved.tag,
     protected: isProtected(project, resolved),
     sha: resolved.sha,
-    beforeSha: input.beforeSha ?? noSha,
+    beforeSha: beforeShaOf(resolved, input),
     commit,
     ...(resolved.tag
       ? { tagMessage: await core.repositories.tagMessage(project, resolved.name) }
@@ -338,6 +338,11 @@ async function load(core: Core, frame: Frame): Promise<CompileResult | undefined
   if (result) return result
   const fallback = await findDefaultConfig(core.store.read, project.id)
   return fallback === undefined ? undefined : compile(fallback)
+}
+
+/** Only branches have a commit before: https://docs.gitlab.com/ci/variables/predefined_variables/ */
+function beforeShaOf(resolved: ResolvedRef, input: CreatePipelineInput): string {
+  return resolved.tag ? noSha : (input.beforeSha ?? noSha)
 }
 
 /** What the event changed: known only for a push to a branch that was there before, from a commit that still is. */
