@@ -79,7 +79,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'revives a lease that has ended',
     invariant: 'an ended lease stays ended',
-    seed: 30,
+    seed: 125,
     plant: () =>
       exchange<typeof Leases>(leases, ({ renewLeases }) => ({
         renewLeases: async (tx, managerId, list) => {
