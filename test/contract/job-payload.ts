@@ -192,3 +192,13 @@ export function refusedOf(job: unknown): string[] {
   payload(job, 'job', wrong)
   return wrong
 }
+
+/** A variable as a runner gets it. */
+export interface PayloadVariable {
+  key: string
+  value: string
+  public: boolean
+  masked: boolean
+  file: boolean
+  raw: boolean
+}

@@ -1,18 +1,9 @@
 /** ID tokens, checked as a consumer does: with the keys that the server publishes, and nothing else. */
 import { createPublicKey, verify } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { refusedOf } from '../contract/job-payload.js'
+import { type PayloadVariable, refusedOf } from '../contract/job-payload.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
-
-interface PayloadVariable {
-  key: string
-  value: string
-  public: boolean
-  masked: boolean
-  file: boolean
-  raw: boolean
-}
 
 onBothEngines((engine) => {
   let box: ShimBox

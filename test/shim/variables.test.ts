@@ -1,16 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { PayloadVariable } from '../contract/job-payload.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 import { person } from './support/people.js'
-
-interface PayloadVariable {
-  key: string
-  value: string
-  public: boolean
-  masked: boolean
-  file: boolean
-  raw: boolean
-}
 
 onBothEngines((engine) => {
   let box: ShimBox
