@@ -7,7 +7,13 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const here = path.dirname(fileURLToPath(import.meta.url))
-export const runs = Number(process.env.RUNS ?? 5)
+/** `--smoke`: every case small enough for a few seconds, to see that it still runs; its figures mean nothing. */
+export const smoke = process.argv.includes('--smoke')
+export const runs = smoke ? 1 : Number(process.env.RUNS ?? 5)
+/** A size of the measurement: what is measured in full, or what shows that the measurement runs. */
+export const scaled = (full, small) => (smoke ? small : full)
+/** Idle runners on streams. */
+export const idleStreams = scaled(Number(process.env.STREAMS ?? 5000), 40)
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 /** Microseconds of CLOCK_MONOTONIC: comparable between the processes of a machine. */

@@ -1,9 +1,10 @@
 // Measures Signalbox beside bare floors in the same run, and prints one JSON line for each figure: both medians and
-// spreads, their ratio, the bar and the stretch of the design. `node bench/run.mjs push,polls` measures these only.
+// spreads, their ratio, the bar and the stretch of the design. `node bench/run.mjs push,polls` measures these only;
+// `--smoke` runs each small, and keeps nothing.
 import { appendFileSync, mkdirSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { here, sleep } from './lib.mjs'
+import { here, sleep, smoke } from './lib.mjs'
 
 const cases = [
   'push',
@@ -20,9 +21,12 @@ const cases = [
   'sim',
   'artifacts',
 ]
-const wanted = process.argv[2]?.split(',') ?? cases
+const wanted =
+  process.argv
+    .slice(2)
+    .find((argument) => argument !== '--smoke')
+    ?.split(',') ?? cases
 const history = path.join(here, 'history')
-mkdirSync(history, { recursive: true })
 const file = path.join(history, `${new Date().toISOString().slice(0, 10)}.jsonl`)
 
 /** A side spreads too widely for its ratio to count. */
@@ -54,9 +58,11 @@ for (const name of wanted) {
       load: round(os.loadavg()[0]),
     }
     console.log(JSON.stringify(line))
+    if (smoke) continue
+    mkdirSync(history, { recursive: true })
     appendFileSync(file, `${JSON.stringify(line)}\n`)
   }
-  await sleep(500)
+  if (!smoke) await sleep(500)
 }
 
 function verdict(value, bar, stretch, better) {

@@ -2,10 +2,10 @@
 // and how much memory the coordinator takes for it. `MIB=100` for a smaller one.
 import http from 'node:http'
 import { Readable } from 'node:stream'
-import { child, inFolder, nowUs, runs, sleep, summary } from '../lib.mjs'
+import { child, inFolder, nowUs, runs, scaled, sleep, summary } from '../lib.mjs'
 
 const mebibyte = 1024 * 1024
-const sizeMib = Number(process.env.MIB ?? 1024)
+const sizeMib = Number(process.env.MIB ?? scaled(1024, 2))
 const config = JSON.stringify({ job: { script: 'x', artifacts: { paths: ['x'] } } })
 const piece = Buffer.alloc(mebibyte, 'signalbox')
 const times = Math.min(runs, 3)

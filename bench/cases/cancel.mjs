@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { child, here, inFolder, percentile, runs, sleep, summary } from '../lib.mjs'
+import { child, here, inFolder, percentile, runs, scaled, sleep, summary } from '../lib.mjs'
 
-const jobs = 10
+const jobs = scaled(10, 2)
 const program = path.join(here, '..', 'dist', 'bundle', 'main.js')
 
 export async function* measure() {

@@ -1,8 +1,8 @@
 // What match and claim cost inside the transaction when 1,000, 100,000 or 1,000,000 jobs wait in 200 projects with 50 sets of
 // tags, for an instance runner that has eight of the tags and for a project runner.
-import { child, inFolder, runs, summary } from '../lib.mjs'
+import { child, inFolder, runs, scaled, summary } from '../lib.mjs'
 
-const depths = process.env.DEPTHS?.split(',').map(Number) ?? [1000, 100_000, 1_000_000]
+const depths = process.env.DEPTHS?.split(',').map(Number) ?? scaled([1000, 100_000, 1_000_000], [100, 1000])
 
 export async function* measure() {
   const results = new Map()

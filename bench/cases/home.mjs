@@ -2,7 +2,7 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { here, inFolder, nowUs, repeat } from '../lib.mjs'
+import { here, inFolder, nowUs, repeat, scaled } from '../lib.mjs'
 import { bigConfig } from '../product/big-config.mjs'
 
 const program = path.join(here, '..', 'dist', 'cli', 'main.js')
@@ -19,7 +19,7 @@ export async function* measure() {
     bar: 1.2,
     stretch: 0.8,
   }
-  const big = bigConfig(1000)
+  const big = bigConfig(scaled(1000, 50))
   yield {
     figure: 'signalbox run --list of a 1,000-job file, whole process',
     unit: 's',

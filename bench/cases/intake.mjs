@@ -1,6 +1,6 @@
 // Log bytes a second that come in over streams: 16 jobs, chunks of 4 KiB, acknowledged when they are on disk; beside plain
 // appends to a file, synced every fifty.
-import { child, inFolder, repeat } from '../lib.mjs'
+import { child, inFolder, repeat, scaled } from '../lib.mjs'
 
 const jobs = 16
 const config = JSON.stringify(
@@ -22,8 +22,8 @@ export async function* measure() {
 
 async function bare(dir) {
   const file = child('floors/append-file.mjs')
-  await file.ask('append', { dir, syncs: 50 })
-  const rate = await repeat(() => file.ask('append', { dir, syncs: 150 }))
+  await file.ask('append', { dir, syncs: scaled(50, 3) })
+  const rate = await repeat(() => file.ask('append', { dir, syncs: scaled(150, 5) }))
   await file.stop()
   return rate
 }
@@ -39,8 +39,8 @@ async function product(dir) {
   const submitter = child('product/submitter.mjs')
   await submitter.ask('burst', { to: { url: http, token, project }, count: 1, atOnce: 1 })
   await submitter.stop()
-  await runners.ask('acknowledged', { jobs, seconds: 1 })
-  const rate = await repeat(() => runners.ask('acknowledged', { jobs, seconds: 1 }))
+  await runners.ask('acknowledged', { jobs, seconds: scaled(1, 0.2) })
+  const rate = await repeat(() => runners.ask('acknowledged', { jobs, seconds: scaled(1, 0.2) }))
   await runners.stop()
   await server.ask('stop')
   await server.stop()

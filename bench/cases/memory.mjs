@@ -1,7 +1,6 @@
 // Resident memory of the coordinator for each idle runner on a stream, beside bare streams of the same library.
-import { child, inFolder, repeat, runs } from '../lib.mjs'
+import { child, idleStreams as count, inFolder, repeat, runs } from '../lib.mjs'
 
-const count = Number(process.env.STREAMS ?? 5000)
 const kib = 1024
 const times = Math.min(3, runs)
 const execArgv = ['--expose-gc']

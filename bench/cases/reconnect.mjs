@@ -1,8 +1,7 @@
 // 5,000 gRPC runners come back: from the first connection until the last can be given a job, beside opening as many bare
 // streams.
-import { child, inFolder, repeat, runs, sleep } from '../lib.mjs'
+import { child, idleStreams as count, inFolder, repeat, runs, sleep } from '../lib.mjs'
 
-const count = Number(process.env.STREAMS ?? 5000)
 const times = Math.min(3, runs)
 
 export async function* measure() {

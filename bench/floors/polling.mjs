@@ -1,10 +1,9 @@
-// 1,000 runners that ask every three seconds, and the least server that answers them: what push is instead of.
+// 1,000 runners that ask again and again, and the least server that answers them: what push is instead of.
 import http from 'node:http'
 import express from 'express'
 import { nowUs, serve } from '../lib.mjs'
 
 const count = 1000
-const everyMs = 3000
 
 if (process.argv[2] === 'server') {
   const waiting = new Map()
@@ -53,7 +52,7 @@ if (process.argv[2] === 'server') {
     req.end(body)
   }
   serve({
-    start({ port }) {
+    start({ port, everyMs }) {
       for (let i = 0; i < count; i++) {
         setTimeout(() => setInterval(() => ask(port, String(i)), everyMs), Math.random() * everyMs)
       }

@@ -1,5 +1,6 @@
 // A store with a deep queue, and claims against it: the product's own core on a file, without doors.
 import path from 'node:path'
+import { diskRooms } from '../../dist/core/blobs/disk-blobs.js'
 import { inThisThread } from '../../dist/core/ci-config/language.js'
 import { systemClock } from '../../dist/core/clock.js'
 import { keysFrom } from '../../dist/core/keys.js'
@@ -45,13 +46,13 @@ async function fill({ dir, depth, projects, tagSets }) {
   }
   const store = await openStore({ url: `sqlite:${path.join(dir, 'queue.db')}`, clock, report: console.error, fatal })
   const log = { debug() {}, info() {}, warn() {}, error: console.error }
-  const folders = { traces: path.join(dir, 'traces'), artifacts: path.join(dir, 'artifacts') }
   core = makeCore({
     node: 'bench',
     store,
     clock,
     keys: keysFrom(Buffer.alloc(32, 1)),
-    folders,
+    traces: path.join(dir, 'traces'),
+    blobs: diskRooms(dir),
     repositories,
     language: inThisThread,
     log,

@@ -1,0 +1,21 @@
+/** Every measurement of `npm run bench` still runs, each small: one that nobody has run since a change is worth nothing. */
+import { execFile } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+
+const root = path.resolve(import.meta.dirname, '..')
+const cases = readdirSync(path.join(root, 'bench/cases')).map((file) => path.basename(file, '.mjs'))
+
+describe('a case of the bench', () => {
+  test.each(cases)('%s runs, and prints figures', { timeout: 60_000 }, async (name) => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['bench/run.mjs', '--smoke', name], { cwd: root })
+    const lines = stdout.trim().split('\n')
+    for (const line of lines) {
+      const { figure, ours } = JSON.parse(line)
+      expect(figure).toEqual(expect.any(String))
+      expect(ours.median).toBeGreaterThanOrEqual(0)
+    }
+  })
+})
