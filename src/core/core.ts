@@ -1,4 +1,6 @@
 /** What every operation works with: the parts of one node, put together by `server.ts`, and nothing global. */
+
+import type { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobStore } from './blobs/blob-store.js'
 import type { TraceFiles } from './blobs/trace-files.js'
 import type { CiLanguage } from './ci-config/language.js'
@@ -104,6 +106,7 @@ export interface Core {
   readonly traces: TraceFiles
   readonly artifacts: BlobStore
   readonly caches: BlobStore
+  readonly archives: ArchiveReader
   readonly reports: ReportReader
   readonly repositories: Repositories
   readonly language: CiLanguage

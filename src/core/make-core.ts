@@ -1,5 +1,6 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
 import { buffer } from 'node:stream/consumers'
+import { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobRooms } from './blobs/blob-store.js'
 import type { Disk } from './blobs/disk.js'
 import { TraceFiles } from './blobs/trace-files.js'
@@ -90,6 +91,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     dispatcher,
     traces,
     ...parts.blobs,
+    archives: new ArchiveReader(parts.blobs.artifacts),
     reports: new ReportReader(parts.blobs.artifacts),
     repositories: parts.repositories,
     language: parts.language,

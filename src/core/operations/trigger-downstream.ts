@@ -3,7 +3,6 @@
  * Rules: gitlab app/services/ci/create_downstream_pipeline_service.rb, lib/gitlab/ci/variables/downstream.
  */
 
-import { readEntry } from '../blobs/archive.js'
 import { expandText } from '../ci-config/expand.js'
 import type { IncludeAnswer, JobPlan, PlanVariable } from '../ci-config/plan.js'
 import { mergeVariables } from '../ci-config/variables.js'
@@ -222,7 +221,7 @@ async function artifactFile(core: Core, pipelineId: number, job: string, path: s
   const jobId = await findJobWithArchive(core.store.read, pipelineId, job, core.clock.now())
   const archive = jobId === undefined ? undefined : await findArtifact(core.store.read, jobId, 'archive')
   if (!archive) return { ok: false, reason: `job ${job} is not in the parent pipeline, or has no artifacts` }
-  const content = await readEntry(core.artifacts, archive, path, largestArtifactFile)
+  const content = await core.archives.text(archive, path, largestArtifactFile)
   return content === undefined
     ? { ok: false, reason: `the artifacts of job ${job} have no such file, or one that is too large` }
     : { ok: true, content }

@@ -1,7 +1,6 @@
 /** Artifacts, for people and scripts: the archive, single files out of it, and how long it lives. */
 import { pipeline } from 'node:stream/promises'
 import type { Artifact } from '../../core/artifact.js'
-import { listEntries, openEntry } from '../../core/blobs/archive.js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js'
 import { deleteJobArtifacts } from '../../core/operations/erase-job.js'
@@ -71,7 +70,7 @@ async function sendEntry(call: ProjectCall, job: Job): Promise<undefined> {
   const { core, req, res, requestId } = call
   const path = call.path('artifact_path')
   if (path.split('/').some((part) => part === '.' || part === '..')) throw wrongParameter('artifact_path')
-  const entry = await openEntry(core.artifacts, await archiveOf(call, job), path)
+  const entry = await core.archives.open(await archiveOf(call, job), path, whileAsked(call))
   if (!entry) throw notFound()
   res.writeHead(200, {
     'Content-Disposition': attachment(path.split('/').at(-1)!),
@@ -94,18 +93,29 @@ async function sendEntry(call: ProjectCall, job: Job): Promise<undefined> {
 async function list(call: ProjectCall): Promise<Reply> {
   const { core, params } = call
   const page = requestedPage(call)
-  const options = { path: params.text('path', { max: 4096 }) ?? '', recursive: params.boolean('recursive') ?? false }
-  const entries = await listEntries(core.artifacts, await archiveOf(call, await jobOf(call)), options)
-  if (!entries) throw notFound('Path')
-  if (entries === 'unreadable') throw refined('invalid', 'unprocessable', 'the archive cannot be listed')
-  const body = entries.slice(page.offset, page.offset + page.limit).map(({ path, type, size, mode }) => ({
+  const { offset, limit } = page
+  const path = params.text('path', { max: 4096 }) ?? ''
+  const options = { path, recursive: params.boolean('recursive') ?? false, offset, limit }
+  const listed = await core.archives.list(await archiveOf(call, await jobOf(call)), options, whileAsked(call))
+  if (!listed) throw notFound('Path')
+  if (listed === 'unreadable') throw refined('invalid', 'unprocessable', 'the archive cannot be listed')
+  const body = listed.entries.map(({ path, type, size, mode }) => ({
     name: path.replace(/\/$/, '').split('/').at(-1),
     path,
     type,
     ...(type === 'file' ? { size } : {}),
     mode,
   }))
-  return pageReply(call, page, body, entries.length)
+  return pageReply(call, page, body, listed.total)
+}
+
+/** Ends when nobody waits for the answer any more. */
+function whileAsked({ res }: ProjectCall): AbortSignal {
+  const ended = new AbortController()
+  const end = () => ended.abort(new SignalboxError('unavailable', 'nobody waits for the answer'))
+  if (res.destroyed) end()
+  else res.once('close', end)
+  return ended.signal
 }
 
 async function keep(call: ProjectCall): Promise<Reply> {
