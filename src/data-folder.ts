@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import path from 'node:path'
@@ -17,9 +18,18 @@ import { systemRandom } from './core/clock.js'
 import { type Keys, keysFrom } from './core/keys.js'
 import { mintToken } from './core/token.js'
 
-/** Makes the folder, for nobody else to read. */
+/** Makes the folder, for nobody else to read, and for no repository that it may lie in to take in. */
 export function openDataFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
+  keepOutOfGit(folder)
+}
+
+function keepOutOfGit(folder: string): void {
+  try {
+    writeFileSync(path.join(folder, '.gitignore'), '*\n', { flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Folders in which backups are made. */

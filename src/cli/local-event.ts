@@ -2,40 +2,48 @@
  * A pipeline of the working tree that nobody makes: what the rules would say to an event, for `lint --jobs` and
  * `run --list`. The files are those of the working tree, whatever ref the event names.
  */
+import path from 'node:path'
 import { factsWanted } from '../core/ci-config/facts-wanted.js'
-import type { CiConfig, PlanContext, PlanResult } from '../core/ci-config/plan.js'
+import type { CiConfig, PlanContext, PlanResult, PlanVariable } from '../core/ci-config/plan.js'
 import { planPipeline } from '../core/ci-config/plan-pipeline.js'
 import { noSha } from '../core/pipeline.js'
 import { pipelineVariables } from '../core/predefined-variables.js'
 import type { CommitInfo } from '../core/project.js'
-import { gitOutput, listFiles, projectName, type WorkingTree } from './working-tree.js'
+import { defaultBranchOf, eventRef, readRefs } from './local-refs.js'
+import { projectPath } from './project-path.js'
+import { gitOutput, listFiles, ownFolders, type WorkingTree } from './working-tree.js'
 
 export interface LocalEventInput {
   /** `CI_PIPELINE_SOURCE`. */
   source: string
   /** Branch or tag, also as `refs/heads/…` or `refs/tags/…`; absent: the branch checked out. */
   ref?: string
-  /** Absent: the branch checked out. */
-  defaultBranch?: string
+  /** Its path; absent: that of `origin`. */
+  project?: string
   configPath: string
-  variables: readonly { key: string; value: string }[]
+  variables: readonly PlanVariable[]
 }
 
-export type LocalEvent = Omit<PlanContext, 'changedPaths' | 'files' | 'comparePaths' | 'projectFiles'>
+export type LocalEvent = Omit<PlanContext, 'changedPaths' | 'files' | 'comparePaths' | 'projectFiles'> & {
+  /** HEAD is detached: the event is of no branch. */
+  detached: boolean
+}
 
 /** The event as rules and includes see it, with the variables that a coordinator would predefine. */
 export function localEvent(tree: WorkingTree, input: LocalEventInput): LocalEvent {
-  const { source, defaultBranch = tree.branch } = input
-  const { ref, tag } = refOf(tree, input.ref ?? tree.branch)
-  const isProtected = !tag && ref === defaultBranch
-  const name = projectName(tree.root)
+  const { source } = input
+  const refs = readRefs(tree)
+  const { ref, tag, detached } = eventRef(tree, refs, input.ref)
+  const defaultBranch = defaultBranchOf(tree, refs)
+  const isProtected = !tag && !detached && ref === defaultBranch
+  const fullPath = input.project ?? projectPath(tree)
   const predefined = pipelineVariables({
     project: {
       id: 1,
       groupId: 1,
-      path: name,
-      fullPath: `local/${name}`,
-      name,
+      path: path.posix.basename(fullPath),
+      fullPath,
+      name: path.posix.basename(fullPath),
       description: '',
       visibility: 'private',
       defaultBranch,
@@ -43,6 +51,8 @@ export function localEvent(tree: WorkingTree, input: LocalEventInput): LocalEven
     },
     externalUrl: 'http://127.0.0.1:8080',
     source,
+    // A pipeline of no branch has no `CI_COMMIT_BRANCH`, as one of a request.
+    mergeRequest: detached || source === requestSource,
     ref,
     tag,
     protected: isProtected,
@@ -52,11 +62,12 @@ export function localEvent(tree: WorkingTree, input: LocalEventInput): LocalEven
     createdAt: Date.now(),
     user: null,
   })
-  const weak = [...predefined, ...(source === 'merge_request_event' ? mergeRequest(ref, defaultBranch) : [])]
+  const weak = [...predefined, ...(source === requestSource ? requestVariables(ref, defaultBranch) : [])]
   return {
     source,
     ref,
     tag,
+    detached,
     protected: isProtected,
     defaultBranch,
     variables: [...weak, ...input.variables],
@@ -89,34 +100,20 @@ export function isGuessed(tree: WorkingTree, config: CiConfig, event: LocalEvent
 /** Paths that differ from where the tree's branch parted from a ref; undefined if there is no such ref. */
 export function changedSince(tree: WorkingTree, ref: string): string[] | undefined {
   if (tree.gitDir === undefined || ref === '' || ref.startsWith('-')) return undefined
-  const base = [ref, `origin/${ref}`]
+  const remote = `refs/remotes/origin/${ref.replace(/^refs\/heads\//, '')}`
+  const base = [ref, remote]
     .map((one) => gitOutput(tree.root, ['merge-base', one, 'HEAD']))
     .find((one) => one !== undefined)
   if (base === undefined) return undefined
   const changed = gitOutput(tree.root, ['diff', '--name-only', '--no-renames', '-z', base], true) ?? ''
-  const added = gitOutput(tree.root, ['ls-files', '-z', '--others', '--exclude-standard'], true) ?? ''
+  const own = ownFolders.map((name) => `--exclude=${name}/`)
+  const added = gitOutput(tree.root, ['ls-files', '-z', '--others', '--exclude-standard', ...own], true) ?? ''
   return [...new Set((changed + added).split('\0').filter((path) => path !== ''))]
 }
 
 /** A merge request's changes are all since the target branch; those of a push are known only to who received it. */
 function changedBy(tree: WorkingTree, event: LocalEvent): string[] | undefined {
-  return event.source === 'merge_request_event' ? changedSince(tree, event.defaultBranch) : undefined
-}
-
-/** The name that `origin` calls its default branch; the branch checked out where there is none. */
-export function defaultBranchOf(tree: WorkingTree): string {
-  if (tree.gitDir === undefined) return tree.branch
-  const head = gitOutput(tree.root, ['symbolic-ref', '--short', 'refs/remotes/origin/HEAD'])
-  return head?.replace(/^origin\//, '') ?? tree.branch
-}
-
-function refOf(tree: WorkingTree, given: string): { ref: string; tag: boolean } {
-  const full = /^refs\/(heads|tags)\/(.+)$/.exec(given)
-  if (full) return { ref: full[2]!, tag: full[1] === 'tags' }
-  const exists = (name: string) =>
-    tree.gitDir !== undefined && gitOutput(tree.root, ['rev-parse', '--verify', '--quiet', name]) !== undefined
-  const tag = given !== tree.branch && !exists(`refs/heads/${given}`) && exists(`refs/tags/${given}`)
-  return { ref: given, tag }
+  return event.source === requestSource ? changedSince(tree, event.defaultBranch) : undefined
 }
 
 function headCommit(tree: WorkingTree): CommitInfo {
@@ -133,10 +130,16 @@ function headCommit(tree: WorkingTree): CommitInfo {
   }
 }
 
-function mergeRequest(ref: string, target: string): { key: string; value: string; raw: true }[] {
+/** The source of a request's pipeline. */
+export const requestSource = 'merge_request_event'
+/** The ref of the request that such a pipeline is about. */
+export const requestPath = 'refs/merge-requests/1/head'
+
+/** What a request to merge `ref` into `target` would predefine. */
+export function requestVariables(ref: string, target: string): { key: string; value: string; raw: true }[] {
   const values = {
     CI_MERGE_REQUEST_IID: '1',
-    CI_MERGE_REQUEST_REF_PATH: 'refs/merge-requests/1/head',
+    CI_MERGE_REQUEST_REF_PATH: requestPath,
     CI_MERGE_REQUEST_EVENT_TYPE: 'detached',
     CI_MERGE_REQUEST_SOURCE_BRANCH_NAME: ref,
     CI_MERGE_REQUEST_TARGET_BRANCH_NAME: target,

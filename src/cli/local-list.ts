@@ -1,8 +1,9 @@
-/** `signalbox run --list`: what a push of the working tree would run. */
+/** `signalbox run --list`: what a push of the working tree, or another event, would run. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { compileConfig } from '../core/ci-config/compile.js'
-import { describeError, type JobPlan } from '../core/ci-config/plan.js'
+import { describeError, type JobPlan, type PlanVariable } from '../core/ci-config/plan.js'
+import type { PipelineSource } from '../core/pipeline.js'
 import type { Context } from './context.js'
 import { Exit, exitCodes } from './exit.js'
 import { localEvent, planLocally } from './local-event.js'
@@ -13,15 +14,24 @@ interface ListInput {
   configPath: string
   /** Only these; all if there are none. */
   jobs: string[]
-  variables: { key: string; value: string }[]
+  source: PipelineSource
+  ref: string | undefined
+  project: string | undefined
+  variables: PlanVariable[]
   json: boolean
 }
 
-/** Prints the jobs that a push would run, by stage. Throws `Exit` for a file with errors. */
+/** Prints the jobs that the event would run, by stage. Throws `Exit` for a file with errors. */
 export async function listLocally(context: Context, input: ListInput): Promise<void> {
   const { tree, configPath, jobs } = input
   const source = readFileSync(path.join(tree.root, configPath), 'utf8')
-  const event = localEvent(tree, { source: 'push', configPath, variables: input.variables })
+  const event = localEvent(tree, {
+    source: input.source,
+    ...(input.ref === undefined ? {} : { ref: input.ref }),
+    ...(input.project === undefined ? {} : { project: input.project }),
+    configPath,
+    variables: input.variables,
+  })
   const { variables } = event
   const compiled = await compileConfig(source, { file: configPath, variables, ...localIncludes(tree.root) })
   if (!compiled.ok) {

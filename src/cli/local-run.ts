@@ -2,18 +2,18 @@
  * `signalbox run`: a coordinator and a runner live in this process for one pipeline, on loopback, with everything they keep
  * in a temporary folder.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { readSettings } from '../config.js'
 import { inThisThread } from '../core/ci-config/language.js'
+import type { PlanVariable } from '../core/ci-config/plan.js'
 import { SignalboxError } from '../core/errors.js'
 import { cancelPipeline } from '../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../core/operations/create-pipeline.js'
 import { createProject } from '../core/operations/create-project.js'
 import { createRunner } from '../core/operations/create-runner.js'
 import { playJob } from '../core/operations/play-job.js'
-import type { Pipeline } from '../core/pipeline.js'
+import type { Pipeline, PipelineSource } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
 import type { JobView } from '../core/store/job-views.js'
 import { listDefinitions } from '../core/store/jobs.js'
@@ -24,10 +24,14 @@ import type { Context } from './context.js'
 import { errorsOnly } from './errors-only.js'
 import { Exit, exitCodes } from './exit.js'
 import type { Interrupts } from './interrupts.js'
+import { requestPath, requestSource, requestVariables } from './local-event.js'
 import { LocalFollower } from './local-follower.js'
+import { defaultBranchOf, eventRef, type LocalRefs, pushedRefs, readRefs } from './local-refs.js'
+import { fillRepository } from './local-repository.js'
+import { projectPath } from './project-path.js'
 import { type Snapshot, takeSnapshot } from './snapshot.js'
 import { statusText } from './terminal.js'
-import { projectName, type WorkingTree } from './working-tree.js'
+import type { WorkingTree } from './working-tree.js'
 
 export interface LocalRun {
   /** A folder for everything that is kept while the pipeline runs. */
@@ -37,7 +41,13 @@ export interface LocalRun {
   configPath: string
   /** Only these and what they need; all if there are none. */
   jobs: string[]
-  variables: { key: string; value: string }[]
+  /** What starts the pipeline: `CI_PIPELINE_SOURCE`. */
+  source: PipelineSource
+  /** The branch or tag that the working tree stands for; absent: the branch checked out. */
+  ref: string | undefined
+  /** The project's path; absent: that of `origin`. */
+  project: string | undefined
+  variables: PlanVariable[]
   /** Where caches stay between runs. */
   cacheDir: string
   /** Where the artifacts of the jobs are left. */
@@ -102,27 +112,25 @@ async function start(
 ): Promise<{ project: Project; pipeline: Pipeline }> {
   const { core } = server
   const user = (await findUser(core.store.read, 1))!
-  const { branch } = input.tree
+  const { tree } = input
+  const refs = readRefs(tree)
+  const defaultBranch = defaultBranchOf(tree, refs)
+  const about = eventRef(tree, refs, input.ref)
+  const ref = `refs/${about.tag ? 'tags' : 'heads'}/${about.ref}`
   const project = await createProject(core, {
-    path: `local/${projectName(input.tree.root)}`,
-    defaultBranch: branch,
+    path: input.project ?? projectPath(tree),
+    defaultBranch,
     configPath: input.configPath,
     user,
   })
-  const repository = repositoryOf(input.place, project)
-  mkdirSync(path.join(repository, 'objects', 'info'), { recursive: true })
-  writeFileSync(
-    path.join(repository, 'objects', 'info', 'alternates'),
-    snapshot.objects.map((one) => `${one}\n`).join(''),
-  )
-  const ref = path.join(repository, 'refs', 'heads', branch)
-  mkdirSync(path.dirname(ref), { recursive: true })
-  writeFileSync(ref, `${snapshot.sha}\n`)
+  fillRepository(repositoryOf(input.place, project), { tree, snapshot, refs, ref })
   try {
     const pipeline = await createPipeline(core, {
       projectId: project.id,
-      ref: branch,
-      source: 'push',
+      ref,
+      ...(about.detached ? { requestRef: ref } : {}),
+      ...(input.source === requestSource ? requestOf(about.ref, defaultBranch, refs) : {}),
+      source: input.source,
       user,
       variables: input.variables,
       onInvalid: 'refuse',
@@ -138,6 +146,16 @@ async function start(
       throw new Exit(exitCodes.notFound, error.message)
     }
     throw error
+  }
+}
+
+/** What a request to merge the branch into the default one would bring with it. */
+function requestOf(branch: string, target: string, refs: LocalRefs) {
+  const since = pushedRefs(refs).get(`refs/heads/${target}`)
+  return {
+    requestRef: requestPath,
+    predefined: requestVariables(branch, target),
+    ...(since === undefined ? {} : { changesSince: since }),
   }
 }
 

@@ -1,13 +1,14 @@
 /**
- * A commit of the working tree as it is: tracked and untracked files, minus ignored ones, on top of HEAD. A clean tree is
- * HEAD itself. Everything new goes into an object store of its own; the repository is only read.
+ * A commit of the working tree as it is: tracked files, and untracked ones that are not ignored, on top of HEAD. A clean
+ * tree is HEAD itself. Everything new goes into an object store of its own; the repository is only read, under its own
+ * settings, so that what git ignores and how it converts files is as its user has it.
  */
 import { execFile } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { Exit, exitCodes } from './exit.js'
-import type { WorkingTree } from './working-tree.js'
+import { ownFolders, type WorkingTree } from './working-tree.js'
 
 const run = promisify(execFile)
 
@@ -17,6 +18,17 @@ export interface Snapshot {
   objects: string[]
 }
 
+/** A user's settings that would let git write beside the index, or start programs. */
+const quietly = [
+  'core.hooksPath=/dev/null',
+  'core.fsmonitor=false',
+  'core.splitIndex=false',
+  'core.bare=false',
+].flatMap((setting) => ['-c', setting])
+
+/** What of the working tree is taken: all but our own folders, whatever the ignore files say. */
+const wanted = ['.', ...ownFolders.map((name) => `:(exclude,top,glob)**/${name}/**`)]
+
 /** Takes the snapshot; `folder` is where new objects go. Ends the program (2) without git. */
 export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<Snapshot> {
   const objects = path.join(folder, 'objects')
@@ -24,16 +36,18 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
   mkdirSync(path.join(objects, 'pack'), { recursive: true })
   mkdirSync(path.join(folder, 'refs'), { recursive: true })
   writeFileSync(path.join(folder, 'HEAD'), 'ref: refs/heads/main\n')
-  const source = tree.gitDir === undefined ? [] : objectFolders(tree.gitDir)
+  // The coordinator's repositories name objects by SHA-1: of others only the files are taken, without their history.
+  const history = tree.commonDir !== undefined && tree.objectFormat === 'sha1'
+  const source = history ? objectFolders(tree.commonDir!) : []
   writeFileSync(path.join(objects, 'info', 'alternates'), source.map((one) => `${one}\n`).join(''))
   const index = path.join(folder, 'index')
   // The repository's index knows which files have not changed: without it, all of them would be read and hashed.
-  const known = tree.gitDir === undefined ? undefined : path.join(tree.gitDir, 'index')
+  const known = history ? path.join(tree.gitDir!, 'index') : undefined
   if (known && existsSync(known)) copyFileSync(known, index)
 
   const env = {
     ...process.env,
-    GIT_DIR: folder,
+    GIT_DIR: history ? tree.gitDir : folder,
     GIT_WORK_TREE: tree.root,
     GIT_INDEX_FILE: index,
     GIT_OBJECT_DIRECTORY: objects,
@@ -44,7 +58,7 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
   }
   const git = async (...args: string[]) => {
     try {
-      const { stdout } = await run('git', ['-c', 'core.bare=false', ...exclude(tree), ...args], {
+      const { stdout } = await run('git', [...quietly, ...args], {
         cwd: tree.root,
         env,
         maxBuffer: 64 * 1024 * 1024,
@@ -57,31 +71,20 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
       )
     }
   }
-  await git('add', '--all', '.')
+  await git('add', '--all', '--', ...wanted)
   const made = await git('write-tree')
   const all = [objects, ...source]
-  if (tree.head !== undefined && tree.tree === made) {
+  if (history && tree.head !== undefined && tree.tree === made) {
     return { sha: tree.head, objects: all }
   }
-  const parents = tree.head === undefined ? [] : ['-p', tree.head]
-  const message = tree.head === undefined ? 'Working tree' : 'Uncommitted changes'
+  const parents = history && tree.head !== undefined ? ['-p', tree.head] : []
+  const message = parents.length === 0 ? 'Working tree' : 'Uncommitted changes'
   return { sha: await git('commit-tree', made, ...parents, '-m', message), objects: all }
 }
 
-/** The repository's own exclude file lies in a git folder that these commands do not use. */
-function exclude(tree: WorkingTree): string[] {
-  const file = tree.gitDir === undefined ? undefined : path.join(commonDir(tree.gitDir), 'info', 'exclude')
-  return file && existsSync(file) ? ['-c', `core.excludesFile=${file}`] : []
-}
-
-/** A linked working tree keeps its objects with the main one. */
-function commonDir(gitDir: string): string {
-  const file = path.join(gitDir, 'commondir')
-  return existsSync(file) ? path.resolve(gitDir, readFileSync(file, 'utf8').trim()) : gitDir
-}
-
-function objectFolders(gitDir: string): string[] {
-  const own = path.join(commonDir(gitDir), 'objects')
+/** The repository's own objects, and those that it borrows. Git follows what these borrow in turn by itself. */
+function objectFolders(commonDir: string): string[] {
+  const own = path.join(commonDir, 'objects')
   const alternates = path.join(own, 'info', 'alternates')
   if (!existsSync(alternates)) return [own]
   const more = readFileSync(alternates, 'utf8')

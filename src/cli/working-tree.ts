@@ -1,35 +1,65 @@
 /** The folder that a command stands in, as a repository: with git or without. */
-import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import path from 'node:path'
 import type { CompileOptions } from '../core/ci-config/plan.js'
+import { Exit, exitCodes } from './exit.js'
 
 export interface WorkingTree {
   /** The repository's top folder, or the folder itself where there is no git. */
   root: string
   /** The git folder; undefined where there is none. */
   gitDir: string | undefined
+  /** The git folder that linked working trees share: of objects and refs. */
+  commonDir: string | undefined
+  /** How objects are named. */
+  objectFormat: 'sha1' | 'sha256'
   /** The commit checked out; undefined before the first one. */
   head: string | undefined
   /** That commit's tree. */
   tree: string | undefined
-  /** The branch checked out; `main` where there is none. */
-  branch: string
+  /** The branch checked out, also before its first commit; undefined where HEAD is detached. `main` without git. */
+  branch: string | undefined
 }
 
-/** Looks at a folder. One git process; none of the repository's files is written. */
+/**
+ * Looks at a folder. One git process; none of the repository's files is written. Throws `Exit` for a repository that has
+ * no working tree, or that git will not touch.
+ */
 export function workingTree(folder: string): WorkingTree {
   const parse = (...args: string[]) => gitOutput(folder, ['rev-parse', ...args])?.split('\n')
+  const place = ['--show-toplevel', '--absolute-git-dir', '--git-common-dir', '--show-object-format']
   // A repository without a commit has no HEAD to resolve.
-  const facts = parse('--show-toplevel', '--absolute-git-dir', 'HEAD', 'HEAD^{tree}', '--abbrev-ref', 'HEAD')
-  if (facts) {
-    const [root, gitDir, head, tree, branch] = facts
-    return { root: root!, gitDir, head, tree, branch: branch === 'HEAD' || !branch ? 'main' : branch }
+  const facts = parse(...place, 'HEAD', 'HEAD^{tree}', '--symbolic-full-name', 'HEAD') ?? parse(...place)
+  if (!facts) {
+    refuseUnusable(folder)
+    const none = { gitDir: undefined, commonDir: undefined, head: undefined, tree: undefined }
+    return { root: folder, ...none, objectFormat: 'sha1', branch: 'main' }
   }
-  const unborn = parse('--show-toplevel', '--absolute-git-dir')
-  if (!unborn) return { root: folder, gitDir: undefined, head: undefined, tree: undefined, branch: 'main' }
-  const branch = gitOutput(folder, ['symbolic-ref', '--short', 'HEAD'])
-  return { root: unborn[0]!, gitDir: unborn[1], head: undefined, tree: undefined, branch: branch ?? 'main' }
+  const [root, gitDir, commonDir, format, head, tree, full = gitOutput(folder, ['symbolic-ref', 'HEAD'])] = facts
+  return {
+    root: root!,
+    gitDir,
+    commonDir: path.resolve(folder, commonDir!),
+    objectFormat: format === 'sha256' ? 'sha256' : 'sha1',
+    head,
+    tree,
+    branch: full?.startsWith('refs/heads/') ? full.slice('refs/heads/'.length) : undefined,
+  }
+}
+
+/** What git cannot or will not read is no folder without git: its ignored files would be taken for sources. */
+function refuseUnusable(folder: string): void {
+  if (gitOutput(folder, ['rev-parse', '--is-inside-git-dir']) === 'true') {
+    throw new Exit(
+      exitCodes.usage,
+      `${folder} is a git folder without a working tree`,
+      'give a working tree with --cwd',
+    )
+  }
+  if (!existsSync(path.join(folder, '.git'))) return
+  const { stderr } = spawnSync('git', ['rev-parse', '--show-toplevel'], { cwd: folder, encoding: 'utf8' })
+  if (stderr) throw new Exit(exitCodes.usage, `git cannot read the repository in ${folder}: ${stderr.trim()}`)
 }
 
 /** What `include:local` finds in a folder: files of the working tree, never outside it. */
@@ -58,22 +88,18 @@ function readInside(root: string, name: string): string | undefined {
   }
 }
 
-/** Tracked and untracked files that are not ignored; every file where there is no git. */
+/** Folders of our own that a repository may hold: they are no sources, and there are tokens in them. */
+export const ownFolders = ['signalbox-data', 'signalbox-work'] as const
+
+/** Tracked files, and untracked ones that are not ignored; every file where there is no git. */
 export function listFiles(root: string): string[] {
-  const listed = gitOutput(root, ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], true)
+  const own = ownFolders.map((name) => `--exclude=${name}/`)
+  const listed = gitOutput(root, ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...own], true)
   if (listed !== undefined) return listed.split('\0').filter((name) => name !== '')
   return readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
-}
-
-/** A name for the project of a folder: its own, in characters that a path may have. */
-export function projectName(root: string): string {
-  const name = path
-    .basename(root)
-    .replace(/[^A-Za-z0-9_-]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-  return name === '' ? 'project' : name
+    .filter((name) => !name.split(path.sep).some((part) => ownFolders.some((own) => own === part)))
 }
 
 /** What git writes, without blanks at its ends unless it is wanted raw; undefined when git fails or is not there. */

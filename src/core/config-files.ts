@@ -98,8 +98,10 @@ export class ConfigFiles
   readonly changedSince = async (ref: string): Promise<string[] | undefined> => {
     const { project, sha } = this.#place
     const found = await this.#look(undefined, ref)
-    if (found?.resolved === undefined || sha === undefined) return undefined
-    return this.#world.repositories.changedSince(project, found.resolved.sha, sha)
+    if (found === undefined || sha === undefined) return undefined
+    const { repositories } = this.#world
+    const other = found.resolved?.sha ?? (await repositories.browser.findCommit(found.project, ref))
+    return other === undefined ? undefined : repositories.changedSince(project, other, sha)
   }
 
   async #fetch(request: IncludeRequest): Promise<IncludeAnswer> {

@@ -11,7 +11,7 @@ import type {
   TreeEntry,
 } from '../core/repository-browser.js'
 import type { ParsedCommit } from './object-formats.js'
-import { isObjectId } from './ref-name.js'
+import { isObjectId, isRefName } from './ref-name.js'
 
 type Repository = Pick<Project, 'id' | 'defaultBranch'>
 
@@ -55,8 +55,11 @@ export class GitBrowser implements RepositoryBrowser {
   async findCommit(project: Repository, revision: string): Promise<string | undefined> {
     const found = await this.#host.resolve(project, revision)
     if (found) return found.sha
-    if (!/^[0-9a-f]{7,39}$/.test(revision)) return undefined
-    const named = await this.#tryText(project, ['rev-parse', '--verify', '--quiet', `${revision}^{commit}`])
+    // What a clone has of its remote is there under `signalbox run`.
+    const remote = `refs/remotes/${revision}`
+    const full = /^[0-9a-f]{7,39}$/.test(revision) ? revision : isRefName(remote) ? remote : undefined
+    if (full === undefined) return undefined
+    const named = await this.#tryText(project, ['rev-parse', '--verify', '--quiet', `${full}^{commit}`])
     return named?.trim() || undefined
   }
 

@@ -20,6 +20,9 @@ export function takeWorkFolder(workDir: string): WorkFolder {
   const folders = { root, builds: path.join(root, 'builds'), spool: path.join(root, 'spool') }
   fs.mkdirSync(folders.builds, { recursive: true })
   fs.mkdirSync(folders.spool, { recursive: true, mode: 0o700 })
+  // Whoever starts a runner in a repository does not want the builds in it.
+  const ignore = path.join(root, '.gitignore')
+  if (!fs.existsSync(ignore)) fs.writeFileSync(ignore, '*\n')
   // Node resolves links in paths that it gives to children; the two must agree.
   const real = fs.realpathSync(root)
   const lock = path.join(real, '.runner.lock')

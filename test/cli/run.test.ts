@@ -1,51 +1,11 @@
 /** `signalbox run` as a person types it, in repositories of all sorts. */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { git, program, signalbox } from '../support/processes.js'
-
-class Folder implements Disposable {
-  readonly path = mkdtempSync(path.join(os.tmpdir(), 'signalbox-cli-'))
-
-  write(files: Record<string, string | object>): this {
-    for (const [name, content] of Object.entries(files)) {
-      const file = path.join(this.path, name)
-      mkdirSync(path.dirname(file), { recursive: true })
-      writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content))
-    }
-    return this
-  }
-
-  /** Pushed, the commit would be skipped; whoever runs it gets what they ask for. */
-  async commit(): Promise<this> {
-    await git(this.path, 'init', '--quiet', '--initial-branch=main')
-    await git(this.path, 'add', '--all')
-    await git(this.path, 'commit', '--quiet', '--message', 'First [skip ci]')
-    return this
-  }
-
-  run(...args: string[]) {
-    return signalbox(['run', ...args], { cwd: this.path, env: { NO_COLOR: '1' } })
-  }
-
-  /** Every file of the git folder with its content, to see that nothing has changed. */
-  repository(): Record<string, string> {
-    const root = path.join(this.path, '.git')
-    return Object.fromEntries(
-      readdirSync(root, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => path.join(entry.parentPath, entry.name))
-        .map((file) => [path.relative(root, file), readFileSync(file, 'latin1')]),
-    )
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true })
-  }
-}
+import { Folder } from '../support/run-folder.js'
 
 it('runs the pipeline and shows what its scripts say', async () => {
   using folder = new Folder()

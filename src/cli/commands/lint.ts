@@ -14,7 +14,7 @@ import {
 } from '../../core/ci-config/plan.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { changedSince, defaultBranchOf, isGuessed, type LocalEvent, localEvent, planLocally } from '../local-event.js'
+import { changedSince, isGuessed, type LocalEvent, localEvent, planLocally } from '../local-event.js'
 import { type Terminal, table } from '../terminal.js'
 import { parseVariables } from '../variables.js'
 import { localIncludes, type WorkingTree, workingTree } from '../working-tree.js'
@@ -63,7 +63,6 @@ async function look(name: string, source: string, tree: WorkingTree, options: Li
   const event = localEvent(tree, {
     source: options.source ?? 'push',
     ...(options.ref === undefined ? {} : { ref: options.ref }),
-    defaultBranch: defaultBranchOf(tree),
     configPath: name,
     variables: parseVariables(options.var ?? []),
   })

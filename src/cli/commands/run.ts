@@ -3,16 +3,23 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { PipelineSource } from '../../core/pipeline.js'
 import { type Context, openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { Interrupts } from '../interrupts.js'
+import { isProjectPath } from '../project-path.js'
+import { readVariableFiles } from '../variable-file.js'
 import { parseVariables } from '../variables.js'
-import { type WorkingTree, workingTree } from '../working-tree.js'
+import { gitOutput, type WorkingTree, workingTree } from '../working-tree.js'
 
 interface RunOptions {
   cwd?: string
   file?: string
   var?: string[]
+  varFile?: string[]
+  ref?: string
+  source: PipelineSource
+  project?: string
   executor?: 'shell' | 'docker'
   artifacts?: string | undefined
   list?: boolean
@@ -26,11 +33,16 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     throw new Exit(exitCodes.notFound, `no folder ${folder}`)
   const tree = workingTree(folder)
   const configPath = configPathOf(tree, folder, options.file)
-  const variables = parseVariables(options.var ?? [])
+  const event = {
+    source: options.source,
+    ref: checkedRef(tree, options.ref),
+    project: checkedPath(options.project),
+    variables: [...readVariableFiles(context.cwd, options.varFile ?? []), ...parseVariables(options.var ?? [])],
+  }
   // Each is loaded when it is asked for: a list needs no coordinator.
   if (options.list) {
     const { listLocally } = await import('../local-list.js')
-    return listLocally(context, { tree, configPath, jobs, variables, json: options.json === true })
+    return listLocally(context, { tree, configPath, jobs, ...event, json: options.json === true })
   }
   if (options.executor === 'docker') {
     throw new Exit(
@@ -48,12 +60,24 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     const { runLocally } = await import('../local-run.js')
     const json = options.json === true
     const cacheDir = cacheFolder(context, tree)
-    await runLocally(context, { place, tree, configPath, jobs, variables, cacheDir, artifacts, json, interrupts })
+    await runLocally(context, { place, tree, configPath, jobs, ...event, cacheDir, artifacts, json, interrupts })
   } finally {
     interrupts.ignore()
     process.off('exit', remove)
     remove()
   }
+}
+
+function checkedRef(tree: WorkingTree, given: string | undefined): string | undefined {
+  if (given === undefined) return undefined
+  const full = /^refs\/(heads|tags)\//.test(given) ? given : `refs/heads/${given}`
+  if (!given.startsWith('-') && gitOutput(tree.root, ['check-ref-format', full]) !== undefined) return given
+  throw new Exit(exitCodes.usage, `--ref ${given}: git has no branch or tag of such a name`)
+}
+
+function checkedPath(given: string | undefined): string | undefined {
+  if (given === undefined || isProjectPath(given)) return given
+  throw new Exit(exitCodes.usage, `--project ${given}: expected GROUP/NAME, of letters, digits, "_", "-" and "."`)
 }
 
 /** Made before anything runs: a folder that cannot be is not found out by the last job. */

@@ -34,10 +34,8 @@ export async function ruleFacts(core: Core, input: RuleFactsInput, wanted: Facts
 async function comparePaths(core: Core, { project, sha }: RuleFactsInput, refs: readonly string[]) {
   const paths: Record<string, string[]> = Object.create(null)
   for (const ref of refs) {
-    const resolved = await resolve(core, project, ref)
-    if (resolved && sha !== undefined) {
-      paths[ref] = await core.repositories.changedSince(project, resolved.sha, sha)
-    }
+    const other = sha === undefined ? undefined : await findCommit(core, project, ref)
+    if (other !== undefined) paths[ref] = await core.repositories.changedSince(project, other, sha!)
   }
   return paths
 }
@@ -57,10 +55,19 @@ async function projectFiles(core: Core, user: User | null, wanted: readonly { pr
   return files
 }
 
-/** A ref that is both a branch and a tag is no valid one either. */
 async function resolve(core: Core, project: Project, ref: string): Promise<ResolvedRef | undefined> {
+  return unlessWrong(core.repositories.resolve(project, ref))
+}
+
+/** `compare_to` takes a shortened commit id too: https://docs.gitlab.com/ci/yaml/#ruleschangescompare_to */
+async function findCommit(core: Core, project: Project, ref: string): Promise<string | undefined> {
+  return unlessWrong(core.repositories.browser.findCommit(project, ref))
+}
+
+/** A ref that is both a branch and a tag is no valid one either. */
+async function unlessWrong<T>(found: Promise<T | undefined>): Promise<T | undefined> {
   try {
-    return await core.repositories.resolve(project, ref)
+    return await found
   } catch (error) {
     if (error instanceof SignalboxError && (error.code === 'invalid' || error.code === 'not_found')) return undefined
     throw error

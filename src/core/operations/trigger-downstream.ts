@@ -159,7 +159,8 @@ function refOf(
   predefined: readonly PlanVariable[],
 ): Pick<CreatePipelineInput, 'ref' | 'requestRef'> {
   const branch = predefined.find(({ key }) => key === 'CI_MERGE_REQUEST_SOURCE_BRANCH_NAME')
-  return branch ? { ref: `refs/heads/${branch.value}`, requestRef: pipeline.ref } : { ref: pipeline.ref }
+  if (branch) return { ref: `refs/heads/${branch.value}`, requestRef: pipeline.ref }
+  return pipeline.ref.startsWith('refs/') ? { ref: pipeline.ref, requestRef: pipeline.ref } : { ref: pipeline.ref }
 }
 
 function upstreamVariables(job: Job): PlanVariable[] {
