@@ -42,6 +42,14 @@ export class SignalboxError extends Error {
   }
 }
 
+/**
+ * Whether the error leaves open what became of a write: the database has not answered whether it has committed. Whoever
+ * gets it undoes nothing.
+ */
+export function isUncertain(thrown: unknown): boolean {
+  return thrown instanceof SignalboxError && thrown.details.uncertain === true
+}
+
 /** A refusal of one field of what was given, `{path: ["has already been taken"]}` in GitLab's API. */
 export function wrongField(field: string, message: string): SignalboxError {
   return new SignalboxError('invalid', `${field} ${message}`, { details: { field, message } })

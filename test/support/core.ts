@@ -128,11 +128,11 @@ export class TestCore implements AsyncDisposable {
   readonly box: TestStore
   readonly logged: { level: string; fields: object; message: string }[] = []
   admin!: User
-  readonly #folder: string
+  readonly folder: string
 
   constructor(box: TestStore, settings: Partial<CoreSettings>, blobs?: BlobRooms) {
     this.box = box
-    this.#folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-core-'))
+    this.folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-core-'))
     this.repositories = new MemoryRepositories()
     const log = (level: string) => (fields: object, message: string) => this.logged.push({ level, fields, message })
     const { core, tasks } = makeCore({
@@ -140,8 +140,8 @@ export class TestCore implements AsyncDisposable {
       store: box.store,
       clock: box.clock,
       keys: keysFrom(Buffer.alloc(32, 7)),
-      traces: path.join(this.#folder, 'traces'),
-      blobs: blobs ?? diskRooms(this.#folder),
+      traces: path.join(this.folder, 'traces'),
+      blobs: blobs ?? diskRooms(this.folder),
       repositories: this.repositories,
       language: inThisThread,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
@@ -285,7 +285,7 @@ export class TestCore implements AsyncDisposable {
     await this.tasks.close()
     await this.core.traces.close()
     await this.box[Symbol.asyncDispose]()
-    rmSync(this.#folder, { recursive: true, force: true })
+    rmSync(this.folder, { recursive: true, force: true })
   }
 }
 

@@ -10,6 +10,7 @@ import { SqliteStore } from '../../src/core/store/sqlite-store.js'
 import type { Engine, Store } from '../../src/core/store/write.js'
 import { template } from './global-setup.js'
 import { ManualClock } from './manual-clock.js'
+import { PostgresProxy } from './postgres-proxy.js'
 
 export interface TestStore extends AsyncDisposable {
   store: Store
@@ -24,10 +25,35 @@ export function onBothEngines(suite: (engine: Engine) => void): void {
 }
 
 /** Opens an empty, migrated store that is gone at the end of the test. `KEEP_DB=1` keeps a SQLite file and prints its path. */
-export async function openTestStore(engine: Engine): Promise<TestStore> {
+export async function openTestStore(engine: Engine, options: { commitWaitMs?: number } = {}): Promise<TestStore> {
   const clock = new ManualClock()
   const reports: TestStore['reports'] = []
   const place = engine === 'sqlite' ? migratedPlace() : await postgresPlace()
+  return { ...(await openPlace(place, clock, reports, options)), clock, reports }
+}
+
+/** A store on PostgreSQL behind a proxy that a test may let fail. */
+export async function openProxiedStore(
+  options: { commitWaitMs?: number } = {},
+): Promise<TestStore & { proxy: PostgresProxy; direct: string }> {
+  const clock = new ManualClock()
+  const reports: TestStore['reports'] = []
+  const place = await postgresPlace()
+  const proxy = await PostgresProxy.start(place.url)
+  const remove = async () => {
+    await proxy[Symbol.asyncDispose]()
+    await place.remove()
+  }
+  const opened = await openPlace({ url: proxy.url, remove }, clock, reports, options)
+  return { ...opened, clock, reports, proxy, direct: place.url }
+}
+
+async function openPlace(
+  place: { url: string; remove: () => Promise<void> },
+  clock: ManualClock,
+  reports: TestStore['reports'],
+  options: { commitWaitMs?: number },
+): Promise<Pick<TestStore, 'store' | typeof Symbol.asyncDispose>> {
   const store = await openStore({
     url: place.url,
     clock,
@@ -35,12 +61,11 @@ export async function openTestStore(engine: Engine): Promise<TestStore> {
     fatal: (error) => reports.push({ error, what: 'fatal' }),
     // A thread for each of a thousand stores; `write.test.ts` has one.
     checkpoints: false,
+    ...options,
   })
   if (store instanceof SqliteStore) checkKnownRows(store.connection)
   return {
     store,
-    clock,
-    reports,
     async [Symbol.asyncDispose]() {
       await store.close()
       await place.remove()
@@ -84,7 +109,7 @@ function migratedPlace(): ReturnType<typeof sqlitePlace> {
   return place
 }
 
-async function postgresPlace(): Promise<{ url: string; remove: () => Promise<void> }> {
+export async function postgresPlace(): Promise<{ url: string; remove: () => Promise<void> }> {
   const server = inject('postgresUrl')
   const name = `test_${randomBytes(6).toString('hex')}`
   await administer(server, `create database ${name} template ${template}`)

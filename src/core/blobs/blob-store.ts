@@ -1,5 +1,6 @@
 /** Where the bytes of artifacts and caches lie. Rows name them; what no row names does not count. */
 import type { Readable } from 'node:stream'
+import { isUncertain } from '../errors.js'
 
 export interface StoredBlob {
   /** What `open` and `remove` take. */
@@ -30,6 +31,26 @@ export interface BlobStore {
   remove(location: string): Promise<void>
   /** Removes what uploads have left that a stop of the process has cut off. Called before the doors open. */
   removeUnfinished(): Promise<void>
+}
+
+/**
+ * Writes the row of a blob that has just been stored; `write` gives the location that counts now. Where that is another,
+ * or the write has failed, the blob is removed again. What became of a write may be uncertain: then the blob stays, and
+ * the sweep over blobs without a row takes it, if it has none. Throws as `write` does.
+ */
+export async function keepBlob<T extends { location: string }>(
+  blobs: BlobStore,
+  blob: StoredBlob,
+  write: () => Promise<T>,
+): Promise<T> {
+  try {
+    const kept = await write()
+    if (kept.location !== blob.location) await blobs.remove(blob.location)
+    return kept
+  } catch (error) {
+    if (!isUncertain(error)) await blobs.remove(blob.location)
+    throw error
+  }
 }
 
 /** The two stores of a node. */

@@ -11,7 +11,7 @@
  */
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
-import { SignalboxError } from '../errors.js'
+import { isUncertain, SignalboxError } from '../errors.js'
 import { type Disk, type DiskFile, systemDisk } from './disk.js'
 import { Folders, openCut } from './folders.js'
 
@@ -27,7 +27,7 @@ export interface TraceFilesOptions {
   folder: string
   /**
    * Commits new lengths in one transaction, each on condition that its lease is open. Gives for each whether it was.
-   * Rejects if the transaction failed; then nothing was committed.
+   * Rejects if the transaction failed; then nothing was committed, unless the error is uncertain.
    */
   commit: (progress: TraceProgress[]) => Promise<boolean[]>
   /** A failed write or sync: the disk can no longer be trusted, and the process must end. */
@@ -50,6 +50,8 @@ export class TraceFiles {
   #active = 0
   #waiting: (() => void)[] = []
   #synced: TraceSession[] = []
+  /** Jobs whose last commit may have been made or not: what counts is in the row. */
+  readonly #uncertain = new Set<number>()
 
   constructor(options: TraceFilesOptions) {
     this.#options = options
@@ -64,6 +66,11 @@ export class TraceFiles {
   /** The open session of a lease, if there is one. */
   session(jobId: number, fence: number): TraceSession | undefined {
     return this.#sessions.get(`${jobId}.${fence}`)
+  }
+
+  /** Whether a commit may still be under way, so that only who waits for the row sees what counts. */
+  isUncertain(jobId: number): boolean {
+    return this.#uncertain.has(jobId)
   }
 
   /** Opens the session of a lease, which the caller has checked. `secrets` are masked. */
@@ -81,6 +88,7 @@ export class TraceFiles {
       durable: this.#options.durable ?? true,
     })
     this.#sessions.set(key, session)
+    this.#uncertain.delete(start.jobId)
     return session
   }
 
@@ -179,8 +187,20 @@ export class TraceFiles {
         if (open[i]) for (const fn of this.#watchers.get(session.committed.jobId) ?? []) fn(session.committed.length)
       }
     } catch (error) {
-      for (const session of sessions) session.settle(error)
+      for (const session of sessions) {
+        session.settle(error)
+        if (isUncertain(error)) this.#distrust(session)
+      }
     }
+  }
+
+  /** The session may be behind its row: the next append starts another one from there. */
+  #distrust(session: TraceSession): void {
+    const { jobId, fence } = session.committed
+    this.#uncertain.add(jobId)
+    this.#sessions.delete(`${jobId}.${fence}`)
+    const refusal = new SignalboxError('unavailable', 'the trace could not be committed')
+    session.close(refusal).catch((error) => this.#options.fatal(error))
   }
 }
 
@@ -218,7 +238,8 @@ export class TraceSession {
   #flying: Chunk[] = []
   #file: DiskFile | undefined
   #idle: (() => void)[] = []
-  #closed = false
+  /** What an append is refused with once the session is over. */
+  #closed: SignalboxError | undefined
 
   constructor(
     file: string,
@@ -260,7 +281,7 @@ export class TraceSession {
 
   /** Appends bytes at `accepted`. Resolves with the committed length when they are durable; rejects if they are not. */
   append(data: Buffer): Promise<number> {
-    if (this.#closed) return Promise.reject(new SignalboxError('fenced', 'the lease is over'))
+    if (this.#closed) return Promise.reject(this.#closed)
     this.#accepted += data.length
     return new Promise((resolve, reject) => {
       this.#queue.push({ data, resolve, reject })
@@ -293,8 +314,8 @@ export class TraceSession {
     else for (const resolve of this.#idle.splice(0)) resolve()
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
+  async close(refusal = new SignalboxError('fenced', 'the lease is over')): Promise<void> {
+    this.#closed ??= refusal
     await this.drained()
     await this.#file?.close()
     this.#file = undefined
@@ -308,7 +329,7 @@ export class TraceSession {
       const data = this.#flying.length === 1 ? this.#flying[0]!.data : Buffer.concat(this.#flying.map((c) => c.data))
       const { durable } = this.#host
       const isNew = !this.#file && this.committed.length === 0
-      this.#file ??= await openCut(this.#path, this.committed.length, this.#host)
+      this.#file ??= await this.#open()
       const { bytes, at } = this.#masked(data)
       await writeAll(this.#file, bytes, at)
       if (durable)
@@ -329,6 +350,20 @@ export class TraceSession {
       return
     }
     this.#host.synced(this)
+  }
+
+  /** The end of what another session has written is read: a secret may have begun there. */
+  async #open(): Promise<DiskFile> {
+    const { length } = this.committed
+    const file = await openCut(this.#path, length, this.#host)
+    const wanted = this.#tail.length > 0 ? 0 : Math.min(length, this.#tailLength)
+    if (wanted > 0) {
+      const end = Buffer.alloc(wanted)
+      const { bytesRead } = await file.read(end, 0, wanted, length - wanted)
+      this.#tail = end.subarray(0, bytesRead)
+      this.#committedTail = this.#tail
+    }
+    return file
   }
 
   /** What to write, and where: with the end of what was written before if a secret reaches into it. */

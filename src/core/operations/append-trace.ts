@@ -11,7 +11,7 @@ import { maskedIn } from '../payload.js'
 import { getJob } from '../store/jobs.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
-import { findTrace, growTrace } from '../store/traces.js'
+import { findTrace, growTrace, lockTrace } from '../store/traces.js'
 import { listVariablesAround } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
 import { acceptLease, fenced } from './accept-lease.js'
@@ -81,7 +81,9 @@ function mismatch(session: TraceSession): SignalboxError {
 
 async function openSession(core: Core, input: AppendInput): Promise<TraceSession> {
   const lease = await openLease(core, input)
-  const trace = await findTrace(core.store.read, input.jobId)
+  const trace = core.traces.isUncertain(input.jobId)
+    ? await core.store.write((tx) => lockTrace(tx, input.jobId))
+    : await findTrace(core.store.read, input.jobId)
   const job = await getJob(core.store.read, input.jobId)
   return core.traces.openSession(
     { jobId: input.jobId, fence: lease.fence, length: trace?.length ?? 0, crc32: trace?.crc32 ?? 0 },

@@ -3,7 +3,7 @@
  * Rule: gitlab app/workers/ci/archive_trace_worker.rb.
  */
 import { createReadStream } from 'node:fs'
-import type { StoredBlob } from '../blobs/blob-store.js'
+import { keepBlob, type StoredBlob } from '../blobs/blob-store.js'
 import type { Core } from '../core.js'
 import { is } from '../lifecycle/job-machine.js'
 import { insertArtifact } from '../store/artifacts.js'
@@ -43,25 +43,28 @@ async function archive(core: Core, trace: { jobId: number; length: number }): Pr
     await core.artifacts.remove(blob.location)
     return refuse(core, jobId, new Error(`the file has ${blob.sizeBytes} bytes, not ${length}`))
   }
-  const kept = await core.store.write(async (tx) => {
-    const job = await lockJob(tx, jobId)
-    // It may have been erased meanwhile.
-    if (!job || !is('finished', job.status) || !(await findTrace(tx, jobId))) return false
-    await insertArtifact(tx, {
-      ...blob,
-      jobId,
-      projectId: job.projectId,
-      type: 'trace',
-      format: 'raw',
-      filename: 'job.log',
-      expiresAt: null,
-    })
-    return true
-  })
-  if (kept) await core.traces.remove(jobId, (await getJob(core.store.read, jobId)).fence)
-  else await core.artifacts.remove(blob.location)
-  return kept
+  const kept = await keepBlob(core.artifacts, blob, () =>
+    core.store.write(async (tx) => {
+      const job = await lockJob(tx, jobId)
+      // It may have been erased meanwhile.
+      if (!job || !is('finished', job.status) || !(await findTrace(tx, jobId))) return nothing
+      return insertArtifact(tx, {
+        ...blob,
+        jobId,
+        projectId: job.projectId,
+        type: 'trace',
+        format: 'raw',
+        filename: 'job.log',
+        expiresAt: null,
+      })
+    }),
+  )
+  if (kept === nothing) return false
+  await core.traces.remove(jobId, (await getJob(core.store.read, jobId)).fence)
+  return true
 }
+
+const nothing = { location: '' }
 
 function refuse(core: Core, jobId: number, error: unknown): false {
   core.log.error({ err: error, job: jobId }, 'a log could not be archived')

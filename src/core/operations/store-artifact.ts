@@ -2,12 +2,12 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { type Artifact, artifactFormats, takesFormat } from '../artifact.js'
-import type { StoredBlob } from '../blobs/blob-store.js'
+import { keepBlob, type StoredBlob } from '../blobs/blob-store.js'
 import { parseDuration } from '../ci-config/duration.js'
 import type { Core } from '../core.js'
 import { type DotenvVariable, parseDotenv } from '../dotenv.js'
 import { SignalboxError } from '../errors.js'
-import { findArtifact, insertArtifact } from '../store/artifacts.js'
+import { findArtifact, insertArtifact, moveArtifact } from '../store/artifacts.js'
 import { saveDotenvVariables } from '../store/dotenv-variables.js'
 import { writeUnderLease } from './write-under-lease.js'
 
@@ -30,13 +30,22 @@ export interface StoreArtifactInput {
 export async function storeArtifact(core: Core, input: StoreArtifactInput): Promise<Artifact> {
   const expiresAt = checked(core, input)
   const blob = await core.artifacts.store(input.body, core.settings.artifactLimitBytes)
-  try {
+  return keepBlob(core.artifacts, blob, async () => {
     const variables = input.type === 'dotenv' ? await readDotenv(core, blob) : []
-    const kept = await core.store.write(async (tx) => {
+    const before = await findArtifact(core.store.read, input.jobId, input.type)
+    // Bytes that a disk or a bucket has lost do not count: these take their place.
+    const isLost = before?.sha256 === blob.sha256 && !(await core.artifacts.exists(before.location))
+    return core.store.write(async (tx) => {
       const job = await writeUnderLease(core, tx, input)
       const known = await findArtifact(tx, job.id, input.type)
-      if (known && known.sha256 === blob.sha256) return known
-      if (known) throw new SignalboxError('invalid', `the job has another ${input.type} artifact already`)
+      if (known && known.sha256 !== blob.sha256) {
+        throw new SignalboxError('invalid', `the job has another ${input.type} artifact already`)
+      }
+      if (known) {
+        if (!isLost || known.location !== before?.location) return known
+        await moveArtifact(tx, known.id, blob.location)
+        return { ...known, location: blob.location }
+      }
       if (variables.length > 0) {
         await saveDotenvVariables(tx, job.id, core.keys.seal(Buffer.from(JSON.stringify(variables))))
       }
@@ -52,12 +61,7 @@ export async function storeArtifact(core: Core, input: StoreArtifactInput): Prom
         expiresAt,
       })
     })
-    if (kept.location !== blob.location) await core.artifacts.remove(blob.location)
-    return kept
-  } catch (error) {
-    await core.artifacts.remove(blob.location)
-    throw error
-  }
+  })
 }
 
 /** Checks what can be checked before the body is read. Gives the time of expiry. */

@@ -1,5 +1,6 @@
 /** A runner saves a cache of its job: the bytes are safe before the row that names them is committed. */
 import type { Readable } from 'node:stream'
+import { keepBlob } from '../blobs/blob-store.js'
 import { checkCacheKey, isProtectedKey } from '../cache.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
@@ -29,23 +30,20 @@ export async function storeCache(core: Core, input: StoreCacheInput): Promise<vo
   const before = await findCache(core.store.read, job.projectId, key)
   // What a disk or a bucket has lost is never restored, and saved again by whoever missed it.
   const isLost = before?.sha256 === blob.sha256 && !(await core.caches.exists(before.location))
-  let kept = false
-  try {
-    kept = await core.store.write(async (tx) => {
+  await keepBlob(core.caches, blob, () =>
+    core.store.write(async (tx) => {
       await writeUnderLease(core, tx, { jobId: job.id, fence })
       await lockProject(tx, job.projectId)
       const known = await findCache(tx, job.projectId, key)
       if (known?.sha256 === blob.sha256 && !(isLost && known.location === before?.location)) {
         await touchCache(tx, known.id)
-        return false
+        return known
       }
       await saveCache(tx, { projectId: job.projectId, key, ...blob })
       if (known) await forgetBytes(core, tx, [known])
-      return true
-    })
-  } finally {
-    if (!kept) await core.caches.remove(blob.location)
-  }
+      return blob
+    }),
+  )
   await evictProjectCaches(core, job.projectId)
 }
 

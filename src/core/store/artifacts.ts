@@ -19,6 +19,11 @@ export function listArtifacts(from: Reader | Tx, jobIds: readonly number[]): Pro
   return from.db.selectFrom('artifacts').select(columns).where('job_id', 'in', jobIds).orderBy('id').execute()
 }
 
+/** Its bytes are elsewhere now. */
+export async function moveArtifact(tx: Tx, id: number, location: string): Promise<void> {
+  await tx.db.updateTable('artifacts').set({ location }).where('id', '=', id).execute()
+}
+
 export async function insertArtifact(tx: Tx, artifact: Omit<Artifact, 'id' | 'createdAt'>): Promise<Artifact> {
   const { id } = await tx.db
     .insertInto('artifacts')

@@ -17,6 +17,8 @@ export interface OpenOptions {
   checkpoints?: boolean
   /** SQLite only: a commit outlives the machine's power (default true); off for a store that lives for one command. */
   durable?: boolean
+  /** PostgreSQL only: how long an answer to COMMIT, and then what became of it, is waited for, in milliseconds. */
+  commitWaitMs?: number
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The store on PostgreSQL: a transaction for each body, READ COMMITTED. A body that folds over rows locks the parent row
- * first, and every UPDATE repeats the guard of its decision. Serialization failures and deadlocks are run again.
+ * first, and every UPDATE repeats the guard of its decision. Serialization failures and deadlocks are run again. A COMMIT
+ * whose answer is lost is neither done nor undone until the server has said what became of it.
  *
  * As on SQLite a body awaits nothing but its own queries: when it has none under way and has not settled by the next
  * macrotask, it has awaited something foreign, would hold its locks for who knows how long, and is rolled back.
@@ -21,6 +22,8 @@ import pg from 'pg'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import { bind, type HotQuery, type Params } from './hot-query.js'
+import { askFate, type Fate, type SentCommit, statisticsSince } from './postgres-commit.js'
+import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
 import type { Database } from './schema.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
@@ -33,12 +36,19 @@ export interface PostgresStoreOptions {
   report: (error: unknown, what: string) => void
   /** Connections in all; default 10. */
   connections?: number
+  /** How long an answer to COMMIT, and then what became of it, is waited for, in milliseconds; default 10 s each. */
+  commitWaitMs?: number
 }
 
 const attempts = 5
 const retryable = new Set(['40001', '40P01'])
-/** Lost connections, a server that stops or starts, too many connections. */
-const unavailable = /^(08|57P0|53)/
+/** How long a connection, or one that is free, is waited for. */
+const connectWithinMs = 10_000
+/** No query of ours takes so long: whoever is silent for longer is gone without a word. */
+const answerWithinMs = 60_000
+const defaultCommitWaitMs = 10_000
+/** Between two questions about a lost commit. */
+const askAgainMs = 250
 
 // Ids and times fit a double exactly; text would have to be converted at every use.
 const types = new pg.TypeOverrides()
@@ -51,21 +61,22 @@ export class PostgresStore implements Store {
   readonly pool: pg.Pool
   readonly #options: PostgresStoreOptions
   readonly #open = new Set<Promise<unknown>>()
+  /** When the statistics of its server began, by connection. */
+  readonly #since = new WeakMap<pg.PoolClient, string>()
   #closed: Promise<void> | undefined
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options
-    this.pool = new pg.Pool({
-      connectionString: options.url,
+    this.pool = openPool(options, {
       max: options.connections ?? 10,
-      types,
-      allowExitOnIdle: true,
+      query_timeout: answerWithinMs,
+      idle_in_transaction_session_timeout: answerWithinMs,
     })
-    this.pool.on('error', (error) => options.report(error, 'an idle database connection'))
+    const ask = (query: pg.QueryConfig) => this.#ask(query)
     this.read = {
-      db: kyselyOn({ provideConnection: (consumer) => consumer(connectionOn((query) => this.pool.query(query))) }),
-      all: async (query, params) => (await this.pool.query(statement(query, params))).rows,
-      first: async (query, params) => (await this.pool.query(statement(query, params))).rows[0],
+      db: kyselyOn({ provideConnection: (consumer) => consumer(connectionOn(ask)) }),
+      all: async (query, params) => (await ask(statement(query, params))).rows,
+      first: async (query, params) => (await ask(statement(query, params))).rows[0],
     }
   }
 
@@ -86,50 +97,167 @@ export class PostgresStore implements Store {
     return this.#closed
   }
 
+  async #ask(query: pg.QueryConfig): Promise<pg.QueryResult> {
+    try {
+      return await this.pool.query(query)
+    } catch (error) {
+      throw asUnavailable(error)
+    }
+  }
+
   async #attempt<T>(body: Body<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const effects = new Effects()
       try {
         const value = await this.#transaction(body, effects)
-        this.stats.commits++
-        this.stats.bodies++
-        effects.committed((error) => this.#options.report(error, 'effect'))
+        this.#committed(effects)
         return value
       } catch (error) {
-        effects.rolledBack((fault) => this.#options.report(fault, 'undo'))
-        const code = String((error as { code?: unknown })?.code)
-        if (retryable.has(code) && attempt < attempts) continue
-        if (retryable.has(code) || unavailable.test(code) || isConnectionError(error)) {
-          throw new SignalboxError('unavailable', 'the store is not available', { cause: error })
-        }
-        throw error
+        if (error instanceof LostCommit) return this.#settle(error, effects)
+        this.#rolledBack(effects)
+        const again = retryable.has(String((error as { code?: unknown })?.code))
+        if (again && attempt < attempts) continue
+        if (again) throw new SignalboxError('unavailable', 'the store is not available', { cause: error })
+        throw asUnavailable(error)
       }
     }
   }
 
+  #committed(effects: Effects): void {
+    this.stats.commits++
+    this.stats.bodies++
+    effects.committed((error) => this.#options.report(error, 'effect'))
+  }
+
+  #rolledBack(effects: Effects): void {
+    effects.rolledBack((fault) => this.#options.report(fault, 'undo'))
+  }
+
+  /**
+   * Effects follow as soon as the server has told what became of the commit, however long that takes; whoever waits is
+   * told after a while that it is not known.
+   */
+  async #settle<T>(lost: LostCommit, effects: Effects): Promise<T> {
+    const settled = this.#fate(lost.sent).then((fate) => {
+      if (fate === 'committed') this.#committed(effects)
+      else this.#rolledBack(effects)
+      return fate
+    })
+    let stop = () => {}
+    const late = new Promise<Fate>((resolve) => {
+      const timer = setTimeout(() => resolve('unknown'), this.#options.commitWaitMs ?? defaultCommitWaitMs)
+      stop = () => clearTimeout(timer)
+    })
+    const fate = await Promise.race([settled, late]).finally(stop)
+    if (fate === 'committed') return lost.value as T
+    throw new SignalboxError('unavailable', 'the store is not available', {
+      cause: lost.cause,
+      details: { away: true, ...(fate === 'unknown' ? { uncertain: true } : {}) },
+    })
+  }
+
+  /** Asks until there is an answer, or nobody to ask any more. */
+  async #fate(sent: SentCommit): Promise<Fate> {
+    while (!this.#closed) {
+      try {
+        const fate = await askFate((query) => this.pool.query(query), sent)
+        if (fate === 'unknown')
+          this.#options.report(new Error(`transaction ${sent.xid}`), 'a commit of unknown outcome')
+        if (fate) return fate
+      } catch (error) {
+        if (!isAway(error)) {
+          this.#options.report(error, 'asking about a commit')
+          return 'unknown'
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, askAgainMs).unref())
+    }
+    return 'unknown'
+  }
+
   async #transaction<T>(body: Body<T>, effects: Effects): Promise<T> {
     const client = await this.pool.connect()
-    // Without a listener a connection lost between two queries would end the process.
-    const ignore = () => undefined
-    client.on('error', ignore)
     let broken = false
     const scope = new BodyScope(client, this.#options, effects)
     try {
-      await client.query('begin')
+      const sent = await this.#begin(client)
       const value = await scope.run(body)
-      await client.query('commit')
+      await this.#commit(client, sent, value)
       return value
     } catch (error) {
-      await client.query('rollback').catch(() => {
-        broken = true
-      })
+      // Of a connection that has failed nothing more is asked: it might take a minute to say so.
+      broken = error instanceof LostCommit || isAway(error)
+      if (!broken) {
+        await client.query('rollback').catch(() => {
+          broken = true
+        })
+      }
       throw error
     } finally {
       scope.close()
-      client.off('error', ignore)
       client.release(broken)
     }
   }
+
+  /** Begins, and learns what the server will know the transaction by, in one exchange. */
+  async #begin(client: pg.PoolClient): Promise<SentCommit> {
+    const since = this.#since.get(client) ?? (await statisticsSince((query) => client.query(query)))
+    this.#since.set(client, since)
+    const answers: unknown = await client.query('begin; select pg_current_xact_id()::text as xid')
+    const { processID } = client as unknown as { processID: number }
+    return { xid: (answers as pg.QueryResult[])[1]!.rows[0].xid, backend: processID, statisticsSince: since }
+  }
+
+  async #commit(client: pg.PoolClient, sent: SentCommit, value: unknown): Promise<void> {
+    try {
+      const config = { text: 'commit', query_timeout: this.#options.commitWaitMs ?? defaultCommitWaitMs }
+      const { command } = await client.query(config)
+      // What PostgreSQL answers when a query of the transaction had failed and the body has gone on all the same.
+      if (command !== 'COMMIT') throw new Error('a query failed, and its transaction body has not')
+    } catch (error) {
+      if (error instanceof pg.DatabaseError || isAway(error)) {
+        if (leavesOpen(error)) throw new LostCommit(sent, value, error)
+      }
+      throw error
+    }
+  }
+}
+
+/** COMMIT was sent, and what became of it is not known. */
+class LostCommit extends Error {
+  constructor(
+    readonly sent: SentCommit,
+    /** What the body gave. */
+    readonly value: unknown,
+    override readonly cause: unknown,
+  ) {
+    super('the answer to a commit was lost')
+  }
+}
+
+/** A pool that survives whatever happens to its connections. Migrations, which may take long, have one of their own. */
+export function openPool(
+  { url, report }: Pick<PostgresStoreOptions, 'url' | 'report'>,
+  config: pg.PoolConfig = {},
+): pg.Pool {
+  // The pool listens to a client only while it is idle; an error that nobody listens for would end the process.
+  class Client extends pg.Client {
+    constructor(options?: pg.ClientConfig) {
+      super(options)
+      this.on('error', () => undefined)
+    }
+  }
+  const pool = new pg.Pool({
+    connectionString: url,
+    types,
+    allowExitOnIdle: true,
+    keepAlive: true,
+    connectionTimeoutMillis: connectWithinMs,
+    ...config,
+    Client,
+  })
+  pool.on('error', (error) => report(error, 'an idle database connection'))
+  return pool
 }
 
 /** What one body may touch, and only until it has ended. */
@@ -218,10 +346,6 @@ function connectionOn(run: (query: pg.QueryConfig) => Promise<pg.QueryResult>): 
 function statement<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>): pg.QueryConfig {
   const compiled = query.compiledFor('postgres')
   return { name: compiled.name, text: compiled.sql, values: bind(compiled, params) }
-}
-
-function isConnectionError(error: unknown): boolean {
-  return /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(String((error as { code?: unknown })?.code))
 }
 
 function kyselyOn(provider: ConnectionProvider): Kysely<Database> {

@@ -24,6 +24,14 @@ export function findTrace(from: Reader | Tx, jobId: number): Promise<TraceRow | 
   return from.first(traceByJob, { jobId })
 }
 
+/** The same, once no other transaction is about to change it. */
+export async function lockTrace(tx: Tx, jobId: number): Promise<TraceRow | undefined> {
+  if (tx.engine === 'postgres') {
+    await tx.db.selectFrom('traces').select('job_id').where('job_id', '=', jobId).forUpdate().execute()
+  }
+  return findTrace(tx, jobId)
+}
+
 /** Makes the row, once, when the job is first written about. */
 export async function ensureTrace(tx: Tx, jobId: number, node: string): Promise<void> {
   await tx.all(newTrace, { jobId, node, now: tx.now })

@@ -57,6 +57,8 @@ export interface Store {
    * Runs `body` in a transaction and resolves with its value when the commit is durable.
    * Rejects with what the body threw (nothing of it is kept); with `unavailable` when the disk is full or the database
    * is busy or out of reach (nothing of it is kept, try again); with `internal` when the body awaited something foreign.
+   * One `unavailable` leaves open whether anything is kept: `isUncertain` tells it, and then nothing may be undone. The
+   * effects of the body follow when it is known.
    */
   write<T>(body: Body<T>): Promise<T>
   readonly stats: StoreStats
