@@ -12,8 +12,10 @@ import type { JobTokenClaims } from './job-token.js'
 import type { Keys } from './keys.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
+import type { PipelineVariables } from './pipeline.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
+import type { RecentMap } from './recent-map.js'
 import type { ReportReader } from './reports/report-reader.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
 import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
@@ -102,6 +104,8 @@ export interface Core {
   readonly readJobToken: (token: string, now: number) => JobTokenClaims | undefined
   readonly settings: CoreSettings
   readonly demands: DemandCache
+  /** Variables of pipelines lately at work, opened. Filled after commits only (`pipeline-context.ts`). */
+  readonly pipelineVariables: RecentMap<number, PipelineVariables>
   readonly dispatcher: Dispatcher
   readonly traces: TraceFiles
   readonly artifacts: BlobStore

@@ -19,6 +19,7 @@ import { leaseToWaiter } from './operations/lease-job.js'
 import { voidOffer } from './operations/void-offer.js'
 import type { Repositories } from './project.js'
 import { QueueSli } from './queue-sli.js'
+import { RecentMap } from './recent-map.js'
 import type { RemoteFiles } from './remote-files.js'
 import { ReportReader } from './reports/report-reader.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
@@ -26,6 +27,9 @@ import { Tasks } from './scheduler/tasks.js'
 import { findArtifact } from './store/artifacts.js'
 import { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
+
+/** Pipelines whose variables are kept open. */
+const pipelinesOpened = 1000
 
 export interface CoreParts {
   node: string
@@ -88,6 +92,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     readJobToken: jobTokenReader(parts.keys),
     settings: { ...defaultCoreSettings, leases: defaultLeaseSettings, ...parts.settings },
     demands,
+    pipelineVariables: new RecentMap(pipelinesOpened),
     dispatcher,
     traces,
     ...parts.blobs,

@@ -1,4 +1,5 @@
 /** Pipelines and stages. */
+import type { PlanVariable } from './ci-config/plan.js'
 import { is, type JobStatus } from './lifecycle/job-machine.js'
 
 export interface Pipeline {
@@ -27,6 +28,14 @@ export interface Pipeline {
   startedAt: number | null
   finishedAt: number | null
   durationMs: number | null
+}
+
+/** Variables fixed when the pipeline was made; sealed in its row. */
+export interface PipelineVariables {
+  /** Weaker than a job's YAML. */
+  predefined: PlanVariable[]
+  /** Stronger than a job's YAML. */
+  strong: PlanVariable[]
 }
 
 export interface Stage {

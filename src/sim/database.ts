@@ -60,6 +60,8 @@ export interface LifeOptions {
 /** The connection of one process. */
 export class LifeConnection implements WritingConnection {
   crash: CommitCrash | undefined
+  /** So many of the next commits fail, as on a full disk, and the process lives on. */
+  refusals = 0
   readonly #shared: SqliteConnection
   readonly #options: LifeOptions
   #dead = false
@@ -85,6 +87,10 @@ export class LifeConnection implements WritingConnection {
       if (this.crash.when === 'after') this.#shared.exec(sql)
       this.#options.crashed()
       throw new Error('the process has died')
+    }
+    if (sql === 'commit' && this.refusals > 0) {
+      this.refusals--
+      throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
     }
     this.#shared.exec(sql)
   }

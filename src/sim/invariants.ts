@@ -95,6 +95,7 @@ export const invariants: readonly Invariant[] = [
       })
     },
   },
+  { name: 'a payload is its own pipeline’s', broken: foreignPayload },
   {
     name: 'a created job was never handed out',
     broken: eachJob((job, _, leases) => (job.status === 'created' && leases.length > 0 ? 'has leases' : undefined)),
@@ -301,6 +302,22 @@ export const invariants: readonly Invariant[] = [
   },
   ...turnInvariants,
 ]
+
+/** A payload, of those handed out since the last look, that does not say what the rows of its job and pipeline say. */
+function foreignPayload({ world, now, camera }: Moment): string | undefined {
+  return each(world.oracle.payloads.splice(0), ({ jobId, fence, payload: { job_info, git_info, variables } }) => {
+    const job = now.jobs.find((one) => one.id === jobId)
+    const pipeline = job && now.pipelines.find((one) => one.id === job.pipeline_id)
+    if (!pipeline) return `payload ${jobId}.${fence} is of no job`
+    const wanted = `job ${jobId} of pipeline ${pipeline.id} of project ${pipeline.project_id} at ${pipeline.sha}`
+    const told = `job ${job_info.id} of pipeline ${job_info.pipeline_id} of project ${job_info.project_id} at ${git_info.sha}`
+    if (told !== wanted) return `payload ${jobId}.${fence} is ${told}, not ${wanted}`
+    const { predefined, strong } = camera.variablesOf(pipeline.id)
+    const inPayload = (key: string) => variables.findLast((one) => one.key === key)?.value
+    const other = [...predefined, ...strong].find(({ key, value }) => inPayload(key) !== value)
+    return other && `payload ${jobId}.${fence}: ${other.key} is ${inPayload(other.key)}, not ${other.value}`
+  })
+}
 
 /** An answer may be noted so much later than what it answers was done. */
 const lateMs = 5000

@@ -3,6 +3,7 @@ import type { BlobStore } from '../core/blobs/blob-store.js'
 import type { CiLanguage } from '../core/ci-config/language.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import { type Core, defaultCoreSettings, type Log } from '../core/core.js'
+import { SignalboxError } from '../core/errors.js'
 import { type Keys, keysFrom } from '../core/keys.js'
 import { defaultLeaseSettings } from '../core/lease.js'
 import { type CoreParts, makeCore } from '../core/make-core.js'
@@ -41,7 +42,7 @@ export interface NodeOptions {
   crashed: () => void
 }
 
-const keys: Keys = keysFrom(Buffer.alloc(32, 4))
+export const simKeys: Keys = keysFrom(Buffer.alloc(32, 4))
 
 /** Shorter than in life where only waiting would be simulated, and never shorter than a honest runner needs. */
 export const simLeases = {
@@ -117,7 +118,7 @@ export class SimNode {
         store,
         clock,
         random: this.#options.random.fork('core'),
-        keys,
+        keys: simKeys,
         traces: '/traces',
         blobs: { artifacts: noBlobs, caches: noBlobs },
         repositories: this.#options.repositories,
@@ -163,7 +164,11 @@ export class SimNode {
 
   #log(): Log {
     const quiet = () => undefined
-    const loud = (fields: object, message: string) => this.#report(message, (fields as { err?: unknown }).err)
+    const loud = (fields: object, message: string) => {
+      const { err } = fields as { err?: unknown }
+      // What a failed commit leaves undone is done again later; that it is, the rules of the end tell.
+      if (!(err instanceof SignalboxError && err.code === 'unavailable')) this.#report(message, err)
+    }
     return { debug: quiet, info: quiet, warn: quiet, error: loud }
   }
 

@@ -6,6 +6,13 @@ export interface Promised {
   fence: number
 }
 
+/** What is looked at of a payload. */
+export interface Payload {
+  job_info: { id: number; pipeline_id: number; project_id: number }
+  git_info: { sha: string }
+  variables: { key: string; value: string }[]
+}
+
 export class Oracle {
   /** Pipelines whose making was acknowledged. */
   readonly pipelines = new Set<number>()
@@ -25,8 +32,13 @@ export class Oracle {
   /** When a job was first seen, in monotonic milliseconds, and in which life of the coordinator. */
   readonly born = new Map<number, { at: number; life: number }>()
 
-  offered(offer: Promised, systemId: string): void {
+  /** Payloads that were handed out and that nobody has looked at yet. */
+  readonly payloads: (Promised & { payload: Payload })[] = []
+
+  offered(offer: Promised, systemId: string, payload: Uint8Array): void {
+    const { jobId, fence } = offer
     this.owners.set(nameOf(offer), systemId)
+    this.payloads.push({ jobId, fence, payload: JSON.parse(Buffer.from(payload).toString('utf8')) })
   }
 
   logAcknowledged(jobId: number, length: number): void {

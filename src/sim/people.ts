@@ -49,8 +49,10 @@ export function populate(scene: Scene): void {
     ['user', 6000, (random) => wish(scene, random)],
     ['operator', 30_000, (random) => chore(scene, random)],
     ['fate', 12_000, (random) => befall(scene, random)],
+    ['storage', 15_000, (random) => failCommits(world, random)],
   ]
   for (const [name, pauseMs, act] of actors) {
+    if (name === 'storage' && !world.weather.commitsFail) continue
     const random = world.random.fork(name)
     const again = () => {
       if (world.healed) return
@@ -76,6 +78,7 @@ function wish(scene: Scene, random: SimRandom): void {
         ref: 'main',
         source: 'api',
         user: admin,
+        variables: [{ key: 'SUBMITTED_AT_STEP', value: String(world.step) }],
         onInvalid: 'refuse',
       })
       if (pipeline) world.oracle.pipelines.add(pipeline.id)
@@ -145,6 +148,13 @@ function befall(scene: Scene, random: SimRandom): void {
     },
   }
   acts[name]()
+}
+
+/** The next commits are refused, and the coordinator lives on: whatever they held was never there. */
+function failCommits(world: World, random: SimRandom): void {
+  if (!world.node.open) return
+  world.node.connection.refusals = random.between(1, 3)
+  world.note(`${world.node.connection.refusals} commits will fail`)
 }
 
 function downFor(world: World, random: SimRandom, crash: () => void): void {

@@ -1,7 +1,9 @@
 /** The rows that the rules are about, at one moment between two transactions. */
 import type { Selectable } from 'kysely'
+import type { PipelineVariables } from '../core/pipeline.js'
 import type { Database } from '../core/store/schema.js'
 import type { SimDatabase } from './database.js'
+import { simKeys } from './node.js'
 
 /** What is looked at: pictures are taken after each step, and whole rows would take most of a simulation's time. */
 const columns = {
@@ -47,7 +49,7 @@ const columns = {
     'excluded_until',
   ],
   traces: ['job_id', 'length', 'crc32'],
-  pipelines: ['id', 'status', 'source_job_id'],
+  pipelines: ['id', 'project_id', 'sha', 'status', 'source_job_id'],
   stages: ['id', 'pipeline_id', 'name', 'status'],
   projects: ['id', 'instance_jobs'],
   lanes: ['id', 'head_job_id'],
@@ -75,6 +77,7 @@ export class Camera {
   readonly #byHand
   readonly #needs
   readonly #runner
+  readonly #variables
   #taken: { changes: number; picture: Picture } | undefined
 
   constructor({ connection }: SimDatabase) {
@@ -96,6 +99,7 @@ export class Camera {
       .prepare("select json_extract(data, '$.by') is not null from events where job_id = ? and kind = 'job.retried'")
       .pluck()
     this.#needs = this.#raw.prepare('select name from job_needs where job_id = ?').pluck()
+    this.#variables = this.#raw.prepare('select variables from pipelines where id = ?').pluck()
     this.#runner = this.#raw.prepare(`
       select type, (select json_group_array(project_id) from runner_projects where runner_id = runners.id) as projects
       from runners where id = ?`)
@@ -135,6 +139,11 @@ export class Camera {
   /** Names of the jobs that the job needs. */
   needsOf(jobId: number): Set<string> {
     return new Set(this.#needs.all(jobId) as string[])
+  }
+
+  /** The variables that stand in a pipeline's row. */
+  variablesOf(pipelineId: number): PipelineVariables {
+    return JSON.parse(simKeys.open(this.#variables.get(pipelineId) as Uint8Array).toString('utf8'))
   }
 
   /** What a runner serves. */

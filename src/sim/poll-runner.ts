@@ -126,7 +126,7 @@ export class PollRunner {
         },
         job: (offer: Offer) => {
           if (gone()) return false
-          world.oracle.offered(offer, systemId)
+          world.oracle.offered(offer, systemId, offer.payload)
           if (offer.acceptWithinMs === null) world.oracle.renewed.set(nameOf(offer), world.time.monotonic())
           world.note(`${systemId} is given ${nameOf(offer)}`)
           resolve({ offer })

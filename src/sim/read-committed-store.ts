@@ -142,7 +142,9 @@ export class ReadCommittedStore implements Store {
           if (again) continue
           return false
         }
-        pending.reject(error)
+        // As PostgreSQL's class 53 is told.
+        const full = (error as { code?: unknown })?.code === 'SQLITE_FULL'
+        pending.reject(full ? new SignalboxError('unavailable', 'the store is not available', { cause: error }) : error)
         return true
       }
     }
@@ -204,6 +206,7 @@ class Running {
       random,
       all,
       first: async (query, params) => (await all(query, params))[0],
+      once: (key, make) => effects.once(key, make),
       atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
       onRollback: (undo) => effects.onRollback(undo),

@@ -123,6 +123,7 @@ class Run {
     world.disk.full = false
     world.note('all is healed')
     world.node.connection.crash = undefined
+    world.node.connection.refusals = 0
     await this.#settled(world.startNode())
     await this.#settled(this.#resumeAll())
     const until = world.time.monotonic() + drainMs
@@ -176,11 +177,12 @@ class Run {
       const opens = await authenticateJob(node.core, token, 'job', jobId).then(
         () => true,
         (error: unknown) => {
-          if (!node.dead && !refusals.has(SignalboxError.from(error).code)) throw error
-          return false
+          const { code } = SignalboxError.from(error)
+          if (!node.dead && code !== 'unavailable' && !refusals.has(code)) throw error
+          return code === 'unavailable' ? undefined : false
         },
       )
-      if (node.dead) return
+      if (node.dead || opens === undefined) return
       const { jobs, leases } = this.#camera.take()
       const lease = leases.find((one) => one.job_id === jobId && one.fence === fence)
       const expired = (jobs.find((job) => job.id === jobId)?.token_expires_at ?? 0) <= node.clock.now()

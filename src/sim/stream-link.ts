@@ -78,7 +78,7 @@ export class StreamLink {
     const { time, oracle } = this.#world
     const { body } = message
     if (this.#node.dead || !body) return
-    if (body.$case === 'offer') oracle.offered(body.value, this.#who.systemId)
+    if (body.$case === 'offer') oracle.offered(body.value, this.#who.systemId, body.value.payload)
     for (const verdict of verdictsOf(body)) {
       if (verdict.verdict === Verdict.VERDICT_HELD) oracle.renewed.set(nameOf(verdict), time.monotonic())
     }

@@ -37,6 +37,7 @@ export interface Weather {
   cuts: boolean
   lostAnswers: boolean
   diskFills: boolean
+  commitsFail: boolean
 }
 
 const linesKept = 60
@@ -206,6 +207,7 @@ function weatherOf(random: SimRandom): Weather {
     cuts: random.chance(0.5),
     lostAnswers: random.chance(0.5),
     diskFills: random.chance(0.15),
+    commitsFail: random.chance(0.3),
   }
 }
 

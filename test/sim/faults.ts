@@ -5,10 +5,13 @@
 import { vi } from 'vitest'
 import type * as ClockModule from '../../src/core/clock.js'
 import type { Clock } from '../../src/core/clock.js'
+import type { Core } from '../../src/core/core.js'
 import type * as Failure from '../../src/core/failure.js'
 import type * as JobMachine from '../../src/core/lifecycle/job-machine.js'
 import type { CoreParts } from '../../src/core/make-core.js'
 import type * as Authenticate from '../../src/core/operations/authenticate.js'
+import type * as PipelineContext from '../../src/core/operations/pipeline-context.js'
+import type { PipelineVariables } from '../../src/core/pipeline.js'
 import type * as DispatcherModule from '../../src/core/scheduler/dispatcher.js'
 import type * as Order from '../../src/core/scheduler/order.js'
 import type * as Jobs from '../../src/core/store/jobs.js'
@@ -79,7 +82,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'revives a lease that has ended',
     invariant: 'an ended lease stays ended',
-    seed: 125,
+    seed: 119,
     plant: () =>
       exchange<typeof Leases>(leases, ({ renewLeases }) => ({
         renewLeases: async (tx, managerId, list) => {
@@ -108,6 +111,24 @@ export const faults: readonly Fault[] = [
     invariant: 'what was acknowledged is kept',
     seed: 7,
     replace: (parts) => ({ ...parts, store: hasty(parts.store) }),
+  },
+  {
+    bug: 'keeps variables that a body has read and that was rolled back',
+    invariant: 'a payload is its own pipeline’s',
+    seed: 242,
+    plant: () =>
+      exchange<typeof PipelineContext>('../../src/core/operations/pipeline-context.js', ({ variablesOf }) => {
+        const kept = new WeakMap<Core, Map<number, PipelineVariables>>()
+        return {
+          variablesOf: async (core, tx, id) => {
+            const known = kept.get(core) ?? new Map<number, PipelineVariables>()
+            kept.set(core, known)
+            const variables = known.get(id) ?? (await variablesOf(core, tx, id))
+            known.set(id, variables)
+            return variables
+          },
+        }
+      }),
   },
   {
     bug: 'lets two bodies share a transaction',
@@ -202,7 +223,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'serves the oldest job, whatever its project has running',
     invariant: 'the share of a project decides, then the age of a job',
-    seed: 97,
+    seed: 151,
     plant: () =>
       exchange<typeof Order>('../../src/core/scheduler/order.js', ({ bestHead }) => ({
         bestHead: (_, heads) => bestHead('project', heads),

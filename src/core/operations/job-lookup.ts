@@ -3,10 +3,9 @@ import { expandText } from '../ci-config/expand.js'
 import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
-import type { Pipeline } from '../pipeline.js'
+import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import { jobVariables } from '../predefined-variables.js'
 import type { Project } from '../project.js'
-import type { PipelineVariables } from './pipeline-context.js'
 
 export type VariableLookup = (name: string) => string | undefined
 

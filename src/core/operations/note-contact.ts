@@ -41,5 +41,8 @@ export function noteContactSoon(core: Core, lease: { managerId: number; runnerId
   times.set(lease.managerId, now)
   void core.store
     .write((tx) => noteContact(tx, lease))
-    .catch((error) => core.log.warn({ err: error }, 'a contact was not noted'))
+    .catch((error) => {
+      times.delete(lease.managerId)
+      core.log.warn({ err: error }, 'a contact was not noted')
+    })
 }

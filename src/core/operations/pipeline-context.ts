@@ -1,10 +1,9 @@
 /** What the steps of one transaction need of a pipeline besides its jobs, read once. */
-import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
-import type { Pipeline } from '../pipeline.js'
+import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Project } from '../project.js'
 import type { ProjectFacts } from '../scheduler/match.js'
-import { getPipeline } from '../store/pipelines.js'
+import { findPipelineVariables, getPipeline } from '../store/pipelines.js'
 import { getProject, projectFacts } from '../store/projects.js'
 import type { Tx } from '../store/write.js'
 
@@ -15,29 +14,9 @@ export interface PipelineContext {
   variables: PipelineVariables
 }
 
-/** Variables fixed when the pipeline was made; sealed in its row. */
-export interface PipelineVariables {
-  /** Weaker than a job's YAML. */
-  predefined: PlanVariable[]
-  /** Stronger than a job's YAML. */
-  strong: PlanVariable[]
-}
-
-const contexts = new WeakMap<Tx, Map<number, Promise<PipelineContext>>>()
-
 /** The context of a pipeline in this transaction. Throws `not_found`. */
 export function contextOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineContext> {
-  let known = contexts.get(tx)
-  if (!known) {
-    known = new Map()
-    contexts.set(tx, known)
-  }
-  let context = known.get(pipelineId)
-  if (!context) {
-    context = readContext(core, tx, pipelineId)
-    known.set(pipelineId, context)
-  }
-  return context
+  return tx.once(`context of pipeline ${pipelineId}`, () => readContext(core, tx, pipelineId))
 }
 
 async function readContext(core: Core, tx: Tx, pipelineId: number): Promise<PipelineContext> {
@@ -47,24 +26,18 @@ async function readContext(core: Core, tx: Tx, pipelineId: number): Promise<Pipe
   return { pipeline, project, facts: facts!, variables: await variablesOf(core, tx, pipelineId) }
 }
 
-/** Opened once and kept: every job of the pipeline needs them, and they never change. */
-const opened = new WeakMap<Core, Map<number, PipelineVariables>>()
-const keptOpen = 1000
-
-/** The variables of a pipeline; the same object as long as it is kept. */
+/** The variables of a pipeline; the same object as long as it is kept: every job needs them, and they never change. */
 export async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
-  let known = opened.get(core)
-  if (!known) {
-    known = new Map()
-    opened.set(core, known)
-  }
-  const kept = known.get(pipelineId)
-  if (kept) return kept
-  const row = await tx.db.selectFrom('pipelines').select('variables').where('id', '=', pipelineId).executeTakeFirst()
-  const variables: PipelineVariables = row?.variables
-    ? JSON.parse(core.keys.open(row.variables).toString('utf8'))
+  const kept = core.pipelineVariables.get(pipelineId)
+  return kept ?? tx.once(`variables of pipeline ${pipelineId}`, () => openVariables(core, tx, pipelineId))
+}
+
+async function openVariables(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
+  const sealed = await findPipelineVariables(tx, pipelineId)
+  const variables: PipelineVariables = sealed
+    ? JSON.parse(core.keys.open(sealed).toString('utf8'))
     : { predefined: [], strong: [] }
-  if (known.size >= keptOpen) known.delete(known.keys().next().value as number)
-  known.set(pipelineId, variables)
+  // The pipeline may have been made in this transaction: if it is rolled back, the next one gets its id.
+  tx.afterCommit(() => core.pipelineVariables.set(pipelineId, variables))
   return variables
 }

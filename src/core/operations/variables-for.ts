@@ -14,18 +14,14 @@ export interface VariablesForInput {
   environment: string | null
 }
 
-/** What was found in a transaction: all jobs that it queues ask the same. */
-const found = new WeakMap<Reader | Tx, Map<string, Promise<PlanVariable[]>>>()
-
-/** Weakest first: stronger than a job's YAML, weaker than what a pipeline was started with. */
+/**
+ * Weakest first: stronger than a job's YAML, weaker than what a pipeline was started with. Read once in a transaction: all
+ * jobs that it queues ask the same.
+ */
 export function variablesFor(core: Core, from: Reader | Tx, input: VariablesForInput): Promise<PlanVariable[]> {
-  if (from === core.store.read) return readVariables(core, from, input)
-  const inTransaction = found.get(from) ?? new Map<string, Promise<PlanVariable[]>>()
-  found.set(from, inTransaction)
-  const key = `${input.projectId} ${input.protected} ${input.environment ?? ''}`
-  const variables = inTransaction.get(key) ?? readVariables(core, from, input)
-  inTransaction.set(key, variables)
-  return variables
+  if (!('once' in from)) return readVariables(core, from, input)
+  const key = `variables for ${input.projectId} ${input.protected} ${input.environment ?? ''}`
+  return from.once(key, () => readVariables(core, from, input))
 }
 
 async function readVariables(core: Core, from: Reader | Tx, input: VariablesForInput): Promise<PlanVariable[]> {

@@ -18,17 +18,13 @@ export interface StoredEvent {
 
 /** Writes an event. The events of a body are written together at its end, in their order. */
 export function insertEvent(tx: Tx, event: NewEvent): void {
-  const waiting = unwritten.get(tx)
-  if (waiting) {
-    waiting.push(event)
-    return
-  }
-  const events = [event]
-  unwritten.set(tx, events)
-  tx.atEnd(() => writeEvents(tx, events))
+  const unwritten = tx.once('events', () => {
+    const events: NewEvent[] = []
+    tx.atEnd(() => writeEvents(tx, events))
+    return events
+  })
+  unwritten.push(event)
 }
-
-const unwritten = new WeakMap<Tx, NewEvent[]>()
 
 /** Events in one statement. */
 const atOnce = 16

@@ -19,6 +19,12 @@ export async function getPipeline(from: Reader | Tx, id: number): Promise<Pipeli
   return pipeline
 }
 
+/** The variables that were fixed when the pipeline was made, sealed; null: it is gone, or has none. */
+export async function findPipelineVariables(from: Reader | Tx, id: number): Promise<Uint8Array | null> {
+  const row = await from.db.selectFrom('pipelines').select('variables').where('id', '=', id).executeTakeFirst()
+  return row?.variables ?? null
+}
+
 /** Holds the pipeline until the end of the transaction: whoever folds over its jobs or changes one comes after us. */
 export async function lockPipeline(tx: Tx, id: number): Promise<void> {
   if (tx.engine === 'postgres') await tx.all(holdPipeline, { id })

@@ -285,6 +285,7 @@ class BodyScope {
       random: options.random,
       all,
       first: async (query, params) => (await all(query, params))[0],
+      once: (key, make) => effects.once(key, make),
       atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
       onRollback: (undo) => effects.onRollback(undo),

@@ -29,6 +29,12 @@ export interface Tx {
     query: HotQuery<Result, Names>,
     params: Params<Names>,
   ): Promise<Result | undefined>
+  /**
+   * What `make` returned for this key earlier in this body, or returns now: what a body has read, it reads once. It lives
+   * as long as the body. Nothing read or made in a body reaches any other memory before `afterCommit`: the body may be
+   * rolled back, and then SQLite gives the ids that it used to other rows.
+   */
+  once<T>(key: string, make: () => T): T
   /** Registers what the body has yet to write when it has ended: it is part of the body, and of its transaction. */
   atEnd(step: () => Promise<void>): void
   /** Registers an effect for when the commit is durable. Effects run in the order of the commits; one that throws is logged. */
@@ -71,11 +77,18 @@ export interface StoreStats {
   bodies: number
 }
 
-/** A body's registered effects, and what happens to them. Shared by both engines. */
+/** What a body has read once, its registered effects, and what happens to them. Shared by both engines. */
 export class Effects {
+  #made: Map<string, unknown> | undefined
   #last: (() => Promise<void>)[] = []
   #commit: (() => void)[] = []
   #rollback: (() => void)[] = []
+
+  once<T>(key: string, make: () => T): T {
+    this.#made ??= new Map()
+    if (!this.#made.has(key)) this.#made.set(key, make())
+    return this.#made.get(key) as T
+  }
 
   atEnd(step: () => Promise<void>): void {
     this.#last.push(step)
