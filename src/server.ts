@@ -7,7 +7,6 @@ import { rename, rm } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import type { Duplex } from 'node:stream'
 import type { ServerSettings } from './config.js'
 import type { BlobRooms } from './core/blobs/blob-store.js'
 import { diskRooms } from './core/blobs/disk-blobs.js'
@@ -23,12 +22,14 @@ import { lockDataFolder } from './core/store/data-lock.js'
 import { openStore } from './core/store/open.js'
 import type { Store } from './core/store/write.js'
 import { discardStaging, openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
+import type { Faults } from './faults.js'
 import { createGitHttp } from './git/http.js'
 import { defaultRemoteLimits } from './git/remote-fetch.js'
 import { GitRepositories } from './git/repositories.js'
 import { Lazy } from './lazy.js'
 import { builtinDeciders, builtins } from './plugins/builtin.js'
 import { loadPlugins } from './plugins/host.js'
+import { answerUpgrade, refuseConnect, refuseUnreadable, type UpgradeDoor } from './raw-sockets.js'
 import type { Rates } from './shim/app.js'
 import { routerPath, tunnelUrl } from './shim/job-router/discovery.js'
 import type { RouterTunnel } from './shim/job-router/tunnel.js'
@@ -44,6 +45,8 @@ export interface StartOptions {
   language: CiLanguage
   /** Storage can no longer be trusted, or a fault could not be contained: the process must end with 70. */
   fatal: (error: unknown) => void
+  /** What nobody caught, for metrics. */
+  faults?: Faults
   /**
    * For a coordinator that lives for one command: leaves the gRPC door closed, the checkpoint thread unstarted and what
    * nobody asks for unloaded, counts nothing for metrics, and waits for no disk, since a loss of power ends the command.
@@ -80,7 +83,7 @@ export async function startServer(options: StartOptions): Promise<Server> {
 }
 
 async function start(
-  { settings, log, language, fatal, ephemeral = false }: StartOptions,
+  { settings, log, language, fatal, faults, ephemeral = false }: StartOptions,
   closers: (() => unknown)[],
   closeAll: () => Promise<void>,
 ): Promise<Server> {
@@ -165,19 +168,22 @@ async function start(
       help: 'Writes of streams that were refused because their lease was not open.',
       values: [{ labels: {}, value: hub.stats.fenced }],
     },
+    {
+      name: 'signalbox_uncaught_faults',
+      help: 'Exceptions that nobody caught since the start; each is a bug, and is in the log.',
+      values: [{ labels: {}, value: faults?.uncaught ?? 0 }],
+    },
   ]
   const server = http.createServer(httpLimits, (req, res) => {
     route(req, res).catch((error) => {
       log.error({ err: error }, 'a request failed')
-      if (!res.headersSent) res.writeHead(500)
-      res.end()
+      if (res.headersSent) res.destroy()
+      else text(res, 500, 'internal error\n')
     })
   })
-  server.on('upgrade', (req, socket, head) => upgrade(req, socket, head))
-  server.on('clientError', (_, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    else socket.destroy()
-  })
+  server.on('upgrade', (req, socket, head) => answerUpgrade(doorOf(req), req, socket, head, log))
+  server.on('connect', refuseConnect)
+  server.on('clientError', refuseUnreadable)
 
   // Runners' payloads name the address that we listen on, so we listen first; but nobody may come in before what was
   // open is recovered.
@@ -185,14 +191,15 @@ async function start(
   let tunnel: RouterTunnel | undefined
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const url = req.url ?? '/'
+    const url = toOriginForm(req)
     if (!open) {
       res.setHeader('Retry-After', '1')
       return text(res, 503, 'starting\n')
     }
     if (url.startsWith('/api/v4/') || isOpenIdPath(url)) return (await doors.shim.get()).handle(req, res)
     if (url.startsWith('/api/signalbox/v1/')) return (await doors.api.get()).handle(req, res)
-    const { pathname } = new URL(url, 'http://localhost')
+    const pathname = pathOf(url)
+    if (pathname === undefined) return text(res, 400, 'the address is not valid\n')
     switch (pathname) {
       case '/-/health':
         return text(res, 200, 'ok\n')
@@ -211,15 +218,13 @@ async function start(
     if (!(await doors.git.handle(req, res))) text(res, 404, 'not found\n')
   }
 
-  function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { pathname } = new URL(req.url ?? '/', 'http://localhost')
-    const door = pathname === streamPath ? doors.streams : pathname === routerPath ? tunnel : undefined
-    if (open && door) {
-      door.upgrade(req, socket, head)
-      return
-    }
-    const status = open && pathname !== routerPath ? '404 Not Found' : '503 Service Unavailable'
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  /** Who takes an upgrade over, or what it is refused with. */
+  function doorOf(req: IncomingMessage): UpgradeDoor | string {
+    const pathname = pathOf(toOriginForm(req))
+    if (pathname === undefined) return '400 Bad Request'
+    if (open && pathname === streamPath) return doors.streams
+    if (open && pathname !== routerPath) return '404 Not Found'
+    return (open && tunnel) || '503 Service Unavailable\r\nRetry-After: 1'
   }
 
   async function metrics(res: ServerResponse, accept: string | undefined): Promise<void> {
@@ -306,6 +311,17 @@ export async function writeReadyFile(file: string, server: Pick<Server, 'httpUrl
 
 export async function removeReadyFile(file: string): Promise<void> {
   await rm(file, { force: true })
+}
+
+/** The target of a request as `/path?query`: RFC 9112 §3.2.2 wants servers to take `http://host/path` too. */
+function toOriginForm(req: IncomingMessage): string {
+  req.url = (req.url ?? '/').replace(/^https?:\/\/[^/?#]*/i, '')
+  return req.url
+}
+
+/** The path of a request's target as it came; undefined for what is none, such as `*` or `//`. */
+function pathOf(target: string): string | undefined {
+  return /^\/(?!\/)[^?#]*/.exec(target)?.[0]
 }
 
 async function ready(store: Store, res: ServerResponse): Promise<void> {

@@ -59,13 +59,17 @@ const allowed: Record<string, (string | RegExp)[]> = {
     'data-folder',
     'backup',
     'lazy',
+    'faults',
+    'raw-sockets',
   ],
+  faults: ['core'],
+  'raw-sockets': ['core'],
   backup: ['core', 'data-folder'],
   restore: ['data-folder'],
   config: ['core'],
   'data-folder': ['core', 'config'],
   sim: ['core', 'transports', 'shim', 'http', 'gen'],
-  cli: ['server', 'runner', 'core', 'config', 'data-folder', 'restore', 'package-root', 'plugins', 'sim'],
+  cli: ['server', 'faults', 'runner', 'core', 'config', 'data-folder', 'restore', 'package-root', 'plugins', 'sim'],
 }
 
 const corePackages = new Set([

@@ -9,7 +9,6 @@
  * - `GET /jobs/:id/log?follow=true`: the log, and what is added to it until the job ends
  * - `POST /projects`: a project by its path, with the groups that are missing; `mirror`: the repository that it mirrors
  */
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
@@ -29,6 +28,7 @@ import { getProject } from '../core/store/projects.js'
 import { listReports } from '../core/store/reports.js'
 import { findTrace } from '../core/store/traces.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
+import { writePiece } from '../http/write-piece.js'
 import { toExplanation, toProject, toReport } from './convert.js'
 import { signedInRoute } from './route.js'
 
@@ -184,7 +184,7 @@ async function sendEvents(core: Core, pipelineId: number, res: ServerResponse, r
     for (let status = ''; !changes.gone; ) {
       const pipeline = await getPipeline(core.store.read, pipelineId)
       const jobs = await listJobViews(core.store.read, pipelineId)
-      await write(
+      await writePiece(
         res,
         `event: pipeline\ndata: ${JSON.stringify({ id: pipelineId, status: pipeline.status, jobs })}\n\n`,
       )
@@ -233,7 +233,7 @@ async function sendLog(core: Core, jobId: number, res: ServerResponse, options: 
       while (sent < length && !changes.gone) {
         const piece = await core.traces.read(jobId, sent, Math.min(length, sent + pieceBytes))
         sent += piece.length
-        await write(res, piece)
+        await writePiece(res, piece)
       }
       if (!options.follow || is('completed', status)) break
       await changes.next()
@@ -271,10 +271,4 @@ class Changes {
     this.#wake = undefined
     this.#changed = false
   }
-}
-
-/** Waits while the reader is behind: a slow one holds up nobody but itself. */
-async function write(res: ServerResponse, data: string | Buffer): Promise<void> {
-  if (res.write(data) || res.destroyed) return
-  await Promise.race([once(res, 'drain'), once(res, 'close')]).catch(() => undefined)
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { pipelineSources } from '../core/pipeline.js'
 import { version } from '../core/version.js'
 import { Exit, exitCodes } from './exit.js'
+import { watchProcess } from './uncaught.js'
 
 const codes = `
 Exit codes: 0 done, 1 it ran and failed, 2 usage or configuration, 3 not found, 4 not allowed, 5 conflict,
@@ -417,6 +418,7 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
+watchProcess()
 // A program whose last promise is forgotten ends by itself, and must not look as if it had done its work.
 process.exitCode = exitCodes.internalFault
 void main(process.argv.slice(2)).then((code) => {

@@ -3,7 +3,6 @@
  * terminal. Text that came from elsewhere is stripped of everything a terminal would obey.
  */
 import pc from 'picocolors'
-import { exitCodes } from './exit.js'
 
 export interface Terminal {
   /** A line of data. */
@@ -23,13 +22,6 @@ export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
   const forced = env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== '0'
   const dumb = env.TERM === 'dumb'
   const tty = process.stdout.isTTY === true
-  // A reader that has gone (`| head`) is no fault, but nobody can say that all was done.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(exitCodes.unread)
-      throw error
-    })
-  }
   return {
     out: (line) => process.stdout.write(`${line}\n`),
     write: (text) => process.stdout.write(text),

@@ -1,10 +1,10 @@
 /** A job's log, for whoever reads it while it grows or later. */
-import { once } from 'node:events'
 import type { Core } from '../core/core.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import { findTrace } from '../core/store/traces.js'
 import type { Call } from '../http/call.js'
+import { writePiece } from '../http/write-piece.js'
 
 const pieceBytes = 256 * 1024
 
@@ -29,7 +29,7 @@ export async function sendTrace({ core, req, res, requestId }: Call, job: Job): 
         return
       }
       at += piece.length
-      if (!res.write(piece)) await Promise.race([once(res, 'drain'), once(res, 'close')]).catch(() => undefined)
+      await writePiece(res, piece)
     }
   }
   res.end()

@@ -8,6 +8,7 @@ import { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import type { CoreSettings } from '../../src/core/core.js'
 import type { Engine } from '../../src/core/store/write.js'
+import { answerUpgrade } from '../../src/raw-sockets.js'
 import type { ShimOptions } from '../../src/shim/app.js'
 import { createJobRouter } from '../../src/shim/job-router/service.js'
 import { createRouterTunnel, type RouterTunnel } from '../../src/shim/job-router/tunnel.js'
@@ -37,7 +38,7 @@ export class RouterBox implements AsyncDisposable {
     const { polls } = box.shim
     const grpc = await startGrpc(test.core, new StreamHub(test.core), '127.0.0.1:0', [createJobRouter(polls)])
     const tunnel = createRouterTunnel(test.core, polls.access, (connection) => grpc.inject(connection))
-    box.server.on('upgrade', (req, socket, head) => tunnel.upgrade(req, socket, head))
+    box.server.on('upgrade', (req, socket, head) => answerUpgrade(tunnel, req, socket, head, test.core.log))
     return new RouterBox(box, grpc, tunnel)
   }
 

@@ -10,6 +10,7 @@ import {
   RunnerServiceService,
   ServerMessage,
 } from '../../src/gen/signalbox/runner/v1/runner.js'
+import { answerUpgrade } from '../../src/raw-sockets.js'
 import { startGrpc } from '../../src/transports/grpc/service.js'
 import { StreamHub, type StreamHubOptions } from '../../src/transports/stream-hub.js'
 import { createWebSocketDoor } from '../../src/transports/websocket/service.js'
@@ -40,7 +41,7 @@ export class StreamBox implements AsyncDisposable {
     const grpcServer = await startGrpc(box.core, hub, '127.0.0.1:0')
     const door = createWebSocketDoor(box.core, hub)
     const server = http.createServer()
-    server.on('upgrade', (req, socket, head) => door.upgrade(req, socket, head))
+    server.on('upgrade', (req, socket, head) => answerUpgrade(door, req, socket, head, box.core.log))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const close = async () => {
       hub.close()

@@ -13,12 +13,31 @@ export interface Finished {
   stderr: string
 }
 
-/** Runs the command to its end. */
+/** How Node begins what it warns of. */
+const nodeWarning = /^\(node:\d+\) /
+
+/** The lines of a log that are no JSON: a log has no others. The last one may have been cut off. */
+function strayLines(log: string): string[] {
+  return log
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line !== '' && !isJson(line))
+}
+
+function isJson(line: string): boolean {
+  try {
+    return typeof JSON.parse(line) === 'object'
+  } catch {
+    return false
+  }
+}
+
+/** Runs the command to its end. Rejects if Node has warned of something. */
 export function signalbox(
   args: string[],
   options: { cwd?: string; env?: Record<string, string>; input?: string } = {},
 ): Promise<Finished> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const { NO_COLOR: _, FORCE_COLOR: __, ...env } = process.env
     const child = execFile(
       process.execPath,
@@ -28,8 +47,11 @@ export function signalbox(
         env: { ...env, ...options.env },
         maxBuffer: 64 * 1024 * 1024,
       },
-      (error, stdout, stderr) =>
-        resolve({ code: error ? ((error.code as number | undefined) ?? null) : 0, stdout, stderr }),
+      (error, stdout, stderr) => {
+        const warnings = stderr.split('\n').filter((line) => nodeWarning.test(line))
+        if (warnings.length > 0) reject(new Error(`the command was warned: ${warnings.join('\n')}`))
+        resolve({ code: error ? ((error.code as number | undefined) ?? null) : 0, stdout, stderr })
+      },
     )
     child.stdin?.end(options.input ?? '')
   })
@@ -70,6 +92,7 @@ export class Coordinator implements AsyncDisposable {
   #pid = 0
   #children: ChildProcess[] = []
   stderr = ''
+  #runnerLogs = ''
   readonly #flags: string[]
   readonly #wrapper: string[]
   readonly #nodeFlags: string[]
@@ -155,6 +178,16 @@ export class Coordinator implements AsyncDisposable {
     return gone
   }
 
+  /** Sends a signal to the process. */
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.#pid, name)
+  }
+
+  /** Resolves with the exit code when the process ends by itself. */
+  ended(): Promise<number | null> {
+    return once(this.#process!)
+  }
+
   signalbox(...args: string[]): Promise<Finished> {
     return signalbox(args, { cwd: this.folder, env: this.env })
   }
@@ -204,10 +237,13 @@ export class Coordinator implements AsyncDisposable {
       ],
       {
         cwd: this.folder,
-        stdio: ['ignore', 'ignore', process.env.DEBUG_RUNNER ? 'inherit' : 'ignore'],
+        stdio: ['ignore', 'ignore', process.env.DEBUG_RUNNER ? 'inherit' : 'pipe'],
         env: { ...process.env, SIGNALBOX_RUNNER_TOKEN: stdout.trim() },
       },
     )
+    child.stderr?.on('data', (chunk) => {
+      this.#runnerLogs += String(chunk)
+    })
     this.#children.push(child)
     return child
   }
@@ -223,6 +259,9 @@ export class Coordinator implements AsyncDisposable {
     if (child && child.exitCode === null && child.signalCode === null) await this.kill()
     if (process.env.KEEP_DB) console.log(`kept ${this.folder}`)
     else rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
+    // A tracer writes lines of its own.
+    const stray = [...(this.#wrapper.length > 0 ? [] : strayLines(this.stderr)), ...strayLines(this.#runnerLogs)]
+    if (stray.length > 0) throw new Error(`a log has lines that are no JSON: ${stray.slice(0, 20).join('\n')}`)
   }
 }
 

@@ -1,8 +1,9 @@
 /** `signalbox runner start`: the reference runner on this machine. */
-import { type DestinationStream, pino } from 'pino'
+import { Faults } from '../../faults.js'
 import { startRunner } from '../../runner/start-runner.js'
 import { executorNamed } from '../executor.js'
 import { Exit, exitCodes } from '../exit.js'
+import { openLog, takeUncaught } from '../uncaught.js'
 
 interface RunnerStartOptions {
   url?: string
@@ -24,10 +25,7 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
   if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
     throw new Exit(exitCodes.usage, '--concurrency must be a whole number from 1 on')
   }
-  const log = pino(
-    { level: env.SIGNALBOX_LOG_LEVEL || 'info' },
-    pino.destination({ fd: 2, sync: true }) as DestinationStream,
-  )
+  const log = openLog(env.SIGNALBOX_LOG_LEVEL || 'info')
   const executor = await executorNamed(options.executor, options.config, log)
   const runner = await startRunner({
     url,
@@ -40,6 +38,8 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
   }).catch((error) => {
     throw (error as { code?: string }).code === 'usage' ? new Exit(exitCodes.usage, (error as Error).message) : error
   })
+  const faults = new Faults(log)
+  takeUncaught((error) => faults.take(error))
   let signals = 0
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

@@ -1,11 +1,12 @@
 /** `signalbox serve`: the coordinator. */
 import { rmSync } from 'node:fs'
-import { type DestinationStream, pino } from 'pino'
 import { readSettings, SettingsError } from '../../config.js'
 import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { SignalboxError } from '../../core/errors.js'
+import { Faults } from '../../faults.js'
 import { removeReadyFile, startServer, writeReadyFile } from '../../server.js'
 import { Exit, exitCodes } from '../exit.js'
+import { openLog, takeUncaught } from '../uncaught.js'
 
 interface ServeOptions {
   config?: string
@@ -26,7 +27,7 @@ const faultStopMs = 5000
 export async function serve(options: ServeOptions): Promise<void> {
   const { readyFile, ...flags } = options
   const settings = settingsFrom(flags)
-  const log = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }) as DestinationStream)
+  const log = openLog(settings.logLevel)
   let fault: unknown
   let stop: () => void = () => undefined
   const stopped = new Promise<void>((resolve) => {
@@ -39,13 +40,15 @@ export async function serve(options: ServeOptions): Promise<void> {
     setTimeout(() => process.exit(exitCodes.internalFault), faultStopMs).unref()
     stop()
   }
-  process.on('uncaughtException', fatal)
-  process.on('unhandledRejection', fatal)
+  const faults = new Faults(log, fatal)
+  takeUncaught(fatal)
   if (readyFile) rmSync(readyFile, { force: true })
 
-  const server = await startServer({ settings, log, language: languageThreads(), fatal }).catch((error) => {
+  const server = await startServer({ settings, log, language: languageThreads(), fatal, faults }).catch((error) => {
     throw startFailure(error)
   })
+  // What fails until now is the start's; from now on others depend on this process.
+  takeUncaught((error) => faults.take(error))
   if (readyFile) {
     await writeReadyFile(readyFile, server).catch(async (error: Error) => {
       await server.close()
@@ -63,7 +66,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (readyFile) await removeReadyFile(readyFile)
   await server.close()
   clearTimeout(force)
-  if (fault !== undefined) throw new Exit(exitCodes.internalFault, 'ended after an internal fault')
+  if (fault !== undefined) throw new Exit(exitCodes.internalFault)
   // Threads and pools that are still winding down must not hold up the stop.
   process.exit(exitCodes.done)
 }

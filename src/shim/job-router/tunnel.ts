@@ -17,8 +17,10 @@ const longestMessage = 4 * 1024 * 1024
 const closeCodes = { done: 1000, goingAway: 1001, wrongFrame: 1003, failed: 1011 } as const
 
 export interface RouterTunnel {
-  /** Takes over an upgrade request for the router's path. */
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** The status that an upgrade request for the router's path is refused with; undefined: it is accepted. */
+  refusal(req: IncomingMessage): Promise<string | undefined>
+  /** Takes over a socket, whose errors are listened to. */
+  accept(req: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Cuts off what is still open. Safe to repeat. */
   close(): void
 }
@@ -32,17 +34,13 @@ export function createRouterTunnel(core: Core, access: Access, inject: (connecti
     clientTracking: true,
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   })
-  const upgrade = async (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', (error) => core.log.debug({ err: error }, 'a tunnel broke'))
-    const refusal = await refusalOf(access, req)
-    if (refusal === undefined) server.handleUpgrade(req, socket, head, (ws) => inject(new TunnelConnection(ws)))
-    else socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-  }
   return {
-    upgrade(req, socket, head) {
-      upgrade(req, socket, head).catch((error) => {
-        core.log.error({ err: error }, 'opening a tunnel failed')
-        socket.destroy()
+    refusal: (req) => refusalOf(access, req),
+    accept(req, socket, head) {
+      server.handleUpgrade(req, socket, head, (ws) => {
+        const connection = new TunnelConnection(ws)
+        connection.on('error', (error) => core.log.debug({ err: error }, 'a tunnel broke'))
+        inject(connection)
       })
     },
     close() {

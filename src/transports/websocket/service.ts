@@ -20,8 +20,10 @@ const protocols = ['signalbox.v1+proto', 'signalbox.v1+json'] as const
 type Protocol = (typeof protocols)[number]
 
 export interface WebSocketDoor {
-  /** Takes over an upgrade request for `streamPath`. */
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** The status that an upgrade request for `streamPath` is refused with; undefined: it is accepted. */
+  refusal(req: IncomingMessage): string | undefined
+  /** Takes over a socket, whose errors are listened to. */
+  accept(req: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Cuts off what is still open. */
   close(): Promise<void>
 }
@@ -36,13 +38,8 @@ export function createWebSocketDoor(core: Core, hub: StreamHub, allowedOrigins: 
     handleProtocols: (offered) => protocols.find((protocol) => offered.has(protocol)) ?? false,
   })
   return {
-    upgrade(req, socket, head) {
-      const refusal = refusalOf(req, allowedOrigins)
-      if (refusal) {
-        socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-        return
-      }
-      socket.on('error', (error) => core.log.debug({ err: error }, 'a WebSocket broke'))
+    refusal: (req) => refusalOf(req, allowedOrigins),
+    accept(req, socket, head) {
       server.handleUpgrade(req, socket, head, (ws) => serve(core, hub, ws, req))
     },
     close: async () => {
