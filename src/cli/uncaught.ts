@@ -28,9 +28,15 @@ function endWithFault(error: unknown): void {
   process.exit(exitCodes.internalFault)
 }
 
-/** The log of a program that serves others: JSON lines on stderr. Where they cannot be written any more they are lost. */
+/**
+ * The log of a program that serves others: JSON lines on stderr, and nothing else there; what Node warns of is one of them.
+ * Where lines cannot be written any more they are lost.
+ */
 export function openLog(level: string): Logger {
   const lines = pino.destination({ fd: 2, sync: true })
   lines.on('error', () => undefined)
-  return pino({ level }, lines as DestinationStream)
+  const log = pino({ level }, lines as DestinationStream)
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => log.warn({ err: warning }, 'Node warns'))
+  return log
 }

@@ -16,19 +16,20 @@ export interface Finished {
 /** How Node begins what it warns of. */
 const nodeWarning = /^\(node:\d+\) /
 
-/** The lines of a log that are no JSON: a log has no others. The last one may have been cut off. */
+/** The lines of a log that should not be there: what is no JSON, and warnings of Node. The last one may have been cut off. */
 function strayLines(log: string): string[] {
   return log
     .split('\n')
     .slice(0, -1)
-    .filter((line) => line !== '' && !isJson(line))
+    .filter((line) => line !== '' && messageOf(line) === undefined)
 }
 
-function isJson(line: string): boolean {
+function messageOf(line: string): string | undefined {
   try {
-    return typeof JSON.parse(line) === 'object'
+    const { msg } = JSON.parse(line)
+    return msg === 'Node warns' ? undefined : String(msg)
   } catch {
-    return false
+    return undefined
   }
 }
 
@@ -261,7 +262,7 @@ export class Coordinator implements AsyncDisposable {
     else rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
     // A tracer writes lines of its own.
     const stray = [...(this.#wrapper.length > 0 ? [] : strayLines(this.stderr)), ...strayLines(this.#runnerLogs)]
-    if (stray.length > 0) throw new Error(`a log has lines that are no JSON: ${stray.slice(0, 20).join('\n')}`)
+    if (stray.length > 0) throw new Error(`a log has lines that should not be there: ${stray.slice(0, 20).join('\n')}`)
   }
 }
 

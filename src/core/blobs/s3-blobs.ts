@@ -57,6 +57,8 @@ export async function openS3Rooms(
 type Sdk = Awaited<ReturnType<typeof loadSdk>>
 
 async function loadSdk() {
+  // The client warns that later versions of it will want a newer Node: ours is pinned, and what we need of Node is ours to say.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'
   try {
     const [client, { Upload }, { getSignedUrl }] = await Promise.all([
       import('@aws-sdk/client-s3'),
