@@ -117,7 +117,7 @@ function changedBy(tree: WorkingTree, event: LocalEvent): string[] | undefined {
 }
 
 function headCommit(tree: WorkingTree): CommitInfo {
-  const format = '--format=%an%x00%ae%x00%aI%x00%B'
+  const format = '--format=%an%x00%ae%x00%cI%x00%B'
   const text = tree.head === undefined ? undefined : gitOutput(tree.root, ['log', '-1', format, tree.head])
   const [authorName = '', authorEmail = '', timestamp = '', message = ''] = text?.split('\0') ?? []
   return {
@@ -125,7 +125,8 @@ function headCommit(tree: WorkingTree): CommitInfo {
     author: authorName === '' ? '' : `${authorName} <${authorEmail}>`,
     authorName,
     authorEmail,
-    timestamp,
+    // Some versions of git write `Z`, GitLab the zone.
+    timestamp: timestamp.replace(/Z$/, '+00:00'),
     message,
   }
 }

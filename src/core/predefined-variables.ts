@@ -3,6 +3,7 @@
  * are what rules and includes see; `jobVariables` belong to one job and reach it only through its payload.
  * Names and meanings: https://docs.gitlab.com/ci/variables/predefined_variables/
  */
+import { groupName } from './ci-config/parallel.js'
 import type { JobPlan, PlanVariable } from './ci-config/plan.js'
 import { environmentSlug, guessTier } from './environment.js'
 import type { CommitInfo, Project } from './project.js'
@@ -75,7 +76,7 @@ export function jobVariables(facts: JobFacts): PlanVariable[] {
       CI_PIPELINE_NAME: pipeline.name ?? undefined,
       CI_JOB_NAME: job.name,
       CI_JOB_NAME_SLUG: slug(job.name),
-      CI_JOB_GROUP_NAME: job.name.replace(/:? (\[.*\]|\d+\/\d+)$/, ''),
+      CI_JOB_GROUP_NAME: groupName(job.name),
       CI_JOB_STAGE: job.stage,
       CI_JOB_MANUAL: job.runWhen === 'manual' ? 'true' : undefined,
       CI_NODE_INDEX: plan.parallel && String(plan.parallel.index),
@@ -107,6 +108,11 @@ export function slug(text: string): string {
     .replace(/[^a-z0-9]/g, '-')
     .slice(0, 63)
     .replace(/^-+|-+$/g, '')
+}
+
+/** A time as Rails' `iso8601` writes it: whole seconds, cut and not rounded. */
+function iso8601(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`
 }
 
 function serverValues(externalUrl: string): Values {
@@ -179,7 +185,7 @@ function commitValues(facts: PipelineFacts): Values {
     CI_COMMIT_TIMESTAMP: commit.timestamp,
     CI_COMMIT_AUTHOR: commit.author,
     CI_PIPELINE_SOURCE: facts.source,
-    CI_PIPELINE_CREATED_AT: new Date(facts.createdAt).toISOString().replace('.000Z', 'Z'),
+    CI_PIPELINE_CREATED_AT: iso8601(facts.createdAt),
     CI_PIPELINE_TRIGGERED: facts.source === 'trigger' ? 'true' : undefined,
   }
 }

@@ -72,17 +72,17 @@ export function compileDocument(root: MapNode, findings: Findings): CompiledConf
   const variables = readKey(root, 'variables', rootKeys.variables.shape, findings)
   const workflow = readWorkflow(root, findings)
   const hasWorkflowRules = workflow.rules !== undefined
-  const drafts = readJobs(root, { defaults, stages, hasWorkflowRules, findings })
-  checkNeeds(drafts, findings)
-  checkOnStop(drafts, findings)
-  if (findings.failed) return undefined
+  const jobs = readJobs(root, { defaults, stages, hasWorkflowRules, findings })
+  checkNeeds(jobs, findings)
+  checkOnStop(jobs, findings)
+  if (findings.failed || stages === undefined) return undefined
   return {
     version: 1,
     stages,
     workflow,
     variables: toPlanVariables(variables),
     prefill: toPrefill(variables),
-    jobs: drafts.map(({ job }) => job),
+    jobs: jobs.drafts.map(({ job }) => job),
     document: encodeDocument(root),
   }
 }
@@ -92,9 +92,15 @@ function readKey<T>(root: MapNode, key: string, shape: Shape<T>, findings: Findi
   return entry === undefined || isNull(entry.value) ? undefined : validate(shape, entry.value, key, findings)
 }
 
-/** `.pre` is always first and `.post` last, wherever a list names them; an empty list stays empty. */
-function readStages(root: MapNode, findings: Findings): string[] {
+/**
+ * `.pre` is always first and `.post` last, wherever a list names them; an empty list stays empty.
+ *
+ * @returns undefined when the list was refused
+ */
+function readStages(root: MapNode, findings: Findings): string[] | undefined {
+  const before = findings.met
   const given = readKey(root, 'stages', rootKeys.stages.shape, findings)
+  if (findings.met > before) return undefined
   if (given?.length === 0) return []
   const inner = (given ?? ['build', 'test', 'deploy']).filter((stage) => stage !== '.pre' && stage !== '.post')
   return ['.pre', ...new Set(inner), '.post']

@@ -1,12 +1,12 @@
 import type { Findings } from './findings.js'
-import type { JobDraft } from './jobs.js'
+import type { Jobs } from './jobs.js'
 import { didYouMean } from './suggest.js'
 
 /** `environment:on_stop` must name a job that stops the same environment (lib/gitlab/ci/yaml_processor.rb). */
-export function checkOnStop(drafts: readonly JobDraft[], findings: Findings): void {
+export function checkOnStop({ drafts, refused }: Jobs, findings: Findings): void {
   const byName = new Map(drafts.map((draft) => [draft.job.name, draft]))
   for (const { job, node, at, path, onStop } of drafts) {
-    if (onStop === undefined) continue
+    if (onStop === undefined || refused.has(onStop)) continue
     const target = byName.get(onStop)?.job.plan.environment
     let problem: string | undefined
     if (!byName.has(onStop)) problem = `is not defined${didYouMean(onStop, byName.keys())}`

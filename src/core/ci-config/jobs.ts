@@ -8,7 +8,7 @@ import type { Need } from './keywords/needs.js'
 import { reservedNames, rootKeys } from './keywords/root.js'
 import { limits } from './limits.js'
 import { compiledNeeds } from './needs.js'
-import { type Entry, isBlank, isNull, type MapNode, quote, type Scalar } from './node.js'
+import { type Entry, isBlank, type MapNode, quote, type Scalar } from './node.js'
 import { hasMatrixExpression, instancesOf, matrixProblem, replaceMatrixExpressions } from './parallel.js'
 import { nearest } from './suggest.js'
 import { join, validate } from './validate.js'
@@ -17,7 +17,8 @@ import { toPlanVariables } from './variables.js'
 /** What all jobs of a file have around them. */
 export interface Surroundings {
   defaults: Defaults
-  stages: readonly string[]
+  /** Absent when the list of stages was refused: nothing can be said of a job's stage then. */
+  stages: readonly string[] | undefined
   hasWorkflowRules: boolean
   findings: Findings
 }
@@ -33,14 +34,21 @@ export interface JobDraft {
   onStop?: string
 }
 
+export interface Jobs {
+  drafts: JobDraft[]
+  /** Names of jobs in which something is wrong. That others need them is no fault of those others. */
+  refused: ReadonlySet<string>
+}
+
 /**
  * Compiles every job of the merged document.
  *
  * What kind of job a map is follows from its keys, first match: hidden by its name, then `script` or `run`, then
  * `trigger` or `needs` (lib/gitlab/ci/config/entry/jobs.rb).
  */
-export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
+export function readJobs(root: MapNode, around: Surroundings): Jobs {
   const drafts: JobDraft[] = []
+  const refused = new Set<string>()
   const { findings } = around
   const names = new Set<string>()
   let visible = 0
@@ -51,7 +59,10 @@ export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
     if (!isVisibleJob(name, entry, findings)) continue
     visible++
     const draft = readJob(name, entry, around)
-    if (draft === undefined) continue
+    if (draft === undefined) {
+      refused.add(name)
+      continue
+    }
     for (const instance of draft.job.instances) {
       if (names.has(instance.name))
         findings.error(`another job is named ${quote(instance.name)}, too`, entry.at, draft.path)
@@ -59,18 +70,18 @@ export function readJobs(root: MapNode, around: Surroundings): JobDraft[] {
     }
     if (names.size > limits.jobsPerFile) {
       findings.error(`more than ${limits.jobsPerFile} jobs`, entry.at, draft.path)
-      return drafts
+      return { drafts, refused }
     }
     rules += (draft.job.rules?.length ?? 0) * draft.job.instances.length
     if (rules > limits.rulesPerFile) {
       findings.error(`more than ${limits.rulesPerFile} rules, counted for each job`, entry.at, draft.path)
-      return drafts
+      return { drafts, refused }
     }
     drafts.push(draft)
   }
   if (visible === 0 && !findings.failed)
     findings.error('jobs config should contain at least one visible job', root.at, 'jobs')
-  return drafts
+  return { drafts, refused }
 }
 
 function isVisibleJob(name: Scalar, entry: Entry, findings: Findings): name is string {
@@ -105,7 +116,8 @@ function readJob(name: string, entry: Entry, around: Surroundings): JobDraft | u
   const { findings } = around
   const { value: node } = entry
   const path = `jobs:${name}`
-  const has = (key: string): boolean => node.kind === 'map' && !isNull(node.entries.get(key)?.value)
+  // A key counts even with null: what it lacks is told by the kind of job that it makes.
+  const has = (key: string): boolean => node.kind === 'map' && node.entries.has(key)
   const runs = has('script') || has('run')
   if (node.kind !== 'map' || !(runs || has('trigger') || has('needs'))) {
     findings.error(
@@ -154,7 +166,7 @@ function readScriptJob(
     around.findings.warn(`retry:when uses the deprecated value ${reason}`, placeOf(node, 'retry'), join(path, 'retry'))
   }
   const inherited = inheritedBy(job, around.defaults)
-  const plan = staticPlan(name, job, inherited, stage, around.stages.indexOf(stage))
+  const plan = staticPlan(name, job, inherited, stage, stageIndex(around, stage))
   const draft = common(name, entry, node, path, job, plan, around)
   if (draft === undefined) return undefined
   const lines = beforeScriptOf(job, inherited).length
@@ -177,7 +189,7 @@ function readTriggerJob(
   const bridge = validate(bridgeShape, node, path, around.findings)
   if (bridge === undefined) return undefined
   const stage = bridge.stage ?? 'test'
-  const plan = staticBridgePlan(name, bridge, inheritedBy(bridge, around.defaults), stage, around.stages.indexOf(stage))
+  const plan = staticBridgePlan(name, bridge, inheritedBy(bridge, around.defaults), stage, stageIndex(around, stage))
   const draft = common(name, entry, node, path, bridge, plan, around)
   if (draft !== undefined && bridge.allow_failure !== undefined) draft.job.allowFailure = bridge.allow_failure
   return draft
@@ -193,7 +205,7 @@ function common(
   around: Surroundings,
 ): JobDraft | undefined {
   const { findings, stages } = around
-  if (plan.stageIndex === -1) {
+  if (plan.stageIndex === -1 && stages !== undefined) {
     const available = stages.join(', ')
     const at = placeOf(node, 'stage', entry.at)
     findings.error(
@@ -302,6 +314,10 @@ function warnAboutPipelines({ job, node, path }: JobDraft, around: Surroundings)
     placeOf(node, 'rules'),
     join(path, 'rules'),
   )
+}
+
+function stageIndex({ stages }: Surroundings, stage: string): number {
+  return stages?.indexOf(stage) ?? -1
 }
 
 function placeOf(node: MapNode, key: string, otherwise = node.at): number {

@@ -85,7 +85,7 @@ function schemaOf(shape: AnyShape): JsonSchema {
 }
 
 function entrySchema(shape: Extract<AnyShape, { kind: 'entries' }>): JsonSchema {
-  return shape.nullable === true ? orNull(schemaOf(shape.of)) : schemaOf(shape.of)
+  return shape.nullable === true || shape.nullIsEmpty === true ? orNull(schemaOf(shape.of)) : schemaOf(shape.of)
 }
 
 function textSchema(shape: TextShape): JsonSchema {

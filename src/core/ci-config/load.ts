@@ -1,6 +1,6 @@
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
-import type { MapNode, Node } from './node.js'
+import { isBlank, isNull, type MapNode, type Node } from './node.js'
 import type { Sources } from './sources.js'
 import { readYaml } from './yaml/read.js'
 
@@ -13,7 +13,9 @@ export interface LoadedFile {
 }
 
 /**
- * Text of one file to header and content. Rules: lib/gitlab/config/loader/yaml.rb and multi_doc_yaml.rb.
+ * Text of one file to header and content. Documents that are blank once they are read, such as one of comments only, do
+ * not count; all others must be maps, also one that is not used. Rules: lib/gitlab/config/loader/yaml.rb and
+ * multi_doc_yaml.rb (with `reject_empty`), lib/gitlab/ci/config/yaml/loader.rb.
  *
  * @throws ConfigFault when the text is too large, blank, not YAML or not a map
  */
@@ -21,20 +23,22 @@ export function loadFile(sources: Sources, name: string, raw: string, onDuplicat
   const text = normalise(raw)
   const at = sources.add(name, text)
   checkText(text, name, at)
-  const pieces = split(text)
-  const read = (piece: Piece): Node | undefined =>
-    readYaml(text.slice(piece.start, piece.end), at + piece.start, onDuplicateKey)
-  const [firstPiece, lastPiece] = [pieces[0], pieces.at(-1)]
-  const first = firstPiece === undefined ? undefined : read(firstPiece)
-  if (first === undefined || firstPiece === undefined || lastPiece === undefined) {
-    throw new ConfigFault(`${name} is empty: it has no configuration content`, at)
-  }
-  if (pieces.length === 1 || first.kind !== 'map' || !first.entries.has('spec')) {
-    return { content: asMap(first, name), at }
-  }
-  const content = read(lastPiece)
-  if (content === undefined) throw new ConfigFault(`${name} has no configuration content after its header`, at)
-  return { header: first, content: asMap(content, name), at }
+  const read = split(text).flatMap(({ start, end }) => {
+    const document = readYaml(text.slice(start, end), at + start, onDuplicateKey)
+    return document === undefined || isNull(document) ? [] : [asMap(document, name)]
+  })
+  const documents = read.some(isFilled) ? read.filter(isFilled) : read
+  const [first] = documents
+  if (first === undefined) throw new ConfigFault(`${name} is empty: it has no configuration content`, at)
+  if (!first.entries.has('spec')) return { content: first, at }
+  const content = documents.length > 1 ? documents.at(-1) : undefined
+  if (content !== undefined) return { header: first, content, at }
+  if (first.entries.size > 1) return { content: first, at }
+  throw new ConfigFault(`${name} has no configuration content after its header`, at)
+}
+
+function isFilled(document: MapNode): boolean {
+  return !isBlank(document)
 }
 
 export type DuplicateKey = (key: string, at: number) => void
@@ -66,7 +70,7 @@ interface Piece {
 
 /**
  * Documents are told apart before YAML is read: a line `---` followed by a blank or line end starts a piece, three at
- * most, blank ones do not count. Text in a block scalar splits too; that is how the original reads it.
+ * most. Text in a block scalar splits too; that is how the original reads it.
  */
 function split(text: string): Piece[] {
   const pieces: Piece[] = []
@@ -81,7 +85,7 @@ function split(text: string): Piece[] {
     start = match.index + (lineStart === -1 ? match[0].length : lineStart + 1)
   }
   pieces.push({ start, end: text.length })
-  return pieces.filter((piece) => text.slice(piece.start, piece.end).trim() !== '')
+  return pieces
 }
 
 function asMap(node: Node, name: string): MapNode {

@@ -1,6 +1,6 @@
 import type { CompiledJob, CompiledNeed } from './config.js'
 import type { Findings } from './findings.js'
-import type { JobDraft } from './jobs.js'
+import type { JobDraft, Jobs } from './jobs.js'
 import type { Need } from './keywords/needs.js'
 import { limits } from './limits.js'
 import { matrixNames } from './parallel.js'
@@ -22,8 +22,11 @@ export function compiledNeeds(needs: readonly Need[]): CompiledNeed[] {
 export class JobNames {
   readonly #jobs = new Map<string, CompiledJob>()
   readonly #owners = new Map<string, CompiledJob>()
+  readonly #refused: ReadonlySet<string>
 
-  constructor(jobs: Iterable<CompiledJob>) {
+  /** @param refused names of jobs that are in the file and were not understood */
+  constructor(jobs: Iterable<CompiledJob>, refused: ReadonlySet<string> = new Set()) {
+    this.#refused = refused
     for (const job of jobs) {
       this.#jobs.set(job.name, job)
       for (const instance of job.instances) this.#owners.set(instance.name, job)
@@ -45,14 +48,23 @@ export class JobNames {
     return found?.all === true ? found.job.instances.map(({ name }) => name) : [need.job]
   }
 
+  /** Whether a name means a job that was refused, or an instance of one. */
+  isRefused(name: string): boolean {
+    if (this.#refused.size === 0) return false
+    return this.#refused.has(name) || this.#refused.has(name.replace(/: \[.*\]$| \d+\/\d+$/s, ''))
+  }
+
   names(): Iterable<string> {
     return this.#jobs.keys()
   }
 }
 
 /** Checks that needs and dependencies exist, come no later, are told once and make no circle. */
-export function checkNeeds(drafts: readonly JobDraft[], findings: Findings): void {
-  const names = new JobNames(drafts.map(({ job }) => job))
+export function checkNeeds({ drafts, refused }: Jobs, findings: Findings): void {
+  const names = new JobNames(
+    drafts.map(({ job }) => job),
+    refused,
+  )
   for (const draft of drafts) {
     checkList(draft, 'needs', draft.job.needs, names, findings)
     for (const instance of draft.job.instances) checkList(draft, 'needs', instance.needs, names, findings)
@@ -83,7 +95,7 @@ function checkList(
     if (!known) {
       const hint = didYouMean(need.job, except(names.names(), draft.job.name))
       const missing = found === undefined ? need.job : (need.instances ?? []).join('; ')
-      if (!need.optional) report(`undefined need: ${missing}${hint}`)
+      if (!need.optional && !names.isRefused(need.job)) report(`undefined need: ${missing}${hint}`)
     } else if (isLater(found.job, draft.job)) {
       report(`need ${need.job} is not defined in current or prior stages`)
     }
@@ -95,10 +107,10 @@ function checkList(
   if (repeated.size > 0) report(`has the following needs duplicated: ${[...repeated].join(', ')}`)
 }
 
-/** A stage that does not exist comes after all that do. */
+/** A stage that does not exist comes after all that do; what is in it is told no more than that. */
 function isLater(job: CompiledJob, than: CompiledJob): boolean {
-  const position = (one: CompiledJob): number => (one.plan.stageIndex === -1 ? Infinity : one.plan.stageIndex)
-  return position(job) > position(than)
+  if (than.plan.stageIndex === -1) return false
+  return job.plan.stageIndex === -1 || job.plan.stageIndex > than.plan.stageIndex
 }
 
 /** Dependencies are stored by full names, like needs. */
@@ -114,6 +126,7 @@ function checkDependencies(draft: JobDraft, names: JobNames, findings: Findings)
   const all: string[] = []
   for (const name of draft.dependencies) {
     const found = names.find(name)
+    if (names.isRefused(name)) continue
     if (found === undefined)
       report(`undefined dependency: ${name}${didYouMean(name, except(names.names(), draft.job.name))}`)
     else if (isLater(found.job, draft.job)) report(`dependency ${name} is not defined in current or prior stages`)
@@ -128,6 +141,7 @@ function checkArtifactIncludes({ job, node, path, at }: JobDraft, names: JobName
   const include = (job.plan.trigger as { include?: unknown } | undefined)?.include
   for (const entry of [include].flat() as (string | { job?: string } | undefined)[]) {
     if (typeof entry !== 'object' || entry.job === undefined || entry.job.includes('$')) continue
+    if (names.isRefused(entry.job)) continue
     const found = names.find(entry.job)
     const problem =
       found === undefined

@@ -68,3 +68,8 @@ export function replaceMatrixExpressions(text: string, find: (name: string) => s
 export function hasMatrixExpression(text: string): boolean {
   return /\$\[\[\s*matrix\./.test(text)
 }
+
+/** A job's name without what tells its instances apart (lib/gitlab/utils/job.rb). */
+export function groupName(name: string): string {
+  return name.replace(/(?:[\x08\s:]+(?:\[.*\]|\d+[\s:/\\]+\d+)){1,3}\s*$/, '').trim()
+}

@@ -106,8 +106,11 @@ class Planner {
       this.#fail(`the pipeline has ${jobs.length} jobs; ${limits.jobsPerPipeline} at most are allowed`, 'jobs')
       return this.#failure()
     }
-    if (jobs.every(({ stage }) => stage === '.pre' || stage === '.post'))
-      return this.#filtered('rules: job rules leave no job to run', 'jobs')
+    if (jobs.length === 0)
+      return this.#filtered('the pipeline was filtered by rules: job rules leave no job to run', 'jobs')
+    if (jobs.every(({ stage }) => stage === '.pre' || stage === '.post')) {
+      return this.#filtered(edgesOnly, 'jobs')
+    }
     const plan: PipelinePlan = {
       stages: [...stages],
       jobs,
@@ -318,14 +321,19 @@ class Planner {
         this.#decisions?.push({ job: name, stage: plan.stage, included: false, by, detail })
       }
     }
-    return this.#filtered('workflow rules: they admit no pipeline', 'workflow')
+    return this.#filtered('the pipeline was filtered by workflow rules: they admit no pipeline', 'workflow')
   }
 
-  #filtered(what: string, path: string): PlanResult {
-    const errors = [{ message: `the pipeline was filtered by ${what}`, path }]
+  #filtered(message: string, path: string): PlanResult {
+    const errors = [{ message, path }]
     return { ok: false, filtered: true, errors, ...this.#explained() }
   }
 }
+
+/** GitLab's own sentence (app/models/ci/pipeline.rb: rules_failure_message), and why (lib/gitlab/ci/pipeline/chain/populate.rb). */
+const edgesOnly =
+  'Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to the ' +
+  'pipeline. It contains only jobs in the .pre or .post stages; there must be at least one other job in a different stage.'
 
 /** Rules that did not match which are listed for one job. */
 const rulesTold = 10

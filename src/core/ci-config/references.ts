@@ -29,7 +29,8 @@ export function resolveReferences(root: MapNode): MapNode {
     open.add(node)
     const value = resolve(target)
     open.delete(node)
-    return value
+    // What is wrong with the value in this place is told here, where it was put; what is wrong inside it, there.
+    return { ...value, at: node.at }
   }
 
   function resolveMap(node: MapNode): MapNode {

@@ -2,6 +2,7 @@ import type { CompiledInstance, CompiledJob } from './config.js'
 import { circleMessage, expandText, mayRefer, referencesOf } from './expand.js'
 import { limits } from './limits.js'
 import { spend } from './meter.js'
+import { groupName } from './parallel.js'
 import type { PlanContext, PlanVariable } from './plan.js'
 import { mergeVariables } from './variables.js'
 
@@ -199,7 +200,7 @@ function jobLayer(job: CompiledJob, instance: CompiledInstance, environmentName:
       case 'CI_JOB_NAME_SLUG':
         return slug(instance.name)
       case 'CI_JOB_GROUP_NAME':
-        return job.name
+        return groupName(instance.name)
       case 'CI_JOB_STAGE':
         return plan.stage
       case 'CI_NODE_INDEX':

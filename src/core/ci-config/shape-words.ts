@@ -54,7 +54,9 @@ export function expected(shape: AnyShape): string {
       return `a string, one of ${shape.values.join(', ')}`
     case 'list': {
       const items = shape.says ?? `a list of ${plural(shape.of)}`
-      return shape.nested === undefined ? items : `${items}, nested at most ${shape.nested} levels`
+      return shape.nested === undefined || shape.nested === Number.POSITIVE_INFINITY
+        ? items
+        : `${items}, nested at most ${shape.nested} levels`
     }
     case 'record': {
       const names = Object.keys(shape.keys)

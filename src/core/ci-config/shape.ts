@@ -66,6 +66,8 @@ export interface ListShape extends Common {
   max?: number
   /** Lists inside the list are flattened; this many levels at most, the list itself counted. */
   nested?: number
+  /** `max` counts what stands in the list itself, not what lists inside it hold. */
+  maxOfOwn?: boolean
   says?: string
 }
 
@@ -95,8 +97,10 @@ export interface EntriesShape extends Common {
   kind: 'entries'
   of: AnyShape
   max?: number
-  /** Null entries are handed to `of` rather than refused. */
+  /** Null entries are kept as null rather than refused. */
   nullable?: boolean
+  /** Null entries are read as `{}` (lib/gitlab/config/entry/composable_hash.rb). */
+  nullIsEmpty?: boolean
   /** What an entry that is neither fits is called in the message; default: what `of` expects. */
   says?: string
 }
@@ -132,6 +136,9 @@ export function choice<const T extends string>(...values: readonly T[]): Shape<T
 export function list<T>(of: Shape<T>, options: Omit<ListShape, 'kind' | 'of' | 'into'> = {}): Shape<T[]> {
   return { kind: 'list', of, ...options }
 }
+
+/** For lists that the original flattens without a limit (lib/gitlab/config/entry/composable_array.rb). */
+export const flattened = { nested: Number.POSITIVE_INFINITY }
 
 export function entries<T>(
   of: Shape<T>,

@@ -1,11 +1,11 @@
-/** The word of `known` that a misspelt one most likely meant, if one is near enough. */
+/** The word of `known` that a misspelt one most likely meant, if one is near enough; never the word itself. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > 60) return undefined
   const allowed = Math.min(3, Math.floor(word.length / 3))
   let best: string | undefined
   let bestDistance = allowed + 1
   for (const candidate of known) {
-    if (Math.abs(candidate.length - word.length) >= bestDistance) continue
+    if (candidate === word || Math.abs(candidate.length - word.length) >= bestDistance) continue
     const distance = editDistance(word.toLowerCase().replaceAll('-', '_'), candidate.toLowerCase())
     if (distance < bestDistance) {
       best = candidate

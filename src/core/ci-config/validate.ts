@@ -1,5 +1,15 @@
 import type { Findings } from './findings.js'
-import { describeNode, isNull, type ListNode, type MapNode, type Node, quote, type Scalar, textOf } from './node.js'
+import {
+  describeNode,
+  isNull,
+  type ListNode,
+  type MapNode,
+  makeMap,
+  type Node,
+  quote,
+  type Scalar,
+  textOf,
+} from './node.js'
 import { toPlain } from './plain.js'
 import type { AnyShape, EntriesShape, ListShape, RecordShape, Report, Shape, TextShape } from './shape.js'
 import { accepts, expected } from './shape-words.js'
@@ -104,10 +114,11 @@ function readList(shape: ListShape, node: Node, path: string, findings: Findings
   } else if (!flatten(node, shape.of, shape.nested - 1, (item) => add(item, `${path}[${items.length}]`))) {
     return mismatch(shape, node, path, findings)
   }
+  const counted = shape.maxOfOwn === true ? node.items.length : items.length
   if (shape.min !== undefined && items.length < shape.min) {
     findings.error(`must have at least ${shape.min} ${shape.min === 1 ? 'item' : 'items'}`, node.at, path)
-  } else if (shape.max !== undefined && items.length > shape.max) {
-    findings.error(`has ${items.length} items; ${shape.max} at most are allowed`, node.at, path)
+  } else if (shape.max !== undefined && counted > shape.max) {
+    findings.error(`has ${counted} items; ${shape.max} at most are allowed`, node.at, path)
   }
   return items
 }
@@ -150,15 +161,16 @@ function readRecord(shape: RecordShape, node: MapNode, path: string, findings: F
     if (value[key] !== undefined) continue
     findings.error(`the key ${key} is required and can't be blank`, placeOf(node, key), join(path, key))
   }
-  checkTogether(shape, value, (message, key) => {
+  checkTogether(shape, node, value, (message, key) => {
     findings.error(message, placeOf(node, key), key === undefined ? path : join(path, key))
   })
   return value
 }
 
-function checkTogether(shape: RecordShape, value: Record<string, unknown>, report: Report): void {
+function checkTogether(shape: RecordShape, node: MapNode, value: Record<string, unknown>, report: Report): void {
+  // A key that is there counts even with null, as it does for MutuallyExclusiveKeysValidator.
   for (const [one, other] of shape.exclusive ?? []) {
-    if (value[one] === undefined || value[other] === undefined) continue
+    if (!node.entries.has(one) || !node.entries.has(other)) continue
     report(`the keys ${one} and ${other} can't be used together`)
   }
   const given = shape.oneOf?.filter((key) => value[key] !== undefined)
@@ -166,7 +178,8 @@ function checkTogether(shape: RecordShape, value: Record<string, unknown>, repor
   if (given?.length === 0) report(`one of ${names} is required`)
   else if (given !== undefined && given.length > 1) report(`must have exactly one of ${names}`, given[1])
   for (const [key, other] of Object.entries(shape.requires ?? {})) {
-    if (value[key] !== undefined && value[other] === undefined) report(`${key} requires ${other}`, key)
+    const asked = value[key] !== undefined && value[key] !== false
+    if (asked && value[other] === undefined) report(`${key} requires ${other}`, key)
   }
 }
 
@@ -175,15 +188,16 @@ function readEntries(shape: EntriesShape, node: MapNode, path: string, findings:
   for (const [key, entry] of node.entries) {
     const name = String(key)
     const entryPath = join(path, name)
+    const item = shape.nullIsEmpty === true && isNull(entry.value) ? makeMap(new Map(), entry.at) : entry.value
     if (typeof key !== 'string' && typeof key !== 'number') {
       findings.error(`the key ${name} must be a string`, entry.at, path)
-    } else if (isNull(entry.value) && shape.nullable === true) {
+    } else if (isNull(item) && shape.nullable === true) {
       value.set(name, null)
-    } else if (shape.says !== undefined && !accepts(shape.of, entry.value)) {
-      const at = isNull(entry.value) ? entry.at : entry.value.at
-      findings.error(`${shape.says}, not ${describeNode(entry.value)}`, at, entryPath)
+    } else if (shape.says !== undefined && !accepts(shape.of, item)) {
+      const at = isNull(item) ? entry.at : item.at
+      findings.error(`${shape.says}, not ${describeNode(item)}`, at, entryPath)
     } else {
-      value.set(name, read(shape.of, entry.value, entryPath, findings))
+      value.set(name, read(shape.of, item, entryPath, findings))
     }
   }
   if (shape.max !== undefined && value.size > shape.max) {

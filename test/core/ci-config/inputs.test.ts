@@ -216,7 +216,15 @@ describe('the header', () => {
   test.each([
     ['spec:\n---\njob: {script: x}\n', true],
     ['---\nspec: {}\n---\njob: {script: x}\n', true],
-    ['job: {script: x}\n---\nother: {script: y}\n---\nthird: [\n', true],
+    ['job: {script: x}\n---\nother: {script: y}\n---\nthird: {}\n', true],
+    // All pieces are read, also those that nobody uses.
+    ['job: {script: x}\n---\nother: {script: y}\n---\nthird: [\n', false],
+    ['job: {script: x}\n---\nsome words\n', false],
+    ['# SPDX-License-Identifier: MIT\n---\njob: {script: x}\n', true],
+    ['# why\n---\n# what\nspec: {}\n---\njob: {script: x}\n', true],
+    ['{}\n---\njob: {script: x}\n', true],
+    ['job: {script: x}\n---\n# nothing\n', true],
+    ['# only\n---\n# comments\n', false],
     ['spec: {inputs: {a: {default: x}}}\n---\n# nothing\n', false],
   ])('pieces are told apart by three dashes: %j', async (source, ok) => {
     expect((await compileConfig(source, options)).ok).toBe(ok)

@@ -429,7 +429,7 @@ describe('the pipeline', () => {
     [
       'only jobs of .pre and .post left',
       'a: {stage: .pre, script: x}\nb: {stage: .post, script: x}',
-      'job rules leave no job',
+      'only jobs in the .pre or .post stages; there must be at least one other job in a different stage',
     ],
   ])('is filtered out by %s', async (_, source, why) => {
     expect(await plan(`${source}\n`, push('x'))).toMatchObject({

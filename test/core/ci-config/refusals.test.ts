@@ -117,7 +117,18 @@ const jobs: [body: string, place: string, path: string, says: string | RegExp][]
   ['only: ["/(/"]', '2:9', ':only', 'not an RE2 expression'],
   ['except: {variables: ["$A ="]}', '2:24', ':except:variables[0]', 'invalid expression syntax'],
   ['variables: [a]', '2:14', ':variables', 'must be a map'],
-  ['variables: {A: }', '2:15', ':variables:A', 'variable definition must be either a string or a map'],
+  ['rules: [{variables: {A: }}]', '2:24', ':rules[0]:variables:A', 'must be a string, not nothing'],
+  ['services: [{name: a, variables: {A: }}]', '2:36', ':services[0]:variables:A', 'must be a string, not nothing'],
+  ['parallel: {matrix: [{A: }]}', '2:24', ':parallel:matrix[0]:A', 'must be a string, an integer or a list of them'],
+  ['rules: [{exists: {project: g/p}}]', '2:20', ':rules[0]:exists', 'one of paths, regexp is required'],
+  ['rules: [{exists: {project: g/p, ref: x}}]', '2:20', ':rules[0]:exists', 'one of paths, regexp is required'],
+  ['rules: [{exists: {}}]', '2:20', ':rules[0]:exists', "can't be blank"],
+  ['rules: [{exists: {paths: [a], regexp: a}}]', '2:33', ':rules[0]:exists:regexp', 'exactly one of paths, regexp'],
+  ['tags: [!reference [.base, tags], b]', '2:10', ':tags', 'not a list with a list in it'],
+  ['dependencies: [!reference [.base, tags], b]', '2:18', ':dependencies', 'not a list with a list in it'],
+  ['artifacts: {paths: [!reference [.base, tags]]}', '2:23', ':artifacts:paths', 'not a list with a list in it'],
+  ['stage: !reference [.base, tags]', '2:10', ':stage', 'must be a string, not a list'],
+  ['image: {name: a, ports: [80, [{number: 81, protocol: ftp}]]}', '2:56', ':image:ports[1]:protocol', 'http, https'],
   ['variables: {A: {value: b, description: c}}', '2:29', ':variables:A', 'unknown keys: description'],
   ['inherit: {default: [scripts]}', '2:23', ':inherit:default[0]', 'unknown value "scripts"'],
   ['environment: {url: a}', '2:16', ':environment:name', 'required'],
@@ -176,6 +187,22 @@ many: {stage: build, script: x, parallel: {matrix: [{A: [a, b]}]}}
 later: {stage: deploy, script: x}
 `
 
+describe('what follows from an error', () => {
+  test.each([
+    ['needs', 'x: {script: 1}\njob: {script: x, needs: [x]}'],
+    ['needs of an instance', 'x: {script: 1, parallel: 2}\njob: {script: x, needs: ["x 1/2"]}'],
+    ['needs of rules', 'x: {script: 1}\njob: {script: x, rules: [{needs: [x]}]}'],
+    ['dependencies', 'x: {script: 1}\njob: {script: x, dependencies: [x]}'],
+    ['artifacts of a child pipeline', 'x: {script: 1}\njob: {trigger: {include: [{artifact: a.yml, job: x}]}}'],
+    ['on_stop', 'x: {script: 1}\njob: {script: x, environment: {name: e, on_stop: x}}'],
+    ['a list of stages', 'stages: [1]\njob: {stage: a, script: x}'],
+    ['a stage', 'a: {stage: build, script: x}\njob: {stage: nowhere, script: x, needs: [a]}'],
+    ['a job without a script', 'x: {stage: test}\njob: {script: x, needs: [x]}'],
+  ])('is not told: %s', async (_, source) => {
+    expect(await errorsOf(`${source}\n`)).toHaveLength(1)
+  })
+})
+
 describe('a job', () => {
   test.each(jobs)('%s', async (body, place, path, says) => {
     const script = /^(?: {2})?(?:script|run):/m.test(body) && !body.startsWith('run') ? '' : '\n  script: x'
@@ -192,6 +219,16 @@ describe('a job', () => {
     ['job: {}', 'should implement the script:, run:, or trigger: keyword'],
     ['job: text', 'should implement'],
     ['job: { stage: test, scirpt: x }', '(did you mean "script" by "scirpt"?)'],
+    ['job: {script: }', "script can't be blank"],
+    ['job: {stage: test, script: null, needs: []}', "script can't be blank"],
+    ['job: {run: [], before_script: null}', "the keys before_script and run can't be used together"],
+    ['job: {run: null}', "script can't be blank"],
+    ['job: {trigger: null}', 'should contain either a trigger or a needs:pipeline'],
+    ['job: {script: null, trigger: a/b}', "the keys script and trigger can't be used together"],
+    ['job: {trigger: {include: [{local: a.yml, cache: true}]}}', 'cache requires remote'],
+    ['include: [{local: a.yml, cache: true}]\njob: {script: x}', 'cache requires remote'],
+    ['include: [{template: a.gitlab-ci.yml, cache: 1 hour}]\njob: {script: x}', 'cache requires remote'],
+    ['include: [{project: a/b, file: a.yml, integrity: sha256-x}]\njob: {script: x}', 'sha256- and a base64 hash'],
     ['stagess: [a]\njob: {script: x}', '(did you mean the keyword "stages"?)'],
     ['job:\n  needs: [{job: other}]', 'should contain either a trigger or a needs:pipeline'],
     ['job: {trigger: a/b, when: delayed}', 'must be one of on_success, on_failure, always, manual'],

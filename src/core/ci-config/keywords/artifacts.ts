@@ -5,6 +5,7 @@ import {
   checked,
   choice,
   either,
+  flattened,
   keyword,
   list,
   mapped,
@@ -170,5 +171,7 @@ function toCache(value: {
 /** One cache or several. */
 export const cache = either(
   mapped(cacheMap, (one): PlanCache[] => (one === undefined ? [] : [one])),
-  mapped(list(cacheMap, { max: limits.caches }), (all): PlanCache[] => all.filter((one) => one !== undefined)),
+  mapped(list(cacheMap, { ...flattened, max: limits.caches, maxOfOwn: true }), (all): PlanCache[] =>
+    all.filter((one) => one !== undefined),
+  ),
 )

@@ -1,5 +1,17 @@
 import { limits } from '../limits.js'
-import { boolean, either, keyword, list, mapped, node, record, type Shape, text, type ValueOf } from '../shape.js'
+import {
+  boolean,
+  either,
+  flattened,
+  keyword,
+  list,
+  mapped,
+  node,
+  record,
+  type Shape,
+  text,
+  type ValueOf,
+} from '../shape.js'
 import { duration, inputValues, textOrTexts } from './parts.js'
 import { includeRules, writtenRule } from './rules.js'
 
@@ -38,6 +50,7 @@ const together = {
     artifact: 'job',
     job: 'artifact',
     integrity: 'remote',
+    cache: 'remote',
   },
 }
 
@@ -64,5 +77,5 @@ const triggerEntry = mapped(record(entryKeys(inputValues), together), ({ rules, 
 export const triggerInclude = either(
   text({ filled: true }),
   triggerEntry,
-  list(either(text(), triggerEntry), { max: limits.triggerIncludes, min: 1 }),
+  list(either(text(), triggerEntry), { ...flattened, max: limits.triggerIncludes, maxOfOwn: true, min: 1 }),
 )

@@ -249,7 +249,9 @@ const jobRecord = record(
 )
 
 export const jobShape = checked(jobRecord, (value, report) => {
-  if (value.script?.length === 0) report("script can't be blank", 'script')
+  if (value.script?.length === 0 || (value.script === undefined && value.run === undefined)) {
+    report("script can't be blank", 'script')
+  }
   checkStartIn(value, value.rules !== undefined && value.rules !== null, report)
   checkRulesAlone(value, ['only', 'except', 'start_in'], report)
   checkDependencies(value.dependencies, value.needs, report)

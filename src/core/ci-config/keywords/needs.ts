@@ -3,6 +3,7 @@ import {
   checked,
   either,
   entries,
+  flattened,
   keyword,
   list,
   mapped,
@@ -94,7 +95,7 @@ function refuseKeys(value: Record<string, unknown>, names: string[], report: Rep
 
 export const needs: Shape<Need[]> = {
   ...either(
-    list(either(jobName, needMap)),
+    list(either(jobName, needMap), { ...flattened, says: 'a list of jobs' }),
     mapped(needMap, (one) => [one]),
   ),
   expects: 'a list of jobs, or a map with one',
@@ -107,4 +108,4 @@ const sameNeed = mapped(record(keys), ({ job, artifacts, optional, parallel }, r
 })
 
 /** Needs inside the same pipeline: all that `rules:needs` takes. */
-export const sameNeeds = list(either(jobName, sameNeed))
+export const sameNeeds = list(either(jobName, sameNeed), { ...flattened, says: 'a list of jobs' })

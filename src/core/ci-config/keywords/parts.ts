@@ -9,6 +9,7 @@ import {
   choice,
   either,
   entries,
+  flattened,
   integer,
   keyword,
   list,
@@ -84,7 +85,9 @@ export function expression(options: { inputs?: boolean } = {}): Shape<Condition>
 
 const scalar = text({ scalar: 'any' })
 const plainValue = mapped(scalar, (value): VariableValue => ({ value }))
-const definition = 'variable definition must be either a string or a map'
+
+/** A variable without a value is the empty text. */
+const variableEntries = { says: 'variable definition must be either a string or a map', nullIsEmpty: true }
 
 function variableRecord<T extends { value?: string; expand?: boolean }>(shape: Shape<T>): Shape<VariableValue> {
   return mapped(shape, ({ value, expand, ...rest }): VariableValue => {
@@ -98,38 +101,53 @@ export const globalVariables = entries(
     plainValue,
     variableRecord(
       checked(
-        record({
-          value: keyword(scalar, 'The value.'),
-          description: keyword(text(), 'What the form for a manual run shows.'),
-          options: keyword(texts, 'The values to choose from.'),
-          expand: keyword(boolean(), 'Whether references in the value are expanded.'),
-        }),
+        record(
+          {
+            value: keyword(scalar, 'The value.'),
+            description: keyword(text(), 'What the form for a manual run shows.'),
+            options: keyword(texts, 'The values to choose from.'),
+            expand: keyword(boolean(), 'Whether references in the value are expanded.'),
+          },
+          { mayBeEmpty: true },
+        ),
         ({ value, options }, report) => {
           if (options !== undefined && !options.includes(value ?? '')) report('value must be one of options', 'value')
         },
       ),
     ),
   ),
-  { says: definition },
+  variableEntries,
 )
 
 export const jobVariables = entries(
   either(
     plainValue,
     variableRecord(
-      record({
-        value: keyword(scalar, 'The value.'),
-        expand: keyword(boolean(), 'Whether references in the value are expanded.'),
-      }),
+      record(
+        {
+          value: keyword(scalar, 'The value.'),
+          expand: keyword(boolean(), 'Whether references in the value are expanded.'),
+        },
+        { mayBeEmpty: true },
+      ),
     ),
   ),
-  { says: definition },
+  variableEntries,
 )
 
-/** Where only plain values are taken: rules and services. */
+/** Where only plain values are taken, and null is refused like a map: rules and services. */
 export const plainVariables = entries(plainValue, { says: 'must be a string' })
 
 const pullPolicy = choice('always', 'never', 'if-not-present')
+
+const port = either(
+  integer(),
+  record({
+    number: required(integer(), 'Number of the port.'),
+    protocol: keyword(choice('http', 'https'), 'How it is spoken to.'),
+    name: keyword(text(), 'Name of the port.'),
+  }),
+)
 
 const imageKeys = {
   name: required(text({ filled: true }), 'Name of the image.'),
@@ -152,7 +170,7 @@ const imageKeys = {
     record({ user: keyword(text({ scalar: 'integer' }), 'User inside the container.') }),
     'Options of the kubernetes executor.',
   ),
-  ports: keyword(list(anything()), 'Ports to expose.'),
+  ports: keyword(list(port, flattened), 'Ports to expose.'),
 }
 
 type ImageMap = RecordOf<typeof imageKeys>
@@ -192,6 +210,7 @@ export const services = list(
       }),
     ),
   ),
+  flattened,
 )
 
 export const exitCodes = either(

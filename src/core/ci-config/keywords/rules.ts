@@ -8,6 +8,7 @@ import {
   keyword,
   list,
   mapped,
+  nullable,
   record,
   type Shape,
   text,
@@ -63,14 +64,14 @@ const exists = either(
   mapped(
     record(
       {
-        paths: keyword(patterns, 'Globs of files.'),
+        paths: nullable(patterns, 'Globs of files.'),
         regexp: keyword(regexp, 'A regular expression that paths match.'),
         project: keyword(text(), 'The project to look in.'),
         ref: keyword(text(), 'The ref of that project.'),
       },
-      { exclusive: [['paths', 'regexp']], requires: { ref: 'project' } },
+      { oneOf: ['paths', 'regexp'], requires: { ref: 'project' } },
     ),
-    (value): Exists => (value.regexp === undefined ? { ...value, paths: value.paths ?? [] } : value),
+    ({ paths, ...value }): Exists => (paths === undefined ? value : { ...value, paths: paths ?? [] }),
   ),
 )
 
