@@ -353,7 +353,7 @@ function addPipelineCommands(program: Command): void {
     .argument('<ID>')
     .action(async (id, options) => (await load()).showPipeline(id, options))
   about('watch', 'follow a pipeline to its end')
-    .argument('[ID]', 'default: the newest')
+    .argument('[ID]', 'default: the newest of the commit that is checked out, or of all outside a clone')
     .option('--timeout <duration>', 'give up after so long')
     .action(async (id, options) => (await load()).watchPipeline(id, options))
   about('cancel', 'cancel what is left of a pipeline')

@@ -15,7 +15,8 @@ export function projectOf(given: string | undefined, env: NodeJS.ProcessEnv, cwd
   return encodeURIComponent(project)
 }
 
-function remoteProject(cwd: string, url: string): string | undefined {
+/** The path of the project that a remote of the clone in this folder points at; undefined: there is none on this coordinator. */
+export function remoteProject(cwd: string, url: string): string | undefined {
   let remotes: string
   try {
     remotes = execFileSync('git', ['remote', '-v'], { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })

@@ -67,6 +67,35 @@ it('goes from an empty folder to a pushed pipeline that is watched', async () =>
   expect(await json(box, 'project', 'list')).toMatchObject([{ path_with_namespace: 'team/app' }])
 })
 
+it('watches the pipeline of the commit that is checked out, and says which', async () => {
+  await using box = await Coordinator.start()
+  await box.runner('websocket')
+  await box.signalbox('project', 'create', 'team/app')
+  const folder = await box.repository('team/app', { '.gitlab-ci.yml': JSON.stringify({ job: { script: 'exit 0' } }) })
+  const inFolder = (...args: string[]) => signalbox(args, { cwd: folder, env: box.env })
+  expect(await inFolder('pipeline', 'watch')).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^signalbox: main \([0-9a-f]{8}\) has no pipeline here\n.*push it/),
+  })
+  await git(folder, 'push', '--quiet', 'origin', 'main')
+  await git(folder, 'checkout', '--quiet', '-b', 'broken')
+  writeFileSync(path.join(folder, '.gitlab-ci.yml'), JSON.stringify({ job: { script: 'exit 1' } }))
+  await git(folder, 'commit', '--quiet', '-am', 'break it')
+  // Nothing of this commit is known yet: the success of another one would be a lie.
+  expect(await inFolder('pipeline', 'watch')).toMatchObject({ code: 3 })
+  await git(folder, 'push', '--quiet', 'origin', 'broken')
+  const watched = await inFolder('pipeline', 'watch', '--timeout', '60s')
+  expect(watched).toMatchObject({ code: 1, stderr: expect.stringMatching(/^watching pipeline 2 of broken \(/) })
+  await git(folder, 'checkout', '--quiet', 'main')
+  expect(await inFolder('pipeline', 'watch', '--timeout', '60s')).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^watching pipeline 1 of main \(/),
+  })
+  // Outside a clone the newest of all is meant, whatever its branch.
+  const outside = await box.signalbox('pipeline', 'watch', '--project', 'team/app', '--timeout', '60s')
+  expect(outside).toMatchObject({ code: 1, stderr: expect.stringContaining('watching pipeline 2 of broken') })
+})
+
 it('gives the exit code of the pipeline, and retries what failed', async () => {
   await using box = await Coordinator.start()
   await box.runner('websocket')

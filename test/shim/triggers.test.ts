@@ -109,6 +109,22 @@ onBothEngines((engine) => {
     expect([answer.status, answer.body]).toEqual([400, { message }])
   })
 
+  it('lists child pipelines only to who asks for them', async () => {
+    const project = await box.core.project({ go: { trigger: { include: 'child.yml' } } }, 'bridge/listed')
+    box.core.repositories.files.get(project.id)!.set('child.yml', 'c: {script: x}')
+    const { id } = await box.core.pipeline(project)
+    const list = async (query: string) => (await box.admin('GET', `/projects/${project.id}/pipelines${query}`)).body
+    const ids = async (query: string) => (await list(query)).map((one: { id: number }) => one.id)
+    await eventually(async () => expect(await ids('?source=parent_pipeline')).toHaveLength(1))
+    const [child] = await ids('?source=parent_pipeline')
+    expect(await ids('')).toEqual([id])
+    expect(await ids('?ref=main&scope=branches')).toEqual([id])
+    expect(await ids('?iids[]=1&iids[]=2')).toEqual([child, id])
+    expect(await ids(`?ids[]=${id}`)).toEqual([id])
+    expect((await list('/latest')).id).toBe(id)
+    expect((await box.admin('GET', `/projects/${project.id}/pipelines?iids[]=x`)).status).toBe(400)
+  })
+
   it('shows trigger jobs with their pipelines', async () => {
     const project = await box.core.project({ go: { trigger: { include: 'child.yml' } } }, 'bridge/a')
     box.core.repositories.files.get(project.id)!.set('child.yml', 'c: {script: x}')

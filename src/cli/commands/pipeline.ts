@@ -1,9 +1,11 @@
 /** `signalbox pipeline run|list|show|watch|cancel|retry`. */
+import { spawnSync } from 'node:child_process'
 import { parseDuration } from '../../core/ci-config/duration.js'
 import { is, type JobStatus } from '../../core/lifecycle/job-machine.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { type FollowedPipeline, PipelineView } from '../follow.js'
+import { remoteProject } from '../project-of.js'
 import { followToEnd } from '../reconnect.js'
 import { readEvents } from '../sse.js'
 import { duration, statusText, table } from '../terminal.js'
@@ -94,10 +96,48 @@ export async function showPipeline(id: string, options: Common): Promise<void> {
 }
 
 export async function watchPipeline(id: string | undefined, options: Common & { timeout?: string }): Promise<void> {
-  const { client, project } = openContext()
-  const pipelineId =
-    id ?? String((await client().get<Pipeline>(`/api/v4/projects/${project(options.project)}/pipelines/latest`)).id)
-  return follow(Number(pipelineId), options)
+  return follow(id === undefined ? await findNewest(options) : Number(id), options)
+}
+
+/**
+ * The pipeline that is meant where none is named: inside a clone of the project the newest of the commit that is checked
+ * out, of its branch before others; elsewhere the newest of all. Another commit's success would say nothing about this one.
+ */
+async function findNewest(options: Common): Promise<number> {
+  const { client, project, terminal, env, cwd } = openContext()
+  const newest = async (query: Record<string, string>) => {
+    const [one] = await client().list<Pipeline>(
+      `/api/v4/projects/${project(options.project)}/pipelines?${new URLSearchParams(query).toString()}`,
+      1,
+    )
+    return one
+  }
+  const own = remoteProject(cwd, client().url)
+  const named = options.project || env.SIGNALBOX_PROJECT
+  const checkedOut = own !== undefined && (!named || named === own) ? checkedOutCommit(cwd) : undefined
+  const where = checkedOut && `${checkedOut.branch ?? 'HEAD'} (${checkedOut.sha.slice(0, 8)})`
+  const { sha, branch } = checkedOut ?? {}
+  const found =
+    sha === undefined ? await newest({}) : ((branch && (await newest({ sha, ref: branch }))) ?? (await newest({ sha })))
+  if (!found) {
+    throw new Exit(
+      exitCodes.notFound,
+      where ? `${where} has no pipeline here` : 'the project has no pipelines',
+      where ? 'push it, or give the id of a pipeline' : '',
+    )
+  }
+  terminal.say(`watching pipeline ${found.id} of ${found.ref} (${found.sha.slice(0, 8)})`)
+  return found.id
+}
+
+/** What is checked out in this folder; undefined: nothing is. */
+function checkedOutCommit(cwd: string): { sha: string; branch: string | undefined } | undefined {
+  const git = (...args: string[]) => {
+    const { status, stdout } = spawnSync('git', args, { cwd, encoding: 'utf8' })
+    return status === 0 ? stdout.trim() : undefined
+  }
+  const sha = git('rev-parse', '--verify', '--quiet', 'HEAD')
+  return sha === undefined ? undefined : { sha, branch: git('symbolic-ref', '--short', '--quiet', 'HEAD') }
 }
 
 export async function changePipeline(verb: 'cancel' | 'retry', id: string, options: Common): Promise<void> {

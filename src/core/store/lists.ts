@@ -67,6 +67,8 @@ function jobsWhere(e: ExpressionBuilder<Database, 'jobs'>, filter: JobFilter, so
 
 export interface PipelineFilter {
   projectId: number
+  ids?: readonly number[]
+  iids?: readonly number[]
   /** `branches`, `tags`: only the newest pipeline of each. */
   scope?: 'running' | 'pending' | 'finished' | 'branches' | 'tags'
   status?: JobStatus
@@ -139,6 +141,8 @@ function pipelinesWhere(e: ExpressionBuilder<Database, 'pipelines'>, filter: Pip
   ] as const
   return e.and([
     e('project_id', '=', filter.projectId),
+    ...(filter.ids === undefined ? [] : [e('id', 'in', filter.ids)]),
+    ...(filter.iids === undefined ? [] : [e('iid', 'in', filter.iids)]),
     ...equal.flatMap(([column, value]) => (value === undefined ? [] : [e(column, '=', value as never)])),
     ...bounds.flatMap(([column, operator, value]) => (value === undefined ? [] : [e(column, operator, value)])),
     ...(filter.child === false ? [e('source', '<>', 'parent_pipeline')] : []),
@@ -159,6 +163,7 @@ function pipelinesWhere(e: ExpressionBuilder<Database, 'pipelines'>, filter: Pip
               .select((n) => n.fn.max('newest.id').as('id'))
               .where('newest.project_id', '=', filter.projectId)
               .where('newest.tag', '=', scope === 'tags' ? 1 : 0)
+              .where((n) => n.and(filter.child === false ? [n('newest.source', '<>', 'parent_pipeline')] : []))
               .groupBy('newest.ref'),
           ),
         ]

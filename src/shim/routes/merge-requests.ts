@@ -91,7 +91,9 @@ async function pipelines(call: ProjectCall): Promise<Reply> {
   const kinds = ['detached', 'merged_result', 'merge_train'] as const
   const refs = kinds.map((kind) => requestRef(request, kind))
   const found = await Promise.all(
-    refs.map((ref) => listPipelines(core.store.read, { projectId: project.id, ref }, { limit: 100, offset: 0 })),
+    refs.map((ref) =>
+      listPipelines(core.store.read, { projectId: project.id, ref, child: false }, { limit: 100, offset: 0 }),
+    ),
   )
   const all = found.flat().sort((a, b) => b.id - a.id)
   const body = all

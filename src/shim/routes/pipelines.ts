@@ -17,7 +17,7 @@ import { pipelineCoverage } from '../../core/store/jobs.js'
 import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/lists.js'
 import { findPipeline, getPipeline } from '../../core/store/pipelines.js'
 import { findUser } from '../../core/store/users.js'
-import type { Reply, Route } from '../../http/call.js'
+import { idFrom, type Reply, type Route } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toPipeline, toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
@@ -63,12 +63,18 @@ async function list(call: ProjectCall): Promise<Reply> {
   return pageReply(call, page, body, total)
 }
 
+/** Child pipelines are shown only where they are asked for: gitlab app/finders/ci/pipelines_finder.rb. */
 function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
   const text = (name: string) => params.text(name, { max: 1024 })
+  const iids = numbers(params, 'iids')
+  const source = params.choice('source', pipelineSources)
   const wanted = {
     scope: params.choice('scope', scopes),
     status: params.choice('status', jobStatuses),
-    source: params.choice('source', pipelineSources),
+    source,
+    ids: numbers(params, 'ids'),
+    iids,
+    child: iids === undefined && source !== 'parent_pipeline' ? (false as const) : undefined,
     ref: text('ref'),
     sha: text('sha'),
     name: text('name'),
@@ -80,6 +86,19 @@ function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
     createdAfter: time(params, 'created_after'),
   }
   return { projectId, ...defined(wanted) }
+}
+
+const mostNumbers = 1000
+
+/** A list of whole numbers, or one; undefined where none is given. */
+function numbers(params: Params, name: string): number[] | undefined {
+  const given = params.raw(name)
+  if (given === undefined || given === null || given === '') return undefined
+  const list = Array.isArray(given) ? given : [given]
+  if (list.length > mostNumbers) throw wrongParameter(name, 'are too many')
+  const found = list.map((one) => (typeof one === 'object' ? undefined : idFrom(String(one))))
+  if (found.includes(undefined)) throw wrongParameter(name)
+  return found.length === 0 ? undefined : (found as number[])
 }
 
 function time(params: Params, name: string): number | undefined {
@@ -133,7 +152,8 @@ export function fromInputs(params: Params, name = 'inputs'): Record<string, unkn
 async function latest(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   const ref = params.text('ref', { max: 1024 }) || project.defaultBranch
-  const [newest] = await listPipelines(core.store.read, { projectId: project.id, ref }, { limit: 1, offset: 0 })
+  const wanted = { projectId: project.id, ref, child: false } as const
+  const [newest] = await listPipelines(core.store.read, wanted, { limit: 1, offset: 0 })
   if (!newest) throw notFound('Pipeline')
   return shown(call, newest)
 }
