@@ -79,12 +79,17 @@ export function readFields(
 
 export interface UploadedFile {
   filename: string
+  /** The text fields around it, in order: until the body has ended only those that came before. */
+  fields: readonly Pair[]
   /** Ends only when the whole form has ended and nothing else was in it; fails otherwise. */
   body: Readable
 }
 
+const mostFieldsByFile = 20
+const longestField = 1024
+
 /**
- * The one file of a form, in a field called `field`. Resolves when it begins; what is wrong later fails its stream, so
+ * The one file of a form, in a field called `field`, with what text stands around it. Resolves when it begins; what is wrong later fails its stream, so
  * whoever reads it to the end has seen a whole, well-formed request. Throws `invalid` for anything else.
  */
 export function readOneFile(
@@ -97,12 +102,13 @@ export function readOneFile(
     let parser: busboy.Busboy
     try {
       checkFraming(req, options.limitBytes + formOverhead)
-      parser = parserFor(req, { fields: 0, files: 2, parts: 3 })
+      parser = parserFor(req, { fields: mostFieldsByFile, fieldSize: longestField, files: 2 })
     } catch (error) {
       reject(error)
       return
     }
     const body = new PassThrough()
+    const fields: Pair[] = []
     // A failure may come before anybody reads, and whoever reads may give up.
     body.on('error', () => undefined)
     body.once('close', () => {
@@ -131,11 +137,14 @@ export function readOneFile(
         }
         begun = true
         file.pipe(body, { end: false })
-        resolve({ filename: info.filename ?? '', body })
+        resolve({ filename: info.filename ?? '', fields, body })
       })
-      .on('fieldsLimit', () => wrong(`only the field ${options.field} is expected`))
+      .on('field', (name, value, info) => {
+        if (info.valueTruncated || info.nameTruncated) wrong(`a field may have ${longestField} bytes`)
+        else fields.push([name, value])
+      })
+      .on('fieldsLimit', () => wrong('there are too many parameters'))
       .on('filesLimit', () => wrong('exactly one file is expected'))
-      .on('partsLimit', () => wrong('exactly one file is expected'))
       .on('error', (error) => wrong('the multipart body is not valid', error))
       .on('close', () => {
         stopWatch()

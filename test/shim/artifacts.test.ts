@@ -5,6 +5,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { takesFormat } from '../../src/core/artifact.js'
+import { listArtifacts } from '../../src/core/store/artifacts.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox, until } from './support/box.js'
 import { type RunningJob, startJob, takeJob } from './support/running-job.js'
@@ -313,6 +314,20 @@ onBothEngines((engine) => {
       expect(rows.length).toBeGreaterThan(0)
       for (const row of rows) expect(Buffer.from(row.body).toString('latin1')).not.toContain('hunter2')
     })
+  })
+
+  it.each([
+    ['before', 'behind'],
+    ['behind', 'before'],
+  ] as const)('takes what the form says %s its file', async (first, second) => {
+    const job = await startJob(box)
+    const said = { artifact_type: 'junit', artifact_format: 'gzip' }
+    const sent = { [first]: said, [second]: { expire_in: '1 day', unknown: 'x' }, query: '?expire_in=never' }
+    expect((await job.upload(gzipSync('<testsuites/>'), { ...sent, filename: 'junit.xml.gz' })).status).toBe(201)
+    const { body } = await box.admin('GET', `/projects/${job.projectId}/jobs/${job.id}`)
+    expect(body.artifacts).toMatchObject([{ file_type: 'junit', file_format: 'gzip', filename: 'junit.xml.gz' }])
+    const [kept] = await listArtifacts(box.core.core.store.read, [job.id])
+    expect(kept!.expiresAt).toBe(box.core.clock.now() + 86_400_000)
   })
 
   it('takes each type in its own format only', async () => {

@@ -14,12 +14,19 @@ import { writeUnderLease } from './write-under-lease.js'
 export interface StoreArtifactInput {
   jobId: number
   fence: number
-  type: string
-  format: string
   filename: string
+  body: Readable
+  /** What is known of it now: all that the sender says, once the body has ended. */
+  about: () => AboutArtifact
+}
+
+export interface AboutArtifact {
+  /** Default `archive`. */
+  type: string | undefined
+  /** Default `zip`. */
+  format: string | undefined
   /** As the job's `expire_in` says: a duration, `never`, or nothing. */
   expireIn: string | undefined
-  body: Readable
 }
 
 /**
@@ -28,18 +35,19 @@ export interface StoreArtifactInput {
  * other bytes than the first upload's.
  */
 export async function storeArtifact(core: Core, input: StoreArtifactInput): Promise<Artifact> {
-  const expiresAt = checked(core, input)
+  refuseEarly(core, input.about())
   const blob = await core.artifacts.store(input.body, core.settings.artifactLimitBytes)
   return keepBlob(core.artifacts, blob, async () => {
-    const variables = input.type === 'dotenv' ? await readDotenv(core, blob) : []
-    const before = await findArtifact(core.store.read, input.jobId, input.type)
+    const { type, format, expiresAt } = checked(core, input.about())
+    const variables = type === 'dotenv' ? await readDotenv(core, blob) : []
+    const before = await findArtifact(core.store.read, input.jobId, type)
     // Bytes that a disk or a bucket has lost do not count: these take their place.
     const isLost = before?.sha256 === blob.sha256 && !(await core.artifacts.exists(before.location))
     return core.store.write(async (tx) => {
       const job = await writeUnderLease(core, tx, input)
-      const known = await findArtifact(tx, job.id, input.type)
+      const known = await findArtifact(tx, job.id, type)
       if (known && known.sha256 !== blob.sha256) {
-        throw new SignalboxError('invalid', `the job has another ${input.type} artifact already`)
+        throw new SignalboxError('invalid', `the job has another ${type} artifact already`)
       }
       if (known) {
         if (!isLost || known.location !== before?.location) return known
@@ -52,8 +60,8 @@ export async function storeArtifact(core: Core, input: StoreArtifactInput): Prom
       return insertArtifact(tx, {
         jobId: job.id,
         projectId: job.projectId,
-        type: input.type,
-        format: input.format,
+        type,
+        format,
         filename: input.filename,
         sizeBytes: blob.sizeBytes,
         sha256: blob.sha256,
@@ -64,13 +72,26 @@ export async function storeArtifact(core: Core, input: StoreArtifactInput): Prom
   })
 }
 
-/** Checks what can be checked before the body is read. Gives the time of expiry. */
-function checked(core: Core, input: StoreArtifactInput): number | null {
-  if (!Object.hasOwn(artifactFormats, input.type)) throw new SignalboxError('invalid', 'artifact_type is unknown')
-  if (!takesFormat(input.type, input.format)) {
-    throw new SignalboxError('invalid', `artifact_format of ${input.type} must be ${artifactFormats[input.type]}`)
+/** Refuses what nothing behind the body can make right, before it is read. */
+function refuseEarly(core: Core, { type, format, expireIn }: AboutArtifact): void {
+  if (type !== undefined && format !== undefined) checkFormat(type, format)
+  expiryOf(core, expireIn)
+}
+
+function checked(core: Core, { type = 'archive', format = 'zip', expireIn }: AboutArtifact) {
+  checkFormat(type, format)
+  return { type, format, expiresAt: expiryOf(core, expireIn) }
+}
+
+function checkFormat(type: string, format: string): void {
+  if (!Object.hasOwn(artifactFormats, type)) throw new SignalboxError('invalid', 'artifact_type is unknown')
+  if (!takesFormat(type, format)) {
+    throw new SignalboxError('invalid', `artifact_format of ${type} must be ${artifactFormats[type]}`)
   }
-  const { expireIn } = input
+}
+
+/** In milliseconds since 1970; null: never. */
+function expiryOf(core: Core, expireIn: string | undefined): number | null {
   if (expireIn === undefined || expireIn === '') {
     const { artifactExpiryMs } = core.settings
     return artifactExpiryMs === null ? null : core.clock.now() + artifactExpiryMs

@@ -5,13 +5,14 @@ import type { Artifact } from '../../core/artifact.js'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import { mayFetchForeign } from '../../core/operations/find-foreign-artifacts.js'
-import { storeArtifact } from '../../core/operations/store-artifact.js'
+import { type AboutArtifact, storeArtifact } from '../../core/operations/store-artifact.js'
 import { findArtifact } from '../../core/store/artifacts.js'
 import { findJob } from '../../core/store/jobs.js'
 import type { Call, Reply, Route } from '../../http/call.js'
+import type { Pair } from '../../http/form.js'
 import { attachment, requestedRange } from '../../http/headers.js'
 import { readOneFile } from '../../http/multipart.js'
-import { wrongParameter } from '../../http/params.js'
+import { type Params, wrongParameter } from '../../http/params.js'
 import { mediaType } from '../../http/read-params.js'
 import { idOf, tokenRoute } from '../call.js'
 import { notFound } from '../errors.js'
@@ -35,22 +36,24 @@ async function upload(call: Call): Promise<Reply> {
   const { core, access, req, res, params } = call
   const jobId = idOf(call, 'id', 'Job')
   const { lease } = await access.job(req, params.text('token'), jobId, 'artifacts')
-  const wanted = {
-    jobId,
-    fence: lease.fence,
-    type: params.text('artifact_type') || 'archive',
-    format: params.text('artifact_format') || 'zip',
-    expireIn: params.text('expire_in', { max: 255 }),
-  }
   if (mediaType(req.headers['content-type']) !== 'multipart/form-data') throw wrongParameter('file', 'is missing')
   const { artifactLimitBytes } = core.settings
   const file = await readOneFile(req, res, core.clock, { field: 'file', limitBytes: artifactLimitBytes })
+  const about = () => aboutArtifact(params, file.fields)
   try {
-    await storeArtifact(core, { ...wanted, filename: cleanName(file.filename), body: file.body })
+    const { fence } = lease
+    await storeArtifact(core, { jobId, fence, filename: cleanName(file.filename), body: file.body, about })
   } finally {
     file.body.destroy()
   }
   return { status: 201, text: '201' }
+}
+
+/** What the query and the fields of the form say, of which a field counts; GitLab Runner uses the one, other runners the other. */
+function aboutArtifact(query: Params, fields: readonly Pair[]): AboutArtifact {
+  const given = new Map(fields)
+  const text = (name: string) => (given.get(name) ?? query.text(name, { max: 255 })) || undefined
+  return { type: text('artifact_type'), format: text('artifact_format'), expireIn: text('expire_in') }
 }
 
 function tooLarge(core: Core): SignalboxError {

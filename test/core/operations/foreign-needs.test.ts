@@ -31,7 +31,12 @@ async function runNext(
   const of = { jobId: offer!.jobId, fence: offer!.fence }
   await acceptLease(box.core, { ...of, managerId: by.manager.id })
   const keep = (type: string, format: string, filename: string, bytes: Buffer) =>
-    storeArtifact(box.core, { ...of, type, format, filename, expireIn: undefined, body: Readable.from([bytes]) })
+    storeArtifact(box.core, {
+      ...of,
+      filename,
+      body: Readable.from([bytes]),
+      about: () => ({ type, format, expireIn: undefined }),
+    })
   if (keeps.archive) await keep('archive', 'zip', 'artifacts.zip', await zipOf(keeps.archive))
   if (keeps.dotenv) await keep('dotenv', 'gzip', '.env.gz', Buffer.from(keeps.dotenv))
   const report = { state, exitCode: null, failureReason: null, message: null, logLength: null, logCrc32: null }

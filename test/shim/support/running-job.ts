@@ -35,10 +35,20 @@ export class RunningJob {
 
   upload(
     file: string | Uint8Array,
-    options: { query?: string; name?: string; filename?: string; token?: string } = {},
+    options: {
+      query?: string
+      name?: string
+      filename?: string
+      token?: string
+      /** Fields of the form, before the file and behind it. */
+      before?: Record<string, string>
+      behind?: Record<string, string>
+    } = {},
   ) {
     const form = new FormData()
+    for (const [name, value] of Object.entries(options.before ?? {})) form.append(name, value)
     form.append(options.name ?? 'file', new Blob([file as string]), options.filename ?? 'artifacts.zip')
+    for (const [name, value] of Object.entries(options.behind ?? {})) form.append(name, value)
     return this.box.send('POST', `/jobs/${this.id}/artifacts${options.query ?? ''}`, {
       body: form,
       headers: { 'JOB-TOKEN': options.token ?? this.token },
