@@ -23,6 +23,8 @@ export interface LeaseSettings {
   pendingExtendsMs: number
   /** How long a manager is passed over for a job whose offer to it came to nothing. */
   excludedForMs: number
+  /** An offer whose answer seems to be lost on its way waits so much longer for its acknowledgement. */
+  lostAnswerMs: number
   /** So many void offers drop the job. */
   voidOfferLimit: number
   /** A stream's final report waits so long for the log bytes that it counts. */
@@ -40,6 +42,7 @@ export const defaultLeaseSettings: LeaseSettings = {
   byHand: { acceptWithinMs: null, heldForMs: 3_600_000 },
   pendingExtendsMs: 120_000,
   excludedForMs: 60_000,
+  lostAnswerMs: 2000,
   voidOfferLimit: 5,
   reportWaitsMs: 60_000,
   renewEveryMs: 20_000,

@@ -63,6 +63,11 @@ class HttpReply implements PollReply {
     return this.#res.destroyed
   }
 
+  /** A connection that ends with this answer anyway tells nothing by its end. */
+  get carrier() {
+    return this.#res.shouldKeepAlive ? (this.#res.socket ?? undefined) : undefined
+  }
+
   /** Voids the offer later if the bytes could not all be handed over. */
   job(offer: Offer): boolean {
     const res = this.#res
@@ -74,7 +79,7 @@ class HttpReply implements PollReply {
     })
     if (offer.acceptWithinMs !== null) {
       res.once('close', () => {
-        if (!res.writableFinished) this.#polls.takeBack(offer)
+        if (!res.writableFinished) this.#polls.handOuts.takeBack(offer)
       })
     }
     res.end(offer.payload)

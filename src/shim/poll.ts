@@ -11,7 +11,6 @@ import { SignalboxError } from '../core/errors.js'
 import type { Door } from '../core/lease.js'
 import type { Offer } from '../core/offer.js'
 import { requestJob } from '../core/operations/request-job.js'
-import { voidOffer } from '../core/operations/void-offer.js'
 import { RecentMap } from '../core/recent-map.js'
 import type { ManagerInfo } from '../core/runner.js'
 import type { Claimant } from '../core/scheduler/dispatcher.js'
@@ -19,6 +18,7 @@ import type { Access } from '../http/access.js'
 import type { JsonMap } from '../http/json.js'
 import { Params } from '../http/params.js'
 import { doorOf, fromInfo } from './convert/manager.js'
+import { type Carrier, HandOuts } from './hand-outs.js'
 import { HeldPolls } from './long-poll.js'
 import { QueueValues } from './queue-values.js'
 
@@ -44,6 +44,8 @@ export interface PollReply {
   readonly gone: boolean
   /** Hands over a job. Gives false, and the offer is void, if nobody is there. */
   job(offer: Offer): boolean
+  /** The connection of the answer, if its end without a further word would mean that the answer was lost. */
+  readonly carrier: Carrier | undefined
   /** There is no job; `value` is what the runner is to send back with its next poll. */
   empty(value: string): void
   /** Calls back when the sender has gone, or has its answer. */
@@ -58,6 +60,7 @@ export class Polls {
   readonly core: Core
   readonly access: Access
   readonly held: HeldPolls
+  readonly handOuts: HandOuts
   readonly #values: QueueValues
   readonly #stopListening: () => void
   readonly #known = new RecentMap<string, Poll>(mostKnown)
@@ -68,6 +71,7 @@ export class Polls {
     this.access = access
     this.#values = new QueueValues(core)
     this.held = new HeldPolls(core, holdMs)
+    this.handOuts = new HandOuts(core)
     this.#stopListening = core.events.listen(({ kind, runnerId }) => {
       if ((kind !== 'runner.changed' && kind !== 'runner.deleted') || runnerId == null) return
       this.#values.runnerChanged(runnerId)
@@ -85,13 +89,19 @@ export class Polls {
     const poller = await this.#values.of(runner, manager)
     const { value } = poller
     if (runner.active === 0) return reply.empty(value)
+    this.handOuts.askedAgain(manager.id)
     const claimant: Claimant = {
       runner,
       managerId: manager.id,
       facts: poller.facts,
       door: poll.door,
       requestId: sender.requestId,
-      deliver: (offer) => reply.job(offer),
+      deliver: (offer) => {
+        const { carrier } = reply
+        if (!reply.job(offer)) return false
+        if (offer.acceptWithinMs !== null) this.handOuts.sent(manager.id, offer, carrier)
+        return true
+      },
     }
     const { offer, conflict } = { conflict: false, ...(await requestJob(this.core, claimant)) }
     if (offer) return this.core.dispatcher.deliver(claimant, offer)
@@ -116,16 +126,10 @@ export class Polls {
     return poll
   }
 
-  /** Takes back an offer whose answer could not be handed over. */
-  takeBack(offer: Offer): void {
-    void voidOffer(this.core, offer, 'undeliverable').catch((error) =>
-      this.core.log.error({ err: error, job: offer.jobId }, 'taking back an offer failed'),
-    )
-  }
-
   /** Ends the holds with no job and refuses polls from now on. Safe to repeat. */
   close(): Promise<void> {
     this.#stopListening()
+    this.handOuts.close()
     this.#closing ??= this.held.close()
     return this.#closing
   }

@@ -121,6 +121,7 @@ export class PollRunner {
       const gone = () => boot !== this.#boot
       const sender = { token, address: '', requestId }
       const reply = {
+        carrier: undefined,
         get gone() {
           return gone()
         },

@@ -8,6 +8,7 @@
  * | it holds the lease | anything else             | ABANDON                                                        |
  * | nothing            | held, another boot        | lost at once: the process that had it is gone                  |
  * | nothing            | held, same or unknown boot | lost after a renewal period in which it is not mentioned       |
+ * | nothing            | offered                    | void: the offer was lost with the link                         |
  */
 import { SignalboxError } from '../core/errors.js'
 import type { Lease } from '../core/lease.js'
@@ -15,6 +16,7 @@ import { acceptLease } from '../core/operations/accept-lease.js'
 import { authenticateRunner, contactRunner, runnerFacts } from '../core/operations/contact-runner.js'
 import { loseLease } from '../core/operations/lose-lease.js'
 import { renewLeases } from '../core/operations/renew-leases.js'
+import { voidOffer } from '../core/operations/void-offer.js'
 import { listOpenLeases } from '../core/store/leases.js'
 import { findTrace } from '../core/store/traces.js'
 import type { HeldLease, Hello, LeaseVerdict } from '../gen/signalbox/runner/v1/runner.js'
@@ -83,6 +85,10 @@ async function reconcile(
     // Offers to the process that is gone will not be answered either.
     for (const lease of open.values()) await loseLease(core, lease, 'The runner was restarted and lost the job.')
   } else {
+    // An offer that it does not know of has not arrived, and never will.
+    for (const lease of open.values()) {
+      if (lease.status === 'offered') await voidOffer(core, lease, 'undeliverable')
+    }
     connection.suspect(unmentioned)
   }
   return verdicts

@@ -286,8 +286,9 @@ onBothEngines((engine) => {
 
   it('offers the job again when the answer was lost: after the time to accept, to another manager', async () => {
     await using box = await startShimBox(engine)
-    await box.run(oneJob)
     const token = await box.runnerToken()
+    await box.poll(token, { system_id: 's_other' })
+    await box.run(oneJob)
     const lost = await box.poll(token)
     expect(lost.status).toBe(201)
     box.core.clock.advance(30_000)

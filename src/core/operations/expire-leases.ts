@@ -4,11 +4,15 @@
  * has acknowledged end without it. Expiry counts when it is committed here: a renewal that comes before revives the lease.
  */
 import type { Core } from '../core.js'
-import type { Lease } from '../lease.js'
-import { lockJob } from '../store/jobs.js'
+import { isStream, type Lease } from '../lease.js'
+import { findJob, getDefinition, lockJob } from '../store/jobs.js'
 import { findLease, listOverdueLeases, listUnackedCancels, listWaitingReports } from '../store/leases.js'
+import { getPipeline } from '../store/pipelines.js'
+import { projectFacts } from '../store/projects.js'
 import { cancelLocked } from './cancel-job.js'
 import { dropLocked } from './drop-job.js'
+import { demandOf } from './enqueue-job.js'
+import { anyFits, listOnlineRunners, type OnlineRunner } from './find-fitting-runners.js'
 import { finishReported } from './finish-job.js'
 import { processPipeline } from './process-pipeline.js'
 import { voidLease } from './void-offer.js'
@@ -35,7 +39,12 @@ export async function expireLeases(core: Core): Promise<ExpireResult> {
     if (await cancelUnconfirmed(core, lease)) result.unconfirmed++
   }
   const overdue = await listOverdueLeases(store.read, clock.now(), batch)
-  const ended = await Promise.all(overdue.map((lease) => expireLease(core, lease)))
+  const others = otherRunners(core)
+  const ended = await Promise.all(
+    overdue.map(async (lease) =>
+      expireLease(core, lease, lease.status === 'offered' && !(await others.couldTake(lease))),
+    ),
+  )
   for (const kind of ended) if (kind) result[kind]++
   return result
 }
@@ -51,14 +60,37 @@ function cancelUnconfirmed(core: Core, unanswered: Lease): Promise<boolean> {
   })
 }
 
-/** Each in a body of its own, so that one that fails does not hold up the others; they share a commit all the same. */
-function expireLease(core: Core, overdue: Lease): Promise<'void' | 'lost' | undefined> {
+/** Who else is online, asked for once a sweep, and only if an offer is overdue. */
+function otherRunners(core: Core): { couldTake(lease: Lease): Promise<boolean> } {
+  const { read } = core.store
+  let online: Promise<OnlineRunner[]> | undefined
+  return {
+    async couldTake({ jobId, projectId, managerId }) {
+      const job = await findJob(read, jobId)
+      const project = job && (await projectFacts(read, projectId))
+      if (!job || !project) return false
+      const pipeline = await getPipeline(read, job.pipelineId)
+      const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1)
+      online ??= listOnlineRunners(core)
+      const others = (await online).filter(({ manager }) => manager.managerId !== managerId)
+      return anyFits(others, project, demand)
+    },
+  }
+}
+
+/**
+ * Each in a body of its own, so that one that fails does not hold up the others; they share a commit all the same.
+ * `onlyOne`: nobody else could take the job that was offered.
+ */
+function expireLease(core: Core, overdue: Lease, onlyOne: boolean): Promise<'void' | 'lost' | undefined> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, overdue.jobId)
     const lease = job && (await findLease(tx, overdue.jobId, overdue.fence))
     if (!job || !lease) return undefined
     if (lease.status === 'offered' && lease.acceptBy! <= tx.now) {
-      await voidLease(core, tx, lease, job, 'not_accepted')
+      // A stream that has gone since has not heard of it, or its answer was lost.
+      const cut = isStream(lease.door) && lease.node === core.node && !core.leaseSignals.of(lease.managerId)
+      await voidLease(core, tx, lease, job, cut ? 'undeliverable' : 'not_accepted', { onlyOne })
       return 'void'
     }
     if (lease.status === 'held' && lease.expiresAt! <= tx.now) {

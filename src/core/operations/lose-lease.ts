@@ -12,7 +12,7 @@ export function loseLease(core: Core, lost: { jobId: number; fence: number }, me
     const lease = job && (await findLease(tx, lost.jobId, lost.fence))
     if (!job || !lease) return false
     if (lease.status === 'offered') {
-      await voidLease(core, tx, lease, job, 'undeliverable', message)
+      await voidLease(core, tx, lease, job, 'undeliverable', { detail: message })
       return true
     }
     if (lease.status !== 'held') return false

@@ -1,6 +1,11 @@
 /**
- * An offer that came to nothing: refused, not answered in time, or not deliverable. The job stays pending and keeps its
- * place; the manager is passed over for it for a while; the fifth such offer in a row drops the job.
+ * An offer that came to nothing. The job stays pending and keeps its place, and is offered again.
+ *
+ * | why           | the manager is passed over for a while | counts towards the limit that drops the job |
+ * | ------------- | -------------------------------------- | ------------------------------------------- |
+ * | refused       | yes                                    | yes                                         |
+ * | not accepted  | if somebody else could take the job    | yes                                         |
+ * | undeliverable | no: the way there failed, not it       | no                                          |
  */
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
@@ -18,7 +23,10 @@ import { record } from './record.js'
 
 export type VoidReason = 'refused' | 'not_accepted' | 'undeliverable'
 
-/** Voids the offer. Gives false if it was not open any more. `managerId`: only if it was made to this manager. */
+/**
+ * Voids the offer. Gives false if it was not open any more, or if what is said to be undeliverable has arrived: something
+ * was written under it. `managerId`: only if it was made to this manager.
+ */
 export function voidOffer(
   core: Core,
   offer: { jobId: number; fence: number; managerId?: number },
@@ -30,28 +38,31 @@ export function voidOffer(
     const lease = job && (await findLease(tx, offer.jobId, offer.fence))
     if (!job || lease?.status !== 'offered') return false
     if (offer.managerId !== undefined && lease.managerId !== offer.managerId) return false
-    await voidLease(core, tx, lease, job, reason, detail)
+    if (reason === 'undeliverable' && lease.written === 1) return false
+    await voidLease(core, tx, lease, job, reason, { detail })
     return true
   })
 }
 
-/** Step: the same for a lease that is known to be offered. */
+/** Step: the same for a lease that is known to be offered. `onlyOne`: nobody else who is online could take the job. */
 export async function voidLease(
   core: Core,
   tx: Tx,
   lease: Lease,
   job: Job,
   reason: VoidReason,
-  detail?: string,
+  { detail, onlyOne = false }: { detail?: string | undefined; onlyOne?: boolean } = {},
 ): Promise<void> {
   const { excludedForMs, voidOfferLimit } = core.settings.leases
+  const lost = reason === 'undeliverable'
+  const passedOver = reason === 'refused' || (reason === 'not_accepted' && !onlyOne)
   await endLease(tx, lease, {
     status: reason === 'not_accepted' ? 'expired' : 'refused',
     reason: detail ?? reason,
-    excludedUntil: tx.now + excludedForMs,
+    ...(passedOver ? { excludedUntil: tx.now + excludedForMs } : {}),
   })
   if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
-  job.voidOffers += 1
+  if (!lost) job.voidOffers += 1
   await record(core, tx, {
     kind: 'job.offer_void',
     projectId: job.projectId,
@@ -63,7 +74,7 @@ export async function voidLease(
   if (reason !== 'refused') {
     tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, 'expired'))
   }
-  if (job.voidOffers >= voidOfferLimit) {
+  if (!lost && job.voidOffers >= voidOfferLimit) {
     await applyJobEvent(core, tx, job, 'drop', {
       failure: { reason: 'runner_provisioning_timeout', class: 'capacity' },
     })

@@ -100,6 +100,8 @@ function addressOf(call: Call): string | null {
 }
 
 class RouterReply implements PollReply {
+  /** One connection carries the calls of many at once. */
+  readonly carrier = undefined
   readonly #call: Call
   readonly #callback: grpc.sendUnaryData<Buffer>
   readonly #requestId: string

@@ -187,10 +187,11 @@ onBothEngines((engine) => {
         // Whoever let it go is passed over for a minute, and gets the next one.
         const { offer: other } = await runner.request()
         expect(other?.jobId).toBe(2)
+        // What did not even arrive is nobody's fault, however often.
         await voidOffer(box.core, other!, 'undeliverable')
-        await box.core.store.write((tx) =>
-          tx.db.updateTable('jobs').set({ void_offers: 0 }).where('id', '=', 2).execute(),
-        )
+        const { offer: same } = await runner.request()
+        expect(same?.jobId).toBe(2)
+        await voidOffer(box.core, same!, 'undeliverable')
         await headsAgree(box)
       }
     }
