@@ -16,6 +16,8 @@ import path from 'node:path'
 import { SettingsError } from './config.js'
 import { systemRandom } from './core/clock.js'
 import { type Keys, keysFrom } from './core/keys.js'
+import { keepKeyCheck, keysFit, needsOldKey } from './core/operations/check-keys.js'
+import type { Store } from './core/store/write.js'
 import { mintToken } from './core/token.js'
 
 /** Makes the folder, for nobody else to read, and for no repository that it may lie in to take in. */
@@ -42,12 +44,29 @@ export function discardStaging(folder: string): void {
   }
 }
 
-/** The keys of a key file, which is made if it is not there. Throws `SettingsError` for one that is not right. */
-export function readKeys(file: string): Keys {
-  const text = readOrMake(file, () => randomBytes(32).toString('base64'))
+/**
+ * The keys of a key file. `make`: it is made if it is not there. Throws `SettingsError` for one that is not right or, where
+ * it must not be made, not there.
+ */
+export function readKeys(file: string, { make }: { make: boolean }): Keys {
+  const text = readOrMake(file, () => {
+    if (make) return randomBytes(32).toString('base64')
+    throw new SettingsError(file, `is not there, and what is stored was sealed with it${lostKeyHint}`)
+  })
   const secret = Buffer.from(text, 'base64')
   if (secret.length < 32) throw new SettingsError(file, 'is not a key file: 32 bytes in base64 are expected')
   return keysFrom(secret)
+}
+
+const lostKeyHint =
+  ': put it back (a backup holds it; all nodes of a store share one). If it is lost for good, signalbox migrate --new-key goes on without what was sealed'
+
+/** The keys of the key file with which the store was sealed. Throws `SettingsError` if the file is not that one. */
+export async function keysOf(store: Store, file: string): Promise<Keys> {
+  const keys = readKeys(file, { make: !(await needsOldKey(store.read)) })
+  if (await keysFit(store.read, keys)) await keepKeyCheck(store, keys)
+  if (await keysFit(store.read, keys)) return keys
+  throw new SettingsError(file, `is not the key file that the store was sealed with${lostKeyHint}`)
 }
 
 /** The administrator's token kept in the folder, made at the first start. */

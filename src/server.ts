@@ -15,13 +15,13 @@ import { systemClock } from './core/clock.js'
 import type { Core, Log } from './core/core.js'
 import { readGauges } from './core/gauges.js'
 import { makeCore } from './core/make-core.js'
+import { keysFit } from './core/operations/check-keys.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
 import { RemoteFiles } from './core/remote-files.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
 import { openStore } from './core/store/open.js'
-import type { Store } from './core/store/write.js'
-import { discardStaging, openDataFolder, readAdminToken, readKeys, readNodeName } from './data-folder.js'
+import { discardStaging, keysOf, openDataFolder, readAdminToken, readNodeName } from './data-folder.js'
 import type { Faults } from './faults.js'
 import { createGitHttp } from './git/http.js'
 import { defaultRemoteLimits } from './git/remote-fetch.js'
@@ -98,6 +98,8 @@ async function start(
   const store = await openStore({ url: settings.database, clock, report, fatal, ...persistence })
   closers.push(() => store.close())
 
+  const keys = await keysOf(store, settings.keyFile)
+
   let externalUrl = settings.externalUrl
   const plugins = await loadPlugins({
     builtins: ephemeral ? builtinDeciders : builtins,
@@ -118,7 +120,7 @@ async function start(
     node: readNodeName(dataDir),
     store,
     clock,
-    keys: readKeys(settings.keyFile),
+    keys,
     traces: path.join(dataDir, 'traces'),
     blobs,
     repositories,
@@ -204,7 +206,7 @@ async function start(
       case '/-/health':
         return text(res, 200, 'ok\n')
       case '/-/ready':
-        return ready(store, res)
+        return ready(core, res)
       case '/metrics':
         return metrics(res, req.headers.accept)
       case streamPath:
@@ -324,7 +326,7 @@ function pathOf(target: string): string | undefined {
   return /^\/(?!\/)[^?#]*/.exec(target)?.[0]
 }
 
-async function ready(store: Store, res: ServerResponse): Promise<void> {
+async function ready({ store, keys }: Core, res: ServerResponse): Promise<void> {
   try {
     await store.write((tx) =>
       tx.db
@@ -333,7 +335,8 @@ async function ready(store: Store, res: ServerResponse): Promise<void> {
         .onConflict((c) => c.column('key').doUpdateSet({ value: String(tx.now) }))
         .execute(),
     )
-    text(res, 200, 'ok\n')
+    if (await keysFit(store.read, keys)) text(res, 200, 'ok\n')
+    else text(res, 503, 'the key file is not the one that the store was sealed with\n')
   } catch {
     text(res, 503, 'the store is not writable\n')
   }

@@ -131,6 +131,7 @@ export function buildProgram(): Command {
     .option('--config <file>')
     .option('--data-dir <dir>')
     .option('--database <url>')
+    .option('--new-key', 'go on with the present key file although the store was sealed with another: that is lost')
     .action(async (options) => (await import('./commands/migrate.js')).migrate(options))
 
   program

@@ -112,6 +112,14 @@ export const failureReasons = {
   runner_provisioning_timeout: { sentence: 'Five runners in a row did not accept the job.' },
 } as const satisfies Record<string, ReasonFacts>
 
+/** Of a job whose payload, or a variable that goes into it, cannot be opened (`SealError`). */
+export const unreadable = {
+  reason: 'data_integrity_failure',
+  class: 'internal',
+  message:
+    'What the coordinator keeps for this job cannot be read: it is damaged, or was sealed with another key file. Retry the job once that is mended.',
+} as const satisfies { reason: FailureReason; class: FailureClass; message: string }
+
 export type FailureReason = keyof typeof failureReasons
 
 /** Everything known about a reason. */

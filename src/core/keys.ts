@@ -14,15 +14,23 @@ import {
   sign,
   verify,
 } from 'node:crypto'
+import { SignalboxError } from './errors.js'
 
 export interface Keys {
   /** Encrypts and authenticates (AES-256-GCM). */
   seal(plain: Uint8Array): Buffer
-  /** The reverse of `seal`. Throws if the bytes were not sealed with this key, or were altered. */
+  /** The reverse of `seal`. Throws `SealError` if the bytes were not sealed with this key, or were altered. */
   open(sealed: Uint8Array): Buffer
   /** Signs with Ed25519; deterministic. */
   sign(message: Uint8Array): Buffer
   verify(message: Uint8Array, signature: Uint8Array): boolean
+}
+
+/** Sealed bytes that this key does not open. What they were for fails, with a reason; what has other bytes goes on. */
+export class SealError extends SignalboxError {
+  constructor(cause: unknown) {
+    super('internal', 'a sealed value cannot be opened: it is damaged, or was sealed with another key file', { cause })
+  }
 }
 
 const nonceBytes = 12
@@ -42,11 +50,15 @@ export function keysFrom(secret: Uint8Array): Keys {
     },
     open(sealed) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
-      const decipher = createDecipheriv('aes-256-gcm', sealing, bytes.subarray(0, nonceBytes), {
-        authTagLength: tagBytes,
-      })
-      decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes))
-      return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, bytes.length - tagBytes)), decipher.final()])
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', sealing, bytes.subarray(0, nonceBytes), {
+          authTagLength: tagBytes,
+        })
+        decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes))
+        return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, bytes.length - tagBytes)), decipher.final()])
+      } catch (error) {
+        throw new SealError(error)
+      }
     },
     sign: (message) => sign(null, message, signing),
     verify: (message, signature) => verify(null, message, verifying, signature),

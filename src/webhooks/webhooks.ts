@@ -6,6 +6,7 @@
  */
 import type { Core } from '../core/core.js'
 import { eachSafely } from '../core/each-safely.js'
+import { SealError } from '../core/keys.js'
 import type { JobStatus } from '../core/lifecycle/job-machine.js'
 import { opened } from '../core/operations/edit-webhook.js'
 import { EventTail } from '../core/store/event-tail.js'
@@ -187,7 +188,7 @@ export class Webhooks {
   }
 
   async #try(delivery: Sealed): Promise<void> {
-    const { store, clock, log, keys } = this.#core
+    const { store, clock, log } = this.#core
     const webhook = await findWebhook(store.read, delivery.webhookId)
     if (!webhook || this.#closed) return
     if (!(await store.write((tx) => takeDelivery(tx, delivery, tx.now + takenForMs)))) return
@@ -196,8 +197,7 @@ export class Webhooks {
       await store.write((tx) => deleteDelivery(tx, delivery.id))
       return
     }
-    const body = keys.open(delivery.body).toString('utf8')
-    const failure = await this.#send(webhook, { ...delivery, body })
+    const failure = await this.#open(webhook, delivery)
     const wait = failure === undefined ? undefined : retryWaitsMs[delivery.attempts]
     if (failure !== undefined) {
       log.warn(
@@ -215,6 +215,17 @@ export class Webhooks {
       if (failures === now.failures && pause === 0) return
       await saveWebhookState(tx, webhook.id, { failures, disabledUntil: pause === 0 ? null : clock.now() + pause })
     })
+  }
+
+  /** Opens and sends it. Returns why it came to nothing. */
+  async #open(webhook: Webhook, delivery: Sealed): Promise<string | undefined> {
+    try {
+      const body = this.#core.keys.open(delivery.body).toString('utf8')
+      return await this.#send(webhook, { ...delivery, body })
+    } catch (error) {
+      if (error instanceof SealError) return error.message
+      throw error
+    }
   }
 
   /** Gives why it came to nothing. */

@@ -1,14 +1,24 @@
 /** `signalbox migrate`: brings the database to this version's schema, and says what it did. */
+import { SettingsError } from '../../config.js'
 import { systemClock } from '../../core/clock.js'
 import { SignalboxError } from '../../core/errors.js'
+import { acceptKeys } from '../../core/operations/check-keys.js'
 import { lockDataFolder } from '../../core/store/data-lock.js'
 import { openStore } from '../../core/store/open.js'
-import { openDataFolder } from '../../data-folder.js'
+import { openDataFolder, readKeys } from '../../data-folder.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { settingsFrom } from './serve.js'
 
-export async function migrate(options: { config?: string; dataDir?: string; database?: string }): Promise<void> {
+export async function migrate({
+  newKey,
+  ...options
+}: {
+  config?: string
+  dataDir?: string
+  database?: string
+  newKey?: boolean
+}): Promise<void> {
   const { terminal } = openContext()
   const settings = settingsFrom(options)
   openDataFolder(settings.dataDir)
@@ -27,10 +37,13 @@ export async function migrate(options: { config?: string; dataDir?: string; data
       .selectFrom('kysely_migration' as never)
       .select(['name' as never])
       .execute()
+    if (newKey) await acceptKeys(store, readKeys(settings.keyFile, { make: true }))
     await store.close()
     lock.release()
     terminal.say(`the schema is up to date: ${(rows as { name: string }[]).map((row) => row.name).join(', ')}`)
+    if (newKey) terminal.say(`the store goes on with the key file ${settings.keyFile}`)
   } catch (error) {
+    if (error instanceof SettingsError) throw new Exit(exitCodes.usage, error.message)
     if (!(error instanceof SignalboxError)) throw error
     throw new Exit(error.code === 'conflict' ? exitCodes.heldByAnother : exitCodes.usage, error.message)
   }

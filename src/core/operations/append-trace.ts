@@ -5,7 +5,9 @@
 import type { TraceProgress, TraceSession } from '../blobs/trace-files.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import { isStream, type Lease } from '../lease.js'
 import { maskedIn } from '../payload.js'
 import { getJob } from '../store/jobs.js'
@@ -99,7 +101,14 @@ async function maskedValues(core: Core, job: Job, lease: Lease): Promise<string[
   const stored = await findPayload(core.store.read, job.id)
   if (!stored) return []
   const signer = job.idTokens === 0 ? none : await core.store.write((tx) => idTokenSigner(core, tx, job, lease))
-  return maskedIn(core.keys.open(stored), signer)
+  try {
+    return maskedIn(core.keys.open(stored), signer)
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error
+    // A log is not kept whose secrets nobody knows.
+    await dropJob(core, job.id, unreadable)
+    throw fenced({ ...job, status: 'failed' })
+  }
 }
 
 const none = () => ''

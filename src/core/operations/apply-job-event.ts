@@ -56,7 +56,7 @@ export async function applyJobEvent(
   const from = job.status
   const facts = {
     resource_group: job.resourceKey !== null,
-    prerequisites: event.startsWith('enqueue') && (await needsPreparing(core, tx, job)),
+    prerequisites: event.startsWith('enqueue') && (await needsPreparing(tx, job)),
     ...options.facts,
   }
   const to =
@@ -106,8 +106,8 @@ export async function applyJobEvent(
 }
 
 /** Its commit may be elsewhere yet. The project is read anyway when a job is queued. */
-async function needsPreparing(core: Core, tx: Tx, job: Job): Promise<boolean> {
-  return job.kind === 'build' && (await contextOf(core, tx, job.pipelineId)).project.mirrored === 1
+async function needsPreparing(tx: Tx, job: Job): Promise<boolean> {
+  return job.kind === 'build' && (await contextOf(tx, job.pipelineId)).project.mirrored === 1
 }
 
 /** Prepares the job; what fails here for the moment, the sweep does later. */

@@ -5,11 +5,13 @@
 import { expandVariables, forRunner } from '../ci-config/expand.js'
 import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
+import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import { buildPayload } from '../payload.js'
 import type { Demand } from '../scheduler/match.js'
 import { knowsProviders } from '../secrets.js'
-import { type Given, listGiven } from '../store/artifacts.js'
+import { listGiven } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, enterLane } from '../store/queue.js'
@@ -17,7 +19,7 @@ import type { Tx } from '../store/write.js'
 import { findForeignArtifacts, type Missing } from './find-foreign-artifacts.js'
 import { idTokenClaimsOf } from './id-token-claims.js'
 import { offerJob } from './offer-job.js'
-import { contextOf, type PipelineContext } from './pipeline-context.js'
+import { contextOf, type PipelineContext, variablesOf } from './pipeline-context.js'
 import type { GivenToJob } from './play-job.js'
 import { waitsForPeople } from './retry-job.js'
 import { variablesFor } from './variables-for.js'
@@ -32,11 +34,12 @@ export async function enqueueJob(
   job: Job,
   known: { plan?: JobPlan } = {},
 ): Promise<Missing | undefined> {
-  const context = await contextOf(core, tx, job.pipelineId)
+  const context = await contextOf(tx, job.pipelineId)
   const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
-  const foreign = plan.crossNeeds === undefined ? [] : await findForeignArtifacts(core, tx, job, plan, context)
-  if (!Array.isArray(foreign)) return foreign
-  const payload = await payloadFor(core, tx, job, plan, context, foreign)
+  const payload = await payloadFor(core, tx, job, plan, context).catch((error: unknown) => {
+    if (error instanceof SealError) return unreadable
+    throw error
+  })
   if (!Buffer.isBuffer(payload)) return payload
   await savePayload(tx, job.id, core.keys.seal(payload))
   const demand = demandOf(plan, context.pipeline.protected === 1)
@@ -84,9 +87,12 @@ async function payloadFor(
   job: Job,
   plan: JobPlan,
   context: PipelineContext,
-  foreign: readonly Given[],
 ): Promise<Buffer | Missing> {
-  const { pipeline, project, facts, variables } = context
+  const { pipeline, project, facts } = context
+  const variables = await variablesOf(core, tx, job.pipelineId)
+  const foreign =
+    plan.crossNeeds === undefined ? [] : await findForeignArtifacts(core, tx, job, plan, { ...context, variables })
+  if (!Array.isArray(foreign)) return foreign
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
   const played = given ? openGiven(core, given) : { variables: [] }
   const own = await listGiven(tx, job, plan)

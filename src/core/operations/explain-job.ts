@@ -1,6 +1,8 @@
 /** Why is it waiting? What keeps a job where it is, and who could move it. */
 import type { Core } from '../core.js'
+import { type FailureReason, factsOf } from '../failure.js'
 import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import { is } from '../lifecycle/job-machine.js'
 import { onlineMs, type Runner } from '../runner.js'
 import { judgeRunner, nearestFirst } from '../scheduler/diagnose.js'
@@ -8,6 +10,7 @@ import type { Demand } from '../scheduler/match.js'
 import { findDownstream } from '../store/downstream.js'
 import { getDefinition, listCurrentJobs, listNeeds } from '../store/jobs.js'
 import { findLastRefusal, findOpenLease } from '../store/leases.js'
+import { findPayload } from '../store/payloads.js'
 import { getPipeline } from '../store/pipelines.js'
 import { projectFacts } from '../store/projects.js'
 import { meanWork, placeInQueue } from '../store/queue-place.js'
@@ -107,7 +110,25 @@ async function explain(core: Core, job: Job): Promise<Found> {
     case 'canceling':
       return { waitsFor: 'nothing', summary: 'It is being canceled: its runner is still finishing.' }
     default:
-      return { waitsFor: 'nothing', summary: `It has ended: ${job.status}.`, since: job.finishedAt ?? job.updatedAt }
+      return { waitsFor: 'nothing', summary: endedSummary(job), since: job.finishedAt ?? job.updatedAt }
+  }
+}
+
+function endedSummary(job: Job): string {
+  const reason = job.failureReason as FailureReason | null
+  if (reason === null) return `It has ended: ${job.status}.`
+  return `It has ended: ${job.status} (${reason}). ${job.failureMessage ?? factsOf(reason).sentence}`
+}
+
+/** Whether what its runner is to get can be opened. */
+async function isReadable(core: Core, job: Job): Promise<boolean> {
+  const sealed = await findPayload(core.store.read, job.id)
+  try {
+    if (sealed) core.keys.open(sealed)
+    return sealed !== undefined
+  } catch (error) {
+    if (error instanceof SealError) return false
+    throw error
   }
 }
 
@@ -158,7 +179,7 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
   const place = await placeInQueue(read, job)
   return {
     waitsFor: 'runner',
-    summary: summaryFor(runners, fitting, place),
+    summary: (await isReadable(core, job)) ? summaryFor(runners, fitting, place) : unreadableSummary,
     demand,
     place,
     expectedStart: await expectation(core, job, place, fitting.length),
@@ -166,6 +187,9 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
     ...refused,
   }
 }
+
+const unreadableSummary =
+  'What a runner is to get for it cannot be opened: it is damaged, or was sealed with another key file. The job fails when a runner asks for it.'
 
 const mostShown = 20
 

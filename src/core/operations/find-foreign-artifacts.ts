@@ -7,7 +7,7 @@ import { expandText } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
-import type { Pipeline } from '../pipeline.js'
+import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Given } from '../store/artifacts.js'
 import { listUpstreams } from '../store/downstream.js'
 import { findForeignGiven } from '../store/foreign-artifacts.js'
@@ -19,7 +19,7 @@ import type { Reader, Tx } from '../store/write.js'
 import type { JobEventOptions } from './apply-job-event.js'
 import { canIn } from './authorize.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
-import { contextOf, type PipelineContext } from './pipeline-context.js'
+import { contextOf, type PipelineContext, variablesOf } from './pipeline-context.js'
 
 /** An entry of `crossNeeds` that means a job, as the language has checked it. */
 interface ForeignNeed {
@@ -39,7 +39,7 @@ export async function findForeignArtifacts(
   tx: Tx,
   job: Job,
   plan: JobPlan,
-  context: PipelineContext,
+  context: PipelineContext & { variables: PipelineVariables },
 ): Promise<Given[] | Missing> {
   const lookup = lookupFor(core, job, plan, context)
   const found: Given[] = []
@@ -57,8 +57,9 @@ export function mayFetchForeign(core: Core, job: Job, owner: Job): Promise<boole
   return core.store.write(async (tx) => {
     const plan = await getDefinition(tx, job.definitionId)
     if (plan.crossNeeds === undefined) return false
-    const context = await contextOf(core, tx, job.pipelineId)
-    const lookup = lookupFor(core, job, plan, context)
+    const context = await contextOf(tx, job.pipelineId)
+    const variables = await variablesOf(core, tx, job.pipelineId)
+    const lookup = lookupFor(core, job, plan, { ...context, variables })
     for (const need of needsOf(plan)) {
       if (need.project === undefined || expandText(need.job, lookup, 'blank') !== owner.name) continue
       if ((await readable(tx, job, expandText(need.project, lookup, 'blank')))?.id === owner.projectId) return true

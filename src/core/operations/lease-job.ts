@@ -1,5 +1,8 @@
 /** A runner asks for work: the best job that it may take becomes a lease, in one durable commit. */
 import type { Core } from '../core.js'
+import { unreadable } from '../failure.js'
+import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import type { Offer } from '../offer.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
 import { lockJob } from '../store/jobs.js'
@@ -7,6 +10,7 @@ import { findRepeatedRequest } from '../store/leases.js'
 import { findCandidate, lowerHead } from '../store/queue.js'
 import { holdManager, isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
+import { dropLocked } from './drop-job.js'
 import { offerJob, repeatOffer } from './offer-job.js'
 import { processAfter } from './process-pipeline.js'
 
@@ -44,7 +48,19 @@ async function repeated(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOu
   const lease = await findRepeatedRequest(tx, claimant.managerId, claimant.requestId)
   if (!lease) return undefined
   const job = await lockJob(tx, lease.jobId)
-  return job && { offer: await repeatOffer(core, tx, lease, job, claimant) }
+  const offer = job && (await unlessUnreadable(core, tx, job, () => repeatOffer(core, tx, lease, job, claimant)))
+  return offer && { offer }
+}
+
+/** Step: the offer of the job; undefined if its payload cannot be opened: that ends the job, and nobody else's. */
+async function unlessUnreadable(core: Core, tx: Tx, job: Job, offer: () => Promise<Offer>): Promise<Offer | undefined> {
+  try {
+    return await offer()
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error
+    await dropLocked(core, tx, job, unreadable)
+    return undefined
+  }
 }
 
 /** Candidates lost in a row to other claims before the runner is asked to come again. */
@@ -63,7 +79,8 @@ async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseO
       conflict = true
       continue
     }
-    const offer = await offerJob(core, tx, job, claimant)
+    const offer = await unlessUnreadable(core, tx, job, () => offerJob(core, tx, job, claimant))
+    if (!offer) continue
     await lowerHead(tx, { id: job.id, laneId: job.laneId! })
     if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
     return { offer }

@@ -19,7 +19,7 @@ import { can } from './authorize.js'
 import { dropJob } from './drop-job.js'
 import { copyStatus } from './follow-downstream.js'
 import { lookupFor } from './job-lookup.js'
-import { contextOf } from './pipeline-context.js'
+import { contextOf, variablesOf } from './pipeline-context.js'
 import { processPipeline } from './process-pipeline.js'
 import { resetSkippedJobs } from './reset-skipped-jobs.js'
 
@@ -53,7 +53,10 @@ async function findUpstream(
   plan: JobPlan,
 ): Promise<number | { reason: FailureReason; message: string }> {
   const { read } = core.store
-  const context = await core.store.write((tx) => contextOf(core, tx, job.pipelineId))
+  const context = await core.store.write(async (tx) => ({
+    ...(await contextOf(tx, job.pipelineId)),
+    variables: await variablesOf(core, tx, job.pipelineId),
+  }))
   const [need] = plan.crossNeeds as { pipeline: string }[]
   const path = expandText(need!.pipeline, lookupFor(core, job, plan, context), 'blank')
   const project = await findProjectByPath(read, path)

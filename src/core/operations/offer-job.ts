@@ -5,6 +5,7 @@
 import type { Core } from '../core.js'
 import { type Job, resolveTimeout } from '../job.js'
 import { issueJobToken, type JobTokenClaims, jobTokenScopes } from '../job-token.js'
+import { SealError } from '../keys.js'
 import { isStream, type Lease, termsOf } from '../lease.js'
 import type { Offer } from '../offer.js'
 import { spliceHandOut } from '../payload.js'
@@ -20,7 +21,10 @@ import { idTokenSigner } from './id-token-key.js'
 import { variablesOf } from './pipeline-context.js'
 import { record } from './record.js'
 
-/** The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit. */
+/**
+ * The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit.
+ * Throws `SealError`, and has changed nothing then, when its payload cannot be opened: the job is to be dropped.
+ */
 export async function offerJob(
   core: Core,
   tx: Tx,
@@ -29,6 +33,8 @@ export async function offerJob(
   known?: { payload: Uint8Array; timeouts: { job: number | null; project: number } },
 ): Promise<Offer> {
   const { runner } = claimant
+  const stored = known?.payload ?? (await openPayload(core, tx, job))
+  const { predefined } = await variablesOf(core, tx, job.pipelineId)
   const timeouts = known?.timeouts ?? (await timeoutsOf(tx, job))
   const timeout = resolveTimeout({ ...timeouts, runner: runner.maximumTimeoutS })
   const terms = termsOf(claimant.door, core.settings.leases)
@@ -83,7 +89,6 @@ export async function offerJob(
   const running = othersRunning(count)
   if (core.queueSli.active && isStream(claimant.door))
     tx.afterCommit(() => measure(core, claimant, waitedS ?? 0, running))
-  const stored = known?.payload ?? core.keys.open((await findPayload(tx, job.id))!)
   return {
     leaseId,
     jobId: job.id,
@@ -100,9 +105,15 @@ export async function offerJob(
       waitedS,
       running,
       ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
-      pipelineVariables: (await variablesOf(core, tx, job.pipelineId)).predefined,
+      pipelineVariables: predefined,
     }),
   }
+}
+
+async function openPayload(core: Core, tx: Tx, job: Job): Promise<Buffer> {
+  const sealed = await findPayload(tx, job.id)
+  if (!sealed) throw new SealError(new Error(`job ${job.id} has no payload`))
+  return core.keys.open(sealed)
 }
 
 /** Counts the wait for those who are pushed to; one that polls counts by itself. */
@@ -116,9 +127,9 @@ function measure(core: Core, { runner, managerId }: Claimant, waitedS: number, r
     .catch((error) => core.log.warn({ err: error }, 'a wait could not be measured'))
 }
 
-/** The offer of an open lease once more, for a request that was repeated. */
+/** The offer of an open lease once more, for a request that was repeated. Throws `SealError` as `offerJob` does. */
 export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, claimant: Claimant): Promise<Offer> {
-  const stored = core.keys.open((await findPayload(tx, job.id))!)
+  const stored = await openPayload(core, tx, job)
   const { runner } = claimant
   return {
     leaseId: lease.id,

@@ -10,6 +10,7 @@ import type { Core } from '../core.js'
 import { deploymentStatus, environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import { is, type JobEvent, type JobStatus } from '../lifecycle/job-machine.js'
 import { listGiven } from '../store/artifacts.js'
 import { findDotenvVariables } from '../store/dotenv-variables.js'
@@ -33,7 +34,7 @@ import { applyJobEvent, type JobEventOptions } from './apply-job-event.js'
 import { demandOf } from './enqueue-job.js'
 import { afterFinish } from './finish-job.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
-import { contextOf } from './pipeline-context.js'
+import { contextOf, variablesOf } from './pipeline-context.js'
 import { variablesFor } from './variables-for.js'
 
 /**
@@ -47,11 +48,11 @@ export async function applyGated(
   event: JobEvent,
   options: JobEventOptions = {},
 ): Promise<boolean> {
-  if (event.startsWith('enqueue') && job.kind === 'build' && (await lacksMinutes(core, tx, job, options.plan))) {
+  if (event.startsWith('enqueue') && job.kind === 'build' && (await lacksMinutes(tx, job, options.plan))) {
     return applyJobEvent(core, tx, job, 'drop', { failure: { reason: 'ci_quota_exceeded', class: 'policy' } })
   }
   if (job.environment !== null && event !== 'skip' && event !== 'drop') {
-    const refusal = await openDeployment(core, tx, job, options.set?.userId ?? job.userId)
+    const refusal = await openDeployment(tx, job, options.set?.userId ?? job.userId)
     if (refusal && event.startsWith('enqueue')) {
       return applyJobEvent(core, tx, job, 'drop', { failure: { reason: refusal, class: 'policy' } })
     }
@@ -60,8 +61,8 @@ export async function applyGated(
 }
 
 /** Whether the namespace has no compute minutes left, and only runners that cost such could take the job. */
-async function lacksMinutes(core: Core, tx: Tx, job: Job, known: JobPlan | undefined): Promise<boolean> {
-  const { facts, pipeline } = await contextOf(core, tx, job.pipelineId)
+async function lacksMinutes(tx: Tx, job: Job, known: JobPlan | undefined): Promise<boolean> {
+  const { facts, pipeline } = await contextOf(tx, job.pipelineId)
   if (!facts.overQuota) return false
   const demand = demandOf(known ?? (await getDefinition(tx, job.definitionId)), pipeline.protected === 1)
   const own = await listOwnRunners(tx, job.projectId, facts.groupIds)
@@ -85,10 +86,10 @@ export async function applyGatedAlone(
   return applied
 }
 
-async function openDeployment(core: Core, tx: Tx, job: Job, userId: number | null): Promise<FailureReason | undefined> {
+async function openDeployment(tx: Tx, job: Job, userId: number | null): Promise<FailureReason | undefined> {
   const name = job.environment!
   if (!isEnvironmentName(name)) return 'environment_creation_failure'
-  const { pipeline, project } = await contextOf(core, tx, job.pipelineId)
+  const { pipeline, project } = await contextOf(tx, job.pipelineId)
   const { environment: plan } = await getDefinition(tx, job.definitionId)
   if (!plan) return undefined
   if (!(await mayDeploy(tx, project, name, userId))) return 'protected_environment_failure'
@@ -147,7 +148,11 @@ export async function followDeployment(core: Core, tx: Tx, job: Job, to: JobStat
     return
   }
   if (to !== 'success') return
-  const lookup = await lookupAtEnd(core, tx, job)
+  const lookup = await lookupAtEnd(core, tx, job).catch((error: unknown) => {
+    // The job has succeeded, whatever can be read of its variables.
+    if (error instanceof SealError) return () => undefined
+    throw error
+  })
   const autoStopAt = autoStop(plan, lookup, tx.now)
   if (plan.action === 'start') {
     await saveEnvironment(tx, environment.id, {
@@ -169,7 +174,8 @@ function autoStop(plan: PlanEnvironment, lookup: VariableLookup, now: number): n
 
 /** Everything that the job could see, and what it has reported itself. */
 async function lookupAtEnd(core: Core, tx: Tx, job: Job): Promise<VariableLookup> {
-  const { pipeline, project, variables } = await contextOf(core, tx, job.pipelineId)
+  const { pipeline, project } = await contextOf(tx, job.pipelineId)
+  const variables = await variablesOf(core, tx, job.pipelineId)
   const plan = await getDefinition(tx, job.definitionId)
   const reports = [
     ...(await listGiven(tx, job, plan)).map(({ dotenv }) => dotenv),

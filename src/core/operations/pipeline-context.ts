@@ -11,22 +11,24 @@ export interface PipelineContext {
   pipeline: Pipeline
   project: Project
   facts: ProjectFacts
-  variables: PipelineVariables
 }
 
 /** The context of a pipeline in this transaction. Throws `not_found`. */
-export function contextOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineContext> {
-  return tx.once(`context of pipeline ${pipelineId}`, () => readContext(core, tx, pipelineId))
+export function contextOf(tx: Tx, pipelineId: number): Promise<PipelineContext> {
+  return tx.once(`context of pipeline ${pipelineId}`, () => readContext(tx, pipelineId))
 }
 
-async function readContext(core: Core, tx: Tx, pipelineId: number): Promise<PipelineContext> {
+async function readContext(tx: Tx, pipelineId: number): Promise<PipelineContext> {
   const pipeline = await getPipeline(tx, pipelineId)
   const project = await getProject(tx, pipeline.projectId)
   const facts = await projectFacts(tx, project.id)
-  return { pipeline, project, facts: facts!, variables: await variablesOf(core, tx, pipelineId) }
+  return { pipeline, project, facts: facts! }
 }
 
-/** The variables of a pipeline; the same object as long as it is kept: every job needs them, and they never change. */
+/**
+ * The variables of a pipeline; the same object as long as it is kept: every job needs them, and they never change.
+ * Throws `SealError`.
+ */
 export async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
   const kept = core.pipelineVariables.get(pipelineId)
   return kept ?? tx.once(`variables of pipeline ${pipelineId}`, () => openVariables(core, tx, pipelineId))

@@ -178,7 +178,7 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
   if (sourceJobId !== null) tx.afterCommit(() => followSoon(core, sourceJobId))
   if (pipeline.followed === 1) tx.afterCommit(() => mirrorSoon(core, pipelineId))
   if (isOfTrain(pipeline) && is('stopped', to)) tx.afterCommit(() => trainSoon(core, pipeline))
-  const { project } = await contextOf(core, tx, pipelineId)
+  const { project } = await contextOf(tx, pipelineId)
   if (to === 'success' && pipeline.tag === 1 && project.followed === 1) await tellSubscribers(core, tx, pipeline)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))

@@ -8,8 +8,9 @@ import type { IncludeAnswer, JobPlan, PlanVariable } from '../ci-config/plan.js'
 import { mergeVariables } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import type { FailureReason } from '../failure.js'
+import { type FailureReason, unreadable } from '../failure.js'
 import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Project } from '../project.js'
 import { findArtifact, findJobWithArchive } from '../store/artifacts.js'
@@ -25,7 +26,7 @@ import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { dropLocked } from './drop-job.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
 import { mirrorUpstream } from './mirror-upstream.js'
-import { contextOf } from './pipeline-context.js'
+import { variablesOf } from './pipeline-context.js'
 import { processPipeline } from './process-pipeline.js'
 import { variablesFor } from './variables-for.js'
 
@@ -104,7 +105,7 @@ async function requestFor(core: Core, job: Job, plan: JobPlan): Promise<CreatePi
   const project = await getProject(read, job.projectId)
   const user = job.userId === null ? undefined : await findUser(read, job.userId)
   if (!user) throw new Refusal('insufficient_bridge_permissions', 'The trigger job has no user.')
-  const { variables } = await core.store.write((tx) => contextOf(core, tx, pipeline.id))
+  const variables = await core.store.write((tx) => variablesOf(core, tx, pipeline.id))
   const set = await variablesFor(core, read, {
     projectId: project.id,
     // What is protected does not leave the project.
@@ -244,6 +245,7 @@ function forwarded(
 
 function refusalOf(error: unknown): { reason: FailureReason; message: string } {
   if (error instanceof Refusal) return { reason: error.reason, message: error.message }
+  if (error instanceof SealError) return unreadable
   if (error instanceof SignalboxError && error.code !== 'internal' && error.code !== 'unavailable') {
     return { reason: 'downstream_pipeline_creation_failed', message: error.message }
   }

@@ -8,13 +8,16 @@
  * | undeliverable | no: the way there failed, not it       | no                                          |
  */
 import type { Core } from '../core.js'
+import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
+import { SealError } from '../keys.js'
 import type { Lease } from '../lease.js'
 import { getDefinition, lockJob } from '../store/jobs.js'
 import { endLease, excludedManagers, findLease } from '../store/leases.js'
 import { countInstanceJob, demandId } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
+import { dropLocked } from './drop-job.js'
 import { demandOf, placeInLane } from './enqueue-job.js'
 import { offerJob } from './offer-job.js'
 import { contextOf } from './pipeline-context.js'
@@ -86,7 +89,7 @@ export async function voidLease(
 
 /** Offers the job to another runner that waits, or puts it back at its old place. */
 async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
-  const context = await contextOf(core, tx, job.pipelineId)
+  const context = await contextOf(tx, job.pipelineId)
   const plan = await getDefinition(tx, job.definitionId)
   const demand = demandOf(plan, context.pipeline.protected === 1)
   const key = await demandId(tx, core.demands, demand)
@@ -96,7 +99,18 @@ async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
     await placeInLane(core, tx, job, key, context)
     return
   }
-  const offer = await offerJob(core, tx, job, waiter)
+  const offer = await offerJob(core, tx, job, waiter).catch((error: unknown) => {
+    if (error instanceof SealError) return undefined
+    throw error
+  })
+  if (!offer) {
+    await dropLocked(core, tx, job, unreadable)
+    tx.afterCommit(() => {
+      waiter.unreserve()
+      core.dispatcher.seek(waiter)
+    })
+    return
+  }
   // A door without a second phase has accepted it, so the job runs.
   if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
   tx.afterCommit(() => core.dispatcher.deliver(waiter, offer))
