@@ -1,5 +1,9 @@
-/** A stream's runner has begun to work on a job that it holds: noted, with what it says of the environment. */
+/**
+ * A stream's runner has begun to work on a job that it holds: noted once, with what it says of the environment. A runner
+ * whose link was cut before the answer says it again.
+ */
 import type { Core } from '../core.js'
+import { hasJobEvent } from '../store/events.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
 import { fenced } from './accept-lease.js'
@@ -17,6 +21,7 @@ export function startJob(
     const job = await lockJob(tx, input.jobId)
     const lease = job && (await findLease(tx, input.jobId, input.fence))
     if (!job || lease?.status !== 'held' || lease.managerId !== input.managerId) throw fenced(job)
+    if (await hasJobEvent(tx, job.id, 'job.started')) return
     const facts = Object.entries(input.facts)
       .slice(0, mostFacts)
       .map(([key, value]) => [key.slice(0, longestFact), value.slice(0, longestFact)])

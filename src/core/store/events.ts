@@ -53,6 +53,11 @@ export function listEventsAfter(from: Reader, id: number, limit: number): Promis
   return from.all(eventsAfter, { id, limit })
 }
 
+/** Whether an event of this kind has been written for the job. One that this body is about to write does not count. */
+export async function hasJobEvent(from: Reader | Tx, jobId: number, kind: string): Promise<boolean> {
+  return (await from.first(eventOfJob, { jobId, kind })) !== undefined
+}
+
 export function listJobEvents(from: Reader, jobId: number): Promise<StoredEvent[]> {
   return from.db.selectFrom('events').select(columns).where('job_id', '=', jobId).orderBy('id').execute()
 }
@@ -119,6 +124,10 @@ const newEvents = Array.from({ length: atOnce }, (_, last) =>
       })),
     ),
   ),
+)
+
+const eventOfJob = hotQuery<{ id: number }, 'jobId' | 'kind'>((db, p) =>
+  db.selectFrom('events').select('id').where('job_id', '=', p('jobId')).where('kind', '=', p('kind')).limit(1),
 )
 
 const eventsAfter = hotQuery<StoredEvent, 'id' | 'limit'>((db, p, engine) => {
