@@ -128,6 +128,7 @@ async function start(
     ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),
     log,
     externalUrl: () => externalUrl,
+    followPushesLeft: () => doors.git.followLeft(),
     classify: (evidence) => plugins.classify(evidence),
     // No other runner than the command's own will come: it is given what it refuses, and says why.
     capabilitiesOf: (facts) => [...plugins.capabilitiesOf(facts), ...(ephemeral ? ['vault_secrets'] : [])],
@@ -244,6 +245,7 @@ async function start(
   open = true
   closers.push(() => tasks.close())
   tasks.start()
+  void core.followPushesLeft().catch((error) => log.error({ err: error }, 'pushes could not be followed'))
   await plugins.startExporters(core)
   if (!ephemeral) {
     const webhooks = new Webhooks(core)

@@ -121,6 +121,8 @@ export interface Core {
   readonly log: Log
   /** The base of every URL that leaves the node, without a slash at the end. */
   readonly externalUrl: () => string
+  /** Goes on with pushes whose pipelines a stop or a fault has left to be made. Gives how many there were. */
+  readonly followPushesLeft: () => Promise<number>
   /** Built-in classifiers, in order: pure and quick. */
   readonly classify: (evidence: Evidence) => Verdict | undefined
   /** Features that an executor adds to those that its manager reports. */

@@ -47,6 +47,7 @@ export interface CoreParts {
   remoteFiles?: RemoteFiles
   log: Log
   externalUrl: () => string
+  followPushesLeft?: Core['followPushesLeft']
   classify?: Core['classify']
   capabilitiesOf?: Core['capabilitiesOf']
   settings?: Partial<CoreSettings>
@@ -112,6 +113,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     queueSli: new QueueSli(parts.settings?.queueObjectives ?? []),
     log,
     externalUrl: parts.externalUrl,
+    followPushesLeft: parts.followPushesLeft ?? (async () => 0),
     classify: parts.classify ?? (() => undefined),
     capabilitiesOf: parts.capabilitiesOf ?? (() => []),
     isPaused: (task) => tasks.isPaused(task),

@@ -28,6 +28,8 @@ export interface GitHttp {
    * resolves with true when it has been answered. Never rejects.
    */
   handle(req: IncomingMessage, res: ServerResponse): boolean | Promise<boolean>
+  /** Goes on with what a stop of the node, or a fault, has left of pushes. Gives how many there were. */
+  followLeft(): Promise<number>
   /** Ends every request and its processes, and waits for pipelines that are being made. Safe to repeat. */
   close(): Promise<void>
 }
@@ -113,6 +115,7 @@ export function createGitHttp({ core, repositories, log, limits: given }: GitHtt
       const route = gitRoute(req.url ?? '')
       return route === undefined ? false : serve(req, res, route)
     },
+    followLeft: () => service.followLeft(),
     async close() {
       closed = true
       for (const end of open.values()) end()

@@ -3,21 +3,13 @@
  * commands `<old> <new> <ref>`, the first with the client's capabilities behind a NUL; a flush; if it said
  * `push-options`, those and another flush; then the pack.
  */
+import type { PushedRef } from '../core/store/pushes.js'
 import { malformed, PacketReader } from './pkt-line.js'
 import { isObjectId, isRefName } from './ref-name.js'
 import { Refusal } from './refusal.js'
 
-export interface RefCommand {
-  /** The full name. */
-  ref: string
-  /** Zeros: it was not there. */
-  before: string
-  /** Zeros: it is deleted. */
-  after: string
-}
-
 export interface PushHead {
-  commands: RefCommand[]
+  commands: PushedRef[]
   capabilities: ReadonlySet<string>
   options: string[]
   /** All that was read so far, the beginning of the pack included. */
@@ -33,7 +25,7 @@ const optionLimit = 100
  */
 export async function readPushHead(body: AsyncIterator<Buffer>): Promise<PushHead> {
   const head = {
-    commands: [] as RefCommand[],
+    commands: [] as PushedRef[],
     capabilities: new Set<string>(),
     options: [] as string[],
     chunks: [] as Buffer[],

@@ -4,14 +4,26 @@
  */
 import type { PlanVariable } from '../core/ci-config/plan.js'
 import type { Core, Log } from '../core/core.js'
+import { eachSafely } from '../core/each-safely.js'
 import { SignalboxError } from '../core/errors.js'
 import { createPipeline } from '../core/operations/create-pipeline.js'
 import { followRequestPush } from '../core/operations/follow-request-push.js'
 import { followBranches } from '../core/operations/run-merge-train.js'
 import type { Pipeline } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
-import type { User } from '../core/store/users.js'
-import type { RefCommand } from './push-request.js'
+import { findProject } from '../core/store/projects.js'
+import {
+  countAttempt,
+  findPush,
+  listPushes,
+  type PendingRef,
+  type PushedRef,
+  type PushRow,
+  pendingOf,
+} from '../core/store/pushes.js'
+import { findUser, type User } from '../core/store/users.js'
+import type { Tx } from '../core/store/write.js'
+import { decideLeft, PushWork, pipelineLimit, withPipelines } from './push-record.js'
 import { branchOrTag, isZero } from './ref-name.js'
 import type { GitRepositories } from './repositories.js'
 
@@ -19,47 +31,82 @@ export interface Push {
   project: Project
   user: User | null
   /** The refs that the push has changed. */
-  changes: readonly RefCommand[]
+  changes: readonly PushedRef[]
   /** `git push -o`: https://docs.gitlab.com/topics/git/commit/#push-options-for-gitlab-cicd */
   options: readonly string[]
 }
 
-/** GitLab's `PIPELINE_PROCESS_LIMIT`: further branches and tags of one push get no pipeline. */
-const pipelineLimit = 4
+export interface PushContext {
+  core: Core
+  repositories: GitRepositories
+  log: Log
+}
 
-/** Gives lines for the user who pushes. Never rejects: the push has happened, whatever comes of its pipelines. */
-export async function followPush(
-  context: { core: Core; repositories: GitRepositories; log: Log },
-  push: Push,
-): Promise<string[]> {
-  const { log } = context
+/** How often a pipeline is tried that fails by a fault of ours. */
+const mostAttempts = 5
+
+/**
+ * `id`: the row of what is to be done, if there is any. Gives lines for the user who pushes. Never rejects: the push has
+ * happened, and what could not be done about it now is done later.
+ */
+export async function followPush(context: PushContext, push: Push, id: number | undefined): Promise<string[]> {
+  const { core, log } = context
   const lines: string[] = []
   await adoptDefaultBranch(context, push).catch((error: unknown) => {
     log.error({ err: error, project: push.project.id }, 'the default branch of a new project was not set')
   })
-  noteBranches(context.core, push)
-  const changed = push.changes.filter(({ ref, after }) => branchOrTag(ref) && !isZero(after))
-  if (push.options.includes('ci.no_pipeline')) return lines
+  noteBranches(core, push)
+  if (id === undefined) return lines
+  try {
+    const row = await findPush(core.store.read, id)
+    if (row) await makePipelines(context, push, row, lines)
+  } catch (error) {
+    log.error({ err: error, project: push.project.id, push: id }, 'the pipelines of a push could not be made')
+    lines.push(...notYet(error))
+  }
+  const more = withPipelines(push.changes).length - pipelineLimit
+  if (more > 0) lines.push(`No pipelines for ${more} more refs: a push makes ${pipelineLimit} at most.`)
+  return lines
+}
+
+/** One thing after the other, each taken off the row as it is done. */
+async function makePipelines(context: PushContext, push: Push, row: PushRow, lines: string[]): Promise<void> {
+  const { core, log } = context
   const variables = variablesOf(push.options, lines)
-  for (const change of changed.slice(0, pipelineLimit)) {
+  const work = new PushWork(core, row.id, pendingOf(row), row.pending ?? '')
+  for (let next = work.left[0]; next; next = work.left[0]) {
     try {
-      for (const pipeline of await pipelinesOf(context, push, change, variables)) {
-        lines.push(...describe(context.core, push.project, pipeline))
-      }
+      const made = await (next.step === 'own'
+        ? own(context, push, work, next, variables)
+        : theirs(core, push, work, next))
+      for (const pipeline of made) lines.push(...describe(core, push.project, pipeline))
     } catch (error) {
+      const { code } = SignalboxError.from(error)
+      if (code === 'conflict') return
+      if (code === 'unavailable') throw error
       // A refusal is about the project (CI/CD is off) or a ref that is gone again: nothing is wrong with us.
-      const refused = error instanceof SignalboxError && error.code === 'invalid'
-      log[refused ? 'info' : 'error'](
-        { err: error, project: push.project.id, ref: change.ref },
-        'a push made no pipeline',
-      )
+      const refused = code === 'invalid' || code === 'not_found'
+      if (!refused && row.attempts < mostAttempts) {
+        await core.store.write((tx) => countAttempt(tx, row.id))
+        throw error
+      }
+      const fields = { err: error, project: push.project.id, ref: next.ref }
+      log[refused ? 'info' : 'error'](fields, 'a push made no pipeline')
+      await work.moveOn(undefined)
     }
   }
-  const left = changed.slice(pipelineLimit)
-  if (left.length > 0) {
-    lines.push(`No pipelines for ${left.length} more refs: a push makes ${pipelineLimit} at most.`)
-  }
-  return lines
+}
+
+/** What is said where the push is done and its pipelines are not. */
+export function notYet(error: unknown): string[] {
+  const { code, message } = SignalboxError.from(error)
+  const why = code === 'unavailable' ? message : 'internal error'
+  return [
+    '',
+    `The push is accepted, but its pipelines could not be made yet: ${why}.`,
+    'They follow by themselves.',
+    '',
+  ]
 }
 
 /** Merge trains run anew on what was pushed. */
@@ -74,32 +121,78 @@ function noteBranches(core: Core, { project, changes }: Push): void {
   )
 }
 
-/** That of the branch or tag, and those of merge requests that come from the branch. */
-async function pipelinesOf(
-  { core, repositories }: { core: Core; repositories: GitRepositories },
+/** The pipeline of the branch or tag. */
+async function own(
+  { core, repositories }: PushContext,
   { project, user, options }: Push,
-  { ref, before, after }: RefCommand,
+  work: PushWork,
+  change: PendingRef,
   variables: PlanVariable[],
 ): Promise<Pipeline[]> {
+  const { ref, before, after } = change
   const sha = await repositories.peel(project, after)
+  const skip = options.includes('ci.skip')
+  const next: PendingRef | undefined = branchOrTag(ref)?.tag || !user ? undefined : { ...change, step: 'requests' }
   // A tag may name a tree or a file.
-  if (sha === undefined) return []
-  const own = await createPipeline(core, {
-    projectId: project.id,
-    // In full, so that a branch and a tag of one name are told apart.
-    ref,
-    source: 'push',
-    user,
-    variables,
-    sha,
-    beforeSha: before,
-    skip: options.includes('ci.skip'),
-    onInvalid: 'keep',
-  })
-  const { tag, name } = branchOrTag(ref)!
-  const theirs = tag || !user || own?.status === 'skipped' ? [] : await followRequestPush(core, project, name, user)
-  return own ? [own, ...theirs] : theirs
+  const pipeline =
+    sha === undefined
+      ? undefined
+      : await createPipeline(core, {
+          projectId: project.id,
+          // In full, so that a branch and a tag of one name are told apart.
+          ref,
+          source: 'push',
+          user,
+          variables,
+          sha,
+          beforeSha: before,
+          skip,
+          onInvalid: 'keep',
+          alongside: (tx) => work.move(tx, next),
+        })
+  if (!pipeline) await work.moveOn(sha === undefined ? undefined : next)
+  else if (pipeline.status === 'skipped' && next) await work.moveOn(undefined)
+  return pipeline ? [pipeline] : []
 }
+
+/** Those of the merge requests that come from the branch. */
+async function theirs(core: Core, { project, user }: Push, work: PushWork, change: PendingRef): Promise<Pipeline[]> {
+  const { name } = branchOrTag(change.ref)!
+  const { done } = change
+  const alongside = (tx: Tx, requestId: number) =>
+    work.move(tx, { ...work.left[0]!, done: [...work.left[0]!.done, requestId] })
+  const made = user ? await followRequestPush(core, project, name, user, { done, alongside }) : []
+  await work.moveOn(undefined)
+  return made
+}
+
+/**
+ * Goes on with the pushes of processes that are gone, and with those whose pipelines could not be made; `live` are those
+ * that are being received or followed. Gives how many there were.
+ */
+export async function followPushesLeft(context: PushContext, live: ReadonlySet<number>): Promise<number> {
+  const { core, repositories, log } = context
+  const { read } = core.store
+  const ids = new Set((await listPushes(read, { node: core.node })).filter(({ id }) => !live.has(id)).map(projectOf))
+  let done = 0
+  for (const projectId of ids) {
+    const project = await findProject(read, projectId)
+    if (!project) continue
+    await decideLeft(core, projectId, live, (ref) => repositories.readRef(project, ref))
+    const left = (await listPushes(read, { node: core.node, projectId })).filter(
+      ({ id, pending }) => pending !== null && !live.has(id),
+    )
+    done += await eachSafely(log, 'following a push', left, async (row) => {
+      const user = row.userId === null ? undefined : await findUser(read, row.userId)
+      const push = { project, user: user ?? null, changes: pendingOf(row), options: row.options }
+      await adoptDefaultBranch(context, push)
+      await makePipelines(context, push, row, [])
+    })
+  }
+  return done
+}
+
+const projectOf = ({ projectId }: PushRow) => projectId
 
 function describe(core: Core, project: Project, pipeline: Pipeline): string[] {
   const url = `${core.externalUrl()}/${project.fullPath}/-/pipelines/${pipeline.id}`

@@ -1,14 +1,16 @@
 /** The three requests of git's smart HTTP, once they are let in. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Core, Log } from '../core/core.js'
+import type { PushedRef } from '../core/store/pushes.js'
 import type { Access } from './access.js'
 import { type OutputFilter, runBackend } from './backend.js'
 import { gitEnvironment, httpBackendPath } from './git-process.js'
 import type { GitHttpLimits } from './limits.js'
 import { checkPackets, flushPacket } from './pkt-line.js'
-import { followPush } from './push.js'
+import { followPush, followPushesLeft, notYet } from './push.js'
+import { acceptPush, keepPush } from './push-record.js'
 import { PushReport } from './push-report.js'
-import { type PushHead, type RefCommand, readPushHead } from './push-request.js'
+import { type PushHead, readPushHead } from './push-request.js'
 import { isZero } from './ref-name.js'
 import { busy } from './refusal.js'
 import type { GitRepositories } from './repositories.js'
@@ -44,6 +46,9 @@ export class GitService {
   readonly #env: NodeJS.ProcessEnv
   /** Pipelines that are being made, though the answer to their push may have left. */
   readonly #following = new Set<Promise<unknown>>()
+  /** Rows of pushes that this process is at work on, and of these those that git is done with. */
+  readonly #live = new Set<number>()
+  readonly #followed = new Set<number>()
   #file: Promise<string> | undefined
   #advertisement: { body: Buffer; until: number } | undefined
   #heldBytes = 0
@@ -119,15 +124,29 @@ export class GitService {
     try {
       const head = await readPushHead(body)
       const report = new PushReport(head.capabilities)
-      await this.#withSlot(exchange, (free) =>
-        this.#run(exchange, joined(head.chunks, body), {
-          through: (chunk) => report.through(chunk),
-          end: async () => {
-            free()
-            return report.finish(await this.#follow(access, head, report))
-          },
-        }),
-      )
+      await this.#withSlot(exchange, async (free) => {
+        const { project, user } = access
+        const { commands, options } = head
+        const id = await keepPush(this.#options.core, {
+          projectId: project.id,
+          userId: user?.id ?? null,
+          commands,
+          options,
+        })
+        if (id !== undefined) this.#live.add(id)
+        try {
+          await this.#run(exchange, joined(head.chunks, body), {
+            through: (chunk) => report.through(chunk),
+            end: async () => {
+              free()
+              return report.finish(await this.#follow(access, head, report, id))
+            },
+          })
+        } finally {
+          // What follows is over, or goes on and takes it off the list itself.
+          if (id !== undefined && !this.#followed.has(id)) this.#live.delete(id)
+        }
+      })
     } finally {
       // Not awaited: a client that has its answer may never send the rest.
       void body.return(undefined).catch(() => undefined)
@@ -139,23 +158,52 @@ export class GitService {
     while (this.#following.size > 0) await Promise.allSettled(this.#following)
   }
 
-  /** Makes the pipelines of what git has changed; gives lines for the user, or none when that takes too long. */
-  async #follow({ project, user }: Access, head: PushHead, report: PushReport): Promise<string[]> {
-    const changes = head.commands.filter((command) => this.#wasDone(project, command, report))
-    if (changes.length === 0) return []
+  /** Goes on with what a stop of the node, or a fault, has left of pushes. Gives how many there were. */
+  followLeft(): Promise<number> {
+    return followPushesLeft(this.#options, this.#live)
+  }
+
+  /** Makes the pipelines of what git has changed; gives lines for the user, soon. */
+  async #follow(access: Access, head: PushHead, report: PushReport, id: number | undefined): Promise<string[]> {
     const { core, limits } = this.#options
-    const following = followPush(this.#options, { project, user, changes, options: head.options })
+    const following = this.#accepted(access, head, report, id)
     this.#following.add(following)
     void following.finally(() => this.#following.delete(following))
     let stop = () => {}
     const late = new Promise<string[]>((resolve) => {
-      stop = core.clock.after(limits.pipelinesWaitMs, () => resolve([]))
+      stop = core.clock.after(limits.pipelinesWaitMs, () => resolve(['Its pipelines are still being made.']))
     })
     return Promise.race([following, late]).finally(stop)
   }
 
+  /** Never rejects. */
+  async #accepted(
+    { project, user }: Access,
+    head: PushHead,
+    report: PushReport,
+    id: number | undefined,
+  ): Promise<string[]> {
+    const { core, log } = this.#options
+    const changes = head.commands.filter((command) => this.#wasDone(project, command, report))
+    if (id !== undefined) this.#followed.add(id)
+    try {
+      const readRef = (ref: string) => this.#options.repositories.readRef(project, ref)
+      if (id !== undefined) await acceptPush(core, id, { projectId: project.id, changes }, this.#live, readRef)
+      if (changes.length === 0) return []
+      return await followPush(this.#options, { project, user, changes, options: head.options }, id)
+    } catch (error) {
+      log.error({ err: error, project: project.id, push: id }, 'what a push has changed could not be noted')
+      return notYet(error)
+    } finally {
+      if (id !== undefined) {
+        this.#followed.delete(id)
+        this.#live.delete(id)
+      }
+    }
+  }
+
   /** As git has reported; where it could not (it was ended, or not asked to), as the refs stand. */
-  #wasDone(project: Access['project'], { ref, before, after }: RefCommand, report: PushReport): boolean {
+  #wasDone(project: Access['project'], { ref, before, after }: PushedRef, report: PushReport): boolean {
     if (before === after) return false
     const reported = report.results.get(ref)
     if (reported !== undefined) return reported

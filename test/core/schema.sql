@@ -445,6 +445,18 @@ CREATE TABLE "protected_environments" ("project_id" bigint not null references "
   constraint "protected_environments_key" primary key ("project_id",
   "name"));
 
+CREATE TABLE "pushes" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "user_id" bigint references "users" ("id"),
+  "node" text not null,
+  "commands" text not null,
+  "options" text not null,
+  "pending" text,
+  "attempts" integer not null,
+  "created_at" bigint not null);
+
+CREATE INDEX pushes_by_project on pushes (project_id, id);
+
 CREATE TABLE "registration_tokens" ("id" integer primary key autoincrement,
   "token_hash" text not null unique,
   "token_hint" text not null,

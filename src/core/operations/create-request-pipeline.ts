@@ -9,7 +9,7 @@ import { type MergeRequest, mergeMessage, requestRef, requestVariables } from '.
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import type { User } from '../store/users.js'
-import { createPipeline } from './create-pipeline.js'
+import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
 
 /**
@@ -20,7 +20,7 @@ export async function createRequestPipeline(
   core: Core,
   given: Project,
   request: MergeRequest,
-  { user, onInvalid }: { user: User; onInvalid: 'refuse' | 'keep' },
+  { user, onInvalid, alongside }: Pick<CreatePipelineInput, 'onInvalid' | 'alongside'> & { user: User },
 ): Promise<Pipeline | undefined> {
   if (request.state !== 'opened') throw refusal(`The merge request is ${request.state}`)
   const project = await fetchMirror(core, given)
@@ -52,6 +52,7 @@ export async function createRequestPipeline(
     }),
     changesSince: target.sha,
     onInvalid,
+    ...(alongside ? { alongside } : {}),
   })
 }
 

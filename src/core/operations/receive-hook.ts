@@ -19,7 +19,7 @@ import {
 import { getProject } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
 import { can } from './authorize.js'
-import { createPipeline } from './create-pipeline.js'
+import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
 
 const keptMs = 7 * 24 * 3_600_000
@@ -56,7 +56,10 @@ export async function workOnDelivery(core: Core, id: number): Promise<void> {
   if (!delivery) return
   const save = (outcome: Parameters<typeof saveDelivery>[2]) => core.store.write((tx) => saveDelivery(tx, id, outcome))
   try {
-    const { pipeline, message } = await act(core, delivery)
+    // In the transaction that makes the pipeline too: a delivery that a crash leaves then makes no second one.
+    const { pipeline, message } = await act(core, delivery, (tx, made) =>
+      saveDelivery(tx, id, { status: 'done', pipelineId: made.id, message: null }),
+    )
     await save({ status: 'done', pipelineId: pipeline?.id ?? null, message: message ?? null })
   } catch (error) {
     const { code, message } = SignalboxError.from(error)
@@ -73,7 +76,9 @@ interface Outcome {
 
 const noPipeline = 'no pipeline: there is no configuration, or its rules leave no job'
 
-async function act(core: Core, { projectId, event }: HookDelivery): Promise<Outcome> {
+type Alongside = NonNullable<CreatePipelineInput['alongside']>
+
+async function act(core: Core, { projectId, event }: HookDelivery, alongside: Alongside): Promise<Outcome> {
   if (event.kind === 'ignored') return { message: event.reason }
   const project = await getProject(core.store.read, projectId)
   if (event.kind === 'fetch') {
@@ -86,8 +91,8 @@ async function act(core: Core, { projectId, event }: HookDelivery): Promise<Outc
     throw new SignalboxError('forbidden', 'whoever made the secret may not start pipelines here any more')
   }
   const pipeline = await (event.kind === 'push'
-    ? push(core, projectId, user, event)
-    : request(core, projectId, user, event))
+    ? push(core, projectId, user, event, alongside)
+    : request(core, projectId, user, event, alongside))
   return pipeline ? { pipeline } : { message: noPipeline }
 }
 
@@ -97,6 +102,7 @@ function push(
   projectId: number,
   user: User,
   { ref, before, after }: Extract<HookEvent, { kind: 'push' }>,
+  alongside: Alongside,
 ): Promise<Pipeline | undefined> {
   const branch = ref.startsWith('refs/heads/')
   return createPipeline(core, {
@@ -107,6 +113,7 @@ function push(
     ...(branch && after !== undefined ? { sha: after } : {}),
     ...(branch && before !== undefined ? { beforeSha: before } : {}),
     onInvalid: 'keep',
+    alongside,
   })
 }
 
@@ -116,6 +123,7 @@ async function request(
   projectId: number,
   user: User,
   { number, source, target }: Extract<HookEvent, { kind: 'pull_request' }>,
+  alongside: Alongside,
 ): Promise<Pipeline | undefined> {
   const project = await fetchMirror(core, await getProject(core.store.read, projectId))
   const head = source.sha ?? (await core.repositories.resolve(project, `refs/heads/${source.branch}`))?.sha
@@ -143,6 +151,7 @@ async function request(
     ...(head === undefined ? {} : { sha: head }),
     ...(base === undefined ? {} : { changesSince: base }),
     onInvalid: 'keep',
+    alongside,
   })
 }
 

@@ -5,6 +5,7 @@ import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
 import { findSchedule, listDueSchedules, moveSchedule, type Schedule, saveSchedule } from '../store/schedules.js'
 import { findUser } from '../store/users.js'
+import type { Tx } from '../store/write.js'
 import { createPipeline } from './create-pipeline.js'
 import { scheduleVariables } from './edit-schedule.js'
 
@@ -13,33 +14,47 @@ export async function runSchedules(core: Core): Promise<number> {
   let made = 0
   for (const id of await listDueSchedules(core.store.read, core.clock.now())) {
     const schedule = await findSchedule(core.store.read, id)
-    if (schedule && (await isOurs(core, schedule)) && (await runSafely(core, schedule))) made++
+    if (schedule && (await runDue(core, schedule))) made++
   }
   return made
 }
 
-/** Moves the schedule on before its pipeline is made, so that no two of us make one for the same time. */
-function isOurs(core: Core, schedule: Schedule): Promise<boolean> {
-  return core.store.write((tx) => {
-    const next = parseCron(schedule.cron, schedule.cronTimezone).next(tx.now)
-    return moveSchedule(tx, schedule.id, schedule.nextRunAt!, next)
-  })
+/** Gives whether its time is still to come: nobody has moved it on. */
+function moveOn(tx: Tx, schedule: Schedule): Promise<boolean> {
+  const next = parseCron(schedule.cron, schedule.cronTimezone).next(tx.now)
+  return moveSchedule(tx, schedule.id, schedule.nextRunAt!, next)
 }
 
-async function runSafely(core: Core, schedule: Schedule): Promise<boolean> {
+/**
+ * The schedule moves on in the transaction that makes its pipeline: no two of us make one for the same time, and no crash
+ * leaves one out. Where there is none to make it moves on all the same, unless the store is away.
+ */
+async function runDue(core: Core, schedule: Schedule): Promise<boolean> {
+  let made = false
   try {
-    return (await runSchedule(core, schedule.id)) !== undefined
+    const pipeline = await runSchedule(core, schedule.id, async (tx) => {
+      if (!(await moveOn(tx, schedule))) throw new SignalboxError('conflict', 'another has run this schedule')
+    })
+    made = pipeline !== undefined
   } catch (error) {
+    const { code } = SignalboxError.from(error)
+    if (code === 'conflict') return false
     core.log.warn({ err: error, schedule: schedule.id }, 'a schedule made no pipeline')
-    return false
+    if (code === 'unavailable') return false
   }
+  if (!made) await core.store.write((tx) => moveOn(tx, schedule))
+  return made
 }
 
 /**
  * Makes a schedule's pipeline now, as its owner; undefined when the rules leave nothing to run. Throws `not_found`;
  * `invalid` for a ref that does not exist; `forbidden` when the owner is blocked: the schedule is switched off then.
  */
-export async function runSchedule(core: Core, scheduleId: number): Promise<Pipeline | undefined> {
+export async function runSchedule(
+  core: Core,
+  scheduleId: number,
+  alongside: (tx: Tx) => Promise<void> = async () => undefined,
+): Promise<Pipeline | undefined> {
   const schedule = await findSchedule(core.store.read, scheduleId)
   if (!schedule) throw new SignalboxError('not_found', `no schedule ${scheduleId}`)
   const owner = await findUser(core.store.read, schedule.ownerId)
@@ -47,7 +62,7 @@ export async function runSchedule(core: Core, scheduleId: number): Promise<Pipel
     await core.store.write((tx) => saveSchedule(tx, schedule.id, { active: 0 }))
     throw new SignalboxError('forbidden', 'the owner of the schedule is blocked')
   }
-  const pipeline = await createPipeline(core, {
+  return createPipeline(core, {
     projectId: schedule.projectId,
     ref: schedule.ref,
     source: 'schedule',
@@ -55,7 +70,9 @@ export async function runSchedule(core: Core, scheduleId: number): Promise<Pipel
     predefined: [{ key: 'CI_PIPELINE_SCHEDULE_DESCRIPTION', value: schedule.description, raw: true }],
     variables: await scheduleVariables(core, core.store.read, schedule.id),
     onInvalid: 'keep',
+    alongside: async (tx, { id }) => {
+      await alongside(tx)
+      await saveSchedule(tx, schedule.id, { lastPipelineId: id })
+    },
   })
-  if (pipeline) await core.store.write((tx) => saveSchedule(tx, schedule.id, { lastPipelineId: pipeline.id }))
-  return pipeline
 }

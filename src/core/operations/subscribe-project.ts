@@ -112,7 +112,7 @@ export async function runSubscribers(core: Core, only?: readonly number[]): Prom
 }
 
 /** Whoever has subscribed must still be allowed to start pipelines here, and to see those there. */
-async function runFor(core: Core, { projectId, userId, upstreamPipelineId }: SubscribedRun): Promise<boolean> {
+async function runFor(core: Core, { id, projectId, userId, upstreamPipelineId }: SubscribedRun): Promise<boolean> {
   const { read } = core.store
   const [project, user] = [await findProject(read, projectId), await findUser(read, userId)]
   const upstream = await getPipeline(read, upstreamPipelineId)
@@ -134,6 +134,8 @@ async function runFor(core: Core, { projectId, userId, upstreamPipelineId }: Sub
       { key: 'CI_UPSTREAM_PIPELINE_ID', value: String(upstream.id), raw: true },
     ],
     onInvalid: 'keep',
+    // A crash leaves no run that has its pipeline.
+    alongside: (tx) => deleteSubscribedRun(tx, id),
   })
   return pipeline !== undefined
 }

@@ -7,7 +7,7 @@ import { expandText } from '../ci-config/expand.js'
 import type { IncludeAnswer, JobPlan, PlanVariable } from '../ci-config/plan.js'
 import { mergeVariables } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
-import { SignalboxError } from '../errors.js'
+import { isUncertain, SignalboxError } from '../errors.js'
 import { type FailureReason, unreadable } from '../failure.js'
 import type { Job } from '../job.js'
 import { SealError } from '../keys.js'
@@ -70,6 +70,8 @@ export async function triggerDownstream(core: Core, jobId: number): Promise<void
     try {
       downstream = await createPipeline(core, await requestFor(core, job, plan))
     } catch (error) {
+      // Whether it was made is not known: the sweep over trigger jobs finds out.
+      if (isUncertain(error)) throw error
       // It may be there for all that: made by another who saw the job waiting, or before something else failed.
       downstream = await findDownstream(read, jobId)
       if (!downstream) return refuse(core, jobId, refusalOf(error))

@@ -150,6 +150,12 @@ export const taskDefinitions: readonly Task[] = [
     run: async (core) => counted({ webhooks: await workOnHooksLeft(core) }),
   },
   {
+    name: 'follow_pushes',
+    what: 'makes the pipelines of pushes that a stop or a fault has left without',
+    quiet: true,
+    run: async (core) => counted({ pushes: await core.followPushesLeft() }),
+  },
+  {
     name: 'run_subscribers',
     what: 'makes the pipelines of subscribed projects that a stop has left out',
     quiet: true,

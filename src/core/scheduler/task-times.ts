@@ -20,6 +20,7 @@ export const defaultTaskTimes: TaskTimes = {
   prepare_jobs: 30 * second,
   count_usage: minute,
   receive_hooks: 30 * second,
+  follow_pushes: 10 * second,
   run_subscribers: 30 * second,
   run_merge_trains: 30 * second,
   settle_bridges: 30 * second,

@@ -29,6 +29,7 @@ export const ofProjects = [
   'default_configs',
   'hook_secrets',
   'hook_deliveries',
+  'pushes',
   'pipeline_schedules',
   'triggers',
   'deployments',

@@ -140,6 +140,17 @@ export interface Database {
     message: string | null
     created_at: number
   }
+  pushes: {
+    id: Generated<number>
+    project_id: number
+    user_id: number | null
+    node: string
+    commands: string
+    options: string
+    pending: string | null
+    attempts: number
+    created_at: number
+  }
   project_mirrors: { project_id: number; source: Uint8Array; fetched_at: number | null; error: string | null }
 
   pipelines: {
