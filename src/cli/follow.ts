@@ -3,7 +3,7 @@
  * for each change. Where the changes come from is the caller's affair: the server's events for `pipeline watch`, the
  * coordinator in this process for `run`.
  */
-import { duration, printable, statusText, type Terminal } from './terminal.js'
+import { cutToWidth, duration, printable, statusText, type Terminal, textWidth } from './terminal.js'
 
 export interface FollowedJob {
   id: number
@@ -17,6 +17,8 @@ export interface FollowedJob {
   /** Milliseconds since 1970. */
   started_at: number | null
   finished_at: number | null
+  /** The pipeline that a trigger job has made. */
+  downstream?: FollowedPipeline
 }
 
 export interface FollowedPipeline {
@@ -27,120 +29,169 @@ export interface FollowedPipeline {
 
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const redrawMs = 100
-/** So many jobs of a stage are shown one by one; more are counted. */
-const jobsShown = 12
+
+/** A job, and what it is called among those of the whole tree of pipelines: behind the trigger jobs above it. */
+export interface Placed {
+  job: FollowedJob
+  name: string
+  depth: number
+}
+
+/** All jobs of a pipeline, those of downstream pipelines behind the job that made them. */
+export function placedJobs(pipeline: FollowedPipeline, above = '', depth = 0): Placed[] {
+  return pipeline.jobs.flatMap((job) => {
+    const name = `${above}${job.name}`
+    const below = job.downstream === undefined ? [] : placedJobs(job.downstream, `${name} › `, depth + 1)
+    return [{ job, name, depth }, ...below]
+  })
+}
 
 export class PipelineView {
   readonly #terminal: Terminal
   readonly #known = new Map<number, string>()
   #pipeline: FollowedPipeline | undefined
-  #drawn = 0
+  /** The lines on the screen that a redraw replaces. */
+  #drawn: string[] = []
   #frame = 0
   #timer: NodeJS.Timeout | undefined
+  #closed = false
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal
     if (terminal.live) {
       this.#timer = setInterval(() => this.#redraw(), redrawMs)
       this.#timer.unref()
+      terminal.framed((print) => this.#above(print))
     }
   }
 
   /** Takes in the state as it is now. */
   update(pipeline: FollowedPipeline): void {
+    // News that was on its way would draw the block once more.
+    if (this.#closed) return
     this.#pipeline = pipeline
-    for (const job of pipeline.jobs) {
+    for (const { job, name } of placedJobs(pipeline)) {
       const before = this.#known.get(job.id)
       if (before === job.status) continue
       this.#known.set(job.id, job.status)
-      if (!this.#terminal.live && job.status !== 'created') this.#terminal.say(this.#line(job))
+      if (!this.#terminal.live && job.status !== 'created') this.#terminal.say(jobLine(this.#terminal, job, name))
     }
-    if (this.#terminal.live) this.#redraw()
+    this.#redraw()
   }
 
-  /** Prints lines above the block that is redrawn. */
-  above(print: () => void): void {
+  /** What anybody prints meanwhile goes above the block. */
+  #above(print: () => void): void {
     this.#erase()
     print()
     this.#redraw()
   }
 
-  /** Leaves the last state on the screen. */
+  /** Leaves the last state on the screen, once. Safe to repeat. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
     clearInterval(this.#timer)
     this.#timer = undefined
-    if (this.#terminal.live) {
-      this.#redraw()
-      this.#drawn = 0
-    }
-  }
-
-  #line(job: FollowedJob): string {
-    const { colors } = this.#terminal
-    const status = statusText(this.#terminal, job.status, job.status === 'failed' && job.allow_failure)
-    const took = job.started_at !== null && job.finished_at !== null ? (job.finished_at - job.started_at) / 1000 : null
-    const facts = [
-      took === null ? '' : duration(took),
-      job.status === 'running' && job.runner ? `on ${job.runner}` : '',
-      job.status === 'failed' ? (job.failure_message ?? job.failure_reason ?? '') : '',
-      job.status === 'failed' && job.allow_failure ? '(allowed to fail)' : '',
-    ]
-    return `${status} ${printable(job.name)} ${colors.dim(printable(facts.filter(Boolean).join(' ')))}`.trimEnd()
+    if (this.#terminal.live) this.#terminal.framed(undefined)
+    this.#redraw()
+    this.#drawn = []
   }
 
   #redraw(): void {
     const pipeline = this.#pipeline
     if (!this.#terminal.live || !pipeline) return
-    this.#erase()
     this.#frame++
     const lines = this.#block(pipeline)
-    for (const line of lines) process.stderr.write(`${line}\n`)
-    this.#drawn = lines.length
+    // Nothing is seen of the moment between the old block and the new one.
+    process.stderr.write(`${this.#erasure()}${lines.map((line) => `${line}\n`).join('')}`)
+    this.#drawn = lines
   }
 
   #erase(): void {
-    if (this.#drawn > 0) process.stderr.write(`\u001b[${this.#drawn}A\u001b[J`)
-    this.#drawn = 0
+    if (this.#drawn.length > 0) process.stderr.write(this.#erasure())
+    this.#drawn = []
   }
 
+  /** A terminal that has become narrower since shows a line in several rows. */
+  #erasure(): string {
+    const { columns } = this.#terminal
+    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(textWidth(line) / columns)), 0)
+    return rows === 0 ? '' : `\u001b[${Math.min(rows, this.#terminal.rows - 1)}A\r\u001b[J`
+  }
+
+  /** At most a line less than the screen has: what has left it above cannot be redrawn. */
   #block(pipeline: FollowedPipeline): string[] {
+    const { colors, columns, rows } = this.#terminal
+    const head = `${colors.bold(`pipeline ${pipeline.id}`)} ${statusText(this.#terminal, pipeline.status)}`
+    const jobs = placedJobs(pipeline)
+    const body = this.#stageLines(pipeline)
+    const room = Math.max(1, rows - 1)
+    const lines =
+      body.length < room ? [head, ...body.map(({ line }) => line)] : [head, ...this.#fitting(body, jobs, room)]
+    return lines.slice(0, room).map((line) => cutToWidth(line, Math.max(1, columns - 1)))
+  }
+
+  #stageLines(pipeline: FollowedPipeline, depth = 0): { line: string; rank: number; job: boolean }[] {
     const { colors } = this.#terminal
-    const spin = colors.blue(frames[this.#frame % frames.length]!)
-    const stages = [...new Set(pipeline.jobs.map((job) => job.stage))]
-    const lines = [`${colors.bold(`pipeline ${pipeline.id}`)} ${statusText(this.#terminal, pipeline.status)}`]
-    for (const stage of stages) {
-      const jobs = pipeline.jobs.filter((job) => job.stage === stage)
-      lines.push(`  ${colors.dim(stage)}`)
-      const shown = jobs.length <= jobsShown ? jobs : jobs.filter((job) => ['running', 'failed'].includes(job.status))
-      for (const job of shown.slice(0, jobsShown)) {
-        const running = job.status === 'running' && job.started_at !== null
-        const since = running ? colors.dim(duration((Date.now() - job.started_at!) / 1000)) : ''
-        lines.push(`    ${running ? spin : ' '} ${this.#line(job)} ${since}`.trimEnd())
-      }
-      if (shown.length < jobs.length) lines.push(`      ${colors.dim(countsOf(jobs))}`)
-    }
-    return lines.map((line) => cutTo(line, this.#terminal.columns))
+    const indent = '  '.repeat(depth)
+    return [...new Set(pipeline.jobs.map((job) => job.stage))].flatMap((stage) => [
+      { line: `${indent}  ${colors.dim(printable(stage))}`, rank: 4, job: false },
+      ...pipeline.jobs
+        .filter((job) => job.stage === stage)
+        .flatMap((job) => [
+          { line: `${indent}    ${this.#liveLine(job)}`, rank: ranks[job.status] ?? 3, job: true },
+          ...(job.downstream ? this.#stageLines(job.downstream, depth + 1) : []),
+        ]),
+    ])
+  }
+
+  #liveLine(job: FollowedJob): string {
+    const { colors } = this.#terminal
+    const running = job.status === 'running' && job.started_at !== null
+    const spin = running ? colors.blue(frames[this.#frame % frames.length]!) : ' '
+    const since = running ? colors.dim(duration((Date.now() - job.started_at!) / 1000)) : ''
+    return `${spin} ${jobLine(this.#terminal, job, job.name)} ${since}`.trimEnd()
+  }
+
+  /** What matters most, in its order, and how many there are of the rest. */
+  #fitting(body: { line: string; rank: number; job: boolean }[], jobs: Placed[], room: number): string[] {
+    const kept = new Set(
+      body
+        .filter(({ job }) => job)
+        .sort((a, b) => a.rank - b.rank)
+        .slice(0, Math.max(0, room - 2)),
+    )
+    return [
+      ...body.filter((one) => kept.has(one)).map(({ line }) => line),
+      `  ${this.#terminal.colors.dim(countsOf(jobs))}`,
+    ]
   }
 }
 
-function countsOf(jobs: FollowedJob[]): string {
+/** Which jobs are shown where there is no room for all. */
+const ranks: Record<string, number> = { running: 0, canceling: 0, failed: 1, pending: 2, preparing: 2 }
+
+/** A job's status, name, and what else there is to say of it. */
+export function jobLine(terminal: Terminal, job: FollowedJob, name: string): string {
+  const { colors } = terminal
+  const status = statusText(terminal, job.status, job.status === 'failed' && job.allow_failure)
+  const took = tookSeconds(job)
+  const facts = [
+    took === null ? '' : duration(took),
+    job.status === 'running' && job.runner ? `on ${job.runner}` : '',
+    job.status === 'failed' ? (job.failure_message ?? job.failure_reason ?? '') : '',
+    job.status === 'failed' && job.allow_failure ? '(allowed to fail)' : '',
+  ]
+  return `${status} ${printable(name)} ${colors.dim(printable(facts.filter(Boolean).join(' ')))}`.trimEnd()
+}
+
+/** Seconds; null while it has not both begun and ended. */
+export function tookSeconds({ started_at, finished_at }: FollowedJob): number | null {
+  return started_at !== null && finished_at !== null ? (finished_at - started_at) / 1000 : null
+}
+
+function countsOf(jobs: readonly Placed[]): string {
   const counts = new Map<string, number>()
-  for (const job of jobs) counts.set(job.status, (counts.get(job.status) ?? 0) + 1)
-  return [...counts].map(([status, count]) => `${count} ${status}`).join(', ')
-}
-
-/** Cuts a line with colours to the width of the terminal, so that a redraw erases as many lines as it drew. */
-function cutTo(line: string, columns: number): string {
-  let width = 0
-  let out = ''
-  for (const part of line.split(/(\u001b\[[0-9;]*m)/)) {
-    if (part.startsWith('\u001b')) {
-      out += part
-      continue
-    }
-    const room = Math.max(0, columns - 1 - width)
-    out += part.slice(0, room)
-    width += Math.min(part.length, room)
-  }
-  return out
+  for (const { job } of jobs) counts.set(job.status, (counts.get(job.status) ?? 0) + 1)
+  return `${jobs.length} jobs: ${[...counts].map(([status, count]) => `${count} ${status}`).join(', ')}`
 }

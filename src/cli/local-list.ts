@@ -14,6 +14,7 @@ interface ListInput {
   configPath: string
   /** Only these; all if there are none. */
   jobs: string[]
+  alone: boolean
   source: PipelineSource
   ref: string | undefined
   project: string | undefined
@@ -40,7 +41,10 @@ export async function listLocally(context: Context, input: ListInput): Promise<v
     )
     throw new Exit(exitCodes.failed, lines.join('\n'))
   }
-  const planned = planLocally(tree, compiled.config, { ...event, ...(jobs.length > 0 ? { onlyJobs: jobs } : {}) })
+  const planned = planLocally(tree, compiled.config, {
+    ...event,
+    ...(jobs.length > 0 ? { onlyJobs: jobs, alone: input.alone } : {}),
+  })
   if (!planned.ok) {
     const code = planned.asked === true ? exitCodes.notFound : exitCodes.failed
     throw new Exit(code, planned.errors.map((error) => error.message).join('\n'))

@@ -13,6 +13,7 @@ import { createPipeline } from '../core/operations/create-pipeline.js'
 import { createProject } from '../core/operations/create-project.js'
 import { createRunner } from '../core/operations/create-runner.js'
 import { playJob } from '../core/operations/play-job.js'
+import { updateRunner } from '../core/operations/update-runner.js'
 import type { Pipeline, PipelineSource } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
 import type { JobView } from '../core/store/job-views.js'
@@ -25,12 +26,12 @@ import { errorsOnly } from './errors-only.js'
 import { Exit, exitCodes } from './exit.js'
 import type { Interrupts } from './interrupts.js'
 import { requestPath, requestSource, requestVariables } from './local-event.js'
-import { LocalFollower } from './local-follower.js'
+import { documentOf, LocalFollower } from './local-follower.js'
 import { defaultBranchOf, eventRef, type LocalRefs, pushedRefs, readRefs } from './local-refs.js'
+import { hasFailed, report } from './local-report.js'
 import { fillRepository } from './local-repository.js'
 import { projectPath } from './project-path.js'
 import { type Snapshot, takeSnapshot } from './snapshot.js'
-import { statusText } from './terminal.js'
 import type { WorkingTree } from './working-tree.js'
 
 export interface LocalRun {
@@ -41,6 +42,8 @@ export interface LocalRun {
   configPath: string
   /** Only these and what they need; all if there are none. */
   jobs: string[]
+  /** The jobs alone, without what they need. */
+  alone: boolean
   /** What starts the pipeline: `CI_PIPELINE_SOURCE`. */
   source: PipelineSource
   /** The branch or tag that the working tree stands for; absent: the branch checked out. */
@@ -53,6 +56,9 @@ export interface LocalRun {
   /** Where the artifacts of the jobs are left. */
   artifacts: string | undefined
   json: boolean
+  /** Only the end is told. */
+  quiet: boolean
+  timestamps: boolean
   interrupts: Interrupts
 }
 
@@ -74,23 +80,26 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   try {
     const snapshot = await taking
     const { project, pipeline } = await start(server, input, snapshot)
-    const follower = new LocalFollower(server.core, pipeline, terminal, {
-      quiet: input.json,
-      play: (waiting) => playNamed(server, waiting, jobs),
-    })
     const tags = await tagsAndWarnings(server, pipeline, terminal.say)
     const runner = await startLocalRunner(server, input, project, tags, log)
-    interrupts.cancel = () => cancelPipeline(server.core, { pipelineId: pipeline.id })
+    const follower = new LocalFollower(server.core, pipeline, terminal, {
+      quiet: input.json || input.quiet,
+      timestamps: input.timestamps,
+      play: (waiting) => playNamed(server, waiting, jobs),
+      onChild: (id) => runner.matchTagsOf(id),
+    })
+    interrupts.cancel = () =>
+      Promise.allSettled(follower.pipelineIds.map((pipelineId) => cancelPipeline(server.core, { pipelineId })))
     const last = await follower.end()
     await runner.close()
     if (input.artifacts) {
       const { unpackArtifacts } = await import('./local-artifacts.js')
       await unpackArtifacts(server.core, pipeline.id, input.artifacts)
     }
-    if (input.json) context.json(await follower.document())
-    else terminal.say(`pipeline ${statusText(terminal, last.status)}`)
+    if (input.json) context.json(documentOf(last))
+    else report(terminal, last, follower)
     if (interrupts.happened) throw new Exit(exitCodes.interrupted)
-    if (last.status === 'failed' || last.status === 'canceled') throw new Exit(exitCodes.failed)
+    if (hasFailed(last)) throw new Exit(exitCodes.failed)
   } finally {
     await server.close()
   }
@@ -134,7 +143,7 @@ async function start(
       user,
       variables: input.variables,
       onInvalid: 'refuse',
-      ...(input.jobs.length > 0 ? { onlyJobs: input.jobs } : {}),
+      ...(input.jobs.length > 0 ? { onlyJobs: input.jobs, alone: input.alone } : {}),
     })
     await core.repositories.pinsSettled(project.id)
     return { project, pipeline: pipeline! }
@@ -179,8 +188,9 @@ async function startLocalRunner(server: Server, input: LocalRun, project: Projec
     import('../runner/start-runner.js'),
     import('./executor.js'),
   ])
-  const { token } = await createRunner(server.core, { type: 'instance', description: os.hostname(), tags })
-  return startRunner({
+  const { runner, token } = await createRunner(server.core, { type: 'instance', description: os.hostname(), tags })
+  const known = new Set(tags)
+  const started = await startRunner({
     url: server.httpUrl,
     token,
     transport: 'websocket',
@@ -191,6 +201,16 @@ async function startLocalRunner(server: Server, input: LocalRun, project: Projec
     cacheDir: input.cacheDir,
     log,
   })
+  return {
+    close: () => started.close(),
+    /** The tags of a child pipeline are known when it is made. */
+    async matchTagsOf(pipelineId: number): Promise<void> {
+      const plans = await listDefinitions(server.core.store.read, pipelineId)
+      const before = known.size
+      for (const tag of plans.flatMap((plan) => plan.tags)) known.add(tag)
+      if (known.size > before) await updateRunner(server.core, { runnerId: runner.id, tags: [...known] })
+    },
+  }
 }
 
 /** Manual jobs run only when they are named; a name stands for all of its `parallel` too. Gives whether any was started. */

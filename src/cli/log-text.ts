@@ -42,34 +42,47 @@ export class LineReader {
 const sectionMark = /section_(start|end):\d+:([a-z0-9_.-]{1,64})[^\r\n]*\r\u001b\[0K/g
 
 /**
- * What a developer wants of a job's log at home: what the scripts said. Preparing, fetching and cleaning up are kept back,
- * and shown only if the job failed before its script came to run.
+ * What a developer wants of a job's log at home: what the scripts said. Preparing, fetching and cleaning up are kept back
+ * but for their warnings and errors, and shown in full, in their order, if the job failed before its script came to run.
  */
 export class ScriptOutput {
   #section = ''
   #ran = false
   #kept: string[] = []
 
-  /** Takes whole lines; gives those to show now. */
+  /** Takes whole lines, or the last part of one; gives those to show now. */
   push(text: string): string {
     return text
       .split(/(?<=\n)/)
-      .filter((line) => this.#shows(line))
+      .map((line) => this.#take(line))
       .join('')
   }
 
   /** What was kept back, if the job has failed without running its script. */
   end(failed: boolean): string {
-    return failed && !this.#ran ? this.#kept.join('') : ''
+    if (this.#ran) return ''
+    return this.#kept.filter((line) => failed || isComplaint(line)).join('')
   }
 
-  #shows(line: string): boolean {
+  #take(line: string): string {
+    const mark = line.search(sectionMark)
+    if (mark > 0 && printable(line.slice(0, mark)) !== '') {
+      // What has no end of line of its own: the mark stands behind it.
+      return this.#take(`${line.slice(0, mark)}\n`) + this.#take(line.slice(mark))
+    }
     const heading = this.#turns(line)
-    const isScript = this.#section.startsWith('step_') || this.#section === 'after_script'
-    if (isScript) this.#ran = true
-    const shown = isScript ? !heading : /(ERROR|WARNING): /.test(line)
-    if (!shown) this.#kept.push(line)
-    return shown
+    if (this.#isScript()) {
+      const before = this.#ran ? '' : this.#kept.filter(isComplaint).join('')
+      this.#ran = true
+      return heading ? before : before + line
+    }
+    if (this.#ran) return isComplaint(line) ? line : ''
+    this.#kept.push(line)
+    return ''
+  }
+
+  #isScript(): boolean {
+    return this.#section.startsWith('step_') || this.#section === 'after_script'
   }
 
   /** Whether a section of the runner's begins or ends here. Sections that a script opens are inside of these. */
@@ -82,4 +95,8 @@ export class ScriptOutput {
     }
     return turns
   }
+}
+
+function isComplaint(line: string): boolean {
+  return /(ERROR|WARNING): /.test(line)
 }

@@ -35,8 +35,11 @@ export function buildProgram(): Command {
     .addOption(new Option('--source <source>', 'what starts the pipeline').choices(pipelineSources).default('push'))
     .option('--project <path>', 'the project’s path; default is that of origin')
     .addOption(new Option('--executor <name>', 'how jobs are run').choices(['shell', 'docker']))
+    .option('--only', 'the jobs named, without what they need')
     .option('--artifacts <dir>', 'unpack what jobs keep into this folder')
     .option('--list', 'list the jobs and run nothing')
+    .option('--quiet', 'say nothing but the end')
+    .option('--timestamps', 'say when each line of a log came')
     .option('--json', 'print one JSON document')
     .action(async (jobs, options) => (await import('./commands/run.js')).run(jobs, options))
 

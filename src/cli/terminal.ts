@@ -15,6 +15,11 @@ export interface Terminal {
   /** Whether stderr is a terminal that can be redrawn. */
   readonly live: boolean
   readonly columns: number
+  readonly rows: number
+  /** Prints several lines as one piece. */
+  together(print: () => void): void
+  /** From now on everything is printed by way of `frame`, which keeps a block of its own below; undefined: no more. */
+  framed(frame: ((print: () => void) => void) | undefined): void
 }
 
 export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
@@ -22,14 +27,32 @@ export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
   const forced = env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== '0'
   const dumb = env.TERM === 'dumb'
   const tty = process.stdout.isTTY === true
+  let frame: ((print: () => void) => void) | undefined
+  const together = (print: () => void) => {
+    const around = frame
+    if (around === undefined) return print()
+    frame = undefined
+    try {
+      around(print)
+    } finally {
+      frame = around
+    }
+  }
   return {
-    out: (line) => process.stdout.write(`${line}\n`),
+    out: (line) => together(() => process.stdout.write(`${line}\n`)),
     write: (text) => process.stdout.write(text),
-    say: (line) => process.stderr.write(`${line}\n`),
+    say: (line) => together(() => process.stderr.write(`${line}\n`)),
+    together,
+    framed: (given) => {
+      frame = given
+    },
     colors: pc.createColors(!plain && (forced || (tty && !dumb))),
     live: process.stderr.isTTY === true && tty && !dumb && !plain && env.CI === undefined,
     get columns() {
-      return process.stdout.columns ?? 80
+      return process.stdout.columns || 80
+    },
+    get rows() {
+      return process.stdout.rows || 24
     },
   }
 }
@@ -51,6 +74,44 @@ const escapes =
   /\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|\u001b[PX^_][^\u001b]*(?:\u001b\\)?|\u001b[@-Z\\-_]/g
 const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
 const controlsButEscape = /[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/g
+
+/** Characters that take two columns (East Asian wide, emoji) and none (marks that join the one before). */
+const wide =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u
+const joining = /\p{Mn}|\p{Me}|\p{Cf}/u
+const sgr = /(\u001b\[[0-9;]*m)/
+
+function columnsOf(character: string): number {
+  if (character <= '~') return 1
+  return joining.test(character) ? 0 : wide.test(character) ? 2 : 1
+}
+
+/** How many columns of a terminal a line takes; colours take none. */
+export function textWidth(line: string): number {
+  let width = 0
+  for (const [i, part] of line.split(sgr).entries()) {
+    if (i % 2 === 0) for (const character of part) width += columnsOf(character)
+  }
+  return width
+}
+
+/** Cuts a line with colours to so many columns; every colour that it sets and ends stays. */
+export function cutToWidth(line: string, columns: number): string {
+  let room = columns
+  let out = ''
+  for (const [i, part] of line.split(sgr).entries()) {
+    if (i % 2 === 1) out += part
+    else
+      for (const character of part) {
+        const width = columnsOf(character)
+        if (width > room) room = 0
+        if (room === 0 && width > 0) break
+        room -= width
+        out += character
+      }
+  }
+  return out
+}
 
 /** Rows as columns that line up; tab-separated where nobody looks at them. */
 export function table(terminal: Terminal, header: string[], rows: string[][]): void {
@@ -93,6 +154,7 @@ const marks: Record<string, { mark: string; color: 'green' | 'red' | 'yellow' | 
   skipped: { mark: '»', color: 'dim' },
   manual: { mark: '▶', color: 'dim' },
   created: { mark: '·', color: 'dim' },
+  scheduled: { mark: '◷', color: 'dim' },
 }
 
 /** A status as a mark and a word in its colour. */

@@ -22,8 +22,11 @@ interface RunOptions {
   project?: string
   executor?: 'shell' | 'docker'
   artifacts?: string | undefined
+  only?: boolean
   list?: boolean
   json?: boolean
+  quiet?: boolean
+  timestamps?: boolean
 }
 
 export async function run(jobs: string[], options: RunOptions): Promise<void> {
@@ -33,7 +36,9 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     throw new Exit(exitCodes.notFound, `no folder ${folder}`)
   const tree = workingTree(folder)
   const configPath = configPathOf(tree, folder, options.file)
+  if (options.only && jobs.length === 0) throw new Exit(exitCodes.usage, '--only: name the jobs to run')
   const event = {
+    alone: options.only === true,
     source: options.source,
     ref: checkedRef(tree, options.ref),
     project: checkedPath(options.project),
@@ -60,7 +65,8 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     const { runLocally } = await import('../local-run.js')
     const json = options.json === true
     const cacheDir = cacheFolder(context, tree)
-    await runLocally(context, { place, tree, configPath, jobs, ...event, cacheDir, artifacts, json, interrupts })
+    const output = { json, quiet: options.quiet === true, timestamps: options.timestamps === true }
+    await runLocally(context, { place, tree, configPath, jobs, ...event, cacheDir, artifacts, ...output, interrupts })
   } finally {
     interrupts.ignore()
     process.off('exit', remove)

@@ -108,7 +108,8 @@ class Planner {
     }
     if (jobs.length === 0)
       return this.#filtered('the pipeline was filtered by rules: job rules leave no job to run', 'jobs')
-    if (jobs.every(({ stage }) => stage === '.pre' || stage === '.post')) {
+    // Whoever names a job means it, also one at the edge.
+    if (this.#context.onlyJobs === undefined && jobs.every(({ stage }) => stage === '.pre' || stage === '.post')) {
       return this.#filtered(edgesOnly, 'jobs')
     }
     const plan: PipelinePlan = {
@@ -239,9 +240,27 @@ class Planner {
       const one = byName.get(name)
       if (one === undefined || chosen.has(one)) continue
       chosen.add(one)
-      for (const need of needsOf(one) ?? []) open.push(...this.#names.instances(need))
+      if (this.#context.alone !== true) open.push(...this.#awaited(one, included))
     }
     return included.filter((one) => chosen.has(one))
+  }
+
+  /**
+   * Names of what a job needs: of one without `needs` that from which it takes artifacts, which are all jobs of earlier
+   * stages unless `dependencies` names some. Manual ones among all are left out: nobody asked to start them.
+   */
+  #awaited(one: Included, included: readonly Included[]): string[] {
+    const needs = needsOf(one)
+    if (needs !== undefined) return needs.flatMap((need) => this.#names.instances(need))
+    const { dependencies, stage } = one.job.plan
+    if (dependencies !== undefined) return [...dependencies]
+    const { stages } = this.#config
+    return included
+      .filter(
+        ({ job, rule }) =>
+          stages.indexOf(job.plan.stage) < stages.indexOf(stage) && (rule?.when ?? job.when) !== 'manual',
+      )
+      .map(({ instance }) => instance.name)
   }
 
   #why(name: string, job: CompiledJob): string {
@@ -274,7 +293,7 @@ class Planner {
     for (const need of needs) {
       for (const name of this.#names.instances(need)) {
         if (present.has(name)) planned.push({ job: name, artifacts: need.artifacts, optional: need.optional })
-        else if (!need.optional) {
+        else if (!need.optional && this.#context.alone !== true) {
           this.#fail(
             `'${instance.name}' job needs '${name}' job, but '${name}' does not exist in the pipeline; rules, only or ` +
               'except may have left it out. To need a job that is sometimes absent, use needs:optional.',

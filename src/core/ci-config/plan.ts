@@ -312,6 +312,8 @@ export interface PlanContext {
   projectFiles?: Record<string, string[]>
   /** Only these jobs and what they need (for `signalbox run JOB…`); absent: all. */
   onlyJobs?: string[]
+  /** With `onlyJobs`: not what they need. */
+  alone?: boolean
   /** Say of every job what decided about it. */
   explain?: boolean
 }

@@ -71,6 +71,8 @@ export interface CreatePipelineInput {
   alongside?: (tx: Tx, pipeline: Pipeline) => Promise<void>
   /** Only these jobs and what they need. */
   onlyJobs?: readonly string[]
+  /** With `onlyJobs`: not what they need. */
+  alone?: boolean
   /**
    * What to do about a file that is wrong: refuse (a person or script asks and gets the answer), or keep a failed pipeline
    * that shows the error (a push has nobody to answer).
@@ -138,6 +140,7 @@ async function decide(core: Core, frame: Frame, config: CiConfig): Promise<PlanR
     protected: isProtected(project, resolved),
     defaultBranch: project.defaultBranch,
     ...(input.onlyJobs ? { onlyJobs: [...input.onlyJobs] } : {}),
+    ...(input.alone === true ? { alone: true } : {}),
   }
   const changedPaths = () => changesOf(core, project, resolved, input)
   const lookUp: LookUpFacts = (wanted) =>

@@ -67,6 +67,16 @@ export function judgeExitCode(evidence: Evidence): Verdict | undefined {
   const meaning = bySignal ??
     codes[exitCode] ?? { clause: 'a command reported an error. The end of the log shows which.' }
   const event = bySignal ? `was ended by ${bySignal.name} (exit code ${exitCode})` : `ended with exit code ${exitCode}`
+  const around = stageAround(evidence.traceTail)
+  if (around !== undefined) {
+    const complaint = lastComplaint(evidence.traceTail)
+    return {
+      reason: 'script_failure',
+      class: around.class,
+      retryable: false,
+      explanation: `${around.what} failed${complaint === undefined ? ` (exit code ${exitCode}). The end of the log shows why.` : `: ${complaint}`}`,
+    }
+  }
   const missing = exitCode === 127 ? missingCommand(evidence.traceTail) : undefined
   return {
     reason: 'script_failure',
@@ -74,6 +84,39 @@ export function judgeExitCode(evidence: Evidence): Verdict | undefined {
     retryable: meaning.retryable ?? false,
     explanation: `The script ${event}: ${missing === undefined ? meaning.clause : notFound(missing)}`,
   }
+}
+
+/** Stages of a runner that fail a job with an exit code although its script did not. */
+const stagesAround: Readonly<Record<string, { what: string; class: FailureClass }>> = {
+  get_sources: { what: 'Getting the sources', class: 'dependency' },
+  download_artifacts: { what: 'Downloading the artifacts of other jobs', class: 'dependency' },
+  upload_artifacts_on_success: { what: 'Uploading the artifacts', class: 'config' },
+}
+
+/**
+ * The stage that failed, where the log shows that it was not the script: the last that began, if none of a script has, or
+ * the upload that only follows a script without errors. The names are GitLab Runner's (`common/build.go`).
+ */
+function stageAround(traceTail: string): { what: string; class: FailureClass } | undefined {
+  const begun = [...traceTail.matchAll(/section_(?:start|end):\d+:([a-z_]+)\r/g)].map(([, name]) => name!)
+  if (begun.includes('upload_artifacts_on_success')) return stagesAround.upload_artifacts_on_success
+  if (begun.some((name) => name.startsWith('step_') || name === 'after_script')) return undefined
+  return begun.map((name) => stagesAround[name]).findLast((stage) => stage !== undefined)
+}
+
+/** The last line of the log that says what is wrong, but for the one that only says that the job has failed. */
+function lastComplaint(traceTail: string): string | undefined {
+  const lines = traceTail.split('\n').slice(-100).reverse()
+  for (const line of lines) {
+    const text = line
+      .slice(0, 1000)
+      .replace(/\u001b\[[0-9;]*[A-Za-z]/g, '')
+      .split('\r')
+      .at(-1)!
+    const found = /^(?:\d{4}-\S+ \d\d[OE] )?(?:fatal|error|ERROR|WARNING): (.+)$/.exec(text.trim())?.[1]
+    if (found !== undefined && !found.startsWith('Job failed')) return found.slice(0, 300)
+  }
+  return undefined
 }
 
 function codeOf(signal: string | null): number | undefined {
