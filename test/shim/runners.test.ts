@@ -230,6 +230,10 @@ onBothEngines((engine) => {
     expect(await list('/runners/all?tag_list=a,c')).toEqual([])
     expect(await list('/runners/all?version_prefix=19.')).toEqual([0])
     expect(await list('/runners/all?version_prefix=18')).toEqual([])
+    // Also the instance's, which serve it.
+    expect(await list(`/projects/${project.id}/runners`)).toEqual([3, 2, 1, 0])
+    expect(await list(`/projects/${project.id}/runners?scope=specific`)).toEqual([3])
+    await fresh.admin('PUT', `/projects/${project.id}`, { json: { shared_runners_enabled: false } })
     expect(await list(`/projects/${project.id}/runners`)).toEqual([3])
     const page = await fresh.admin('GET', `/runners/all?per_page=3&private_token=x`)
     const get = (name: string) => page.headers.get(name)

@@ -25,7 +25,12 @@ export interface JobFilter {
   retried?: boolean
   /** Only jobs with a smaller id (a larger one when sorted upwards): where the page before ended. */
   after?: number
+  /** Only those of projects that somebody is at home in. */
+  of?: Membership
 }
+
+/** The projects in a user's own namespace, or the one of a project's token. */
+export type Membership = { ownerId: number } | { projectId: number }
 
 export type Sort = 'asc' | 'desc'
 
@@ -52,9 +57,24 @@ export async function countJobs(from: Reader, filter: JobFilter): Promise<number
 }
 
 function jobsWhere(e: ExpressionBuilder<Database, 'jobs'>, filter: JobFilter, sort: Sort) {
-  const { projectId, pipelineId, runnerId, managerId, statuses, kinds, retried, after } = filter
+  const { projectId, pipelineId, runnerId, managerId, statuses, kinds, retried, after, of } = filter
   return e.and([
     ...(projectId === undefined ? [] : [e('project_id', '=', projectId)]),
+    ...(of === undefined
+      ? []
+      : 'projectId' in of
+        ? [e('project_id', '=', of.projectId)]
+        : [
+            e(
+              'project_id',
+              'in',
+              e
+                .selectFrom('projects')
+                .innerJoin('groups', 'groups.id', 'projects.group_id')
+                .select('projects.id')
+                .where('groups.owner_id', '=', of.ownerId),
+            ),
+          ]),
     ...(pipelineId === undefined ? [] : [e('pipeline_id', '=', pipelineId)]),
     ...(runnerId === undefined ? [] : [e('runner_id', '=', runnerId)]),
     ...(managerId === undefined ? [] : [e('manager_id', '=', managerId)]),
@@ -77,6 +97,8 @@ export interface PipelineFilter {
   sha?: string
   name?: string
   username?: string
+  /** Only those that this schedule has made. */
+  scheduleId?: number
   /** False: none that another pipeline of the project made. */
   child?: false
   /** True: only those whose file was wrong; false: only the others. */
@@ -146,6 +168,15 @@ function pipelinesWhere(e: ExpressionBuilder<Database, 'pipelines'>, filter: Pip
     ...equal.flatMap(([column, value]) => (value === undefined ? [] : [e(column, '=', value as never)])),
     ...bounds.flatMap(([column, operator, value]) => (value === undefined ? [] : [e(column, operator, value)])),
     ...(filter.child === false ? [e('source', '<>', 'parent_pipeline')] : []),
+    ...(filter.scheduleId === undefined
+      ? []
+      : [
+          e(
+            'id',
+            'in',
+            e.selectFrom('schedule_pipelines').select('pipeline_id').where('schedule_id', '=', filter.scheduleId),
+          ),
+        ]),
     ...(yamlErrors === undefined ? [] : [e('yaml_errors', yamlErrors ? 'is not' : 'is', null)]),
     ...(filter.username === undefined
       ? []
@@ -180,8 +211,8 @@ export interface RunnerFilter {
   versionPrefix?: string
   /** Project runners of this user's own projects. */
   ownerId?: number
-  /** Runners that serve this project by name. */
-  projectId?: number
+  /** Runners that serve this project: its own, and those of the instance and of groups, as far as it takes them. */
+  serves?: { projectId: number; instance: boolean; groupIds: readonly number[] }
   /** Runners of this group. */
   groupId?: number
   /** The time that `status` is told at, in milliseconds since 1970. */
@@ -211,7 +242,7 @@ export async function countRunnersBy(from: Reader, filter: RunnerFilter): Promis
 }
 
 function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerFilter) {
-  const { type, status, paused, tags = [], versionPrefix, ownerId, projectId, groupId } = filter
+  const { type, status, paused, tags = [], versionPrefix, ownerId, serves, groupId } = filter
   return e.and([
     ...(type === undefined ? [] : [e('type', '=', type)]),
     ...(paused === undefined ? [] : [e('active', '=', paused ? 0 : 1)]),
@@ -229,9 +260,27 @@ function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerF
               .where(sql<boolean>`substr(version, 1, ${versionPrefix.length}) = ${versionPrefix}`),
           ),
         ]),
-    ...(projectId === undefined
+    ...(serves === undefined
       ? []
-      : [e('id', 'in', e.selectFrom('runner_projects').select('runner_id').where('project_id', '=', projectId))]),
+      : [
+          e.or([
+            e(
+              'id',
+              'in',
+              e.selectFrom('runner_projects').select('runner_id').where('project_id', '=', serves.projectId),
+            ),
+            ...(serves.instance ? [e('type', '=', 'instance')] : []),
+            ...(serves.groupIds.length === 0
+              ? []
+              : [
+                  e(
+                    'id',
+                    'in',
+                    e.selectFrom('runner_groups').select('runner_id').where('group_id', 'in', serves.groupIds),
+                  ),
+                ]),
+          ]),
+        ]),
     ...(groupId === undefined
       ? []
       : [e('id', 'in', e.selectFrom('runner_groups').select('runner_id').where('group_id', '=', groupId))]),

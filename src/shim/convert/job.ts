@@ -60,8 +60,9 @@ export function toJob(job: Job, context: JobContext): JobEntity {
       filename: artifact.filename,
       file_format: artifact.format,
     })),
-    runner: runner ? toRunner(runner, manager, now) : null,
-    runner_manager: manager ? toRunnerManager(manager, now) : null,
+    // Where a runner is, is nothing that whoever reads the job must know.
+    runner: runner ? { ...toRunner(runner, manager, now), ip_address: null } : null,
+    runner_manager: manager ? { ...toRunnerManager(manager, now), ip_address: null } : null,
     artifacts_expire_at: toIso(archive?.expiresAt ?? null),
     archived: false,
     tag_list: plan.tags,

@@ -3,11 +3,12 @@
 import { SignalboxError } from '../../core/errors.js'
 import { jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { assignRunner, unassignRunner } from '../../core/operations/assign-runner.js'
-import { can, canManageRunner } from '../../core/operations/authorize.js'
+import { can, canManageRunner, canSeeRunner, memberOf } from '../../core/operations/authorize.js'
 import { type CreateRunnerInput, createRunner } from '../../core/operations/create-runner.js'
 import { deleteRunner } from '../../core/operations/delete-runner.js'
 import { resetRegistrationToken } from '../../core/operations/register-runner.js'
 import { resetRunnerToken, updateRunner } from '../../core/operations/update-runner.js'
+import type { Project } from '../../core/project.js'
 import type { Runner } from '../../core/runner.js'
 import {
   countJobs,
@@ -17,7 +18,7 @@ import {
   listRunnersBy,
   type RunnerFilter,
 } from '../../core/store/lists.js'
-import { findGroup, findProject } from '../../core/store/projects.js'
+import { findGroup, findProject, projectFacts } from '../../core/store/projects.js'
 import { newestManagers, projectsById } from '../../core/store/related.js'
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
@@ -43,7 +44,7 @@ export const runnerRoutes: readonly Route[] = [
   userRoute('get', '/runners/:id/managers', manage, showManagers),
   userRoute('get', '/runners/:id/jobs', manage, showJobs),
   userRoute('post', '/runners/:id/reset_authentication_token', manage, resetToken),
-  projectRoute('get', '/projects/:id/runners', { deed: 'operate' }, listOfProject),
+  projectRoute('get', '/projects/:id/runners', { deed: 'administer' }, listOfProject),
   projectRoute('post', '/projects/:id/runners', { deed: 'administer' }, enable),
   projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
   projectRoute('delete', '/projects/:id/runners/:runner_id', { deed: 'administer' }, disable),
@@ -93,8 +94,13 @@ function listAll(call: UserCall): Promise<Reply> {
   return listed(call, {})
 }
 
-function listOfProject(call: ProjectCall): Promise<Reply> {
-  return listed(call, { projectId: call.project.id })
+/** All that serve it: its own runners, and those of its groups and of the instance, unless they are switched off. */
+async function listOfProject(call: ProjectCall): Promise<Reply> {
+  const { core, project } = call
+  const groupIds = project.groupRunnersEnabled === 1 ? (await projectFacts(core.store.read, project.id))!.groupIds : []
+  return listed(call, {
+    serves: { projectId: project.id, instance: project.instanceRunnersEnabled === 1, groupIds },
+  })
 }
 
 async function listOfGroup(call: UserCall): Promise<Reply> {
@@ -107,7 +113,8 @@ async function enable(call: ProjectCall): Promise<Reply> {
   const runnerId = params.integer('runner_id', { min: 1 })
   if (runnerId === undefined) throw wrongParameter('runner_id', 'is missing')
   const known = await findRunner(core.store.read, runnerId)
-  if (!known || !actor || !(await canManageRunner(core, actor, known))) throw notFound('Runner')
+  if (!known || !actor || !(await canSeeRunner(core, actor, known))) throw notFound('Runner')
+  if (!(await canManageRunner(core, actor, known))) throw forbidden('No access granted')
   const runner = await refused(() => assignRunner(core, { runnerId, projectId: project.id }))
   const managers = await newestManagers(core.store.read, [runner.id])
   return { status: 201, body: toRunner(runner, managers.get(runner.id), core.clock.now()) }
@@ -130,8 +137,8 @@ async function refused<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
-async function listed(call: Call, filter: Partial<RunnerFilter>): Promise<Reply> {
-  const { core } = call
+async function listed(call: UserCall | ProjectCall, filter: Partial<RunnerFilter>): Promise<Reply> {
+  const { core, actor } = call
   const { read } = core.store
   const page = requestedPage(call)
   const wanted = { ...fromRunnerFilter(call), ...filter }
@@ -144,7 +151,10 @@ async function listed(call: Call, filter: Partial<RunnerFilter>): Promise<Reply>
   return pageReply(
     call,
     page,
-    rows.map((row) => toRunner(row, managers.get(row.id), now)),
+    rows.map((row) => {
+      const entity = toRunner(row, managers.get(row.id), now)
+      return actor?.user.isAdmin === 1 ? entity : { ...entity, ip_address: null }
+    }),
     total,
   )
 }
@@ -176,18 +186,26 @@ function fromRunnerFilter({ core, params }: Call): RunnerFilter {
   }
 }
 
-/** The runner of the path, if the actor may look after it; to others it is not there. */
+/** The runner of the path, if the actor may see it; to others it is not there. */
+async function seen({ core, actor, path }: UserCall): Promise<Runner> {
+  const runner = await findRunner(core.store.read, idOf({ path }, 'id', 'Runner'))
+  if (!runner || !(await canSeeRunner(core, actor, runner))) throw notFound('Runner')
+  return runner
+}
+
+/** The runner of the path, for those who may change it. */
 async function managed(call: UserCall): Promise<Runner> {
-  const runner = await findRunner(call.core.store.read, idOf(call, 'id', 'Runner'))
-  if (!runner || !(await canManageRunner(call.core, call.actor, runner))) throw notFound('Runner')
+  const runner = await seen(call)
+  if (!(await canManageRunner(call.core, call.actor, runner))) throw forbidden('No access granted')
   return runner
 }
 
 async function show(call: UserCall): Promise<Reply> {
-  return { status: 200, body: await details(call, await managed(call)) }
+  return { status: 200, body: await details(call, await seen(call)) }
 }
 
-async function details({ core }: Call, runner: Runner): Promise<RunnerDetailsEntity> {
+/** With those of its projects and groups that the actor may see; note and address are for those who may change it. */
+async function details({ core, actor }: UserCall, runner: Runner): Promise<RunnerDetailsEntity> {
   const { read } = core.store
   const scope = await runnerScope(read, runner.id)
   const [projects, managers, groups] = await Promise.all([
@@ -195,12 +213,16 @@ async function details({ core }: Call, runner: Runner): Promise<RunnerDetailsEnt
     newestManagers(read, [runner.id]),
     Promise.all(scope.groupIds.map((id) => findGroup(read, id))),
   ])
-  return toRunnerDetails(
+  const readable: Project[] = []
+  for (const project of projects.values()) if (await can(core, actor, 'read', project)) readable.push(project)
+  const shownGroups = groups.filter((group) => group && (actor.user.isAdmin === 1 || group.visibility !== 'private'))
+  const entity = toRunnerDetails(
     runner,
     managers.get(runner.id),
-    { projects: [...projects.values()], groups: groups.filter((group) => group !== undefined) },
+    { projects: readable, groups: shownGroups.filter((group) => group !== undefined) },
     { now: core.clock.now(), externalUrl: core.externalUrl() },
   )
+  return (await canManageRunner(core, actor, runner)) ? entity : { ...entity, ip_address: null, maintenance_note: null }
 }
 
 async function update(call: UserCall): Promise<Reply> {
@@ -220,22 +242,31 @@ async function remove(call: UserCall): Promise<Reply> {
   return { status: 204 }
 }
 
+/** Where they are is for those who may change the runner. */
 async function showManagers(call: UserCall): Promise<Reply> {
-  const runner = await managed(call)
-  const rows = await listManagers(call.core.store.read, runner.id)
-  const now = call.core.clock.now()
-  return { status: 200, body: rows.toReversed().map((row) => toRunnerManager(row, now)) }
+  const { core, actor } = call
+  const runner = await seen(call)
+  const rows = await listManagers(core.store.read, runner.id)
+  const manages = await canManageRunner(core, actor, runner)
+  const body = rows.toReversed().map((row) => {
+    const entity = toRunnerManager(row, core.clock.now())
+    return manages ? entity : { ...entity, ip_address: null }
+  })
+  return { status: 200, body }
 }
 
+/** Those of the projects that the actor is at home in. Rule: gitlab app/finders/ci/runner_jobs_finder.rb */
 async function showJobs(call: UserCall): Promise<Reply> {
-  const { core, params } = call
+  const { core, params, actor } = call
   const { read } = core.store
-  const runner = await managed(call)
+  const runner = await seen(call)
+  if (runner.type === 'instance' && actor.user.isAdmin === 0) throw forbidden('No access granted')
   const status = params.choice('status', jobStatuses)
   const systemId = params.text('system_id', { max: 64 })
   const manager = systemId ? await findManager(read, runner.id, systemId) : undefined
   const filter: JobFilter = {
     runnerId: runner.id,
+    ...(actor.user.isAdmin === 1 ? {} : { of: memberOf(actor) }),
     ...(status === undefined ? {} : { statuses: [status] }),
     ...(systemId ? { managerId: manager?.id ?? 0 } : {}),
   }
