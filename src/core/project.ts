@@ -119,6 +119,11 @@ export interface Repositories {
   pinsSettled(projectId: number): Promise<void>
 }
 
+/** The default branch is protected; everything else is not, until protection rules can be set. */
+export function isProtected(project: Pick<Project, 'defaultBranch'>, ref: Pick<ResolvedRef, 'name' | 'tag'>): boolean {
+  return !ref.tag && ref.name === project.defaultBranch
+}
+
 const segment = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const longestPath = 255
 
@@ -126,3 +131,7 @@ const longestPath = 255
 export function isPathSegment(path: string): boolean {
   return segment.test(path) && path.length <= longestPath && !/(\.git|\.atom|\.)$/.test(path)
 }
+
+/** What `isPathSegment` asks for, in GitLab's words. */
+export const pathRules =
+  "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-' or end in '.', '.git' or '.atom'"

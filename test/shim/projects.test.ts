@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { pathRules } from '../../src/core/project.js'
 import { adminToken } from '../support/core.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
@@ -76,8 +77,8 @@ onBothEngines((engine) => {
       [{}, 400, { error: 'name, path are missing, at least one parameter must be provided' }],
       [{ path: 'taken/one' }, 400, { message: { path: ['has already been taken'] } }],
       [{ path: 'TAKEN/One' }, 400, { message: { path: ['has already been taken'] } }],
-      [{ path: 'x.git' }, 400, { message: '400 Bad request - path "x.git" is not valid' }],
-      [{ path: '../up' }, 400, { message: '400 Bad request - path ".." is not valid' }],
+      [{ path: 'x.git' }, 400, { message: { path: [pathRules] } }],
+      [{ path: '../up' }, 400, { message: { path: [pathRules] } }],
       [{ path: 'a', namespace_id: 99999 }, 404, { message: '404 Namespace Not Found' }],
       [{ path: 'a', visibility: 'secret' }, 400, { error: 'visibility does not have a valid value' }],
       [{ path: ['a'] }, 400, { error: 'path is invalid' }],
@@ -87,6 +88,55 @@ onBothEngines((engine) => {
       expect([json, answer.status, answer.body]).toEqual([json, status, body])
       expect(await box.rows()).toBe(before)
     }
+  })
+
+  it('refuses names that stand for other things, anywhere in a path, whatever their case', async () => {
+    const taken = (path: string) => ({ message: { path: [`${path} is a reserved name`] } })
+    for (const [path, part] of [
+      ['api/v4', 'api'],
+      ['API/v4', 'API'],
+      ['oauth/app', 'oauth'],
+      ['metrics/app', 'metrics'],
+      ['fine/tree/app', 'tree'],
+      ['fine/raw', 'raw'],
+      ['wikis', 'wikis'],
+    ] as const) {
+      const { status, body } = await box.admin('POST', '/projects', { json: { path } })
+      expect([path, status, body]).toEqual([path, 400, taken(part)])
+    }
+    for (const path of ['-', '-/app', 'fine/-', '.well-known/app']) {
+      expect([path, (await box.admin('POST', '/projects', { json: { path } })).status]).toEqual([path, 400])
+    }
+    expect((await box.admin('POST', '/groups', { json: { name: 'x', path: 'users' } })).body).toEqual(taken('users'))
+    const { body: group } = await box.admin('POST', '/groups', { json: { name: 'x', path: `fine-${engine}` } })
+    expect((await box.admin('PUT', `/groups/${group.id}`, { json: { path: 'Admin' } })).body).toEqual(taken('Admin'))
+    const user = { username: 'help', name: 'x', email: 'x@example.com' }
+    expect((await box.admin('POST', '/users', { json: user })).body).toEqual({
+      message: { username: ['is a reserved name'] },
+    })
+    const own = await box.send('POST', '/api/signalbox/v1/projects', {
+      headers: { 'PRIVATE-TOKEN': adminToken },
+      json: { path: 'api/v4' },
+    })
+    expect(own.status).toBe(400)
+    for (const fine of ['fine/api', 'apis/app', 'fine/users']) {
+      expect([fine, (await box.admin('POST', '/projects', { json: { path: fine } })).status]).toEqual([fine, 201])
+    }
+  })
+
+  it('changes the default branch to one that is there, and no path', async () => {
+    const project = await box.core.project({}, `settings/app-${engine}`)
+    const set = (json: object) => box.admin('PUT', `/projects/${project.id}`, { json })
+    const none = await set({ default_branch: 'missing' })
+    expect([none.status, none.body.message]).toEqual([
+      400,
+      { default_branch: ['is no branch of the repository: missing'] },
+    ])
+    expect((await set({ default_branch: 'dev' })).body.default_branch).toBe('dev')
+    const renamed = await set({ path: 'other', description: 'x' })
+    expect([renamed.status, renamed.body]).toEqual([400, { message: { path: ['cannot be changed'] } }])
+    const same = await set({ path: project.path, description: 'x' })
+    expect([same.status, same.body.description, same.body.path]).toEqual([200, 'x', project.path])
   })
 
   it('mirrors a repository, and shows its address without credentials', async () => {

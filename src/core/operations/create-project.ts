@@ -1,8 +1,9 @@
 /** A project with its repository and, where missing, its groups. */
 import type { Core } from '../core.js'
-import { SignalboxError } from '../errors.js'
+import { SignalboxError, wrongField } from '../errors.js'
 import type { RemoteSource } from '../mirror.js'
-import { type Group, isPathSegment, type Project } from '../project.js'
+import { type Group, isPathSegment, type Project, pathRules } from '../project.js'
+import { reservedPart } from '../reserved-paths.js'
 import {
   findGroup,
   findGroupByPath,
@@ -32,18 +33,20 @@ export interface CreateProjectInput {
 }
 
 /**
- * Gives the project; its repository is there and empty. Throws `invalid` for a path that cannot be one, `conflict` when it
+ * Gives the project; its repository is there and empty. Throws `invalid` for a path that cannot be one or is reserved, `conflict` when it
  * is taken, `not_found` for the group.
  */
 export async function createProject(core: Core, input: CreateProjectInput): Promise<Project> {
   const segments = input.path.split('/')
   const path = segments.pop()!
   for (const segment of [...segments, path]) {
-    if (!isPathSegment(segment)) throw new SignalboxError('invalid', `path ${JSON.stringify(segment)} is not valid`)
+    if (!isPathSegment(segment)) throw wrongField('path', pathRules)
   }
   const project = await core.store.write(async (tx) => {
     const group = await groupFor(tx, input, segments)
     const fullPath = `${group.fullPath}/${path}`
+    const reserved = reservedPart(fullPath)
+    if (reserved !== undefined) throw wrongField('path', `${reserved} is a reserved name`)
     if (await findGroupByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a group`)
     const made = await insertProject(tx, {
       groupId: group.id,

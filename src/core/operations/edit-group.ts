@@ -1,7 +1,8 @@
 /** Administrators make, change and delete groups. */
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
-import { type Group, isPathSegment } from '../project.js'
+import { type Group, isPathSegment, pathRules } from '../project.js'
+import { reservedPart } from '../reserved-paths.js'
 import { markGroupDeleted } from '../store/deletions.js'
 import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
 import { findGroup, findGroupByPath, findProjectByPath, insertGroup } from '../store/projects.js'
@@ -68,12 +69,9 @@ async function getGroup(tx: Tx, id: number): Promise<Group> {
 }
 
 async function requireFree(tx: Tx, path: string, fullPath: string): Promise<void> {
-  if (!isPathSegment(path)) {
-    throw wrongField(
-      'path',
-      "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-' or end in '.', '.git' or '.atom'",
-    )
-  }
+  if (!isPathSegment(path)) throw wrongField('path', pathRules)
+  const reserved = reservedPart(fullPath)
+  if (reserved !== undefined) throw wrongField('path', `${reserved} is a reserved name`)
   if ((await findGroupByPath(tx, fullPath)) || (await findProjectByPath(tx, fullPath))) {
     throw wrongField('path', 'has already been taken')
   }

@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isPathSegment } from '../project.js'
+import { reservedPart } from '../reserved-paths.js'
 import { findGroupByPath } from '../store/projects.js'
 import { findUser, findUserByName, insertUser, setUserState, type User } from '../store/users.js'
 import { record } from './record.js'
@@ -20,6 +21,7 @@ export function createUser(core: Core, input: NewUser & { by: number }): Promise
   return core.store.write(async (tx) => {
     const { username, name, email } = input
     if (!isPathSegment(username)) throw refused('invalid', 'username', 'is invalid')
+    if (reservedPart(username) !== undefined) throw refused('invalid', 'username', 'is a reserved name')
     if (name.trim() === '' || name.length > longestName) throw refused('invalid', 'name', 'is invalid')
     if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > longestName) throw refused('invalid', 'email', 'is invalid')
     const group = await findGroupByPath(tx, username)
