@@ -107,6 +107,20 @@ export interface Repositories {
   ): Promise<string | undefined>
   /** Lets a branch point to another commit, if it still points to `from`. Gives whether it has. */
   moveBranch(project: Project, branch: string, of: { from: string; to: string }): Promise<boolean>
+  /**
+   * Makes a tag; with a message an annotated one, by this user. Gives `exists` where there is one of the name, `invalid`
+   * for a name that git does not take.
+   */
+  createTag(
+    project: Project,
+    of: {
+      name: string
+      sha: string
+      message: string | undefined
+      by: { name: string; email: string } | null
+      at: number
+    },
+  ): Promise<'made' | 'exists' | 'invalid'>
   /** Short names of all tags. */
   listTags(project: Project): Promise<string[]>
   /** What an annotated tag says; empty for other tags. */

@@ -333,6 +333,45 @@ export class GitRepositories implements Repositories {
     }
   }
 
+  /** Git's own lock decides between this and a push. Rejects with `unavailable` when git fails at it. */
+  async createTag(
+    project: Repository,
+    {
+      name,
+      sha,
+      message,
+      by,
+      at,
+    }: {
+      name: string
+      sha: string
+      message: string | undefined
+      by: { name: string; email: string } | null
+      at: number
+    },
+  ): Promise<'made' | 'exists' | 'invalid'> {
+    const ref = `refs/tags/${name}`
+    if (!isRefName(ref)) return 'invalid'
+    if (this.readRef(project, ref) !== undefined) return 'exists'
+    const words = message === undefined ? [] : ['-a', '--no-sign', '--cleanup=verbatim', '-m', message]
+    const env = {
+      ...this.#env,
+      GIT_COMMITTER_NAME: by?.name || mergeAuthor.GIT_COMMITTER_NAME,
+      GIT_COMMITTER_EMAIL: by?.email || mergeAuthor.GIT_COMMITTER_EMAIL,
+      GIT_COMMITTER_DATE: `${Math.floor(at / 1000)} +0000`,
+    }
+    const free = await this.#runs.take()
+    try {
+      await runGit([`--git-dir=${this.pathOf(project.id)}`, 'tag', ...words, '--', name, sha], { env })
+      return 'made'
+    } catch (error) {
+      if (this.readRef(project, ref) !== undefined) return 'exists'
+      throw new SignalboxError('unavailable', 'git cannot make the tag', { cause: error })
+    } finally {
+      free()
+    }
+  }
+
   async mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {
     try {
       return (await this.#list(project, ['merge-base', one, other], '\n'))[0]

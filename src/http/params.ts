@@ -68,6 +68,15 @@ export class Params {
     return known
   }
 
+  /** A time in ISO 8601, in milliseconds since 1970. */
+  time(name: string): number | undefined {
+    const text = this.text(name, { max: 64 })
+    if (text === undefined || text === '') return undefined
+    const at = Date.parse(text)
+    if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(at)) throw wrongParameter(name)
+    return at
+  }
+
   choice<Value extends string>(name: string, values: readonly Value[]): Value | undefined {
     const value = this.text(name)
     if (value === undefined || value === '') return undefined

@@ -34,6 +34,7 @@ import { openIdRoutes } from './routes/open-id.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
 import { registrationRoutes } from './routes/registration.js'
+import { releaseRoutes } from './routes/releases.js'
 import { repositoryRoutes } from './routes/repository.js'
 import { resourceGroupRoutes } from './routes/resource-groups.js'
 import { runnerRoutes } from './routes/runners.js'
@@ -93,6 +94,7 @@ const routes: readonly Route[] = [
   ...hookRoutes,
   ...lintRoutes,
   ...environmentRoutes,
+  ...releaseRoutes,
   ...repositoryRoutes,
   ...resourceGroupRoutes,
   ...scheduleRoutes,

@@ -232,6 +232,36 @@ export const RunnerDetailsEntity = RunnerEntity.extend({
 }).meta({ description: 'A runner by itself, with whom it serves' })
 export type RunnerDetailsEntity = z.infer<typeof RunnerDetailsEntity>
 
+export const ReleaseLinkEntity = z
+  .object({
+    id,
+    name: z.string(),
+    url,
+    direct_asset_url: url.meta({ description: 'Stays the same when the address changes, if the link has a path' }),
+    link_type: z.enum(['other', 'runbook', 'image', 'package']),
+  })
+  .meta({ description: 'A link of a release' })
+export type ReleaseLinkEntity = z.infer<typeof ReleaseLinkEntity>
+
+export const ReleaseEntity = z
+  .object({
+    name: z.string(),
+    tag_name: z.string(),
+    description: z.string().nullable(),
+    created_at: time,
+    released_at: time,
+    author: UserEntity.optional(),
+    commit: CommitEntity.nullable(),
+    upcoming_release: z.boolean(),
+    commit_path: z.string(),
+    tag_path: z.string(),
+    assets: z.object({ count: z.int(), sources: z.array(z.never()), links: z.array(ReleaseLinkEntity) }),
+    evidences: z.array(z.never()),
+    _links: z.object({ self: url }),
+  })
+  .meta({ description: 'A release' })
+export type ReleaseEntity = z.infer<typeof ReleaseEntity>
+
 export const JobEntity = z
   .object({
     id,

@@ -48,6 +48,9 @@ export class SimRepositories implements Repositories {
   async moveBranch(): Promise<boolean> {
     return false
   }
+  async createTag(): Promise<'invalid'> {
+    return 'invalid'
+  }
   async listTags(): Promise<string[]> {
     return []
   }

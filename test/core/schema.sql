@@ -464,6 +464,38 @@ CREATE TABLE "registration_tokens" ("id" integer primary key autoincrement,
   "group_id" bigint references "groups" ("id"),
   "created_at" bigint not null);
 
+CREATE TABLE "release_links" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "release_id" bigint not null references "releases" ("id"),
+  "name" text not null,
+  "url" text not null,
+  "filepath" text,
+  "type" text not null check (type in ('other', 'runbook', 'image', 'package')),
+  "created_at" bigint not null,
+  constraint "release_links_name" unique ("release_id",
+  "name"),
+  constraint "release_links_url" unique ("release_id",
+  "url"),
+  constraint "release_links_filepath" unique ("release_id",
+  "filepath"));
+
+CREATE INDEX release_links_by_project on release_links (project_id);
+
+CREATE TABLE "releases" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "tag" text not null,
+  "name" text not null,
+  "description" text,
+  "sha" text not null,
+  "author_id" bigint references "users" ("id"),
+  "released_at" bigint not null,
+  "created_at" bigint not null,
+  "updated_at" bigint not null,
+  constraint "releases_tag" unique ("project_id",
+  "tag"));
+
+CREATE INDEX releases_by_time on releases (project_id, released_at);
+
 CREATE TABLE "removals" ("id" integer primary key autoincrement,
   "kind" text not null check ("kind" in ('trace', 'artifact', 'cache', 'project', 'group')),
   "place" text not null);

@@ -59,6 +59,9 @@ export class MemoryRepositories implements Repositories {
     this.branches.set(branch, to)
     return true
   }
+  async createTag(): Promise<'made'> {
+    return 'made'
+  }
   async fetch(): Promise<{ head: string | undefined }> {
     return { head: undefined }
   }

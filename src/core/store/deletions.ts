@@ -32,6 +32,8 @@ export const ofProjects = [
   'pushes',
   'pipeline_schedules',
   'triggers',
+  'release_links',
+  'releases',
   'deployments',
   'environments',
   'protected_environments',

@@ -317,6 +317,28 @@ export interface Database {
     created_at: number
     updated_at: number
   }
+  releases: {
+    id: Generated<number>
+    project_id: number
+    tag: string
+    name: string
+    description: string | null
+    sha: string
+    author_id: number | null
+    released_at: number
+    created_at: number
+    updated_at: number
+  }
+  release_links: {
+    id: Generated<number>
+    project_id: number
+    release_id: number
+    name: string
+    url: string
+    filepath: string | null
+    type: 'other' | 'runbook' | 'image' | 'package'
+    created_at: number
+  }
   triggers: {
     id: Generated<number>
     project_id: number

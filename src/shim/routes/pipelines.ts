@@ -80,10 +80,10 @@ function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
     name: text('name'),
     username: text('username'),
     yamlErrors: params.boolean('yaml_errors'),
-    updatedBefore: time(params, 'updated_before'),
-    updatedAfter: time(params, 'updated_after'),
-    createdBefore: time(params, 'created_before'),
-    createdAfter: time(params, 'created_after'),
+    updatedBefore: params.time('updated_before'),
+    updatedAfter: params.time('updated_after'),
+    createdBefore: params.time('created_before'),
+    createdAfter: params.time('created_after'),
   }
   return { projectId, ...defined(wanted) }
 }
@@ -99,14 +99,6 @@ function numbers(params: Params, name: string): number[] | undefined {
   const found = list.map((one) => (typeof one === 'object' ? undefined : idFrom(String(one))))
   if (found.includes(undefined)) throw wrongParameter(name)
   return found.length === 0 ? undefined : (found as number[])
-}
-
-function time(params: Params, name: string): number | undefined {
-  const text = params.text(name, { max: 64 })
-  if (text === undefined || text === '') return undefined
-  const at = Date.parse(text)
-  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(at)) throw wrongParameter(name)
-  return at
 }
 
 async function create(call: ProjectCall): Promise<Reply> {

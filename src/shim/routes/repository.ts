@@ -4,7 +4,7 @@ import { SignalboxError } from '../../core/errors.js'
 import type { FileContent, RefEntry } from '../../core/repository-browser.js'
 import type { Reply, Route } from '../../http/call.js'
 import { attachment } from '../../http/headers.js'
-import { type Params, wrongParameter } from '../../http/params.js'
+import { wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute } from '../call.js'
 import { toBranch, toCommit, toDiff, toTag, toTreeEntry } from '../convert/commit.js'
 import type { CommitEntity } from '../entities.js'
@@ -104,8 +104,8 @@ async function listCommits(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   const page = requestedPage(call)
   const path = params.text('path', { max: 4096 })
-  const since = time(params, 'since')
-  const until = time(params, 'until')
+  const since = params.time('since')
+  const until = params.time('until')
   const sha = params.boolean('all')
     ? undefined
     : await findCommit(call, params.text('ref_name', { max: 1024 }) || 'HEAD')
@@ -120,14 +120,6 @@ async function listCommits(call: ProjectCall): Promise<Reply> {
   }
   const ids = await core.repositories.browser.history(project, filter, { limit: page.limit + 1, offset: page.offset })
   return pageReply(call, page, await Promise.all(ids.map((id) => commitEntity(call, id))), undefined)
-}
-
-function time(params: Params, name: string): number | undefined {
-  const text = params.text(name, { max: 64 })
-  if (text === undefined || text === '') return undefined
-  const at = Date.parse(text)
-  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(at)) throw wrongParameter(name)
-  return at
 }
 
 const typeOrder = { tree: 0, blob: 1, commit: 2 }
