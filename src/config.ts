@@ -25,6 +25,8 @@ export interface ServerSettings {
   grpcExternalUrl: string
   /** `sqlite:PATH` or `postgres://…`. */
   database: string
+  /** How long a start waits for a database that is away, in milliseconds. */
+  databaseWaitMs: number
   /** Base URL for runners and people; empty: from the HTTP address. */
   externalUrl: string
   /** The administrator's token; empty: kept in, and if need be made in, `DATA/admin-token`. */
@@ -160,6 +162,7 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
     grpc: address(text('grpc'), insecure),
     grpcExternalUrl: grpcUrl(grpcTable(file.table).external_url),
     database: database(text('database'), dataDir, cwd),
+    databaseWaitMs: duration(file.table.database_wait, 'database_wait') ?? defaultDatabaseWaitMs,
     externalUrl: url(text('externalUrl')),
     adminToken: adminToken(text('adminToken')),
     keyFile: text('keyFile').value === '' ? path.join(dataDir, 'key') : path.resolve(cwd, text('keyFile').value),
@@ -175,9 +178,12 @@ export function readSettings({ flags, env, cwd }: SettingsSources): ServerSettin
   }
 }
 
+const defaultDatabaseWaitMs = 60_000
+
 const knownKeys = [
   ...Object.values(texts).map(({ key }) => key),
   'insecure',
+  'database_wait',
   'leases',
   'limits',
   'poll',

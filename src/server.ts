@@ -4,8 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import path from 'node:path'
 import type { ServerSettings } from './config.js'
 import type { BlobRooms } from './core/blobs/blob-store.js'
@@ -21,15 +20,17 @@ import { RemoteFiles } from './core/remote-files.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
 import { openStore } from './core/store/open.js'
+import { patience } from './core/store/wait.js'
 import { discardStaging, keysOf, openDataFolder, readAdminToken, readNodeName } from './data-folder.js'
 import type { Faults } from './faults.js'
+import { Front, hostOf, retryLater, text } from './front.js'
 import { createGitHttp } from './git/http.js'
 import { defaultRemoteLimits } from './git/remote-fetch.js'
 import { GitRepositories } from './git/repositories.js'
 import { Lazy } from './lazy.js'
 import { builtinDeciders, builtins } from './plugins/builtin.js'
 import { loadPlugins } from './plugins/host.js'
-import { answerUpgrade, refuseConnect, refuseUnreadable, type UpgradeDoor } from './raw-sockets.js'
+import type { UpgradeDoor } from './raw-sockets.js'
 import type { Rates } from './shim/app.js'
 import { routerPath, tunnelUrl } from './shim/job-router/discovery.js'
 import type { RouterTunnel } from './shim/job-router/tunnel.js'
@@ -95,12 +96,17 @@ async function start(
   const clock = systemClock()
   const report = (error: unknown, what: string) => log.error({ err: error, what }, 'the store reports a fault')
   const persistence = { checkpoints: !ephemeral, durable: !ephemeral }
-  const store = await openStore({ url: settings.database, clock, report, fatal, ...persistence })
+  // Runners' payloads name the address that we listen on; nobody comes in before what was open is recovered.
+  const front = new Front(log)
+  const httpUrl = await front.listen(settings.http)
+  closers.push(() => front.close())
+  const externalUrl = settings.externalUrl || httpUrl
+  const patiently = patience(settings.databaseWaitMs, log)
+  const store = await patiently(() => openStore({ url: settings.database, clock, report, fatal, ...persistence }))
   closers.push(() => store.close())
 
-  const keys = await keysOf(store, settings.keyFile)
+  const keys = await patiently(() => keysOf(store, settings.keyFile))
 
-  let externalUrl = settings.externalUrl
   const plugins = await loadPlugins({
     builtins: ephemeral ? builtinDeciders : builtins,
     configured: settings.plugins,
@@ -138,8 +144,8 @@ async function start(
   })
   closers.push(() => core.traces.close())
   const adminToken = settings.adminToken || readAdminToken(dataDir)
-  await setAdminToken(core, adminToken)
-  await tasks.load()
+  await patiently(() => setAdminToken(core, adminToken))
+  await patiently(() => tasks.load())
 
   const hub = new StreamHub(core)
   const backup = async () => (await import('./backup.js')).makeBackup(settings)
@@ -177,28 +183,10 @@ async function start(
       values: [{ labels: {}, value: faults?.uncaught ?? 0 }],
     },
   ]
-  const server = http.createServer(httpLimits, (req, res) => {
-    route(req, res).catch((error) => {
-      log.error({ err: error }, 'a request failed')
-      if (res.headersSent) res.destroy()
-      else text(res, 500, 'internal error\n')
-    })
-  })
-  server.on('upgrade', (req, socket, head) => answerUpgrade(doorOf(req), req, socket, head, log))
-  server.on('connect', refuseConnect)
-  server.on('clientError', refuseUnreadable)
-
-  // Runners' payloads name the address that we listen on, so we listen first; but nobody may come in before what was
-  // open is recovered.
-  let open = false
   let tunnel: RouterTunnel | undefined
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const url = toOriginForm(req)
-    if (!open) {
-      res.setHeader('Retry-After', '1')
-      return text(res, 503, 'starting\n')
-    }
     if (url.startsWith('/api/v4/') || isOpenIdPath(url)) return (await doors.shim.get()).handle(req, res)
     if (url.startsWith('/api/signalbox/v1/')) return (await doors.api.get()).handle(req, res)
     const pathname = pathOf(url)
@@ -221,13 +209,12 @@ async function start(
     if (!(await doors.git.handle(req, res))) text(res, 404, 'not found\n')
   }
 
-  /** Who takes an upgrade over, or what it is refused with. */
   function doorOf(req: IncomingMessage): UpgradeDoor | string {
     const pathname = pathOf(toOriginForm(req))
     if (pathname === undefined) return '400 Bad Request'
-    if (open && pathname === streamPath) return doors.streams
-    if (open && pathname !== routerPath) return '404 Not Found'
-    return (open && tunnel) || '503 Service Unavailable\r\nRetry-After: 1'
+    if (pathname === streamPath) return doors.streams
+    if (pathname !== routerPath) return '404 Not Found'
+    return tunnel ?? '503 Service Unavailable\r\nRetry-After: 1'
   }
 
   async function metrics(res: ServerResponse, accept: string | undefined): Promise<void> {
@@ -237,12 +224,8 @@ async function start(
     res.end(scrape.body)
   }
 
-  await listen(server, settings.http)
-  closers.push(() => closeHttp(server))
-  const httpUrl = `http://${addressOf(server, settings.http)}`
-  externalUrl ||= httpUrl
-  await recoverNode(core)
-  open = true
+  await patiently(() => recoverNode(core))
+  front.open({ route, doorOf })
   closers.push(() => tasks.close())
   tasks.start()
   void core.followPushesLeft().catch((error) => log.error({ err: error }, 'pushes could not be followed'))
@@ -274,6 +257,7 @@ async function start(
     await doors.git.close()
     await doors.streams.close()
   })
+  closers.push(() => front.stop())
   let closed: Promise<void> | undefined
   return {
     httpUrl,
@@ -295,15 +279,6 @@ async function openBlobs({ dataDir, s3 }: ServerSettings, closers: (() => unknow
   const rooms = await openS3Rooms(s3, disk)
   closers.push(() => rooms.close())
   return rooms
-}
-
-/** Slow clients are cut off; uploads have as long as they keep sending. */
-const httpLimits: http.ServerOptions = {
-  headersTimeout: 10_000,
-  requestTimeout: 0,
-  keepAliveTimeout: 65_000,
-  maxHeaderSize: 16 * 1024,
-  connectionsCheckingInterval: 5000,
 }
 
 /** Written by rename, so that whoever waits for it never reads half of it. */
@@ -338,42 +313,10 @@ async function ready({ store, keys }: Core, res: ServerResponse): Promise<void> 
         .execute(),
     )
     if (await keysFit(store.read, keys)) text(res, 200, 'ok\n')
-    else text(res, 503, 'the key file is not the one that the store was sealed with\n')
+    else text(res, 503, 'the key file is not the one that the store was sealed with\n', retryLater)
   } catch {
-    text(res, 503, 'the store is not writable\n')
+    text(res, 503, 'the store is not writable\n', retryLater)
   }
-}
-
-function text(res: ServerResponse, status: number, body: string): void {
-  res.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': Buffer.byteLength(body) })
-  res.end(body)
-}
-
-function listen(server: http.Server, address: string): Promise<void> {
-  const port = Number(address.slice(address.lastIndexOf(':') + 1))
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, hostOf(address).replace(/^\[|\]$/g, '') || '0.0.0.0', () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-}
-
-function closeHttp(server: http.Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
-    setTimeout(() => server.closeAllConnections(), 1000).unref()
-  })
-}
-
-function hostOf(address: string): string {
-  return address.slice(0, address.lastIndexOf(':'))
-}
-
-function addressOf(server: http.Server, given: string): string {
-  return `${hostOf(given) || '127.0.0.1'}:${(server.address() as AddressInfo).port}`
 }
 
 /** A burst of five seconds' polls: a runner that comes back asks for all its free slots at once. */

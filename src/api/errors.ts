@@ -20,7 +20,7 @@ export const statusByCode = {
 
 /** The sentence is safe to show by contract; everything internal has a fixed one. */
 export function toProblem(error: SignalboxError, requestId: string): ErrorAnswer {
-  const { retryAfterS, allow } = error.details
+  const { retryAfterS = error.code === 'unavailable' ? 1 : undefined, allow } = error.details
   const status = refinedStatus(error) ?? statusByCode[error.code]
   return {
     status,

@@ -7,6 +7,8 @@ export const exitCodes = {
   notAllowed: 4,
   conflict: 5,
   unreachable: 6,
+  /** `serve` has waited for its database, and it has not come. */
+  databaseAway: 69,
   internalFault: 70,
   heldByAnother: 75,
   timedOut: 124,

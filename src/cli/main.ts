@@ -8,7 +8,7 @@ import { watchProcess } from './uncaught.js'
 
 const codes = `
 Exit codes: 0 done, 1 it ran and failed, 2 usage or configuration, 3 not found, 4 not allowed, 5 conflict,
-            6 coordinator unreachable, 70 internal fault, 75 data folder in use, 124 timed out, 130 interrupted,
+            6 coordinator unreachable, 69 database away, 70 internal fault, 75 data folder in use, 124 timed out, 130 interrupted,
             141 whoever read the output has gone`
 
 /** Collects a flag that may be given several times. */

@@ -5,6 +5,7 @@ import { SignalboxError } from '../../core/errors.js'
 import { acceptKeys } from '../../core/operations/check-keys.js'
 import { lockDataFolder } from '../../core/store/data-lock.js'
 import { openStore } from '../../core/store/open.js'
+import { isStoreAway } from '../../core/store/wait.js'
 import { openDataFolder, readKeys } from '../../data-folder.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
@@ -44,6 +45,7 @@ export async function migrate({
     if (newKey) terminal.say(`the store goes on with the key file ${settings.keyFile}`)
   } catch (error) {
     if (error instanceof SettingsError) throw new Exit(exitCodes.usage, error.message)
+    if (isStoreAway(error)) throw new Exit(exitCodes.databaseAway, (error as Error).message)
     if (!(error instanceof SignalboxError)) throw error
     throw new Exit(error.code === 'conflict' ? exitCodes.heldByAnother : exitCodes.usage, error.message)
   }

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { readSettings, SettingsError } from '../../config.js'
 import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { SignalboxError } from '../../core/errors.js'
+import { isStoreAway } from '../../core/store/wait.js'
 import { Faults } from '../../faults.js'
 import { removeReadyFile, startServer, writeReadyFile } from '../../server.js'
 import { Exit, exitCodes } from '../exit.js'
@@ -83,6 +84,10 @@ export function settingsFrom(flags: Parameters<typeof readSettings>[0]['flags'])
 
 function startFailure(error: unknown): unknown {
   if (error instanceof SettingsError) return new Exit(exitCodes.usage, error.message)
+  if (isStoreAway(error)) {
+    const hint = 'is it running? database_wait says how long a start waits for it'
+    return new Exit(exitCodes.databaseAway, (error as Error).message, hint)
+  }
   if (error instanceof SignalboxError && error.code === 'conflict')
     return new Exit(exitCodes.heldByAnother, error.message)
   if (error instanceof SignalboxError && error.code !== 'internal') return new Exit(exitCodes.usage, error.message)

@@ -44,12 +44,30 @@ async function openEngine(options: OpenOptions & { random: Random }): Promise<St
   }
   if (/^postgres(ql)?:\/\//.test(options.url)) {
     // Loaded only here: most installations have one file.
-    const { PostgresStore } = await import('./postgres-store.js')
+    const { openPool, PostgresStore } = await import('./postgres-store.js')
     const { migratePostgres } = await import('./migrate.js')
+    const { isAway } = await import('./postgres-faults.js')
     const store = new PostgresStore(options)
-    return migrated(store, () => migratePostgres(store.pool))
+    // A migration may take longer than a query of ours ever does.
+    const pool = openPool(options, { max: 2 })
+    try {
+      return await migrated(store, () => migratePostgres(pool))
+    } catch (error) {
+      const { cause } = error as SignalboxError
+      if (!isAway(cause)) throw error
+      const message = `the database cannot be reached: ${wordsOf(cause)}`
+      throw new SignalboxError('unavailable', message, { cause, details: { away: true } })
+    } finally {
+      await pool.end()
+    }
   }
   throw new SignalboxError('invalid', `database URL ${redacted(options.url)} is neither sqlite:PATH nor postgres://…`)
+}
+
+/** Of a name with several addresses none of which answers, Node says nothing in the message itself. */
+function wordsOf(error: unknown): string {
+  const { message, errors } = error as AggregateError
+  return message || String((errors?.[0] as Error | undefined)?.message ?? error)
 }
 
 async function migrated<S extends Store>(store: S, migrate: () => Promise<unknown>): Promise<S> {

@@ -1,0 +1,97 @@
+/**
+ * The HTTP port. It listens before there is anything to serve, so that whoever asks a coordinator that starts or stops is
+ * told to ask again (503 with `Retry-After`) and does not find a closed door.
+ */
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Log } from './core/core.js'
+import { SignalboxError } from './core/errors.js'
+import { answerUpgrade, refuseConnect, refuseUnreadable, type UpgradeDoor } from './raw-sockets.js'
+
+export interface Routes {
+  route(req: IncomingMessage, res: ServerResponse): Promise<void>
+  /** Who takes an upgrade over, or what it is refused with. */
+  doorOf(req: IncomingMessage): UpgradeDoor | string
+}
+
+/** Slow clients are cut off; uploads have as long as they keep sending. */
+const limits: http.ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16 * 1024,
+  connectionsCheckingInterval: 5000,
+}
+
+export const retryLater = { 'Retry-After': '1' }
+
+export class Front {
+  readonly #server: http.Server
+  #routes: Routes | undefined
+  #stopping = false
+
+  constructor(log: Log) {
+    this.#server = http.createServer(limits, (req, res) => {
+      if (!this.#routes || this.#stopping) return this.#turnAway(res)
+      this.#routes.route(req, res).catch((error) => {
+        log.error({ err: error }, 'a request failed')
+        if (res.headersSent) res.destroy()
+        else if (SignalboxError.from(error).code === 'unavailable') text(res, 503, 'not available\n', retryLater)
+        else text(res, 500, 'internal error\n')
+      })
+    })
+    const closed = '503 Service Unavailable\r\nRetry-After: 1'
+    this.#server.on('upgrade', (req, socket, head) => {
+      const door = this.#routes && !this.#stopping ? this.#routes.doorOf(req) : closed
+      answerUpgrade(door, req, socket, head, log)
+    })
+    this.#server.on('connect', refuseConnect)
+    this.#server.on('clientError', refuseUnreadable)
+  }
+
+  /** Gives the base of every address here, without a slash at the end. Rejects as `server.listen` does. */
+  async listen(address: string): Promise<string> {
+    const port = Number(address.slice(address.lastIndexOf(':') + 1))
+    const server = this.#server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, hostOf(address).replace(/^\[|\]$/g, '') || '0.0.0.0', () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+    return `http://${hostOf(address) || '127.0.0.1'}:${(server.address() as AddressInfo).port}`
+  }
+
+  /** From now on requests are served. */
+  open(routes: Routes): void {
+    this.#routes = routes
+  }
+
+  /** From now on new ones are not. */
+  stop(): void {
+    this.#stopping = true
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve())
+      this.#server.closeIdleConnections()
+      setTimeout(() => this.#server.closeAllConnections(), 1000).unref()
+    })
+  }
+
+  #turnAway(res: ServerResponse): void {
+    text(res, 503, this.#stopping ? 'stopping\n' : 'starting\n', { ...retryLater, Connection: 'close' })
+  }
+}
+
+export function text(res: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {
+  const length = Buffer.byteLength(body)
+  res.writeHead(status, { ...headers, 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': length })
+  res.end(body)
+}
+
+export function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(':'))
+}
