@@ -13,7 +13,7 @@ import type { CiLanguage } from './core/ci-config/language.js'
 import { systemClock } from './core/clock.js'
 import type { Core, Log } from './core/core.js'
 import { readGauges } from './core/gauges.js'
-import { makeCore } from './core/make-core.js'
+import { type CoreParts, makeCore } from './core/make-core.js'
 import { keysFit } from './core/operations/check-keys.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
 import { RemoteFiles } from './core/remote-files.js'
@@ -53,6 +53,8 @@ export interface StartOptions {
    * nobody asks for unloaded, counts nothing for metrics, and waits for no disk, since a loss of power ends the command.
    */
   ephemeral?: boolean
+  /** Where that coordinator's configurations include files of other projects and the web from. */
+  elsewhere?: CoreParts['elsewhere']
 }
 
 export interface Server {
@@ -84,7 +86,7 @@ export async function startServer(options: StartOptions): Promise<Server> {
 }
 
 async function start(
-  { settings, log, language, fatal, faults, ephemeral = false }: StartOptions,
+  { settings, log, language, fatal, faults, ephemeral = false, elsewhere }: StartOptions,
   closers: (() => unknown)[],
   closeAll: () => Promise<void>,
 ): Promise<Server> {
@@ -132,6 +134,7 @@ async function start(
     repositories,
     language,
     ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),
+    elsewhere,
     log,
     externalUrl: () => externalUrl,
     followPushesLeft: () => doors.git.followLeft(),

@@ -7,7 +7,8 @@ import type { PipelineSource } from '../core/pipeline.js'
 import type { Context } from './context.js'
 import { Exit, exitCodes } from './exit.js'
 import { localEvent, planLocally } from './local-event.js'
-import { localIncludes, type WorkingTree } from './working-tree.js'
+import type { LocalIncludes } from './local-includes.js'
+import type { WorkingTree } from './working-tree.js'
 
 interface ListInput {
   tree: WorkingTree
@@ -19,6 +20,7 @@ interface ListInput {
   ref: string | undefined
   project: string | undefined
   variables: PlanVariable[]
+  includes: LocalIncludes
   json: boolean
 }
 
@@ -34,7 +36,8 @@ export async function listLocally(context: Context, input: ListInput): Promise<v
     variables: input.variables,
   })
   const { variables } = event
-  const compiled = await compileConfig(source, { file: configPath, variables, ...localIncludes(tree.root) })
+  const { fetchInclude, listFiles } = input.includes
+  const compiled = await compileConfig(source, { file: configPath, variables, fetchInclude, listFiles })
   if (!compiled.ok) {
     const lines = compiled.errors.map(
       (error) => `${error.file ?? configPath}:${error.line ?? 1}: ${describeError(error)}`,

@@ -27,6 +27,7 @@ import { Exit, exitCodes } from './exit.js'
 import type { Interrupts } from './interrupts.js'
 import { requestPath, requestSource, requestVariables } from './local-event.js'
 import { documentOf, LocalFollower } from './local-follower.js'
+import type { LocalIncludes } from './local-includes.js'
 import { defaultBranchOf, eventRef, type LocalRefs, pushedRefs, readRefs } from './local-refs.js'
 import { hasFailed, report } from './local-report.js'
 import { fillRepository } from './local-repository.js'
@@ -51,6 +52,8 @@ export interface LocalRun {
   /** The project's path; absent: that of `origin`. */
   project: string | undefined
   variables: PlanVariable[]
+  /** Files of other projects and of the web. */
+  includes: LocalIncludes
   /** Where caches stay between runs. */
   cacheDir: string
   /** Where the artifacts of the jobs are left. */
@@ -76,6 +79,7 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
     language: inThisThread,
     fatal: (error) => log.error({ err: error }, 'the temporary store failed'),
     ephemeral: true,
+    elsewhere: input.includes,
   })
   try {
     const snapshot = await taking

@@ -34,6 +34,8 @@ export function buildProgram(): Command {
     .option('--ref <ref>', 'branch or tag that the working tree stands for; default is the branch checked out')
     .addOption(new Option('--source <source>', 'what starts the pipeline').choices(pipelineSources).default('push'))
     .option('--project <path>', 'the project’s path; default is that of origin')
+    .option('--allow-include-host <host>', 'include files from this host of the web, may be repeated', several)
+    .option('--templates <place>', 'folder or address of the templates that are included')
     .addOption(new Option('--executor <name>', 'how jobs are run').choices(['shell', 'docker']))
     .option('--only', 'the jobs named, without what they need')
     .option('--artifacts <dir>', 'unpack what jobs keep into this folder')
@@ -74,6 +76,9 @@ export function buildProgram(): Command {
     .option('--ref <ref>', 'branch or tag of the event; default is the branch checked out')
     .addOption(new Option('--source <source>', 'what starts the pipeline').choices(pipelineSources).default('push'))
     .option('--var <K=V>', 'a variable of the pipeline, may be repeated', several)
+    .option('--project <path>', 'the project’s path; default is that of origin')
+    .option('--allow-include-host <host>', 'include files from this host of the web, may be repeated', several)
+    .option('--templates <place>', 'folder or address of the templates that are included')
     .option('--schema', 'print a JSON Schema of the language, for editors')
     .action(async (file, options) => (await import('./commands/lint.js')).lint(file, options))
 

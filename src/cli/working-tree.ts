@@ -1,8 +1,7 @@
 /** The folder that a command stands in, as a repository: with git or without. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
-import type { CompileOptions } from '../core/ci-config/plan.js'
 import { Exit, exitCodes } from './exit.js'
 
 export interface WorkingTree {
@@ -60,32 +59,6 @@ function refuseUnusable(folder: string): void {
   if (!existsSync(path.join(folder, '.git'))) return
   const { stderr } = spawnSync('git', ['rev-parse', '--show-toplevel'], { cwd: folder, encoding: 'utf8' })
   if (stderr) throw new Exit(exitCodes.usage, `git cannot read the repository in ${folder}: ${stderr.trim()}`)
-}
-
-/** What `include:local` finds in a folder: files of the working tree, never outside it. */
-export function localIncludes(root: string): Pick<CompileOptions, 'fetchInclude' | 'listFiles'> {
-  return {
-    fetchInclude: async (request) => {
-      if (request.kind !== 'local') {
-        return { ok: false, reason: `${request.kind} includes need a coordinator that may fetch them` }
-      }
-      const content = readInside(root, request.path)
-      return content === undefined ? { ok: false, reason: 'file missing' } : { ok: true, content }
-    },
-    listFiles: async () => listFiles(root),
-  }
-}
-
-function readInside(root: string, name: string): string | undefined {
-  const file = path.join(root, name)
-  try {
-    const real = realpathSync(file)
-    const inside = path.relative(realpathSync(root), real)
-    if (inside.startsWith('..') || path.isAbsolute(inside) || !statSync(real).isFile()) return undefined
-    return readFileSync(real, 'utf8')
-  } catch {
-    return undefined
-  }
 }
 
 /** Folders of our own that a repository may hold: they are no sources, and there are tokens in them. */

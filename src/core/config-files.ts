@@ -15,6 +15,8 @@ export interface ConfigWorld {
   findProject: (path: string, user: User | null) => Promise<Project | undefined>
   /** Files from the web; undefined: there are none. */
   remote: RemoteFiles | undefined
+  /** What stands in for other projects and the web where there is no server: undefined on a server. */
+  elsewhere?: Required<Pick<CompileOptions, 'fetchInclude' | 'listFiles'>> | undefined
   /** The base of the server's URLs: components are named by its host. */
   externalUrl: () => string
 }
@@ -84,6 +86,11 @@ export class ConfigFiles
       const { project, sha } = this.#place
       return sha === undefined ? [] : this.#world.repositories.listFiles(project, sha)
     }
+    const { elsewhere } = this.#world
+    if (elsewhere !== undefined && this.#isForeign(path)) {
+      this.#isLasting = false
+      return elsewhere.listFiles(path, ref)
+    }
     const found = await this.#look(path, ref)
     if (found?.resolved === undefined) throw new Error('there is no such project or ref')
     return this.#world.repositories.listFiles(found.project, found.resolved.sha)
@@ -104,7 +111,19 @@ export class ConfigFiles
     return other === undefined ? undefined : repositories.changedSince(project, other, sha)
   }
 
+  #isForeign(project: string | undefined): boolean {
+    return project !== undefined && project.toLowerCase() !== this.#place.project.fullPath.toLowerCase()
+  }
+
   async #fetch(request: IncludeRequest): Promise<IncludeAnswer> {
+    const { elsewhere } = this.#world
+    if (elsewhere !== undefined && request.kind !== 'artifact') {
+      const isOwn = request.kind === 'local' || request.kind === 'project' ? !this.#isForeign(request.project) : false
+      if (!isOwn) {
+        this.#isLasting = false
+        return elsewhere.fetchInclude(request)
+      }
+    }
     switch (request.kind) {
       case 'local':
         return this.#local(request)

@@ -7,6 +7,7 @@ import { TraceFiles } from './blobs/trace-files.js'
 import type { CiLanguage } from './ci-config/language.js'
 import { type Clock, type Random, systemRandom } from './clock.js'
 import { ConfigCache } from './config-cache.js'
+import type { ConfigWorld } from './config-files.js'
 import { type Core, type CoreSettings, defaultCoreSettings, type Log } from './core.js'
 import { EventHub } from './events.js'
 import { jobTokenReader } from './job-token.js'
@@ -45,6 +46,8 @@ export interface CoreParts {
   language: CiLanguage
   /** Files of the web for `include:remote` and `include:template`; absent: they are switched off. */
   remoteFiles?: RemoteFiles
+  /** What stands in for other projects and the web: for a coordinator that lives for one command. */
+  elsewhere?: ConfigWorld['elsewhere']
   log: Log
   externalUrl: () => string
   followPushesLeft?: Core['followPushesLeft']
@@ -106,6 +109,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
       language: parts.language,
       findProject: (path, user) => readableProject(core, path, user),
       remote: parts.remoteFiles,
+      elsewhere: parts.elsewhere,
       externalUrl: parts.externalUrl,
     }),
     events: new EventHub(),

@@ -21,6 +21,8 @@ export interface RemoteFilesOptions {
   hosts: readonly string[]
   /** Folder that `include:template` names files of, its host allowed; undefined: templates are switched off. */
   templatesUrl?: string
+  /** Those of the hosts whose addresses need not be public: named by whoever's machine this is. */
+  privateHosts?: readonly string[]
   /** Addresses of a name; default: the system's. */
   resolve?: (name: string) => Promise<string[]>
   /** Opens a connection; default: `https.request`. */
@@ -39,6 +41,7 @@ class Blocked extends Error {
 
 export class RemoteFiles {
   readonly #hosts: ReadonlySet<string>
+  readonly #private: ReadonlySet<string>
   readonly #options: RemoteFilesOptions
 
   constructor(options: RemoteFilesOptions) {
@@ -46,6 +49,7 @@ export class RemoteFiles {
     const { hosts, templatesUrl } = options
     const all = templatesUrl === undefined ? hosts : [...hosts, new URL(templatesUrl).host]
     this.#hosts = new Set(all.map((host) => host.toLowerCase()))
+    this.#private = new Set((options.privateHosts ?? []).map((host) => host.toLowerCase()))
   }
 
   /** Never rejects. */
@@ -87,7 +91,8 @@ export class RemoteFiles {
     if (url.username !== '' || url.password !== '') throw new Blocked('is blocked: it has credentials')
     if (!this.#hosts.has(url.host.toLowerCase())) throw new Blocked(`is blocked: ${url.host} is not an allowed host`)
     const name = url.hostname.replace(/^\[|\]$/g, '')
-    const host = await this.#addressOf(name)
+    const isPrivate = this.#private.has(url.host.toLowerCase())
+    const host = await this.#addressOf(name, isPrivate)
     return new Promise((resolve, reject) => {
       const request = (this.#options.request ?? https.request)({
         host,
@@ -106,11 +111,11 @@ export class RemoteFiles {
   }
 
   /** One that was checked. A name with a single address that is not public is refused whole. */
-  async #addressOf(name: string): Promise<string> {
+  async #addressOf(name: string, mayBePrivate: boolean): Promise<string> {
     const resolve = this.#options.resolve ?? allAddresses
     const addresses = isIP(name) === 0 ? await resolve(name) : [name]
     const [first] = addresses
-    if (first === undefined || !addresses.every(isPublicAddress)) {
+    if (first === undefined || !(mayBePrivate || addresses.every(isPublicAddress))) {
       throw new Blocked(`is blocked: ${name} has an address that is not public`)
     }
     return first

@@ -15,11 +15,14 @@ import {
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { changedSince, isGuessed, type LocalEvent, localEvent, planLocally } from '../local-event.js'
+import { checkHosts, type IncludeOptions, LocalIncludes } from '../local-includes.js'
+import { isProjectPath } from '../project-path.js'
 import { type Terminal, table } from '../terminal.js'
 import { parseVariables } from '../variables.js'
-import { localIncludes, type WorkingTree, workingTree } from '../working-tree.js'
+import { type WorkingTree, workingTree } from '../working-tree.js'
 
-interface LintOptions {
+interface LintOptions extends IncludeOptions {
+  project?: string
   json?: boolean
   merged?: boolean
   jobs?: boolean
@@ -40,12 +43,18 @@ interface Findings {
 }
 
 export async function lint(file: string | undefined, options: LintOptions): Promise<void> {
-  const { terminal, json, cwd } = openContext()
+  const context = openContext()
+  const { terminal, json, cwd } = context
   if (options.schema) return json(jsonSchema())
   const name = file ?? '.gitlab-ci.yml'
   const source = readSource(path.resolve(cwd, name))
   const tree = workingTree(path.dirname(path.resolve(cwd, name)))
-  const found = await look(name, source, tree, options)
+  checkHosts(options.allowIncludeHost)
+  if (options.project !== undefined && !isProjectPath(options.project)) {
+    throw new Exit(exitCodes.usage, `--project ${options.project}: expected GROUP/NAME`)
+  }
+  const includes = new LocalIncludes(context, tree, options.project, options)
+  const found = await look(name, source, tree, includes, options)
   if (options.json) json(document(found, options))
   else report(terminal, found, options)
   if (found.errors.length > 0) throw new Exit(exitCodes.failed)
@@ -59,10 +68,17 @@ function readSource(file: string): string {
   }
 }
 
-async function look(name: string, source: string, tree: WorkingTree, options: LintOptions): Promise<Findings> {
+async function look(
+  name: string,
+  source: string,
+  tree: WorkingTree,
+  { fetchInclude, listFiles }: LocalIncludes,
+  options: LintOptions,
+): Promise<Findings> {
   const event = localEvent(tree, {
     source: options.source ?? 'push',
     ...(options.ref === undefined ? {} : { ref: options.ref }),
+    ...(options.project === undefined ? {} : { project: options.project }),
     configPath: name,
     variables: parseVariables(options.var ?? []),
   })
@@ -70,7 +86,8 @@ async function look(name: string, source: string, tree: WorkingTree, options: Li
     file: name,
     variables: event.variables,
     changedSince: async (ref) => changedSince(tree, ref),
-    ...localIncludes(tree.root),
+    fetchInclude,
+    listFiles,
   })
   const planned = result.ok ? planLocally(tree, result.config, { ...event, explain: options.jobs === true }) : undefined
   // A pipeline that cannot be made is the file's fault only for this event: told to those who asked about one.

@@ -7,12 +7,13 @@ import type { PipelineSource } from '../../core/pipeline.js'
 import { type Context, openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { Interrupts } from '../interrupts.js'
+import { checkHosts, type IncludeOptions, LocalIncludes } from '../local-includes.js'
 import { isProjectPath } from '../project-path.js'
 import { readVariableFiles } from '../variable-file.js'
 import { parseVariables } from '../variables.js'
 import { gitOutput, type WorkingTree, workingTree } from '../working-tree.js'
 
-interface RunOptions {
+interface RunOptions extends IncludeOptions {
   cwd?: string
   file?: string
   var?: string[]
@@ -44,10 +45,12 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     project: checkedPath(options.project),
     variables: [...readVariableFiles(context.cwd, options.varFile ?? []), ...parseVariables(options.var ?? [])],
   }
+  checkHosts(options.allowIncludeHost)
+  const includes = new LocalIncludes(context, tree, event.project, options)
   // Each is loaded when it is asked for: a list needs no coordinator.
   if (options.list) {
     const { listLocally } = await import('../local-list.js')
-    return listLocally(context, { tree, configPath, jobs, ...event, json: options.json === true })
+    return listLocally(context, { tree, configPath, jobs, ...event, includes, json: options.json === true })
   }
   if (options.executor === 'docker') {
     throw new Exit(
@@ -66,7 +69,18 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     const json = options.json === true
     const cacheDir = cacheFolder(context, tree)
     const output = { json, quiet: options.quiet === true, timestamps: options.timestamps === true }
-    await runLocally(context, { place, tree, configPath, jobs, ...event, cacheDir, artifacts, ...output, interrupts })
+    await runLocally(context, {
+      place,
+      tree,
+      configPath,
+      jobs,
+      ...event,
+      includes,
+      cacheDir,
+      artifacts,
+      ...output,
+      interrupts,
+    })
   } finally {
     interrupts.ignore()
     process.off('exit', remove)
