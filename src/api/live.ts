@@ -15,7 +15,7 @@ import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import { parseRemote } from '../core/mirror.js'
-import { can, mayReadLog } from '../core/operations/authorize.js'
+import { can, canUpdateRef, mayReadLog } from '../core/operations/authorize.js'
 import { callBack, callbackResults } from '../core/operations/call-back.js'
 import { createProject } from '../core/operations/create-project.js'
 import { explainJob } from '../core/operations/explain-job.js'
@@ -70,7 +70,7 @@ export const liveRoutes: readonly Route[] = [
     'post',
     '/jobs/:id/hold',
     async (call) => {
-      const job = await operatedJobOf(call)
+      const job = await changeableJobOf(call)
       return stateOf(await holdJob(call.core, { jobId: job.id, userId: call.actor.user.id }))
     },
     'api',
@@ -79,7 +79,7 @@ export const liveRoutes: readonly Route[] = [
     'post',
     '/jobs/:id/callback',
     async (call) => {
-      const job = await operatedJobOf(call)
+      const job = await changeableJobOf(call)
       const result = call.params.choice('result', callbackResults) ?? 'continue'
       const message = call.params.text('message', { max: 255 })
       const input = { jobId: job.id, result, userId: call.actor.user.id, ...(message ? { message } : {}) }
@@ -106,6 +106,15 @@ export const liveRoutes: readonly Route[] = [
   }),
   signedInRoute('post', '/projects', makeProject, 'api'),
 ]
+
+/** The job, for those who may change what runs on its ref. */
+async function changeableJobOf(call: UserCall): Promise<Job> {
+  const job = await operatedJobOf(call)
+  const { read } = call.core.store
+  const [project, pipeline] = [await getProject(read, job.projectId), await getPipeline(read, job.pipelineId)]
+  if (await canUpdateRef(read, call.actor, project, pipeline.protected === 1)) return job
+  throw new SignalboxError('forbidden', 'the ref of the job is protected: this is for those who may push to it')
+}
 
 /** The job, for those who may operate its project. */
 async function operatedJobOf(call: UserCall): Promise<Job> {

@@ -24,6 +24,8 @@ export interface AccessRequest {
 export interface Access {
   project: Project
   user: User | null
+  /** It may push to what is protected. */
+  maintains: boolean
 }
 
 const readScopes = ['read_repository', 'write_repository', 'api']
@@ -43,21 +45,25 @@ export async function authorize(core: Core, request: AccessRequest): Promise<Acc
     throw new Refusal(403, `The token has none of the scopes ${wanted.join(', ')}.`)
   }
   const project = await findProjectByPath(core.store.read, request.path)
-  if (!project) return { project: await make(core, request, actor), user: actor.user }
+  if (!project) return { project: await make(core, request, actor), user: actor.user, maintains: true }
   if (!(await can(core, actor, 'read', project))) throw notFound()
+  if (request.right === 'read' && !(await can(core, actor, 'download', project))) {
+    throw new Refusal(403, 'You are not allowed to download code from this project.')
+  }
   if (request.right === 'write' && !(await can(core, actor, 'operate', project))) {
     throw new Refusal(403, 'You are not allowed to push code to this project.')
   }
   if (request.right === 'write' && project.mirrored === 1) {
     throw new Refusal(403, 'The project mirrors another repository: push there.')
   }
-  return { project, user: actor.user }
+  const maintains = request.right === 'write' && (await can(core, actor, 'administer', project))
+  return { project, user: actor.user, maintains }
 }
 
 async function anonymous(core: Core, { path, right }: AccessRequest): Promise<Access> {
   const project = right === 'read' ? await findProjectByPath(core.store.read, path) : undefined
-  if (!project || !(await can(core, undefined, 'read', project))) throw challenge()
-  return { project, user: null }
+  if (!project || !(await can(core, undefined, 'download', project))) throw challenge()
+  return { project, user: null, maintains: false }
 }
 
 /** A job reads its own project, and others that let it in, as long as its lease is open. */
@@ -65,8 +71,8 @@ async function authorizeJob(core: Core, { path, right }: AccessRequest, token: s
   const { job } = await unlessUnknown(authenticateJob(core, token, 'read_repository'))
   if (right === 'write') throw new Refusal(403, 'A job token cannot push.')
   const project = await findProjectByPath(core.store.read, path)
-  if (!project || !(await jobMay(core, job, 'read', project))) throw notFound()
-  return { project, user: null }
+  if (!project || !(await jobMay(core, job, 'download', project))) throw notFound()
+  return { project, user: null, maintains: false }
 }
 
 async function unlessUnknown<T>(authentication: Promise<T>): Promise<T> {

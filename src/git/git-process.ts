@@ -73,13 +73,21 @@ export function gitEnvironment(home: string, more: readonly (readonly [string, s
     GIT_TERMINAL_PROMPT: '0',
     GIT_ALLOW_PROTOCOL: '',
     GIT_NO_REPLACE_OBJECTS: '1',
-    GIT_CONFIG_COUNT: String(settings.length),
   }
-  for (const [i, [key, value]] of settings.entries()) {
-    env[`GIT_CONFIG_KEY_${i}`] = key
-    env[`GIT_CONFIG_VALUE_${i}`] = value
-  }
-  return env
+  return { ...env, ...withSettings({ GIT_CONFIG_COUNT: '0' }, settings) }
+}
+
+/** The variables of a git process that add further settings to an environment's own. */
+export function withSettings(
+  env: NodeJS.ProcessEnv,
+  more: readonly (readonly [key: string, value: string])[],
+): NodeJS.ProcessEnv {
+  const first = Number(env.GIT_CONFIG_COUNT)
+  const pairs = more.flatMap(([key, value], i) => [
+    [`GIT_CONFIG_KEY_${first + i}`, key],
+    [`GIT_CONFIG_VALUE_${first + i}`, value],
+  ])
+  return { GIT_CONFIG_COUNT: String(first + more.length), ...Object.fromEntries(pairs) }
 }
 
 const run = promisify(execFile)

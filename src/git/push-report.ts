@@ -69,6 +69,20 @@ export class PushReport {
   }
 }
 
+/** An answer with side bands: text for the user, then the report in packets. */
+export function inBands(text: string, report: Buffer): Buffer {
+  const packets: Buffer[] = []
+  for (const [band, bytes] of [
+    [textBand, Buffer.from(`${text}\n`)],
+    [reportBand, report],
+  ] as const) {
+    for (let at = 0; at < bytes.length; at += textBytes) {
+      packets.push(toPacket(Buffer.concat([band, bytes.subarray(at, at + textBytes)])))
+    }
+  }
+  return Buffer.concat([...packets, flushPacket])
+}
+
 /** The next packet of the report; a broken report has none, and the refs are looked at instead. */
 function nextOf(report: PacketReader): Packet | undefined {
   try {
@@ -78,6 +92,7 @@ function nextOf(report: PacketReader): Packet | undefined {
   }
 }
 
+const reportBand = Buffer.from([1])
 const textBand = Buffer.from([2])
 /** What fits into a packet of `side-band`, the smaller of the two. */
 const textBytes = 990

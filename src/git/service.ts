@@ -4,15 +4,16 @@ import type { Core, Log } from '../core/core.js'
 import type { PushedRef } from '../core/store/pushes.js'
 import type { Access } from './access.js'
 import { type OutputFilter, runBackend } from './backend.js'
-import { gitEnvironment, httpBackendPath } from './git-process.js'
+import { gitEnvironment, httpBackendPath, withSettings } from './git-process.js'
 import type { GitHttpLimits } from './limits.js'
-import { checkPackets, flushPacket } from './pkt-line.js'
+import { checkPackets, flushPacket, toPacket } from './pkt-line.js'
 import { followPush, followPushesLeft, notYet } from './push.js'
 import { acceptPush, keepPush } from './push-record.js'
-import { PushReport } from './push-report.js'
+import { inBands, PushReport } from './push-report.js'
 import { type PushHead, readPushHead } from './push-request.js'
+import { pushSettings, refusalOf } from './push-rules.js'
 import { isZero } from './ref-name.js'
-import { busy } from './refusal.js'
+import { busy, Refusal } from './refusal.js'
 import type { GitRepositories } from './repositories.js'
 import { collect, readBody } from './request-body.js'
 import { type GitRoute, requestType } from './route.js'
@@ -123,6 +124,13 @@ export class GitService {
     const body = readBody(req, { limitBytes: this.#options.limits.pushBytes, onChunk: touch })
     try {
       const head = await readPushHead(body)
+      const refused = await this.#refusal(access, head)
+      if (refused !== undefined) {
+        // A client reads the answer when it has sent everything.
+        for await (const _ of body) touch()
+        return sendRefusal(exchange.res, head, refused)
+      }
+      const settings = pushSettings(access, head.commands)
       const report = new PushReport(head.capabilities)
       await this.#withSlot(exchange, async (free) => {
         const { project, user } = access
@@ -135,13 +143,14 @@ export class GitService {
         })
         if (id !== undefined) this.#live.add(id)
         try {
-          await this.#run(exchange, joined(head.chunks, body), {
+          const filter: OutputFilter = {
             through: (chunk) => report.through(chunk),
             end: async () => {
               free()
               return report.finish(await this.#follow(access, head, report, id))
             },
-          })
+          }
+          await this.#run(exchange, joined(head.chunks, body), filter, settings)
         } finally {
           // What follows is over, or goes on and takes it off the list itself.
           if (id !== undefined && !this.#followed.has(id)) this.#live.delete(id)
@@ -151,6 +160,14 @@ export class GitService {
       // Not awaited: a client that has its answer may never send the rest.
       void body.return(undefined).catch(() => undefined)
     }
+  }
+
+  async #refusal(access: Access, { commands }: PushHead): Promise<string | undefined> {
+    const { repositories } = this.#options
+    const { project } = access
+    const hasDefault = repositories.readRef(project, `refs/heads/${project.defaultBranch}`) !== undefined
+    const isEmpty = !hasDefault && (await repositories.listBranches(project)).length === 0
+    return refusalOf(access, commands, isEmpty)
   }
 
   /** Waits for pipelines that are being made. */
@@ -224,6 +241,7 @@ export class GitService {
     exchange: Exchange,
     body: Buffer | AsyncIterable<Buffer> | undefined,
     filter?: OutputFilter,
+    settings: readonly (readonly [key: string, value: string])[] = [],
   ): Promise<void> {
     const { req, res, route, access, signal, touch } = exchange
     const { repositories, log } = this.#options
@@ -232,6 +250,7 @@ export class GitService {
     await repositories.pinsSettled(access.project.id)
     const env: NodeJS.ProcessEnv = {
       ...this.#env,
+      ...withSettings(this.#env, settings),
       PATH_INFO: `/${access.project.id}.git/${route.kind === 'refs' ? 'info/refs' : route.service}`,
       QUERY_STRING: route.kind === 'refs' ? `service=${route.service}` : '',
       REQUEST_METHOD: route.kind === 'refs' ? 'GET' : 'POST',
@@ -253,6 +272,18 @@ export class GitService {
     })
     return this.#file
   }
+}
+
+/** The answer to a push that git never sees: every ref is refused, as by a hook. Throws a refusal for a client without reports. */
+function sendRefusal(res: ServerResponse, head: PushHead, reason: string): void {
+  const bands = ['side-band-64k', 'side-band'].some((band) => head.capabilities.has(band))
+  if (!head.capabilities.has('report-status') && !head.capabilities.has('report-status-v2')) {
+    throw new Refusal(403, reason)
+  }
+  const lines = ['unpack ok', ...head.commands.map(({ ref }) => `ng ${ref} pre-receive hook declined`)]
+  const report = Buffer.concat([...lines.map((line) => toPacket(`${line}\n`)), flushPacket])
+  res.writeHead(200, { 'Content-Type': 'application/x-git-receive-pack-result', 'Cache-Control': 'no-cache' })
+  res.end(bands ? inBands(reason, report) : report)
 }
 
 async function* joined(first: readonly Buffer[], rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

@@ -563,6 +563,12 @@ CREATE TABLE "runners" ("id" integer primary key autoincrement,
   "created_at" bigint not null,
   "contacted_at" bigint);
 
+CREATE TABLE "schedule_pipelines" ("pipeline_id" bigint primary key references "pipelines" ("id") on delete cascade,
+  "schedule_id" bigint not null references "pipeline_schedules" ("id") on delete cascade);
+
+CREATE INDEX "schedule_pipelines_by_schedule" on "schedule_pipelines" ("schedule_id",
+  "pipeline_id");
+
 CREATE TABLE "stages" ("id" integer primary key autoincrement,
   "pipeline_id" bigint not null references "pipelines" ("id"),
   "name" text not null,

@@ -71,9 +71,7 @@ it('gives a job its sources by its token: shallow, by the ref of its pipeline, u
     'push',
     '--quiet',
     '--force',
-    '-o',
-    'ci.no_pipeline',
-    'origin',
+    box.repositories.pathOf(project.id),
     `${await work.commit({ other: '1' })}:main`,
   )
   const late = await Work.init(box.folder, 'late')

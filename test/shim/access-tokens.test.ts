@@ -118,12 +118,13 @@ onBothEngines((engine) => {
     const deeds = async (token: string) => [
       (await as(token, 'GET', `/projects/${project.id}`)).status,
       (await as(token, 'POST', `/projects/${project.id}/pipeline`, { ref: 'main' })).status,
+      (await as(token, 'POST', `/projects/${project.id}/pipeline`, { ref: 'topic' })).status,
       (await as(token, 'GET', `/projects/${project.id}/variables`)).status,
       (await as(token, 'GET', `/projects/${other.id}`)).status,
     ]
-    expect(await deeds(maintainer.body.token)).toEqual([200, 201, 200, 404])
-    expect(await deeds(developer.token)).toEqual([200, 201, 403, 404])
-    expect(await deeds(guest.token)).toEqual([200, 403, 403, 404])
+    expect(await deeds(maintainer.body.token)).toEqual([200, 201, 201, 200, 404])
+    expect(await deeds(developer.token)).toEqual([200, 400, 201, 403, 404])
+    expect(await deeds(guest.token)).toEqual([200, 403, 403, 403, 404])
     await box.admin('PUT', `/projects/${other.id}`, { json: { visibility: 'internal' } })
     expect((await as(guest.token, 'GET', `/projects/${other.id}`)).status).toBe(404)
     const seen = await as(guest.token, 'GET', '/projects')
@@ -132,9 +133,16 @@ onBothEngines((engine) => {
       new RegExp(`^project_${project.id}_bot_[0-9a-f]{16}$`),
     )
     expect((await as(maintainer.body.token, 'POST', '/projects', { name: 'mine' })).status).toBe(403)
+    // What its holder could make of it would live on when it is rotated or revoked.
     expect((await as(maintainer.body.token, 'POST', url, { name: 'x', scopes: ['api'] })).status).toBe(403)
+    expect(
+      (await as(maintainer.body.token, 'POST', '/user/personal_access_tokens', { name: 'x', scopes: ['api'] })).status,
+    ).toBe(403)
+    const owner = (await make(50)).body
+    expect((await as(maintainer.body.token, 'POST', `${url}/${owner.id}/rotate`)).status).toBe(403)
+    expect((await box.admin('DELETE', `${url}/${owner.id}`)).status).toBe(204)
     const listed = await box.admin('GET', url)
-    expect(listed.body.map((one: { access_level: number }) => one.access_level)).toEqual([40, 30, 10])
+    expect(listed.body.map((one: { access_level: number }) => one.access_level)).toEqual([40, 30, 10, 50])
     expect((await box.admin('GET', `/projects/${other.id}/access_tokens/${guest.id}`)).status).toBe(404)
     expect((await box.admin('GET', `${url}/${guest.id}`)).body.id).toBe(guest.id)
     const rotated = await box.admin('POST', `${url}/${guest.id}/rotate`)

@@ -156,7 +156,11 @@ onBothEngines((engine) => {
     const apart = ['pipelines', 'jobs', 'leases', 'artifacts', 'events', 'users', 'usage']
     expect(having('project_id', apart)).toEqual([...ofProjects].toSorted())
     expect(
-      having('pipeline_id', ['merge_train_cars', 'jobs', 'stages', 'events', 'pipeline_mirrors', 'hook_deliveries']),
+      having('pipeline_id', [
+        ...['merge_train_cars', 'jobs', 'stages', 'events', 'pipeline_mirrors', 'hook_deliveries'],
+        // Goes with the row of its pipeline.
+        'schedule_pipelines',
+      ]),
     ).toEqual([])
   })
 

@@ -77,7 +77,7 @@ onBothEngines((engine) => {
     const own = await box.core.project(oneJob, 'scope/by-eve')
     const target = await box.core.project(oneJob, 'scope/for-eve')
     await box.admin('PATCH', scopeOf(target.id), { json: { enabled: false } })
-    await box.core.pipeline(own, { user: eve.user })
+    await box.core.pipeline(own, { user: eve.user, ref: 'topic' })
     const runner = await box.admin('POST', '/user/runners', {
       json: { runner_type: 'project_type', project_id: own.id },
     })

@@ -21,7 +21,7 @@ import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
-import type { CommitInfo, Project, ResolvedRef } from '../project.js'
+import { type CommitInfo, isProtected, type Project, type ResolvedRef } from '../project.js'
 import { findDefaultConfig } from '../store/default-configs.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
 import { listOpenRequests } from '../store/merge-requests.js'
@@ -30,6 +30,7 @@ import { getProject, takePipelineIid } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
+import { canUpdateRef } from './authorize.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
 import { fetchMirror } from './fetch-mirror.js'
 import { newJob } from './new-job.js'
@@ -92,7 +93,7 @@ function isSkipped({ skip, source, onInvalid }: CreatePipelineInput, { message }
  * Gives the pipeline, skipped for a commit that asks for it, or undefined when the rules leave nothing to run and
  * `onInvalid` is `keep`.
  * Throws `not_found` for the project and for `onlyJobs` that are not in the pipeline; `invalid` with `details.errors` (one sentence each) for a ref that does not exist, a
- * missing or wrong file, or rules that leave no job.
+ * missing or wrong file, rules that leave no job, or a protected ref that the user may not push to.
  */
 export async function createPipeline(core: Core, input: CreatePipelineInput): Promise<Pipeline | undefined> {
   let project = await getProject(core.store.read, input.projectId)
@@ -100,6 +101,7 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
   // A child pipeline runs at its parent's commit, which is here.
   if (project.mirrored === 1 && input.source !== 'parent_pipeline') project = await fetchMirror(core, project)
   const resolved = await resolve(core, project, input)
+  await requireRight(core, project, resolved, input.user)
   const commit = await core.repositories.commit(project, resolved.sha)
   const frame = await frameOf(core, project, resolved, commit, input)
   if (isSkipped(input, commit)) return insertWithoutJobs(core, frame, { status: 'skipped' })
@@ -274,6 +276,16 @@ async function resolve(core: Core, project: Project, input: CreatePipelineInput)
   return input.sha === undefined ? resolved : { ...resolved, sha: input.sha }
 }
 
+/** Nobody at all: the server acts by itself. Rule: gitlab lib/gitlab/ci/pipeline/chain/validate/abilities.rb */
+async function requireRight(core: Core, project: Project, ref: ResolvedRef, user: User | null): Promise<void> {
+  if (user === null || !isProtected(project, ref)) return
+  if (await canUpdateRef(core.store.read, { user, scopes: new Set() }, project, true)) return
+  throw refusal(
+    `You do not have sufficient permission to run a pipeline on '${ref.name}'. ` +
+      'Please select a different branch or contact your administrator for assistance.',
+  )
+}
+
 async function frameOf(
   core: Core,
   project: Project,
@@ -373,11 +385,6 @@ async function unlessGone(paths: Promise<string[]>): Promise<string[] | undefine
     if (error instanceof SignalboxError && error.code === 'not_found') return undefined
     throw error
   }
-}
-
-/** The default branch is protected; everything else is not, until protection rules can be set. */
-function isProtected(project: Project, ref: ResolvedRef): boolean {
-  return !ref.tag && ref.name === project.defaultBranch
 }
 
 function refusal(...errors: string[]): SignalboxError {

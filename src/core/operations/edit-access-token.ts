@@ -29,11 +29,14 @@ const longest = 255
 
 /**
  * A token of a user. Throws `invalid` with `details.field` for a setting that cannot be; `forbidden` where it would live
- * longer than the token that `by` has shown.
+ * longer than the token that `by` has shown, and to a project’s token, whose rotation must leave nothing behind.
  */
 export function createAccessToken(core: Core, input: TokenSettings & { userId: number; by: Actor }): Promise<NewToken> {
   return core.store.write(async (tx) => {
     checkSettings(input, tx.now)
+    if (input.by.user.projectId !== null) {
+      throw new SignalboxError('forbidden', 'a project’s token cannot make another one')
+    }
     await requireNoLongerLife(tx, input.by, input.expiresAt)
     return issue(core, tx, input, input.by)
   })
@@ -93,6 +96,9 @@ export function rotateAccessToken(
     const expiresAt = input.expiresAt ?? (row.expiresAt === null ? null : tx.now + weekMs)
     const settings = { name, description, scopes: JSON.parse(scopes), expiresAt }
     checkSettings(settings, tx.now)
+    if (input.by.tokenId !== input.id && input.by.user.projectId !== null) {
+      throw new SignalboxError('forbidden', 'a project’s token cannot rotate another one')
+    }
     if (input.by.tokenId !== input.id) await requireNoLongerLife(tx, input.by, expiresAt)
     await end(core, tx, row, input.by)
     return issue(core, tx, { ...settings, userId }, input.by)

@@ -1,8 +1,12 @@
-/** Users make, change and delete pipeline schedules, and their variables. */
+/**
+ * Users make, change and delete pipeline schedules, and their variables. A schedule runs as its owner: others must not
+ * decide what it runs. Rules: gitlab app/policies/ci/pipeline_schedule_policy.rb
+ */
 import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
+import { isProtected, type Project } from '../project.js'
 import {
   deleteSchedule as deleteRow,
   findSchedule,
@@ -12,6 +16,8 @@ import {
   saveSchedule,
 } from '../store/schedules.js'
 import type { Reader, Tx } from '../store/write.js'
+import type { Actor } from './authenticate.js'
+import { can, canUpdateRef } from './authorize.js'
 
 export interface ScheduleInput {
   description: string
@@ -73,16 +79,49 @@ export async function scheduleVariables(core: Core, from: Reader | Tx, scheduleI
 export function setScheduleVariable(
   core: Core,
   scheduleId: number,
-  key: string,
-  variable: PlanVariable | undefined,
+  { key, variable, ownerId }: { key: string; variable: PlanVariable | undefined; ownerId: number },
 ): Promise<void> {
   return core.store.write(async (tx) => {
     await getSchedule(tx, scheduleId)
     const before = await scheduleVariables(core, tx, scheduleId)
     const others = before.filter((one) => one.key !== key)
     if (!variable && others.length === before.length) throw new SignalboxError('not_found', `no variable ${key}`)
-    await saveSchedule(tx, scheduleId, { variables: seal(core, variable ? [...others, variable] : others) })
+    await saveSchedule(tx, scheduleId, {
+      ownerId,
+      variables: seal(core, variable ? [...others, variable] : others),
+    })
   })
+}
+
+/** Whether the actor may delete the schedule, take it over, and see the values of its variables. */
+export async function canManageSchedule(
+  core: Core,
+  actor: Actor,
+  project: Project,
+  schedule: Schedule,
+): Promise<boolean> {
+  if (await can(core, actor, 'administer', project)) return true
+  return schedule.ownerId === actor.user.id && can(core, actor, 'operate', project)
+}
+
+/**
+ * As whom the actor changes the schedule: an administrator for its owner, others for themselves. What a maintainer changes
+ * is theirs from then on, so that nobody's name runs what another has written. Throws `forbidden`, also for a ref that the
+ * actor may not push to.
+ */
+export async function scheduleEditor(
+  core: Core,
+  actor: Actor,
+  project: Project,
+  { schedule, ref = schedule?.ref ?? '' }: { schedule?: Schedule; ref?: string | undefined },
+): Promise<number> {
+  const may = schedule ? await canManageSchedule(core, actor, project, schedule) : true
+  const found = await core.repositories.resolve(project, ref)
+  const isProtectedRef = found !== undefined && isProtected(project, found)
+  if (!may || !(await canUpdateRef(core.store.read, actor, project, isProtectedRef))) {
+    throw new SignalboxError('forbidden', '403 Forbidden', { details: { verbatim: true } })
+  }
+  return schedule && actor.user.isAdmin === 1 ? schedule.ownerId : actor.user.id
 }
 
 async function getSchedule(tx: Tx, id: number): Promise<Schedule> {

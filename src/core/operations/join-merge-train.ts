@@ -6,15 +6,16 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isDraft, type MergeRequest } from '../merge-request.js'
 import type { TrainCar } from '../merge-train.js'
-import type { Project } from '../project.js'
+import { isProtected, type Project } from '../project.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarOf, insertCar } from '../store/merge-train-cars.js'
 import type { User } from '../store/users.js'
+import { actingAs, canUpdateRef } from './authorize.js'
 import { runMergeTrain } from './run-merge-train.js'
 
 /**
  * `sha`: where the source branch must be. Gives the car, with its pipeline unless too many run before it.
- * Throws `forbidden` where the project runs no merged results; `conflict` for a request that is in the train already, and
+ * Throws `forbidden` where the project runs no merged results, and for a user who may not push to the target branch; `conflict` for a request that is in the train already, and
  * for another `sha`; `invalid` with `details.errors` for one that is not open, is a draft, has lost a branch, or could not
  * stay: its branches conflict, or there is no pipeline for it.
  */
@@ -26,6 +27,12 @@ export async function joinMergeTrain(
 ): Promise<TrainCar> {
   if (project.mergedResults === 0) {
     throw new SignalboxError('forbidden', '403 Forbidden - merge trains need merge_pipelines_enabled', {
+      details: { verbatim: true },
+    })
+  }
+  const isProtectedTarget = isProtected(project, { name: given.targetBranch, tag: false })
+  if (!(await canUpdateRef(core.store.read, actingAs(user), project, isProtectedTarget))) {
+    throw new SignalboxError('forbidden', '403 Forbidden - you may not merge into the target branch', {
       details: { verbatim: true },
     })
   }

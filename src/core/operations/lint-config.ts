@@ -6,8 +6,9 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { noSha } from '../pipeline.js'
 import { pipelineVariables, userVariables } from '../predefined-variables.js'
-import type { CommitInfo, Project, ResolvedRef } from '../project.js'
+import { type CommitInfo, isProtected, type Project, type ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
+import { canUpdateRef } from './authorize.js'
 import { ruleFacts } from './rule-facts.js'
 import { variablesFor } from './variables-for.js'
 
@@ -50,23 +51,24 @@ export async function lintConfig(core: Core, input: LintInput): Promise<LintResu
     (sha && (await core.repositories.readFile(project, sha, project.configPath)))
   if (source === undefined) throw new SignalboxError('not_found', `${project.configPath} is missing`)
   const ref = event ?? { name: project.defaultBranch, tag: false, sha: noSha }
-  const isProtected = ref.name === project.defaultBranch && !ref.tag
   const weak = pipelineVariables({
     project,
     externalUrl: core.externalUrl(),
     source: 'push',
     ref: ref.name,
     tag: ref.tag,
-    protected: isProtected,
+    protected: isProtected(project, ref),
     sha: ref.sha,
     beforeSha: noSha,
     commit: event ? await core.repositories.commit(project, event.sha) : noCommit,
     createdAt: core.clock.now(),
     user,
   })
+  // What a text is expanded with comes out in answers, and in requests for what it includes.
+  const actor = user === null ? undefined : { user, scopes: new Set<string>() }
   const set = await variablesFor(core, core.store.read, {
     projectId: project.id,
-    protected: isProtected,
+    protected: isProtected(project, ref) && (await canUpdateRef(core.store.read, actor, project, true)),
     environment: null,
   })
   const variables = [...weak, ...set, ...userVariables(user)]
@@ -85,7 +87,7 @@ export async function lintConfig(core: Core, input: LintInput): Promise<LintResu
       source: 'push',
       ref: ref.name,
       tag: ref.tag,
-      protected: isProtected,
+      protected: isProtected(project, ref),
       defaultBranch: project.defaultBranch,
     },
     (wanted) => ruleFacts(core, known, wanted),

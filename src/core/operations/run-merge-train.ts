@@ -9,14 +9,14 @@ import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { TrainCar, TrainKey } from '../merge-train.js'
-import type { Project } from '../project.js'
+import { isProtected, type Project } from '../project.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarByPipeline, listCars, listTrains, listTrainsOf, moveCar } from '../store/merge-train-cars.js'
 import { findPipeline } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
-import { can } from './authorize.js'
+import { actingAs, canUpdateRef } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 import { createTrainPipeline } from './create-train-pipeline.js'
 import { takeOut } from './leave-merge-train.js'
@@ -135,8 +135,13 @@ async function troubleOf(core: Core, project: Project, car: TrainCar): Promise<s
   if (!source) return `${request.sourceBranch} is no branch any more`
   if (source.sha !== car.sourceSha) return 'The source branch was updated'
   const user = await findUser(core.store.read, car.userId)
-  const actor = user?.state === 'active' ? { user, scopes: new Set<string>() } : undefined
-  return (await can(core, actor, 'operate', project)) ? undefined : 'Who has added it may not merge any more'
+  const may = await canUpdateRef(
+    core.store.read,
+    actingAs(user),
+    project,
+    isProtected(project, { name: car.targetBranch, tag: false }),
+  )
+  return may ? undefined : 'Who has added it may not merge any more'
 }
 
 /** Why its pipeline, which is up to date, takes it out. */

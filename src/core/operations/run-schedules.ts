@@ -3,9 +3,18 @@ import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
-import { findSchedule, listDueSchedules, moveSchedule, type Schedule, saveSchedule } from '../store/schedules.js'
-import { findUser } from '../store/users.js'
+import { getProject } from '../store/projects.js'
+import {
+  findSchedule,
+  insertScheduledPipeline,
+  listDueSchedules,
+  moveSchedule,
+  type Schedule,
+  saveSchedule,
+} from '../store/schedules.js'
+import { findUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
+import { actingAs, can } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 import { scheduleVariables } from './edit-schedule.js'
 
@@ -32,8 +41,10 @@ function moveOn(tx: Tx, schedule: Schedule): Promise<boolean> {
 async function runDue(core: Core, schedule: Schedule): Promise<boolean> {
   let made = false
   try {
-    const pipeline = await runSchedule(core, schedule.id, async (tx) => {
-      if (!(await moveOn(tx, schedule))) throw new SignalboxError('conflict', 'another has run this schedule')
+    const pipeline = await runSchedule(core, schedule.id, {
+      alongside: async (tx) => {
+        if (!(await moveOn(tx, schedule))) throw new SignalboxError('conflict', 'another has run this schedule')
+      },
     })
     made = pipeline !== undefined
   } catch (error) {
@@ -47,32 +58,40 @@ async function runDue(core: Core, schedule: Schedule): Promise<boolean> {
 }
 
 /**
- * Makes a schedule's pipeline now, as its owner; undefined when the rules leave nothing to run. Throws `not_found`;
- * `invalid` for a ref that does not exist; `forbidden` when the owner is blocked: the schedule is switched off then.
+ * Makes a schedule's pipeline now, as this user, by default its owner; undefined when the rules leave nothing to run.
+ * Throws `not_found`; `invalid` for a ref that does not exist, or that the user may not push to; `forbidden` when the owner
+ * is blocked, or may not start pipelines any more: the schedule is switched off then.
  */
 export async function runSchedule(
   core: Core,
   scheduleId: number,
-  alongside: (tx: Tx) => Promise<void> = async () => undefined,
+  { player, alongside }: { player?: User; alongside?: (tx: Tx) => Promise<void> } = {},
 ): Promise<Pipeline | undefined> {
   const schedule = await findSchedule(core.store.read, scheduleId)
   if (!schedule) throw new SignalboxError('not_found', `no schedule ${scheduleId}`)
-  const owner = await findUser(core.store.read, schedule.ownerId)
-  if (owner?.state !== 'active') {
-    await core.store.write((tx) => saveSchedule(tx, schedule.id, { active: 0 }))
-    throw new SignalboxError('forbidden', 'the owner of the schedule is blocked')
-  }
+  const user = player ?? (await activeOwner(core, schedule))
   return createPipeline(core, {
     projectId: schedule.projectId,
     ref: schedule.ref,
     source: 'schedule',
-    user: owner,
+    user,
     predefined: [{ key: 'CI_PIPELINE_SCHEDULE_DESCRIPTION', value: schedule.description, raw: true }],
     variables: await scheduleVariables(core, core.store.read, schedule.id),
     onInvalid: 'keep',
     alongside: async (tx, { id }) => {
-      await alongside(tx)
-      await saveSchedule(tx, schedule.id, { lastPipelineId: id })
+      await alongside?.(tx)
+      await insertScheduledPipeline(tx, schedule.id, id)
     },
   })
+}
+
+/** The owner, who must still be allowed to start pipelines; else the schedule is switched off. */
+async function activeOwner(core: Core, schedule: Schedule): Promise<User> {
+  const [owner, project] = await Promise.all([
+    findUser(core.store.read, schedule.ownerId),
+    getProject(core.store.read, schedule.projectId),
+  ])
+  if (owner && (await can(core, actingAs(owner), 'operate', project))) return owner
+  await core.store.write((tx) => saveSchedule(tx, schedule.id, { active: 0 }))
+  throw new SignalboxError('forbidden', 'the owner of the schedule is blocked, or may not start pipelines any more')
 }

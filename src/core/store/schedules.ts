@@ -138,6 +138,12 @@ export async function moveSchedule(tx: Tx, id: number, seen: number, next: numbe
   return rows.length > 0
 }
 
+/** Notes that a schedule has made a pipeline: its last one. */
+export async function insertScheduledPipeline(tx: Tx, scheduleId: number, pipelineId: number): Promise<void> {
+  await tx.db.insertInto('schedule_pipelines').values({ schedule_id: scheduleId, pipeline_id: pipelineId }).execute()
+  await saveSchedule(tx, scheduleId, { lastPipelineId: pipelineId })
+}
+
 export async function findScheduleVariables(from: Reader | Tx, id: number): Promise<Uint8Array | undefined> {
   const row = await from.db.selectFrom('pipeline_schedules').select('variables').where('id', '=', id).executeTakeFirst()
   return row?.variables

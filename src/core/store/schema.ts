@@ -179,6 +179,7 @@ export interface Database {
     finished_at: number | null
     duration_ms: number | null
   }
+  schedule_pipelines: { pipeline_id: number; schedule_id: number }
   pipeline_mirrors: { job_id: number; pipeline_id: number }
   stages: {
     id: Generated<number>

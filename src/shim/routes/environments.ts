@@ -17,6 +17,8 @@ import {
   listEnvironments,
   listProtectedEnvironments,
 } from '../../core/store/environments.js'
+import { findJob } from '../../core/store/jobs.js'
+import { getPipeline } from '../../core/store/pipelines.js'
 import { environmentsById, jobsById, usersById } from '../../core/store/related.js'
 import type { Reply, Route } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
@@ -25,8 +27,9 @@ import { toDeployment, toEnvironment } from '../convert/environment.js'
 import { forbidden, notFound } from '../errors.js'
 import { jobEntities } from '../job-entities.js'
 import { pageReply, requestedPage } from '../pages.js'
+import { requireRef } from './pipelines.js'
 
-const read = { deed: 'read', jobToken: true } as const
+const read = { deed: 'download', jobToken: true } as const
 const operate = { deed: 'operate', jobToken: true } as const
 const administer = { deed: 'administer' } as const
 
@@ -42,7 +45,7 @@ export const environmentRoutes: readonly Route[] = [
   projectRoute('post', '/projects/:id/environments/:environment_id/stop', operate, stop),
   projectRoute('get', '/projects/:id/deployments', read, deployments),
   projectRoute('get', '/projects/:id/deployments/:deployment_id', read, deployment),
-  projectRoute('get', '/projects/:id/protected_environments', { deed: 'read' }, listProtected),
+  projectRoute('get', '/projects/:id/protected_environments', administer, listProtected),
   projectRoute('post', '/projects/:id/protected_environments', administer, protect),
   projectRoute('delete', '/projects/:id/protected_environments/:name', administer, unprotect),
 ]
@@ -101,6 +104,11 @@ async function remove(call: ProjectCall): Promise<Reply> {
 
 async function stop(call: ProjectCall): Promise<Reply> {
   const { id } = await environmentOf(call)
+  // What was deployed from a protected ref is stopped there.
+  const { read: from } = call.core.store
+  const last = await findLastDeployment(from, id, 'success')
+  const deployer = last && (await findJob(from, last.jobId))
+  if (deployer) await requireRef(call, await getPipeline(from, deployer.pipelineId))
   const environment = await stopEnvironment(call.core, {
     environmentId: id,
     userId: call.actor?.user.id ?? null,

@@ -17,7 +17,7 @@ import { notFound } from '../errors.js'
 import { jobEntity } from '../job-entities.js'
 import { pageReply, requestedPage } from '../pages.js'
 import { sendArtifact } from './artifacts.js'
-import { jobOf } from './jobs.js'
+import { changeableJob, jobOf } from './jobs.js'
 
 const read = { deed: 'read', jobToken: true } as const
 const operate = { deed: 'operate', jobToken: true } as const
@@ -119,7 +119,7 @@ function whileAsked({ res }: ProjectCall): AbortSignal {
 }
 
 async function keep(call: ProjectCall): Promise<Reply> {
-  const job = await jobOf(call)
+  const job = await changeableJob(call)
   try {
     await keepArtifacts(call.core, job.id)
   } catch (error) {

@@ -4,13 +4,15 @@ import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js'
 import { type JobStatus, jobStatuses } from '../../core/lifecycle/job-machine.js'
-import { mayReadLog } from '../../core/operations/authorize.js'
+import { can, mayReadLog } from '../../core/operations/authorize.js'
 import { cancelJob } from '../../core/operations/cancel-job.js'
 import { eraseJob } from '../../core/operations/erase-job.js'
 import { playJob } from '../../core/operations/play-job.js'
 import { retryJob } from '../../core/operations/retry-job.js'
+import type { Project } from '../../core/project.js'
 import { findJob } from '../../core/store/jobs.js'
 import { countJobs, type JobFilter, listJobs } from '../../core/store/lists.js'
+import { getPipeline } from '../../core/store/pipelines.js'
 import { pipelinesBySource, projectsById } from '../../core/store/related.js'
 import { jobTokenOf } from '../../http/access.js'
 import type { Call, Reply, Route } from '../../http/call.js'
@@ -23,7 +25,7 @@ import { forbidden, notFound } from '../errors.js'
 import { jobEntities, jobEntity } from '../job-entities.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 import { sendTrace } from '../trace-view.js'
-import { fromInputs, pipelineOf } from './pipelines.js'
+import { fromInputs, pipelineOf, requireRef } from './pipelines.js'
 
 const operate = { deed: 'operate' } as const
 
@@ -93,7 +95,7 @@ async function listOfPipeline(call: ProjectCall): Promise<Reply> {
   return pageReply(call, page, await jobEntities(core, jobs), total)
 }
 
-/** Trigger jobs, each with the pipeline that it has made. */
+/** Trigger jobs, each with the pipeline that it has made, if the caller may see it. */
 async function listBridges(call: ProjectCall): Promise<Reply> {
   const { core, params } = call
   const { read } = core.store
@@ -110,9 +112,14 @@ async function listBridges(call: ProjectCall): Promise<Reply> {
     read,
     [...made.values()].map((pipeline) => pipeline.projectId),
   )
+  const readable = new Map<number, Project>()
+  for (const [projectId, project] of projects) {
+    const own = projectId === call.project.id
+    if (own || (await can(core, call.actor, 'read', project))) readable.set(projectId, project)
+  }
   const body = jobs.map((job, i) => {
     const pipeline = made.get(job.id)
-    const project = pipeline && projects.get(pipeline.projectId)
+    const project = pipeline && readable.get(pipeline.projectId)
     const shownPipeline = pipeline && project ? toPipelineBasic(pipeline, project, core.externalUrl()) : null
     return { ...toBridge(entities[i]!), downstream_pipeline: shownPipeline }
   })
@@ -140,9 +147,14 @@ function fromCursor(params: Params): number | undefined {
   return Number(id)
 }
 
-/** GitLab refuses what is not over, and what has left nothing. */
+/**
+ * For maintainers, and on what is not protected for whoever has started the job. GitLab refuses what is not over, and what
+ * has left nothing. Rule: gitlab app/policies/ci/build_policy.rb
+ */
 async function erase(call: ProjectCall): Promise<Reply> {
-  const { id } = await jobOf(call)
+  const { id, userId } = await changeableJob(call)
+  const { core, actor, project } = call
+  if (userId !== actor?.user.id && !(await can(core, actor, 'administer', project))) throw forbidden()
   try {
     return await shown(call.core, await eraseJob(call.core, id), 201)
   } catch (error) {
@@ -152,7 +164,7 @@ async function erase(call: ProjectCall): Promise<Reply> {
 }
 
 async function cancel(call: ProjectCall): Promise<Reply> {
-  const { id } = await jobOf(call)
+  const { id } = await changeableJob(call)
   const force = call.params.boolean('force') ?? false
   try {
     return await shown(
@@ -167,7 +179,7 @@ async function cancel(call: ProjectCall): Promise<Reply> {
 }
 
 async function retry(call: ProjectCall): Promise<Reply> {
-  const { id } = await jobOf(call)
+  const { id } = await changeableJob(call)
   try {
     return await shown(call.core, await retryJob(call.core, { jobId: id, userId: call.actor?.user.id ?? null }), 201)
   } catch (error) {
@@ -177,7 +189,7 @@ async function retry(call: ProjectCall): Promise<Reply> {
 }
 
 async function play(call: ProjectCall): Promise<Reply> {
-  const { id } = await jobOf(call)
+  const { id } = await changeableJob(call)
   const variables = fromJobVariables(call.params)
   const inputs = fromInputs(call.params, 'job_inputs')
   const given = { variables, ...(inputs === undefined ? {} : { inputs }) }
@@ -208,6 +220,13 @@ function fromJobVariables(params: Params): PlanVariable[] {
     if (value === undefined) throw wrongParameter('job_variables_attributes[value]', 'is missing')
     return { key, value }
   })
+}
+
+/** The job of the path, for those who may change what runs on its ref. */
+export async function changeableJob(call: ProjectCall): Promise<Job> {
+  const job = await jobOf(call)
+  await requireRef(call, await getPipeline(call.core.store.read, job.pipelineId))
+  return job
 }
 
 /** The job of the path, if it is this project's. */

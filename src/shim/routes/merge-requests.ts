@@ -17,7 +17,7 @@ import { toUserBasic } from '../convert/user.js'
 import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
-const read = { deed: 'read' } as const
+const read = { deed: 'download' } as const
 const operate = { deed: 'operate' } as const
 
 export const mergeRequestRoutes: readonly Route[] = [

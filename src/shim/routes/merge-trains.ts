@@ -17,7 +17,7 @@ import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 import { requestOf } from './merge-requests.js'
 
-const read = { deed: 'read' } as const
+const read = { deed: 'download' } as const
 const operate = { deed: 'operate' } as const
 
 export const mergeTrainRoutes: readonly Route[] = [

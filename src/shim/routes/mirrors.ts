@@ -15,7 +15,7 @@ export const mirrorRoutes: readonly Route[] = [
     status: 200,
     body: await entity(core, project),
   })),
-  projectRoute('post', '/projects/:id/mirror/pull', { deed: 'operate' }, pull),
+  projectRoute('post', '/projects/:id/mirror/pull', { deed: 'administer' }, pull),
 ]
 
 /** The newest of the remote repository, now: answers when it is here. */

@@ -5,6 +5,7 @@ import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { is, jobStatuses } from '../../core/lifecycle/job-machine.js'
+import { can, canUpdateRef } from '../../core/operations/authorize.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
 import { deletePipeline } from '../../core/operations/delete-pipeline.js'
@@ -21,7 +22,7 @@ import { idFrom, type Reply, type Route } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toPipeline, toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
-import { notFound } from '../errors.js'
+import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 const read = { deed: 'read' } as const
@@ -38,7 +39,7 @@ export const pipelineRoutes: readonly Route[] = [
   projectRoute('put', '/projects/:id/pipelines/:pipeline_id/metadata', { ...operate, jobToken: true }, rename),
   projectRoute('post', '/projects/:id/pipelines/:pipeline_id/retry', operate, retry),
   projectRoute('post', '/projects/:id/pipelines/:pipeline_id/cancel', operate, cancel),
-  projectRoute('delete', '/projects/:id/pipelines/:pipeline_id', { deed: 'administer' }, async (call) => {
+  projectRoute('delete', '/projects/:id/pipelines/:pipeline_id', { deed: 'own' }, async (call) => {
     const { id } = await pipelineOf(call)
     await deletePipeline(call.core, { pipelineId: id, userId: call.actor?.user.id ?? null })
     return { status: 204 }
@@ -64,7 +65,7 @@ async function list(call: ProjectCall): Promise<Reply> {
 }
 
 /** Child pipelines are shown only where they are asked for: gitlab app/finders/ci/pipelines_finder.rb. */
-function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
+export function fromPipelineFilter(params: Params, projectId: number): PipelineFilter {
   const text = (name: string) => params.text(name, { max: 1024 })
   const iids = numbers(params, 'iids')
   const source = params.choice('source', pipelineSources)
@@ -150,19 +151,23 @@ async function latest(call: ProjectCall): Promise<Reply> {
   return shown(call, newest)
 }
 
+/** They may be secret: for maintainers, and whoever has given them. Rule: gitlab app/policies/ci/pipeline_policy.rb */
 async function variables(call: ProjectCall): Promise<Reply> {
-  const { id } = await pipelineOf(call)
+  const { id, userId } = await pipelineOf(call)
+  const { core, actor, project } = call
+  const theirs = userId !== null && userId === actor?.user.id
+  if (!theirs && !(await can(core, actor, 'administer', project))) throw forbidden()
   return { status: 200, body: (await showPipelineVariables(call.core, id)).map(toPipelineVariable) }
 }
 
 async function retry(call: ProjectCall): Promise<Reply> {
-  const { id } = await pipelineOf(call)
+  const { id } = await changeablePipeline(call)
   return shown(call, await retryPipeline(call.core, { pipelineId: id, userId: call.actor?.user.id ?? null }), 201)
 }
 
 /** GitLab answers with the pipeline as it is when there is nothing to cancel, and so do we. */
 async function cancel(call: ProjectCall): Promise<Reply> {
-  const { id } = await pipelineOf(call)
+  const { id } = await changeablePipeline(call)
   try {
     return await shown(call, await cancelPipeline(call.core, { pipelineId: id, userId: call.actor?.user.id ?? null }))
   } catch (error) {
@@ -180,8 +185,20 @@ export async function pipelineOf(call: ProjectCall): Promise<Pipeline> {
   return pipeline
 }
 
+/** The pipeline of the path, for those who may change what runs on its ref. */
+async function changeablePipeline(call: ProjectCall): Promise<Pipeline> {
+  const pipeline = await pipelineOf(call)
+  await requireRef(call, pipeline)
+  return pipeline
+}
+
+/** Throws `forbidden` where the pipeline's ref is protected and the caller may not push to it. */
+export async function requireRef({ core, actor, project }: ProjectCall, pipeline: Pipeline): Promise<void> {
+  if (!(await canUpdateRef(core.store.read, actor, project, pipeline.protected === 1))) throw forbidden()
+}
+
 async function rename(call: ProjectCall): Promise<Reply> {
-  const { id } = await pipelineOf(call)
+  const { id } = await changeablePipeline(call)
   const name = call.params.text('name')
   if (name === undefined) throw wrongParameter('name', 'is missing')
   return shown(call, await renamePipeline(call.core, { pipelineId: id, name }))

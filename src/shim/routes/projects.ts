@@ -3,6 +3,7 @@
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError, wrongField } from '../../core/errors.js'
+import { can } from '../../core/operations/authorize.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { deleteProject } from '../../core/operations/delete-project.js'
 import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fetch-mirror.js'
@@ -28,7 +29,7 @@ export const projectRoutes: readonly Route[] = [
     body: await entity(call, call.project),
   })),
   projectRoute('put', '/projects/:id', { deed: 'administer' }, update),
-  projectRoute('delete', '/projects/:id', { deed: 'administer' }, remove),
+  projectRoute('delete', '/projects/:id', { deed: 'own' }, remove),
 ]
 
 async function list(call: UserCall): Promise<Reply> {
@@ -96,6 +97,8 @@ async function create(call: UserCall): Promise<Reply> {
 
 async function update(call: ProjectCall): Promise<Reply> {
   const changes = fromProjectSettings(call.params)
+  const path = call.params.text('path', { max: 1024 })
+  if (path !== undefined && path !== call.project.path) throw wrongField('path', 'cannot be changed')
   const mirror = mirrorOf(call.params)
   if (Object.keys(changes).length === 0 && mirror === undefined) {
     throw wrongParameter(
@@ -103,6 +106,8 @@ async function update(call: ProjectCall): Promise<Reply> {
       'are missing, at least one parameter must be provided',
     )
   }
+  const hides = changes.visibility !== undefined && changes.visibility !== call.project.visibility
+  if (hides && !(await can(call.core, call.actor, 'own', call.project))) throw forbidden()
   let project = await updateProject(call.core, { projectId: call.project.id, changes })
   if (mirror !== undefined) project = await setMirror(call.core, project.id, mirror)
   if (mirror) fetchMirrorSoon(call.core, project)

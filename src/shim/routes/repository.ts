@@ -11,7 +11,7 @@ import type { CommitEntity } from '../entities.js'
 import { notFound } from '../errors.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 
-const read = { deed: 'read', jobToken: true } as const
+const read = { deed: 'download', jobToken: true } as const
 const base = '/projects/:id/repository'
 
 export const repositoryRoutes: readonly Route[] = [

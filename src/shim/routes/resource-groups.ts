@@ -17,7 +17,7 @@ import { notFound } from '../errors.js'
 import { jobEntities, jobEntity } from '../job-entities.js'
 import { requestedPage } from '../pages.js'
 
-const read = { deed: 'read' } as const
+const read = { deed: 'operate' } as const
 
 export const resourceGroupRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id/resource_groups', read, async ({ core, project }) => ({

@@ -3,14 +3,17 @@
 import type { PlanVariable } from '../../core/ci-config/plan.js'
 import { defined } from '../../core/defined.js'
 import {
+  canManageSchedule,
   createSchedule,
   deleteSchedule,
   type ScheduleInput,
+  scheduleEditor,
   scheduleVariables,
   setScheduleVariable,
   updateSchedule,
 } from '../../core/operations/edit-schedule.js'
 import { runSchedule } from '../../core/operations/run-schedules.js'
+import { countPipelines, listPipelines } from '../../core/store/lists.js'
 import { findPipeline } from '../../core/store/pipelines.js'
 import { usersById } from '../../core/store/related.js'
 import { findSchedule, listSchedules, type Schedule } from '../../core/store/schedules.js'
@@ -18,11 +21,12 @@ import type { User } from '../../core/store/users.js'
 import type { Reply, Route } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
-import { toPipelineVariable } from '../convert/pipeline.js'
+import { toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
 import { toIso } from '../convert/time.js'
 import { toUserBasic } from '../convert/user.js'
-import { notFound } from '../errors.js'
+import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
+import { fromPipelineFilter } from './pipelines.js'
 
 const read = { deed: 'read', signedIn: true } as const
 const operate = { deed: 'operate' } as const
@@ -35,6 +39,7 @@ export const scheduleRoutes: readonly Route[] = [
   projectRoute('get', one, read, async (call) => ({ status: 200, body: await detailed(call, await scheduleOf(call)) })),
   projectRoute('put', one, operate, update),
   projectRoute('delete', one, operate, remove),
+  projectRoute('get', `${one}/pipelines`, read, listPipelinesOf),
   projectRoute('post', `${one}/play`, operate, play),
   projectRoute('post', `${one}/take_ownership`, operate, takeOwnership),
   projectRoute('post', `${one}/variables`, operate, addVariable),
@@ -68,37 +73,43 @@ function fromSchedule(params: Params): Partial<ScheduleInput> {
 async function create(call: ProjectCall): Promise<Reply> {
   const { core, project, params, actor } = call
   for (const name of ['description', 'ref', 'cron']) params.requiredText(name)
+  const settings = fromSchedule(params)
+  const ownerId = await scheduleEditor(core, actor!, project, { ref: settings.ref })
   const schedule = await createSchedule(core, {
     description: '',
     ref: '',
     cron: '',
     cronTimezone: 'UTC',
     active: true,
-    ...fromSchedule(params),
+    ...settings,
     projectId: project.id,
-    ownerId: actor!.user.id,
+    ownerId,
   })
   return { status: 201, body: await detailed(call, schedule) }
 }
 
 async function update(call: ProjectCall): Promise<Reply> {
-  const { id } = await scheduleOf(call)
-  const schedule = await updateSchedule(call.core, id, fromSchedule(call.params))
+  const settings = fromSchedule(call.params)
+  const { id, ownerId } = await edited(call, settings.ref)
+  const schedule = await updateSchedule(call.core, id, { ...settings, ownerId })
   return { status: 200, body: await detailed(call, schedule) }
 }
 
 async function remove(call: ProjectCall): Promise<Reply> {
-  await deleteSchedule(call.core, (await scheduleOf(call)).id)
+  await deleteSchedule(call.core, (await managedOf(call)).id)
   return { status: 204 }
 }
 
 async function play(call: ProjectCall): Promise<Reply> {
-  await runSchedule(call.core, (await scheduleOf(call)).id)
+  const { core, project, actor } = call
+  const { id, ref } = await scheduleOf(call)
+  await scheduleEditor(core, actor!, project, { ref })
+  await runSchedule(core, id, { player: actor!.user })
   return { status: 201, body: { message: '201 Created' } }
 }
 
 async function takeOwnership(call: ProjectCall): Promise<Reply> {
-  const { id, ownerId } = await scheduleOf(call)
+  const { id, ownerId } = await managedOf(call)
   const userId = call.actor!.user.id
   const schedule = await updateSchedule(call.core, id, { ownerId: userId })
   return { status: ownerId === userId ? 200 : 201, body: await detailed(call, schedule) }
@@ -115,25 +126,25 @@ function fromVariable(params: Params, key: string | undefined): PlanVariable {
 }
 
 async function addVariable(call: ProjectCall): Promise<Reply> {
-  const { id } = await scheduleOf(call)
+  const { id, ownerId } = await edited(call)
   const variable = fromVariable(call.params, call.params.text('key', { max: 255 }))
-  await setScheduleVariable(call.core, id, variable.key, variable)
+  await setScheduleVariable(call.core, id, { key: variable.key, variable, ownerId })
   return { status: 201, body: toPipelineVariable(variable) }
 }
 
 async function changeVariable(call: ProjectCall): Promise<Reply> {
-  const { id } = await scheduleOf(call)
+  const { id, ownerId } = await edited(call)
   const key = call.path('key')
   const known = await scheduleVariables(call.core, call.core.store.read, id)
   if (!known.some((variable) => variable.key === key)) throw notFound('Pipeline Schedule Variable')
   const variable = fromVariable(call.params, key)
-  await setScheduleVariable(call.core, id, key, variable)
+  await setScheduleVariable(call.core, id, { key, variable, ownerId })
   return { status: 200, body: toPipelineVariable(variable) }
 }
 
 async function removeVariable(call: ProjectCall): Promise<Reply> {
-  const { id } = await scheduleOf(call)
-  await setScheduleVariable(call.core, id, call.path('key'), undefined)
+  const { id, ownerId } = await edited(call)
+  await setScheduleVariable(call.core, id, { key: call.path('key'), variable: undefined, ownerId })
   return { status: 202 }
 }
 
@@ -141,6 +152,33 @@ async function scheduleOf(call: ProjectCall): Promise<Schedule> {
   const schedule = await findSchedule(call.core.store.read, idOf(call, 'schedule_id', 'Pipeline Schedule'))
   if (schedule?.projectId !== call.project.id) throw notFound('Pipeline Schedule')
   return schedule
+}
+
+/** The schedule of the path, for those who may delete it and take it over. */
+async function managedOf(call: ProjectCall): Promise<Schedule> {
+  const schedule = await scheduleOf(call)
+  if (!(await canManageSchedule(call.core, call.actor!, call.project, schedule))) throw forbidden()
+  return schedule
+}
+
+/** The schedule of the path for those who may change it, and whose it is then. `ref`: what it is to run. */
+async function edited(call: ProjectCall, ref?: string): Promise<{ id: number; ownerId: number }> {
+  const schedule = await scheduleOf(call)
+  return { id: schedule.id, ownerId: await scheduleEditor(call.core, call.actor!, call.project, { schedule, ref }) }
+}
+
+async function listPipelinesOf(call: ProjectCall): Promise<Reply> {
+  const { core, project, params } = call
+  const { id } = await scheduleOf(call)
+  const page = requestedPage(call)
+  const filter = { ...fromPipelineFilter(params, project.id), scheduleId: id }
+  const order = { by: 'id', sort: params.choice('sort', ['asc', 'desc']) ?? 'asc' } as const
+  const [rows, total] = await Promise.all([
+    listPipelines(core.store.read, filter, page, order),
+    countPipelines(core.store.read, filter),
+  ])
+  const body = rows.map((row) => toPipelineBasic(row, project, core.externalUrl()))
+  return pageReply(call, page, body, total)
 }
 
 async function entities({ core }: ProjectCall, rows: readonly Schedule[]): Promise<object[]> {
@@ -171,12 +209,13 @@ function toListed(schedule: Schedule, owner: User | undefined, externalUrl: stri
 }
 
 async function detailed(call: ProjectCall, schedule: Schedule): Promise<object> {
-  const { core } = call
+  const { core, project, actor } = call
   const { read: from } = core.store
+  const seesVariables = await canManageSchedule(core, actor!, project, schedule)
   const last = schedule.lastPipelineId === null ? undefined : await findPipeline(from, schedule.lastPipelineId)
   return {
     ...(await shown(call, schedule)),
     last_pipeline: last ? { id: last.id, sha: last.sha, ref: last.ref, status: last.status } : null,
-    variables: (await scheduleVariables(core, from, schedule.id)).map(toPipelineVariable),
+    ...(seesVariables ? { variables: (await scheduleVariables(core, from, schedule.id)).map(toPipelineVariable) } : {}),
   }
 }

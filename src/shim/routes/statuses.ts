@@ -15,7 +15,7 @@ import { pageReply, requestedPage } from '../pages.js'
 
 export const statusRoutes: readonly Route[] = [
   projectRoute('post', '/projects/:id/statuses/:sha', { deed: 'operate' }, set),
-  projectRoute('get', '/projects/:id/repository/commits/:sha/statuses', { deed: 'read' }, list),
+  projectRoute('get', '/projects/:id/repository/commits/:sha/statuses', { deed: 'download' }, list),
 ]
 
 async function set(call: ProjectCall): Promise<Reply> {

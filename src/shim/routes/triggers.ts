@@ -13,7 +13,7 @@ import { idOf, type ProjectCall, projectRoute, tokenRoute } from '../call.js'
 import { toPipeline } from '../convert/pipeline.js'
 import { toIso } from '../convert/time.js'
 import { toUserBasic } from '../convert/user.js'
-import { notFound } from '../errors.js'
+import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 const administer = { deed: 'administer' } as const
@@ -30,7 +30,10 @@ export const triggerRoutes: readonly Route[] = [
     body: await shown(call, await triggerOf(call)),
   })),
   projectRoute('put', '/projects/:id/triggers/:trigger_id', administer, async (call) => {
-    const { id } = await triggerOf(call)
+    const { id, ownerId } = await triggerOf(call)
+    // It starts pipelines as its owner. Rule: gitlab app/policies/ci/trigger_policy.rb
+    const { user } = call.actor!
+    if (ownerId !== user.id && user.isAdmin === 0) throw forbidden()
     const description = call.params.requiredText('description', { max: 1024 })
     return { status: 200, body: await shown(call, await updateTrigger(call.core, id, description)) }
   }),
