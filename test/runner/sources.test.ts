@@ -93,7 +93,7 @@ test('brings submodules of the same host, with the same token', async () => {
 
 test('tries again as often as GET_SOURCES_ATTEMPTS says', async () => {
   await using box = await startWithGit()
-  box.harness.box.fault(/info\/refs/, 500)
+  box.harness.box.fault(/info\/refs/, 500, { times: 2 })
   const job = box.job({}, { variables: { GIT_STRATEGY: 'fetch', GET_SOURCES_ATTEMPTS: '2' } })
   await box.harness.runner()
   expect(await job.finished(), job.text).toMatchObject({ state: 'success' })
@@ -106,6 +106,127 @@ test('fails when the commit cannot be had, and runs no script then', async () =>
   await box.harness.runner()
   expect(await job.finished()).toMatchObject({ state: 'failed', failureReason: 'script_failure' })
   expect(job.text).not.toMatch(/hello|never/)
+})
+
+/** What a job may leave in its clone; of `evil` no later job may see or hear anything. */
+const residues: Record<string, string[]> = {
+  'another address for the server': [
+    'git config url.http://127.0.0.1:9/.insteadOf "$(git remote get-url origin | sed s#ops/.*##)"',
+  ],
+  'a proxy': ['git config http.proxy http://127.0.0.1:9'],
+  hooks: [
+    'mkdir -p .git/hooks',
+    'for h in post-checkout reference-transaction post-index-change; do printf "#!/bin/sh\necho evil" > .git/hooks/$h; chmod +x .git/hooks/$h; done',
+  ],
+  'a folder of hooks': ['mkdir hooks', 'cp .git/HEAD hooks/x', 'git config core.hooksPath "$PWD/hooks"'],
+  'hooks in the template': [
+    'mkdir -p ../demo.tmp/git-template/hooks',
+    'printf "#!/bin/sh\necho evil" > ../demo.tmp/git-template/hooks/post-checkout',
+    'chmod +x ../demo.tmp/git-template/hooks/post-checkout',
+    'rm -rf .git',
+  ],
+  'a filter and attributes': [
+    'git config filter.x.smudge "echo evil; cat"',
+    'mkdir -p .git/info && echo "* filter=x" > .git/info/attributes',
+  ],
+  'a monitor of files': ['git config core.fsmonitor "echo evil >&2; false"'],
+  'settings of the working tree': [
+    'git config extensions.worktreeConfig true',
+    'git config --worktree core.fsmonitor "echo evil >&2; false"',
+  ],
+  'an include': [
+    'printf "[http]\n\tproxy = http://127.0.0.1:9\n" > ../evil.conf',
+    'git config include.path "$PWD/../evil.conf"',
+  ],
+  'a borrowed store': ['mkdir -p .git/objects/info && echo /nowhere > .git/objects/info/alternates'],
+  'a broken index': ['echo evil > .git/index'],
+  locks: ['touch .git/index.lock .git/packed-refs.lock .git/config.lock .git/refs/remotes/origin/main.lock'],
+  'marks in the index': ['git update-index --assume-unchanged file.txt', 'echo evil > file.txt'],
+  'a sparse checkout': ['git sparse-checkout set nothing', 'rm -f file.txt'],
+  'a replaced commit': [
+    'new=$(git commit-tree -m x "$(echo evil | git hash-object -w --stdin | xargs -I{} printf "100644 blob {}\tfile.txt\n" | git mktree)")',
+    'git replace -f HEAD "$new"',
+  ],
+  'a branch named like the commit': [
+    'new=$(echo evil | git hash-object -w --stdin | xargs -I{} printf "100644 blob {}\tfile.txt\n" | git mktree)',
+    'git update-ref "refs/heads/$(git rev-parse HEAD)" "$(git -c user.name=x -c user.email=x commit-tree -m x "$new")"',
+  ],
+  'a ref in the way': ['git update-ref -d refs/remotes/origin/main', 'git update-ref refs/remotes/origin/main/x HEAD'],
+  'a missing object': ['rm -rf .git/objects/pack/* .git/objects/??'],
+  'a repository elsewhere': [
+    'mv .git ../moved',
+    'echo "gitdir: $PWD/../moved" > .git',
+    'git config core.fsmonitor "echo evil >&2; false"',
+  ],
+  'a link for its folder': ['cd ..', 'mv demo moved-demo', 'ln -s moved-demo demo'],
+}
+
+test('is not touched by anything that another job has left in the clone', async () => {
+  await using box = await startWithGit()
+  await box.harness.runner({ concurrency: 1 })
+  for (const [what, script] of Object.entries(residues)) {
+    const variables = { GIT_AUTHOR_NAME: 'x', GIT_AUTHOR_EMAIL: 'x', GIT_COMMITTER_NAME: 'x', GIT_COMMITTER_EMAIL: 'x' }
+    const before = box.job({}, { script, variables })
+    expect(await before.finished(), `${what}\n${before.text}`).toMatchObject({ state: 'success' })
+    const next = box.job(
+      {},
+      { script: ['cat file.txt', 'git status --porcelain', 'git config --get-regexp "x|proxy|monitor" || :'] },
+    )
+    expect(await next.finished(), `${what}\n${next.text}`).toMatchObject({ state: 'success' })
+    expect(next.text, what).toMatch(/\nthird\n/)
+    expect(next.text, what).not.toMatch(/evil|does not answer/)
+  }
+}, 120_000)
+
+test('makes submodules anew, whatever another job has left in them', async () => {
+  await using box = await startWithGit()
+  const [first] = box.git.create('ops/sub.git', [{ 'in-sub.txt': 'sub content' }])
+  const commits = box.git.create('ops/super.git', [{}], (work) => {
+    git(work, 'submodule', 'add', '-q', `${box.harness.root}/git/ops/sub.git`, 'sub')
+    git(work, 'config', '-f', '.gitmodules', 'submodule.sub.url', '../sub.git')
+  })
+  expect(first).toBeDefined()
+  const where = { repo: 'ops/super.git', sha: commits[0] }
+  const variables = { GIT_SUBMODULE_STRATEGY: 'recursive' }
+  await box.harness.runner({ concurrency: 1 })
+  const leaves = [
+    ['cd sub', 'git config core.fsmonitor "echo evil >&2; false"', 'echo evil > in-sub.txt', 'touch new'],
+    ['rm -rf sub/.git', 'cd sub', 'git init -q', 'git config core.fsmonitor "echo evil >&2; false"'],
+    ['git config submodule.sub.url http://127.0.0.1:9/sub.git', 'git config submodule.sub.update "!echo evil"'],
+    [
+      'mkdir -p .git/modules/sub/hooks',
+      'printf "#!/bin/sh\necho evil" > .git/modules/sub/hooks/post-checkout',
+      'chmod +x .git/modules/sub/hooks/*',
+    ],
+  ]
+  for (const script of leaves) {
+    const before = box.job(where, { variables, script })
+    expect(await before.finished(), before.text).toMatchObject({ state: 'success' })
+    const next = box.job(where, {
+      variables,
+      script: ['cat sub/in-sub.txt', 'ls sub', 'cd sub && git fetch -q origin && git remote -v'],
+    })
+    expect(await next.finished(), next.text).toMatchObject({ state: 'success' })
+    expect(next.text).toMatch(/\nsub content\n?/)
+    expect(next.text).not.toMatch(/evil|\nnew/)
+    // A repository in the place of the submodule's own is the one thing that only a fresh clone mends.
+    expect(next.text.includes('once more in a fresh clone')).toBe(script[0] === 'rm -rf sub/.git')
+  }
+}, 60_000)
+
+test('takes an error of git for no more than that, whatever its words are', async () => {
+  await using box = await startWithGit()
+  const job = box.job(
+    {},
+    {
+      extra: {
+        hooks: [{ name: 'pre_get_sources_script', script: ['echo Failed to connect, Connection refused', 'false'] }],
+      },
+    },
+  )
+  await box.harness.runner()
+  expect(await job.finished(), job.text).toMatchObject({ state: 'failed', failureReason: 'script_failure' })
+  expect(job.text).not.toContain('does not answer')
 })
 
 test('runs the hooks before and after, and honours GIT_CHECKOUT', async () => {

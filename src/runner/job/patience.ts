@@ -1,4 +1,5 @@
 import { WindowedBackoff } from '../backoff.js'
+import { isDisconnect } from '../http.js'
 import type { JobContext } from './context.js'
 import { pulled, within } from './time.js'
 
@@ -26,23 +27,12 @@ export class Patience {
   }
 }
 
-/** What git says when a server went away or is not there: words of libcurl, and of git's `http.c` and `remote-curl.c`. */
-const disconnected =
-  /Failed to connect|Couldn't connect to server|Could not connect|Connection (refused|reset)|Recv failure|Send failure|Empty reply from server|transfer closed|the remote end hung up|early EOF|unexpected disconnect|The requested URL returned error: 50[234]/
-
-/** Looks in the output of a script for a server that went away. */
-export class DisconnectWatch {
-  #tail = ''
-  #seen = false
-
-  /** Takes a piece of output, of any size. */
-  take(chunk: Uint8Array): void {
-    const text = this.#tail + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
-    this.#seen ||= disconnected.test(text)
-    this.#tail = text.slice(-80)
-  }
-
-  get seen(): boolean {
-    return this.#seen
+/** Whether nobody answers at the coordinator's address, or only a proxy that does not reach it. */
+export async function isAway({ http, httpUrl, stop }: Pick<JobContext, 'http' | 'httpUrl' | 'stop'>): Promise<boolean> {
+  try {
+    const { status } = await http.call({ method: 'GET', url: new URL(httpUrl()), signal: stop.everything })
+    return [502, 503, 504].includes(status)
+  } catch (error) {
+    return isDisconnect(error)
   }
 }

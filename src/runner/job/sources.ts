@@ -16,6 +16,12 @@ import type { JobSettings } from './settings.js'
  *   .git.conf          included by the repository for the job's own git commands: answers a challenge, and is not used
  *                      where a command names credentials itself
  *   .git-credentials-N the answer, read by a helper
+ *   .git-under-way     is there while our own git commands run, and says whether another job's clone is used
+ *
+ * A clone that another job has used may hold anything: settings that send git elsewhere or run commands, hooks, filters,
+ * links, locks, marks in the index. Our commands see none of it: settings, hooks and attributes are made anew, as GitLab
+ * Runner does (`writeGitCleanup`, for all its executors but one), what is no plain clone is removed, and if it fails all
+ * the same, the stage is tried once more in a fresh one.
  */
 
 /** The environment of the stage, beside the job's. */
@@ -29,9 +35,14 @@ export function writeGitFiles(
   insteadOf: InsteadOf | undefined,
 ): void {
   const template = path.join(folders.temp, 'git-template')
+  // What another job has left under these names may be a link, or hold hooks.
+  for (const name of gitFiles) fs.rmSync(path.join(folders.temp, name), { recursive: true, force: true })
   fs.mkdirSync(template, { recursive: true })
   const included = path.join(folders.temp, '.git.conf')
   const lines = [
+    ...(payload.git.objectFormat === 'sha1'
+      ? []
+      : [`[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = ${payload.git.objectFormat}`]),
     '[init]\n\tdefaultBranch = none',
     '[fetch]\n\trecurseSubmodules = false',
     '[credential]\n\tinteractive = never',
@@ -58,16 +69,31 @@ export function writeGitFiles(
   fs.writeFileSync(path.join(folders.temp, '.git-fetch.conf'), headers.join(''), { mode: 0o600 })
 }
 
+const gitFiles = ['git-template', '.git.conf', '.git-fetch.conf', '.git-under-way']
+
 /** What our own fetch needed and the job must not find in its hands. */
 export function removeFetchFiles(folders: JobFolders): void {
   fs.rmSync(path.join(folders.temp, '.git-fetch.conf'), { force: true })
 }
 
+/** Whether a script of `sourcesScript` ended while our own git commands ran: no hook of the user's has failed then. */
+export function endedInGit(folders: JobFolders): boolean {
+  return fs.existsSync(path.join(folders.temp, '.git-under-way'))
+}
+
 /** What is said where there are no sources to get. */
 export const noSources = ['Skipping Git repository setup', 'Skipping Git checkout', 'Skipping Git submodules setup']
 
-/** The commands of the stage `get_sources`; none where there is nothing to do. */
-export function sourcesScript(payload: JobPayload, settings: JobSettings, folders: JobFolders): string[] {
+/**
+ * The commands of the stage `get_sources`; none where there is nothing to do. `afresh`: in a new clone, whatever the
+ * strategy is.
+ */
+export function sourcesScript(
+  payload: JobPayload,
+  settings: JobSettings,
+  folders: JobFolders,
+  { afresh = false } = {},
+): string[] {
   const { build, temp } = folders
   switch (settings.strategy) {
     case 'none':
@@ -80,11 +106,12 @@ export function sourcesScript(payload: JobPayload, settings: JobSettings, folder
         ...noSources.slice(1).map(notice),
       ]
     default: {
-      const included = quote(path.join(temp, '.git.conf'))
-      const remote = bareUrl(payload.git.repoUrl)
+      const template = path.join(temp, 'git-template')
+      const underWay = quote(path.join(temp, '.git-under-way'))
       return [
         ...userLines(payload.hooks.preGetSources),
-        ...(settings.strategy === 'clone' ? removal(build) : removeLocks(build)),
+        `: > ${underWay}`,
+        ...(afresh || settings.strategy === 'clone' ? removal(build) : makePlain(build, template)),
         notice(
           payload.git.depth > 0
             ? `Fetching changes with git depth set to ${payload.git.depth}...`
@@ -95,23 +122,23 @@ export function sourcesScript(payload: JobPayload, settings: JobSettings, folder
         `if [ -e ${quote(path.join(build, '.git', 'config'))} ]; then fresh=no; tidy=; fi`,
         command(
           'git',
-          ...['-c', 'init.defaultBranch=none', 'init', `--template=${path.join(temp, 'git-template')}`],
+          ...['-c', 'init.defaultBranch=none', 'init', `--template=${template}`],
           ...(payload.git.objectFormat === 'sha1' ? [] : [`--object-format=${payload.git.objectFormat}`]),
           build,
         ),
         command('cd', build),
-        // A fresh one has remote and include from the template.
+        // Remote and include are in the template.
         'if [ "$fresh" = yes ]; then',
         notice('Created fresh repository.'),
         'else',
-        `${command('git', 'remote', 'set-url', 'origin', remote)} || ${command('git', 'remote', 'add', 'origin', remote)}`,
-        `git config --replace-all include.path ${included} '[.]git[.]conf$'`,
+        ...forgetMarks,
         'fi',
         ...fetch(payload, settings, folders),
         ...(settings.checkout ? checkout(payload, settings) : [notice('Skipping Git checkout')]),
         ...(settings.submodules === 'none'
           ? [notice('Skipping Git submodules setup')]
           : updateSubmodules(settings, folders)),
+        `rm -f ${underWay}`,
         ...userLines(payload.hooks.postGetSources),
       ]
     }
@@ -171,14 +198,72 @@ function removal(folder: string): string[] {
   return [`${remove} 2>/dev/null || { ${command('chmod', '-R', 'u+rwX', folder)} || :; ${remove}; }`]
 }
 
-/** A killed git leaves locks behind that would fail the next one. */
-function removeLocks(build: string): string[] {
+/**
+ * Makes what is there as plain as a fresh clone, apart from objects and refs; removes it where that cannot be: it is a
+ * link, or borrows from another repository, or git cannot read it.
+ */
+function makePlain(build: string, template: string): string[] {
   const git = path.join(build, '.git')
-  const files = ['index.lock', 'shallow.lock', 'HEAD.lock', 'config.lock', 'hooks/post-checkout']
+  const inGit = (...names: string[]) => command(...names.map((name) => path.join(git, name)))
+  const plain = [
+    ...['', 'objects', 'refs'].map((name) => `[ -d ${inGit(name)} ] && [ ! -L ${inGit(name)} ]`),
+    `[ ! -L ${quote(build)} ]`,
+    ...['commondir', 'objects/info/alternates'].map((name) => `[ ! -e ${inGit(name)} ]`),
+  ]
   return [
-    `if [ -d ${quote(git)} ]; then`,
-    command('rm', '-f', ...files.map((file) => path.join(git, file))),
-    `${command('find', path.join(git, 'refs'), '-name', '*.lock', '-type', 'f', '-exec', 'rm', '-f')} {} +`,
+    `if [ -e ${quote(build)} ] || [ -L ${quote(build)} ]; then`,
+    `if ! { ${plain.join(' && ')}; }; then`,
+    // An empty folder, or one without a repository, is left to `git init` and `git clean`.
+    `if [ -e ${inGit('')} ] || [ -L ${inGit('')} ] || [ -L ${quote(build)} ]; then`,
+    ...removal(build),
+    'fi',
+    'else',
+    `rm -rf ${inGit('config', 'config.worktree', 'hooks', 'info', 'worktrees')}`,
+    command('cp', path.join(template, 'config'), path.join(git, 'config')),
+    // A killed git leaves locks behind that would fail the next one.
+    `${command('find', git, '-name', '*.lock', '-type', 'f', '-exec', 'rm', '-f')} {} +`,
+    // Objects that a partial clone has left out are asked for when they are missed.
+    `if ls ${inGit('objects/pack/')}*.promisor >/dev/null 2>&1; then`,
+    command('git', 'config', '--file', path.join(git, 'config'), 'remote.origin.promisor', 'true'),
+    'fi',
+    `if ! ${command('git', `--git-dir=${git}`, 'rev-parse', '--git-dir')} >/dev/null 2>&1; then`,
+    ...removal(build),
+    'fi',
+    'fi',
+    'fi',
+  ]
+}
+
+/** Replacements of objects, and files that the index was told not to look at (`ls-files -v`: small letters, and S). */
+const forgetMarks = [
+  "git for-each-ref --format='delete %(refname)' refs/replace/ | git update-ref --stdin",
+  "if git ls-files -v | grep -q '^[a-zS]'; then rm -f .git/index; fi",
+]
+
+/**
+ * Submodules of a clone that was used: their working trees are made anew, and of their repositories objects and refs are
+ * kept. These have no remote then; `sync` gives them one.
+ */
+function plainSubmodules(folders: JobFolders): string[] {
+  const config = '[core]\\n\\tbare = false\\n[remote "origin"]\\n\\tfetch = +refs/heads/*:refs/remotes/origin/*\\n'
+  const one = [
+    'cd "$(dirname "$head")"',
+    'rm -rf config config.worktree commondir hooks info worktrees index',
+    'rm -f objects/info/alternates',
+    `printf '${config}' > config`,
+  ]
+  const found = ['-type', 'd', '(', '-name', 'objects', '-o', '-name', 'refs', '-o', '-name', 'logs', ')', '-prune']
+  return [
+    'if [ "$fresh" = no ]; then',
+    'git submodule --quiet deinit --all --force >/dev/null',
+    'if [ -d .git/modules ]; then',
+    command(
+      ...['find', '.git/modules', ...found, '-o', '-type', 'f', '-name', 'HEAD'],
+      ...['-exec', 'sh', '-c', `for head; do (${one.join(' && ')}) || exit; done`, 'sh', '{}', '+'],
+    ),
+    'fi',
+    'git submodule init',
+    `${command('git', ...tokenAtHand(folders), 'submodule', '--quiet', 'update', '--no-fetch')} >/dev/null 2>&1 || :`,
     'fi',
   ]
 }
@@ -201,7 +286,8 @@ function checkout(payload: JobPayload, settings: JobSettings): string[] {
   const { sha, ref } = payload.git
   return [
     notice(`Checking out ${sha.slice(0, 8)} as detached HEAD (ref is ${ref})...`),
-    command('git', '-c', 'submodule.recurse=false', 'checkout', '-f', '-q', sha),
+    // A branch may have been given the commit's id as its name; `^0` is a commit only.
+    command('git', '-c', 'submodule.recurse=false', 'checkout', '-f', '-q', '--detach', `${sha}^0`),
     ...(settings.cleanFlags.length > 0
       ? [`if [ "$fresh" = no ]; then ${command('git', 'clean', ...settings.cleanFlags)}; fi`]
       : []),
@@ -228,6 +314,7 @@ function updateSubmodules(settings: JobSettings, folders: JobFolders): string[] 
   const clean = settings.cleanFlags.length > 0 ? settings.cleanFlags : ['-ffdx']
   return [
     notice(`Updating/initializing submodules${how}${depth}...`),
+    ...plainSubmodules(folders),
     'git submodule init',
     sync,
     each('git', 'clean', ...clean),

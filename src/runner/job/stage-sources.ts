@@ -1,8 +1,9 @@
 import { environmentOf, type JobContext } from './context.js'
-import { DisconnectWatch, Patience } from './patience.js'
+import { isAway, Patience } from './patience.js'
 import type { Failure } from './report.js'
 import {
   clearWorktreeScript,
+  endedInGit,
   noSources,
   removeFetchFiles,
   sourcesEnvironment,
@@ -24,22 +25,27 @@ export async function getSources(context: JobContext, stages: Stages): Promise<F
     return undefined
   }
   const env = { ...environmentOf(context, 'running'), ...sourcesEnvironment }
-  const run = (stage: string, lines: string[], onOutput?: (chunk: Uint8Array) => void) =>
-    stages.run(stage, lines, env, { cwd: folders.builds, ...(onOutput ? { onOutput } : {}) })
+  const run = (stage: string, lines: string[]) => stages.run(stage, lines, env, { cwd: folders.builds })
   const patience = new Patience(context)
   return attempt(context, settings.sourcesAttempts, async (count) => {
     if (count === 1) {
       const why = 'Deleting all tracked and untracked files due to source fetch failure'
       await log.section('clear_worktree', why, () => run('clear_worktree', clearWorktreeScript(folders)))
     }
-    for (;;) {
-      const watch = new DisconnectWatch()
+    for (let afresh = false; ; ) {
       writeGitFiles(payload, folders, context.httpUrl(), context.insteadOf)
       try {
-        const failure = await log.section('get_sources', title, () =>
-          run('get_sources', script, (chunk) => watch.take(chunk)),
-        )
-        if (failure === undefined || !watch.seen || !(await patience.wait())) return failure
+        const lines = afresh ? sourcesScript(payload, settings, folders, { afresh }) : script
+        const failure = await log.section('get_sources', title, () => run('get_sources', lines))
+        if (failure === undefined || !endedInGit(folders)) return failure
+        if (await isAway(context)) {
+          if (!(await patience.wait())) return failure
+        } else {
+          // It may have been away for a moment only, or what another job has left is in the way.
+          if (afresh || context.stop.everything.aborted) return failure
+          afresh = true
+          log.warning('getting the sources failed; trying once more in a fresh clone')
+        }
       } finally {
         removeFetchFiles(folders)
       }

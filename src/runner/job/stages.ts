@@ -26,19 +26,16 @@ export class Stages {
     stage: string,
     lines: readonly string[],
     env: Record<string, string>,
-    options: { limits?: readonly AbortSignal[]; cwd?: string; onOutput?: (chunk: Uint8Array) => void } = {},
+    options: { limits?: readonly AbortSignal[]; cwd?: string } = {},
   ): Promise<Failure | undefined> {
     const { executor, session, log, settings, folders, stop } = this.context
-    const { limits = [], cwd = folders.build, onOutput } = options
+    const { limits = [], cwd = folders.build } = options
     const signals = [stop.everything, stop.force, ...limits]
     if (signals.some((signal) => signal.aborted)) return stoppedEarly
     const script = wholeScript(this.shell, lines, settings.trace)
     const given = { ...env, ...readEnvFile(envFile(folders)) }
     const result = await this.#watched(signals, () =>
-      executor.runner.run({ session, stage, script, env: given, cwd }, (chunk) => {
-        onOutput?.(chunk)
-        return log.output(chunk)
-      }),
+      executor.runner.run({ session, stage, script, env: given, cwd }, (chunk) => log.output(chunk)),
     )
     if (result === undefined || signals.some((signal) => signal.aborted)) return stoppedEarly
     return failureOf(result)
