@@ -231,7 +231,8 @@ async function start(
   front.open({ route, doorOf })
   closers.push(() => tasks.close())
   tasks.start()
-  void core.followPushesLeft().catch((error) => log.error({ err: error }, 'pushes could not be followed'))
+  // Sooner than their times: the process before this one may have been killed.
+  if (!ephemeral) for (const name of ['follow_pushes', 'remove_orphans']) tasks.runByItself(name)
   await plugins.startExporters(core)
   if (!ephemeral) {
     const webhooks = new Webhooks(core)

@@ -71,6 +71,7 @@ const noBlobs: BlobStore = {
   exists: async () => false,
   remove: async () => undefined,
   removeUnfinished: async () => undefined,
+  async *settled() {},
 }
 
 const unlimited = { polls: 'off', wrongCredentials: 'off', registrations: 'off' } as const

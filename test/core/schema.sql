@@ -23,6 +23,8 @@ CREATE TABLE "artifacts" ("id" integer primary key autoincrement,
   constraint "artifacts_identity" unique ("job_id",
   "type"));
 
+CREATE INDEX artifacts_by_location on artifacts (location);
+
 CREATE TABLE "background_tasks" ("name" text primary key,
   "paused" integer not null check ("paused" in (0, 1)),
   "interval_ms" integer not null,
@@ -42,6 +44,8 @@ CREATE TABLE "caches" ("id" integer primary key autoincrement,
   "used_at" bigint not null,
   constraint "caches_identity" unique ("project_id",
   "key"));
+
+CREATE INDEX caches_by_location on caches (location);
 
 CREATE TABLE "compute_limits" ("namespace_id" bigint primary key references "groups" ("id") on delete cascade,
   "minutes" bigint not null);

@@ -31,7 +31,12 @@ export interface BlobStore {
   remove(location: string): Promise<void>
   /** Removes what uploads have left that a stop of the process has cut off. Called before the doors open. */
   removeUnfinished(): Promise<void>
+  /** Every location whose row, if it ever gets one, has it by now. */
+  settled(): AsyncIterable<string>
 }
+
+/** How long after its bytes a row may still be committed, in milliseconds. */
+export const rowWithinMs = 3_600_000
 
 /**
  * Writes the row of a blob that has just been stored; `write` gives the location that counts now. Where that is another,

@@ -8,7 +8,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { SignalboxError } from '../errors.js'
-import type { BlobRange, BlobRooms, BlobStore, StoredBlob } from './blob-store.js'
+import { type BlobRange, type BlobRooms, type BlobStore, rowWithinMs, type StoredBlob } from './blob-store.js'
 
 /** Both stores as folders of a data folder. */
 export function diskRooms(folder: string): BlobRooms {
@@ -70,11 +70,27 @@ export class DiskBlobs implements BlobStore {
     await rm(path.join(this.#folder, location), { force: true })
   }
 
+  /** What a process that is gone has stored is settled at once: the folder is this one's alone. */
+  async *settled(): AsyncGenerator<string> {
+    const ageMs = Math.min(rowWithinMs, performance.now() + clockStepMs)
+    for (const part of await readdir(this.#folder).catch(() => [])) {
+      if (!/^[0-9a-f]{2}$/.test(part)) continue
+      for (const name of await readdir(path.join(this.#folder, part)).catch(() => [])) {
+        const location = path.join(part, name)
+        const found = await stat(path.join(this.#folder, location)).catch(() => undefined)
+        if (found?.isFile() && Date.now() - found.mtimeMs > ageMs) yield location
+      }
+    }
+  }
+
   async removeUnfinished(): Promise<void> {
     const uploads = path.join(this.#folder, 'uploads')
     for (const name of await readdir(uploads).catch(() => [])) await rm(path.join(uploads, name), { force: true })
   }
 }
+
+/** How far the time that a file has may be behind the one that we read. */
+const clockStepMs = 1000
 
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')

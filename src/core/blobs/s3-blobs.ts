@@ -7,7 +7,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { HeadObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
 import { SignalboxError } from '../errors.js'
-import type { BlobRange, BlobRooms, BlobStore, StoredBlob } from './blob-store.js'
+import { type BlobRange, type BlobRooms, type BlobStore, rowWithinMs, type StoredBlob } from './blob-store.js'
 
 export interface S3Settings {
   bucket: string
@@ -167,6 +167,22 @@ class S3Blobs implements BlobStore {
   /** Parts of uploads that were cut off are the bucket's to drop: another node may be sending some right now. */
   removeUnfinished(): Promise<void> {
     return this.disk.removeUnfinished()
+  }
+
+  /** Other nodes store here too, so the age alone decides. */
+  async *settled(): AsyncGenerator<string> {
+    yield* this.disk.settled()
+    const { bucket, prefix } = this.settings
+    const place = { Bucket: bucket, Prefix: `${prefix}${this.room}/` }
+    for (let token: string | undefined; ; ) {
+      const list = new this.sdk.ListObjectsV2Command({ ...place, ...(token ? { ContinuationToken: token } : {}) })
+      const page = await this.client.send(list).catch((error) => Promise.reject(unreachable(error)))
+      for (const { Key, LastModified } of page.Contents ?? []) {
+        if (Key && LastModified && Date.now() - LastModified.getTime() > rowWithinMs) yield mark + Key
+      }
+      token = page.NextContinuationToken
+      if (!token) return
+    }
   }
 
   async #link(location: string, filename: string): Promise<string | undefined> {

@@ -24,6 +24,7 @@ import { prepareJobsLeft } from '../operations/prepare-job.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
 import { workOnHooksLeft } from '../operations/receive-hook.js'
 import { removeDeleted } from '../operations/remove-deleted.js'
+import { removeOrphans } from '../operations/remove-orphans.js'
 import { runMergeTrains } from '../operations/run-merge-train.js'
 import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
@@ -204,6 +205,12 @@ export const taskDefinitions: readonly Task[] = [
     what: 'takes away what deletions have left on the disk, where a crash or a fault came between',
     quiet: true,
     run: async (core) => counted({ removals: await removeDeleted(core) }),
+  },
+  {
+    name: 'remove_orphans',
+    what: 'takes away files of artifacts and caches that no row names',
+    quiet: true,
+    run: async (core) => counted({ ...(await removeOrphans(core)) }),
   },
   {
     name: 'remove_idle_lanes',

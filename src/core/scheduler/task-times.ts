@@ -30,5 +30,6 @@ export const defaultTaskTimes: TaskTimes = {
   delete_expired_artifacts: '*/7 * * * *',
   evict_caches: '17 * * * *',
   remove_deleted: minute,
+  remove_orphans: '41 * * * *',
   remove_idle_lanes: 10 * minute,
 }

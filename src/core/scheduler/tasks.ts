@@ -53,7 +53,7 @@ export class Tasks implements TaskRunner {
       if (interval > 0) {
         this.#timers.set(
           task.name,
-          this.#core.clock.every(interval, () => this.#runByItself(task.name)),
+          this.#core.clock.every(interval, () => this.runByItself(task.name)),
         )
       }
     }
@@ -106,7 +106,8 @@ export class Tasks implements TaskRunner {
     await Promise.allSettled(this.#running.values())
   }
 
-  #runByItself(name: string): void {
+  /** Runs it in the background, unless it is paused or running. */
+  runByItself(name: string): void {
     if (this.isPaused(name) || this.#running.has(name)) return
     void this.run(name).catch(() => undefined)
   }
@@ -123,7 +124,7 @@ export class Tasks implements TaskRunner {
       if (at > clock.now()) this.#arm(name)
       // A run by hand that was begun before leaves the time that is due now as it is: it is looked at again after it.
       else if (running) void running.catch(() => undefined).then(() => this.#started && this.#arm(name))
-      else this.#runByItself(name)
+      else this.runByItself(name)
     })
     this.#timers.set(name, stop)
   }

@@ -17,6 +17,7 @@ import * as createTables from './migrations/2026_11_22_0100_create_tables.js'
 import * as createPushes from './migrations/2026_11_30_2130_create_pushes.js'
 import * as createReleases from './migrations/2026_11_30_2145_create_releases.js'
 import * as schedulePipelines from './migrations/2026_11_30_2150_schedule_pipelines.js'
+import * as indexLocations from './migrations/2026_11_30_2155_index_locations.js'
 import type { WritingConnection } from './sqlite-connection.js'
 
 const migrations: Record<string, Migration> = {
@@ -24,6 +25,7 @@ const migrations: Record<string, Migration> = {
   '2026_11_30_2130_create_pushes': createPushes,
   '2026_11_30_2145_create_releases': createReleases,
   '2026_11_30_2150_schedule_pipelines': schedulePipelines,
+  '2026_11_30_2155_index_locations': indexLocations,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */
