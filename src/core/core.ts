@@ -13,6 +13,7 @@ import type { Keys } from './keys.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { PipelineVariables } from './pipeline.js'
+import type { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
 import type { RecentMap } from './recent-map.js'
@@ -45,6 +46,8 @@ export interface CoreSettings {
   gitDepth: number
   /** Jobs in one pipeline. */
   pipelineJobLimit: number
+  /** Jobs of a pipeline that one transaction takes on: the rest come in the next, with others between. */
+  jobsAtOnce: number
   /** Pipelines that one may start, directly or through others, itself counted. */
   pipelineTreeLimit: number
   /** Artifacts without `expire_in` live so long; null: for ever. */
@@ -82,6 +85,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   dotenvLimitVariables: 20,
   gitDepth: 20,
   pipelineJobLimit: 2000,
+  jobsAtOnce: 50,
   pipelineTreeLimit: 1000,
   artifactExpiryMs: 30 * 24 * 3_600_000,
   caches: { entryBytes: 2 * 1024 ** 3, projectBytes: 10 * 1024 ** 3, keepMs: 14 * 24 * 3_600_000 },
@@ -107,6 +111,7 @@ export interface Core {
   /** Variables of pipelines lately at work, opened. Filled after commits only (`pipeline-context.ts`). */
   readonly pipelineVariables: RecentMap<number, PipelineVariables>
   readonly dispatcher: Dispatcher
+  readonly pipelineTurns: PipelineTurns
   readonly traces: TraceFiles
   readonly artifacts: BlobStore
   readonly caches: BlobStore

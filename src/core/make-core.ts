@@ -16,8 +16,10 @@ import { defaultLeaseSettings } from './lease.js'
 import { LeaseSignals } from './lease-signals.js'
 import { commitTraces } from './operations/append-trace.js'
 import { readableProject } from './operations/authorize.js'
+import { continuePipeline } from './operations/continue-pipeline.js'
 import { leaseToWaiter } from './operations/lease-job.js'
 import { voidOffer } from './operations/void-offer.js'
+import { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import { QueueSli } from './queue-sli.js'
 import { RecentMap } from './recent-map.js'
@@ -98,6 +100,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     demands,
     pipelineVariables: new RecentMap(pipelinesOpened),
     dispatcher,
+    pipelineTurns: new PipelineTurns((id) => continuePipeline(core, id)),
     traces,
     ...parts.blobs,
     archives: new ArchiveReader(parts.blobs.artifacts),

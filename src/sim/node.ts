@@ -126,7 +126,8 @@ export class SimNode {
         language: this.#options.language,
         log: this.#log(),
         externalUrl: () => 'http://sim.test',
-        settings: { ...defaultCoreSettings, leases: simLeases, taskTimes },
+        // Few at once, so that small pipelines go through many passes.
+        settings: { ...defaultCoreSettings, leases: simLeases, taskTimes, jobsAtOnce: 2 },
         fatal: (error) => this.#report('fatal', error),
         disk: this.#disk,
       }),

@@ -17,6 +17,7 @@ import {
   type JobStatus,
   nextStatus,
 } from '../lifecycle/job-machine.js'
+import type { Giver } from '../store/artifacts.js'
 import { saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
@@ -41,6 +42,8 @@ export interface JobEventOptions {
   set?: Partial<Job>
   /** What the job does, if it has been read. */
   plan?: JobPlan
+  /** The givers of its pipeline, for a pass that queues many jobs; `listGivers` unless told. */
+  givers?: () => Promise<Giver[]>
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * An event makes a pipeline: the configuration at the commit is read and planned outside the transaction; rows of the
  * pipeline, its stages and jobs are written in one; and in the same one the first jobs are queued, or leased on the spot
- * to runners that wait.
+ * to runners that wait. A pipeline of many jobs is processed in transactions of its own, once it is there.
  */
 import type { LookUpFacts, PlanEvent } from '../ci-config/language.js'
 import {
@@ -176,7 +176,10 @@ async function insertPlan(core: Core, tx: Tx, frame: Frame, plan: PipelinePlan):
     data: { iid: pipeline.iid, ref: pipeline.ref, source: pipeline.source, jobs: plan.jobs.length },
   })
   tx.afterCommit(() => core.repositories.pin(frame.project, pipeline.id, pipeline.sha))
-  if (!core.isPaused('initial_pipeline_process')) await processPipeline(core, tx, pipeline.id, made)
+  if (!core.isPaused('initial_pipeline_process')) {
+    if (made.length <= core.settings.jobsAtOnce) await processPipeline(core, tx, pipeline.id, made)
+    else tx.afterCommit(() => core.pipelineTurns.add(pipeline.id))
+  }
   return getPipeline(tx, pipeline.id)
 }
 
@@ -223,7 +226,7 @@ async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId:
   const resourceKey = resourceKeyOf(plan)
   if (resourceKey !== null) await ensureResourceGroup(tx, pipeline.projectId, resourceKey)
   const definitionId = await insertDefinition(tx, plan)
-  const job = await insertJob(tx, { ...newJob(pipeline, plan, { stageId, definitionId, now: tx.now }), resourceKey })
+  const job = await insertJob(tx, newJob(pipeline, plan, { stageId, definitionId, resourceKey, now: tx.now }))
   await insertNeeds(
     tx,
     job.id,

@@ -16,6 +16,7 @@ import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, enterLane } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
+import type { JobEventOptions } from './apply-job-event.js'
 import { findForeignArtifacts, type Missing } from './find-foreign-artifacts.js'
 import { idTokenClaimsOf } from './id-token-claims.js'
 import { offerJob } from './offer-job.js'
@@ -32,11 +33,11 @@ export async function enqueueJob(
   core: Core,
   tx: Tx,
   job: Job,
-  known: { plan?: JobPlan } = {},
+  known: Pick<JobEventOptions, 'plan' | 'givers'> = {},
 ): Promise<Missing | undefined> {
   const context = await contextOf(tx, job.pipelineId)
   const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
-  const payload = await payloadFor(core, tx, job, plan, context).catch((error: unknown) => {
+  const payload = await payloadFor(core, tx, job, plan, context, known.givers).catch((error: unknown) => {
     if (error instanceof SealError) return unreadable
     throw error
   })
@@ -87,6 +88,7 @@ async function payloadFor(
   job: Job,
   plan: JobPlan,
   context: PipelineContext,
+  givers: JobEventOptions['givers'],
 ): Promise<Buffer | Missing> {
   const { pipeline, project, facts } = context
   const variables = await variablesOf(core, tx, job.pipelineId)
@@ -95,7 +97,7 @@ async function payloadFor(
   if (!Array.isArray(foreign)) return foreign
   const given = waitsForPeople(job) ? await findJobVariables(tx, job.id) : undefined
   const played = given ? openGiven(core, given) : { variables: [] }
-  const own = await listGiven(tx, job, plan)
+  const own = await listGiven(tx, job, plan, givers)
   // Looked at here, where they are read anyway: they go long before a job that waits for days does.
   if (own.some((given) => given.gone)) return { reason: 'missing_dependency_failure', class: 'dependency' }
   const before = [...own, ...foreign]

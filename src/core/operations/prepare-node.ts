@@ -10,6 +10,7 @@ import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser, insertUser, type User } from '../store/users.js'
 import { accessScopes, adminTokenName, hashToken, hintOf } from '../token.js'
+import { continuePipelines } from './continue-pipeline.js'
 import { processPipeline } from './process-pipeline.js'
 
 /** Makes user 1 (`root`) and gives it this token; one that it had before under this name is dead. */
@@ -55,6 +56,7 @@ export async function recoverNode(core: Core): Promise<void> {
   for (const blobs of [core.artifacts, core.caches]) await blobs.removeUnfinished()
   await pinLivingPipelines(core)
   if (!core.isPaused('initial_pipeline_process')) await processNewPipelines(core)
+  await continuePipelines(core)
 }
 
 /** First processing of the pipelines that have not had it. Gives their number. */

@@ -12,6 +12,7 @@ import { is } from '../lifecycle/job-machine.js'
 import { compositeStatus, keepsRunning, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import { isOfTrain } from '../merge-train.js'
 import { type Pipeline, unionLength } from '../pipeline.js'
+import { type Giver, listGivers } from '../store/artifacts.js'
 import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import {
   getPipeline,
@@ -22,6 +23,7 @@ import {
   savePipeline,
   saveStageStatus,
 } from '../store/pipelines.js'
+import { saveUnfinishedPass } from '../store/unfinished-passes.js'
 import type { Tx } from '../store/write.js'
 import { afterFinish } from './finish-job.js'
 import { followDownstream } from './follow-downstream.js'
@@ -49,20 +51,27 @@ export interface PlannedJob {
   plan: JobPlan
 }
 
-/** `made`: all jobs of a new pipeline in stage order, so that they need not be read. */
+/**
+ * `made`: all jobs of a new pipeline in stage order, so that they need not be read. Takes on so many jobs at once and no
+ * more; the next pass follows after the commit. Returns whether all is done.
+ */
 export async function processPipeline(
   core: Core,
   tx: Tx,
   pipelineId: number,
   made?: readonly PlannedJob[],
-): Promise<void> {
+): Promise<boolean> {
   await lockPipeline(tx, pipelineId)
   const jobs = made?.map(({ job }) => job) ?? (await listCurrentJobs(tx, pipelineId))
+  let done = true
   if (jobs.some((job) => job.status === 'created')) {
     const dropped: Job[] = []
-    await advance(core, tx, jobs, {
+    done = await advance(core, tx, jobs, {
+      left: core.settings.jobsAtOnce,
       needs: await needsByJob(tx, pipelineId, jobs),
       made: new Map(made?.map((one) => [one.job.id, one])),
+      // Jobs that have just been made have nothing to give.
+      givers: made ? async () => [] : once(() => listGivers(tx, pipelineId)),
       dropped,
     })
     let alone = true
@@ -71,6 +80,14 @@ export async function processPipeline(
     if (!alone) return processPipeline(core, tx, pipelineId)
   }
   await writeStatuses(core, tx, pipelineId, jobs)
+  if (!done) await goOnLater(core, tx, pipelineId)
+  return done
+}
+
+/** Step: more jobs of the pipeline are to be taken on, in a transaction of its own. */
+export async function goOnLater(core: Core, tx: Tx, pipelineId: number): Promise<void> {
+  await saveUnfinishedPass(tx, pipelineId)
+  tx.afterCommit(() => core.pipelineTurns.add(pipelineId))
 }
 
 /**
@@ -83,15 +100,23 @@ export async function processAfter(core: Core, tx: Tx, job: Job): Promise<void> 
 }
 
 interface Pass {
+  /** Jobs that may still be taken on. */
+  left: number
   /** By job, what it waits for. */
   needs: Map<number, CurrentJob[]>
   made: ReadonlyMap<number, PlannedJob>
+  /** Read when the first job asks; no job of the pass changes it. */
+  givers: () => Promise<Giver[]>
   /** Filled with jobs that were refused on their way, and failed. */
   dropped: Job[]
 }
 
-/** Goes through the created jobs by stage; what changes is seen by those after it. `jobs` is kept up to date. */
-async function advance(core: Core, tx: Tx, jobs: CurrentJob[], { needs, made, dropped }: Pass): Promise<void> {
+/**
+ * Goes through the created jobs by stage; what changes is seen by those after it. `jobs` is kept up to date. Returns
+ * whether it went through all of them.
+ */
+async function advance(core: Core, tx: Tx, jobs: CurrentJob[], pass: Pass): Promise<boolean> {
+  const { needs } = pass
   const positions = [...new Set(jobs.map((job) => job.stagePosition))]
   const earlier: CurrentJob[] = []
   for (const position of positions) {
@@ -105,21 +130,20 @@ async function advance(core: Core, tx: Tx, jobs: CurrentJob[], { needs, made, dr
         const named = needs.get(job.id)
         const status = named ? compositeStatus(named.map(partOf), 'needs') : before
         if (!is('completed', status)) continue
-        if (await advanceJob(core, tx, job, status, { made: made.get(job.id), dropped })) moved = true
+        if (pass.left === 0) return false
+        if (!(await advanceJob(core, tx, job, status, pass))) continue
+        moved = true
+        pass.left--
       }
     }
     earlier.push(...stage)
   }
+  return true
 }
 
 /** One created job whose turn has come. */
-async function advanceJob(
-  core: Core,
-  tx: Tx,
-  current: CurrentJob,
-  before: JobStatus,
-  { made, dropped }: { made: PlannedJob | undefined; dropped: Job[] },
-): Promise<boolean> {
+async function advanceJob(core: Core, tx: Tx, current: CurrentJob, before: JobStatus, pass: Pass): Promise<boolean> {
+  const made = pass.made.get(current.id)
   const job = made?.job ?? (await getJob(tx, current.id))
   const goesOn = acceptedBefore[job.runWhen]?.[job.scheduling].includes(before) ?? false
   let event: JobEvent = 'skip'
@@ -133,9 +157,10 @@ async function advanceJob(
   const applied = await applyGated(core, tx, job, event, {
     ...(scheduledAt === null ? {} : { set: { scheduledAt } }),
     ...(made ? { plan: made.plan } : {}),
+    givers: pass.givers,
   })
   current.status = job.status
-  if (job.status === 'failed') dropped.push(job)
+  if (job.status === 'failed') pass.dropped.push(job)
   return applied
 }
 
@@ -150,6 +175,14 @@ async function needsByJob(tx: Tx, pipelineId: number, jobs: CurrentJob[]): Promi
     if (needed) result.get(need.jobId)?.push(needed)
   }
   return result
+}
+
+function once<T>(read: () => Promise<T>): () => Promise<T> {
+  let kept: Promise<T> | undefined
+  return () => {
+    kept ??= read()
+    return kept
+  }
 }
 
 async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: CurrentJob[]): Promise<void> {

@@ -5,6 +5,7 @@
 import type { Core } from '../core.js'
 import { archiveTraces } from '../operations/archive-trace.js'
 import { assignResources } from '../operations/assign-resource.js'
+import { continuePipelines } from '../operations/continue-pipeline.js'
 import { countUsage } from '../operations/count-usage.js'
 import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
 import {
@@ -62,7 +63,7 @@ export const taskDefinitions: readonly Task[] = [
   {
     name: 'initial_pipeline_process',
     what: 'starts the jobs of a new pipeline; while it is paused they stay created',
-    run: async (core) => counted({ pipelines: await processNewPipelines(core) }),
+    run: async (core) => counted({ pipelines: (await processNewPipelines(core)) + (await continuePipelines(core)) }),
   },
   {
     name: 'expire_leases',

@@ -125,16 +125,28 @@ export interface Given {
 }
 
 /**
+ * The current jobs of a pipeline that have, or have had, something to give, in the order of their ids. It looks at every
+ * job of the pipeline: a pass that queues many jobs reads it once.
+ */
+export function listGivers(tx: Tx, pipelineId: number): Promise<Giver[]> {
+  return tx.all(givers, { pipelineId })
+}
+
+/**
  * What a job takes over, in the order of the jobs: from those it needs with `artifacts: true`, or from all of earlier
  * stages; narrowed to `dependencies` where given. Rule: gitlab app/models/ci/build_dependencies.rb.
+ * `known`: the givers of its pipeline, read before in the same transaction.
  */
-export async function listGiven(tx: Tx, job: Job, plan: JobPlan): Promise<Given[]> {
+export async function listGiven(tx: Tx, job: Job, plan: JobPlan, known?: () => Promise<Giver[]>): Promise<Given[]> {
   const wanted = wantedNames(plan)
   const byStage = plan.needs === undefined
   if (wanted?.length === 0 || (byStage && job.stagePosition === 0)) return []
-  const rows = await tx.all(given, { pipelineId: job.pipelineId, jobId: job.id })
-  return rows
-    .filter((row) => (byStage ? row.stagePosition < job.stagePosition : true) && (wanted?.includes(row.name) ?? true))
+  const all = await (known?.() ?? listGivers(tx, job.pipelineId))
+  if (all.length === 0) return []
+  const names = wanted && new Set(wanted)
+  return all
+    .filter((row) => row.id !== job.id && (!byStage || row.stagePosition < job.stagePosition))
+    .filter((row) => names?.has(row.name) ?? true)
     .map(({ id, name, filename, sizeBytes, dotenv, erasedAt, expiresAt, artifactsExpiredAt }) => {
       const expired = artifactsExpiredAt !== null || (expiresAt !== null && expiresAt <= tx.now)
       const archive = filename === null || sizeBytes === null || expired ? null : { filename, sizeBytes }
@@ -142,7 +154,7 @@ export async function listGiven(tx: Tx, job: Job, plan: JobPlan): Promise<Given[
     })
 }
 
-interface GivenRow {
+export interface Giver {
   id: number
   name: string
   stagePosition: number
@@ -154,7 +166,7 @@ interface GivenRow {
   dotenv: Uint8Array | null
 }
 
-const given = hotQuery<GivenRow, 'pipelineId' | 'jobId'>((db, p) =>
+const givers = hotQuery<Giver, 'pipelineId'>((db, p) =>
   db
     .selectFrom('jobs')
     .leftJoin('artifacts', (join) =>
@@ -174,7 +186,6 @@ const given = hotQuery<GivenRow, 'pipelineId' | 'jobId'>((db, p) =>
     ])
     .where('jobs.pipeline_id', '=', p('pipelineId'))
     .where('jobs.retried', '=', 0)
-    .where('jobs.id', '<>', p('jobId'))
     .where((e) =>
       e.or([
         e('artifacts.id', 'is not', null),

@@ -2,7 +2,7 @@
  * The store on SQLite: one connection that writes, on the main thread, and one that only reads.
  *
  * Bodies run strictly one after another and share commits: BEGIN, then for each body a savepoint that is released or
- * rolled back, then one COMMIT when no body waits (or after 256). Two bodies must never interleave on the connection:
+ * rolled back, then one COMMIT when no body waits (or after 256, or 10 ms). Two bodies must never interleave on the connection:
  * rolling one back would take rows of the other with it.
  *
  * Nothing is said before the commit: values, errors and effects of all bodies of a batch leave after it. When the COMMIT
@@ -11,6 +11,7 @@
  * A body must settle within microtasks, since its queries do; one that is still open at the next macrotask has awaited
  * something foreign. It is rolled back, and what it does later is refused.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import type { DatabaseConnection } from 'kysely'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
@@ -37,6 +38,8 @@ export interface SqliteStoreOptions {
 }
 
 const batchLimit = 256
+/** A batch that has taken so long ends, and what has come in meanwhile has its turn. */
+const longBatchMs = 10
 const storageFaults = /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|NOTADB|BUSY|LOCKED)/
 
 interface Pending {
@@ -108,7 +111,11 @@ export class SqliteStore implements Store {
 
   async #pump(): Promise<void> {
     this.#state = 'running'
-    while (this.#queue.length > 0) await this.#runBatch()
+    while (this.#queue.length > 0) {
+      const began = this.#options.clock.now()
+      await this.#runBatch()
+      if (this.#options.clock.now() - began >= longBatchMs) await turn()
+    }
     this.#state = 'idle'
     for (const resolve of this.#drained.splice(0)) resolve()
   }
@@ -126,7 +133,9 @@ export class SqliteStore implements Store {
       for (const pending of waiting) pending.reject(this.#storageError(error))
       return
     }
-    while (this.#queue.length > 0 && batch.length < batchLimit) {
+    const began = this.#options.clock.now()
+    const isLong = () => this.#options.clock.now() - began >= longBatchMs
+    while (this.#queue.length > 0 && batch.length < batchLimit && !(batch.length > 0 && isLong())) {
       const settled = await this.#runBody(this.#queue.shift()!)
       batch.push(settled)
       if (!this.#connection.raw.inTransaction) {

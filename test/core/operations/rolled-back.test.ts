@@ -53,7 +53,7 @@ onBothEngines((engine) => {
 })
 
 it('forgets them wherever the disk fills up', async () => {
-  await using box = await startTestCore('sqlite')
+  await using box = await startTestCore('sqlite', { jobsAtOnce: 1000 })
   const here = await scene(box)
   // Enough to go wrong long after its first rows are written.
   box.configure(here.a, { job: { script: 'true', parallel: 100 } })

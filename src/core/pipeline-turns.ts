@@ -1,0 +1,33 @@
+/**
+ * Pipelines of which more is to be queued than one transaction should: each has its turn, one bounded pass at a time, and
+ * between two passes everybody else has theirs. That there is more stands in the store (`unfinished-passes.ts`), so losing
+ * this memory costs latency only. docs/decisions/0020 explains why.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+
+export class PipelineTurns {
+  readonly #pass: (pipelineId: number) => Promise<void>
+  readonly #waiting = new Set<number>()
+  #running = false
+
+  /** `pass` must not reject. It adds the pipeline again if there is still more. */
+  constructor(pass: (pipelineId: number) => Promise<void>) {
+    this.#pass = pass
+  }
+
+  add(pipelineId: number): void {
+    this.#waiting.add(pipelineId)
+    if (!this.#running) void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    for (const id of this.#waiting) {
+      this.#waiting.delete(id)
+      // A write that is asked for while others are carried out joins them: what has come in meanwhile goes first.
+      await turn()
+      await this.#pass(id)
+    }
+    this.#running = false
+  }
+}
