@@ -32,6 +32,7 @@ import { defaultBranchOf, eventRef, type LocalRefs, pushedRefs, readRefs } from 
 import { hasFailed, report } from './local-report.js'
 import { fillRepository } from './local-repository.js'
 import { projectPath } from './project-path.js'
+import { fetchMissing, isPartial } from './promisor.js'
 import { type Snapshot, takeSnapshot } from './snapshot.js'
 import type { WorkingTree } from './working-tree.js'
 
@@ -70,6 +71,9 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   const { terminal } = context
   const { place, tree, jobs, interrupts } = input
   const log = errorsOnly(terminal.say)
+  if (tree.objectFormat !== 'sha1') {
+    terminal.say(`warning: jobs see no history: the repository names its objects by ${tree.objectFormat}`)
+  }
   const taking = takeSnapshot(tree, path.join(place, 'snapshot'))
   // It may fail while the coordinator starts; it is waited for below.
   taking.catch(() => undefined)
@@ -83,8 +87,10 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   })
   try {
     const snapshot = await taking
+    if (isPartial(tree)) await fetchMissing(snapshot.env, snapshot.sha, givenDepth(input.variables) ?? gitDepth)
     const { project, pipeline } = await start(server, input, snapshot)
     const tags = await tagsAndWarnings(server, pipeline, terminal.say)
+    await fetchDeeper(server, input, snapshot, pipeline)
     const runner = await startLocalRunner(server, input, project, tags, log)
     const follower = new LocalFollower(server.core, pipeline, terminal, {
       quiet: input.json || input.quiet,
@@ -170,6 +176,23 @@ function requestOf(branch: string, target: string, refs: LocalRefs) {
     predefined: requestVariables(branch, target),
     ...(since === undefined ? {} : { changesSince: since }),
   }
+}
+
+/** How deep jobs fetch that say nothing of it. */
+const gitDepth = 20
+
+function givenDepth(variables: readonly PlanVariable[]): number | undefined {
+  const value = variables.findLast(({ key }) => key === 'GIT_DEPTH')?.value
+  return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined
+}
+
+/** The file may ask for more history than was brought of a partial clone. */
+async function fetchDeeper(server: Server, { tree, variables }: LocalRun, snapshot: Snapshot, pipeline: Pipeline) {
+  if (!isPartial(tree) || givenDepth(variables) !== undefined) return
+  const plans = await listDefinitions(server.core.store.read, pipeline.id)
+  const depths = plans.map((plan) => givenDepth(plan.variables) ?? gitDepth)
+  const deepest = depths.includes(0) ? 0 : Math.max(...depths)
+  if (deepest === 0 || deepest > gitDepth) await fetchMissing(snapshot.env, snapshot.sha, deepest)
 }
 
 function repositoryOf(place: string, project: Project): string {

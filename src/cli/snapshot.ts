@@ -16,6 +16,8 @@ export interface Snapshot {
   sha: string
   /** Object folders that hold the commit: what a repository names as its alternates to see it. */
   objects: string[]
+  /** What git processes are started with that see its objects and put new ones beside them. */
+  env: NodeJS.ProcessEnv
 }
 
 /** A user's settings that would let git write beside the index, or start programs. */
@@ -75,11 +77,11 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
   const made = await git('write-tree')
   const all = [objects, ...source]
   if (history && tree.head !== undefined && tree.tree === made) {
-    return { sha: tree.head, objects: all }
+    return { sha: tree.head, objects: all, env }
   }
   const parents = history && tree.head !== undefined ? ['-p', tree.head] : []
   const message = parents.length === 0 ? 'Working tree' : 'Uncommitted changes'
-  return { sha: await git('commit-tree', made, ...parents, '-m', message), objects: all }
+  return { sha: await git('commit-tree', made, ...parents, '-m', message), objects: all, env }
 }
 
 /** The repository's own objects, and those that it borrows. Git follows what these borrow in turn by itself. */
