@@ -34,6 +34,7 @@ import { fillRepository } from './local-repository.js'
 import { projectPath } from './project-path.js'
 import { fetchMissing, isPartial } from './promisor.js'
 import { type Snapshot, takeSnapshot } from './snapshot.js'
+import { submoduleSources } from './submodules.js'
 import type { WorkingTree } from './working-tree.js'
 
 export interface LocalRun {
@@ -217,6 +218,7 @@ async function startLocalRunner(server: Server, input: LocalRun, project: Projec
   ])
   const { runner, token } = await createRunner(server.core, { type: 'instance', description: os.hostname(), tags })
   const known = new Set(tags)
+  const address = `${server.httpUrl}/${project.fullPath}.git`
   const started = await startRunner({
     url: server.httpUrl,
     token,
@@ -224,7 +226,10 @@ async function startLocalRunner(server: Server, input: LocalRun, project: Projec
     executor: await executorNamed('shell', undefined, log),
     concurrency: os.availableParallelism(),
     workDir: path.join(place, 'work'),
-    insteadOf: { url: `${server.httpUrl}/${project.fullPath}.git`, base: `file://${repositoryOf(place, project)}` },
+    insteadOf: [
+      { url: address, base: `file://${repositoryOf(place, project)}` },
+      ...submoduleSources(input.tree.root, address),
+    ],
     cacheDir: input.cacheDir,
     log,
   })

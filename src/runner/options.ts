@@ -22,8 +22,8 @@ export interface RunnerOptions {
   labels?: Record<string, string>
   log: RunnerLog
   onEvent?: (event: RunnerEvent) => void
-  /** Where sources are fetched in place of an address, for a repository that lies on this machine too. */
-  insteadOf?: InsteadOf
+  /** Where sources are fetched in place of addresses, for repositories that lie on this machine too. */
+  insteadOf?: readonly InsteadOf[]
   /** Caches are kept in this folder, and not by the coordinator. */
   cacheDir?: string
   /** Take one job, see it through, and end. */

@@ -182,7 +182,7 @@ export class Runner implements LinkOwner {
       httpUrl: () => this.#httpUrl,
       retryWaitMs: this.options.retryWaitMs ?? { first: 5_000, longest: 300_000 },
       awayMs: this.options.awayMs ?? 300_000,
-      insteadOf: this.options.insteadOf,
+      insteadOf: this.options.insteadOf ?? [],
       cacheDir: this.options.cacheDir,
       onStarted: (facts) => {
         lease.started(facts)

@@ -274,7 +274,7 @@ test('fetches from where it was told to instead of the address, which the job st
   await using box = await startWithGit()
   const address = `${box.harness.box.http}/ops/demo.git`
   const job = box.job({ depth: 1 }, { script: ['cat file.txt', 'git remote -v'] })
-  await box.harness.runner({ insteadOf: { url: address, base: `file://${box.harness.root}/git/ops/demo.git` } })
+  await box.harness.runner({ insteadOf: [{ url: address, base: `file://${box.harness.root}/git/ops/demo.git` }] })
   expect(await job.finished(), job.text).toMatchObject({ state: 'success' })
   expect(job.text).toMatch(/\nthird\n/)
   expect(job.text).toContain(`${address} (fetch)`)

@@ -32,7 +32,7 @@ export interface JobContext {
   /** How long a stage waits for a coordinator that does not answer, in milliseconds. */
   awayMs: number
   /** Where sources are fetched in place of an address. */
-  insteadOf: InsteadOf | undefined
+  insteadOf: readonly InsteadOf[]
   /** A folder of this machine for caches; absent: the coordinator keeps them. */
   cacheDir: string | undefined
 }

@@ -32,7 +32,7 @@ export function writeGitFiles(
   payload: JobPayload,
   folders: JobFolders,
   coordinatorUrl: string,
-  insteadOf: InsteadOf | undefined,
+  insteadOf: readonly InsteadOf[],
 ): void {
   const template = path.join(folders.temp, 'git-template')
   // What another job has left under these names may be a link, or hold hooks.
@@ -62,9 +62,11 @@ export function writeGitFiles(
     const basic = Buffer.from(`${user}:${password}`).toString('base64')
     headers.push(`[http ${configValue(`${base}/`)}]\n\textraHeader = ${configValue(`Authorization: Basic ${basic}`)}\n`)
   }
-  if (insteadOf) {
-    headers.push(`[url ${configValue(insteadOf.base)}]\n\tinsteadOf = ${configValue(insteadOf.url)}\n`)
+  for (const { url, base } of insteadOf) {
+    headers.push(`[url ${configValue(base)}]\n\tinsteadOf = ${configValue(url)}\n`)
   }
+  // Git takes no submodule from a folder unless it is told to: here it is, by whoever started the runner.
+  if (insteadOf.length > 0) headers.push('[protocol "file"]\n\tallow = always\n')
   fs.writeFileSync(included, helpers.join(''), { mode: 0o600 })
   fs.writeFileSync(path.join(folders.temp, '.git-fetch.conf'), headers.join(''), { mode: 0o600 })
 }
