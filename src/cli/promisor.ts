@@ -87,7 +87,7 @@ function withInput(env: NodeJS.ProcessEnv, args: string[], input: string): Promi
     let complaint = ''
     child.stdout.on('data', (piece: Buffer) => output.push(piece))
     child.stderr.on('data', (piece: Buffer) => {
-      complaint = `${complaint}${piece}`.slice(-4000)
+      complaint = `${complaint}${piece.toString()}`.slice(-4000)
     })
     // It may end before it has read everything; its words say why.
     child.stdin.on('error', () => undefined)

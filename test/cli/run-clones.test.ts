@@ -14,7 +14,7 @@ class Place extends Folder {
   }
 
   /** A repository with a file for each commit, the last with the configuration. */
-  async repository(name: string, config: object, commits = 1): Promise<void> {
+  async create(name: string, config: object, commits = 1): Promise<void> {
     await this.git('init', '--quiet', '--initial-branch=main', name)
     for (let i = 1; i <= commits; i++) {
       this.write({ [`${name}/file`]: `${name} ${i}\n` })
@@ -31,7 +31,7 @@ class Place extends Folder {
 
 it('brings what a partial clone lacks, or says at once that it cannot', async () => {
   using place = new Place()
-  await place.repository('up', { a: { script: ['cat file', 'git show HEAD~2:file'] } }, 3)
+  await place.create('up', { a: { script: ['cat file', 'git show HEAD~2:file'] } }, 3)
   await place.at('up', 'config', 'uploadpack.allowFilter', 'true')
   for (const filter of ['blob:none', 'tree:0']) {
     const clone = `part-${filter[0]}`
@@ -49,7 +49,7 @@ it('brings what a partial clone lacks, or says at once that it cannot', async ()
 
 it('ends history where that of a shallow clone ends, and runs in a linked working tree', async () => {
   using place = new Place()
-  await place.repository('up', { a: { variables: { GIT_DEPTH: '0' }, script: ['git rev-list --count HEAD'] } }, 3)
+  await place.create('up', { a: { variables: { GIT_DEPTH: '0' }, script: ['git rev-list --count HEAD'] } }, 3)
   await place.git('clone', '--quiet', '--depth=2', `file://${place.path}/up`, 'shallow')
   expect(await place.runIn('shallow')).toMatchObject({ code: 0, stdout: expect.stringContaining('a | 2\n') })
   await place.at('up', 'worktree', 'add', '--quiet', '../linked')
@@ -59,11 +59,11 @@ it('ends history where that of a shallow clone ends, and runs in a linked workin
 it('takes submodules from where they are checked out, else from beside origin', async () => {
   using place = new Place()
   const config = { a: { variables: { GIT_SUBMODULE_STRATEGY: 'recursive' }, script: ['cat lib/file lib/deep/file'] } }
-  await place.repository('deep', {})
-  await place.repository('lib', {})
+  await place.create('deep', {})
+  await place.create('lib', {})
   await place.at('lib', 'submodule', '--quiet', 'add', '../deep', 'deep')
   await place.at('lib', 'commit', '--quiet', '--message', 'Deep')
-  await place.repository('super', config)
+  await place.create('super', config)
   await place.at('super', 'remote', 'add', 'origin', path.join(place.path, 'super'))
   await place.at('super', 'submodule', '--quiet', 'add', '../lib', 'lib')
   await place.at('super', 'commit', '--quiet', '--message', 'Lib')
@@ -91,7 +91,7 @@ it('resolves relative addresses as git does', () => {
 
 it('refuses a repository without a working tree, and takes the files of one with other object names', async () => {
   using place = new Place()
-  await place.repository('up', { a: { script: ['cat file'] } })
+  await place.create('up', { a: { script: ['cat file'] } })
   await place.git('clone', '--quiet', '--bare', 'up', 'bare.git')
   expect(await place.runIn('bare.git')).toMatchObject({
     code: 2,

@@ -281,7 +281,8 @@ function fetch(payload: JobPayload, settings: JobSettings, folders: JobFolders):
   ]
   const run = `git $tidy ${command(...words)}`
   if (depth > 0) return [run]
-  return ['if [ -e .git/shallow ]; then', `${run} --unshallow`, 'else', run, 'fi']
+  // Where it comes from a shallow repository, history ends where it does there.
+  return ['if [ -e .git/shallow ]; then', `${run} --unshallow`, 'else', `${run} --update-shallow`, 'fi']
 }
 
 function checkout(payload: JobPayload, settings: JobSettings): string[] {
