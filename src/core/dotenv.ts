@@ -44,12 +44,18 @@ export function parseDotenv(file: Buffer, limits: DotenvLimits): DotenvVariable[
   return Array.from(variables, ([key, value]) => ({ key, value }))
 }
 
-/** Of gzip, perhaps of several members in a row, or plain. */
+/** Of gzip, perhaps of several members in a row, or plain. PowerShell on Windows writes UTF-16 with a byte order mark. */
 function textOf(file: Buffer): string {
   const bytes = file[0] === 0x1f && file[1] === 0x8b ? unzipped(file) : file
-  const text = bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
-  return text.replace(/^\uFEFF/, '')
+  const encoding = byteOrders.find(({ mark }) => bytes.subarray(0, 2).equals(mark))?.encoding
+  // The decoder takes the mark off, and puts a replacement character for what is broken.
+  return new TextDecoder(encoding ?? (isUtf8(bytes) ? 'utf-8' : 'latin1')).decode(bytes)
 }
+
+const byteOrders = [
+  { mark: Buffer.from([0xff, 0xfe]), encoding: 'utf-16le' },
+  { mark: Buffer.from([0xfe, 0xff]), encoding: 'utf-16be' },
+]
 
 function unzipped(file: Buffer): Buffer {
   try {

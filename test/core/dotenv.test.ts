@@ -39,3 +39,13 @@ it.each([
 ])('refuses %j', (text, why) => {
   expect(() => parse(text)).toThrow(why)
 })
+
+it('takes UTF-16 of either order and UTF-8, each with a byte order mark, packed or not', () => {
+  const text = '\uFEFFGREETING=Ä€😀\r\nB=2\r\n'
+  const little = Buffer.from(text, 'utf16le')
+  const big = Buffer.from(little).swap16()
+  for (const file of [little, big, Buffer.from(text), gzipSync(little), gzipSync(big), gzipSync(text)]) {
+    expect(parse(file)).toEqual({ GREETING: 'Ä€😀', B: '2' })
+  }
+  expect(() => parse(Buffer.from('\uFEFFno variable', 'utf16le'))).toThrow('line 1')
+})
