@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { Transform } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import yauzl from 'yauzl'
 import { messageOf } from '../runner-error.js'
@@ -11,13 +11,15 @@ const limits = { entries: 1_000_000, bytes: 16 * 1024 ** 3, linkBytes: 4096 }
 
 /**
  * Unpacks a zip archive below `root` and nowhere else. Names with `..` or a leading `/` end it; nothing is written
- * through a symbolic link, whoever made it; links that lead out of `root` are left out; devices and pipes too. Modes and
- * times are kept. What cannot be written is warned of and passed over, as GitLab Runner does.
+ * through a symbolic link, whoever made it. Links are made as they were, wherever they lead, when all else is there:
+ * virtual environments and tool chains are full of such that lead out (gitlab-runner helpers/archives/zip_extract.go).
+ * Devices and pipes are left out. Modes and times are kept. What cannot be written is warned of and passed over, as GitLab Runner does.
  * @throws Error if the archive is broken, too large or tries to leave the folder.
  */
 export async function extract(file: string, root: string, log: SelectLog): Promise<void> {
   const archive = await open(file)
   const folders = new Folders(root)
+  const links = new Map<string, Buffer>()
   try {
     if (archive.entryCount > limits.entries) throw new Error(`the archive has ${archive.entryCount} entries`)
     let bytes = 0
@@ -26,9 +28,16 @@ export async function extract(file: string, root: string, log: SelectLog): Promi
       if (bytes > limits.bytes) throw new Error(`the archive holds more than ${limits.bytes} bytes`)
       if (entry.fileName.includes('\0')) throw new Error('invalid characters in a name')
       try {
-        await extractEntry(archive, entry, root, folders, log)
+        await extractEntry(archive, entry, root, folders, links, log)
       } catch (error) {
         log.warning(`${entry.fileName}: ${messageOf(error)}`)
+      }
+    }
+    for (const [name, to] of links) {
+      try {
+        makeLink(root, folders, name, to)
+      } catch (error) {
+        log.warning(`${name}: ${messageOf(error)}`)
       }
     }
     folders.finish()
@@ -42,6 +51,7 @@ async function extractEntry(
   entry: yauzl.Entry,
   root: string,
   folders: Folders,
+  links: Map<string, Buffer>,
   log: SelectLog,
 ): Promise<void> {
   const name = path.posix.normalize(entry.fileName).replace(/\/+$/, '')
@@ -54,8 +64,10 @@ async function extractEntry(
     return
   }
   folders.enter(path.posix.dirname(name))
+  // The last entry of a name counts, whatever its kind is.
+  links.delete(name)
   if (type === fs.constants.S_IFLNK) {
-    await extractLink(archive, entry, root, name, log)
+    links.set(name, await readLink(archive, entry))
   } else if (type === 0 || type === fs.constants.S_IFREG) {
     fs.rmSync(target, { force: true })
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
@@ -71,28 +83,14 @@ async function extractEntry(
   } else log.warning(`File ignored: ${name}`)
 }
 
-async function extractLink(
-  archive: yauzl.ZipFile,
-  entry: yauzl.Entry,
-  root: string,
-  name: string,
-  log: SelectLog,
-): Promise<void> {
+async function readLink(archive: yauzl.ZipFile, entry: yauzl.Entry): Promise<Buffer> {
   if (entry.uncompressedSize > limits.linkBytes) throw new Error('the link is too long')
-  const chunks: Buffer[] = []
-  const collect = new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      chunks.push(chunk)
-      done()
-    },
-  })
-  await pipeline(await read(archive, entry), collect.resume())
-  const to = Buffer.concat(chunks).toString('utf8')
-  const resolved = path.posix.normalize(path.posix.join(path.posix.dirname(name), to))
-  if (path.posix.isAbsolute(to) || resolved === '..' || resolved.startsWith('../')) {
-    log.warning(`File ignored: ${name}: the link leads out of the build folder`)
-    return
-  }
+  return buffer(await read(archive, entry))
+}
+
+/** A link where a folder is stays away; one below another link too. */
+function makeLink(root: string, folders: Folders, name: string, to: Buffer): void {
+  folders.enter(path.posix.dirname(name))
   fs.rmSync(path.join(root, name), { force: true })
   fs.symlinkSync(to, path.join(root, name))
 }

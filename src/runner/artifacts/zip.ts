@@ -40,7 +40,7 @@ function addEntry(archive: yazl.ZipFile, root: string, file: string, log: Select
   const options = { mtime: stat.mtime, mode: stat.mode }
   if (stat.isDirectory()) archive.addEmptyDirectory(file, options)
   else if (stat.isSymbolicLink()) {
-    archive.addBuffer(Buffer.from(fs.readlinkSync(full)), file, { ...options, compress: false })
+    archive.addBuffer(fs.readlinkSync(full, { encoding: 'buffer' }), file, { ...options, compress: false })
   } else if (stat.isFile()) {
     archive.addReadStreamLazy(file, options, (give) => {
       try {
