@@ -131,6 +131,7 @@ async function makeProject(call: UserCall): Promise<Reply> {
   const path = call.params.text('path')
   if (!path) throw new SignalboxError('invalid', 'path is missing')
   const { user } = call.actor
+  if (user.projectId !== null) throw new SignalboxError('forbidden', 'a project’s token makes no projects')
   if (user.isAdmin === 0 && path.split('/')[0] !== user.username) {
     throw new SignalboxError('forbidden', 'this namespace is not yours')
   }

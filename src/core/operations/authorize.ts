@@ -51,7 +51,8 @@ export async function canIn(
   if (actor?.user.isAdmin === 1) return true
   if (isReading(deed) && project.visibility === 'public') return true
   if (actor && actor.user.projectId !== null) {
-    return actor.user.projectId === project.id && (actor.user.accessLevel ?? 0) >= levelFor[deed]
+    if (actor.user.projectId !== project.id) return false
+    return (isReading(deed) && project.visibility === 'internal') || (actor.user.accessLevel ?? 0) >= levelFor[deed]
   }
   if (isReading(deed) && project.visibility === 'internal' && actor) return true
   if (!actor) return false
