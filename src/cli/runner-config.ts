@@ -143,22 +143,44 @@ function importRunner(
 
 function changesOf(runner: Table, name: string, url: string): RunnerImport['changes'] {
   const token = textOf(runner.token)
+  const isHere = isSameAddress(textOf(runner.url), url)
+  // The token of a runner that is at this coordinator is this coordinator's.
+  const keepsToken = isHere && token?.startsWith('glrt-')
   return [
-    { key: 'url', from: textOf(runner.url) ?? null, to: url, why: 'the coordinator' },
-    {
-      key: 'token',
-      // Enough to know it again, and no more.
-      from: token === undefined ? null : `${token.slice(0, 8)}…`,
-      to: 'glrt-…',
-      why: `from: signalbox runner create --description ${quoted(name)} (tags are the coordinator’s: --tags A,B)`,
-    },
-    ...['id', 'token_obtained_at', 'token_expires_at']
-      .filter((key) => key in runner)
-      .map((key) => ({ key, from: String(runner[key]), to: 'take it out', why: 'it belongs to the old token' })),
-    ...(textOf(runner.clone_url)
+    ...(isHere ? [] : [{ key: 'url', from: textOf(runner.url) ?? null, to: url, why: 'the coordinator' }]),
+    ...(keepsToken
+      ? []
+      : [
+          {
+            key: 'token',
+            // Enough to know it again, and no more.
+            from: token === undefined ? null : `${token.slice(0, 8)}…`,
+            to: 'glrt-…',
+            why: `from: signalbox runner create --description ${quoted(name)} (tags are the coordinator’s: --tags A,B)`,
+          },
+          ...['id', 'token_obtained_at', 'token_expires_at']
+            .filter((key) => key in runner)
+            .map((key) => ({
+              key,
+              from: shown(runner[key]),
+              to: 'take it out',
+              why: 'it belongs to the old token',
+            })),
+        ]),
+    ...(textOf(runner.clone_url) && !isSameAddress(textOf(runner.clone_url), url)
       ? [{ key: 'clone_url', from: textOf(runner.clone_url)!, to: url, why: 'or take it out: jobs fetch from here' }]
       : []),
   ]
+}
+
+function isSameAddress(one: string | undefined, other: string): boolean {
+  const plain = (text: string) => text.replace(/\/+$/, '')
+  return one !== undefined && plain(one) === plain(other)
+}
+
+/** A date as the file has it. */
+function shown(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value)
 }
 
 function commandOf(runner: Table, file: Table, executor: string, url: string): string | null {
@@ -187,6 +209,7 @@ export function importLines(runners: readonly RunnerImport[]): string[] {
   return runners.flatMap(({ name, executor, changes, idle, own }) => [
     `runner ${name} (executor ${executor || 'unknown'})`,
     '  as GitLab Runner, changing in config.toml:',
+    ...(changes.length === 0 ? ['    nothing: it is at this coordinator'] : []),
     ...changes.map(({ key, from, to, why }) => `    ${key}: ${from ?? '(none)'} -> ${to}   # ${why}`),
     ...idle.map(({ key, why }) => `    ${key} may stay and does nothing: ${why}`),
     ...(own.command === null

@@ -65,3 +65,18 @@ it('says where a file is wrong', () => {
   expect(refused('runners = "x"')).toEqual(['there are no [[runners]] in it', undefined])
   expect(refused('runners = [1]')).toEqual(['runners[0] is not a table', undefined])
 })
+
+it('says only what changes', () => {
+  const at = (url: string, token: string) =>
+    importRunnerConfig(
+      `[[runners]]\n url = "${url}"\n token = "${token}"\n executor = "docker"\n token_obtained_at = 2023-03-06T18:09:02Z\n`,
+      'http://box.test/',
+    )
+  const elsewhere = importLines(at('https://gitlab.test', 'abcdefghijkl')).join('\n')
+  expect(elsewhere).toContain('url: https://gitlab.test -> http://box.test/ ')
+  expect(elsewhere).toMatch(/token_obtained_at: 2023-03-06T18:09:02(\.000)?Z -> take it out/)
+  const here = at('http://box.test', 'glrt-abcdefgh')
+  expect(here[0]!.changes).toEqual([])
+  expect(importLines(here).join('\n')).toContain('nothing: it is at this coordinator')
+  expect(at('http://box.test', 'abcdefgh')[0]!.changes.map((one) => one.key)).toEqual(['token', 'token_obtained_at'])
+})
