@@ -205,6 +205,13 @@ function addRunnerCommands(program: Command): void {
     .option('--json', 'print one JSON document')
     .action(async (options) => (await import('./commands/runner.js')).createRunner(options))
   runner
+    .command('registration-token')
+    .description('make a registration token for runners that register by themselves; the one before it is dead')
+    .option('--project <path>', 'for runners of this project')
+    .option('--group <path>', 'for runners of this group; default: of the instance (administrators)')
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./commands/runner.js')).makeRegistrationToken(options))
+  runner
     .command('list')
     .description('list runners')
     .option('--json', 'print one JSON document')

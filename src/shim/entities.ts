@@ -75,6 +75,13 @@ export const PipelineBasicEntity = z
   .meta({ description: 'A pipeline as lists and jobs show it' })
 export type PipelineBasicEntity = z.infer<typeof PipelineBasicEntity>
 
+export const CommitDetailEntity = CommitEntity.extend({
+  status: z.enum(jobStatuses).nullable().meta({ description: 'Of its newest pipeline' }),
+  project_id: id,
+  last_pipeline: PipelineBasicEntity.nullable(),
+}).meta({ description: 'A commit by itself' })
+export type CommitDetailEntity = z.infer<typeof CommitDetailEntity>
+
 export const PipelineEntity = PipelineBasicEntity.extend({
   before_sha: z.string(),
   tag: z.boolean(),
@@ -181,7 +188,7 @@ export const GroupEntity = z
   .meta({ description: 'A group' })
 export type GroupEntity = z.infer<typeof GroupEntity>
 
-export const ProjectEntity = ProjectBasicEntity.extend({
+export const ProjectDetailsEntity = ProjectBasicEntity.extend({
   default_branch: z.string(),
   tag_list: z.array(z.string()),
   topics: z.array(z.string()),
@@ -194,6 +201,10 @@ export const ProjectEntity = ProjectBasicEntity.extend({
   last_activity_at: time,
   visibility,
   namespace: NamespaceEntity.nullable(),
+}).meta({ description: 'A project as lists of others show it' })
+export type ProjectDetailsEntity = z.infer<typeof ProjectDetailsEntity>
+
+export const ProjectEntity = ProjectDetailsEntity.extend({
   _links: z.object({ self: url }),
   archived: z.boolean(),
   empty_repo: z.boolean(),
@@ -227,7 +238,7 @@ export const RunnerDetailsEntity = RunnerEntity.extend({
   architecture: z.string().nullable(),
   contacted_at: time.nullable(),
   maintenance_note: z.string().nullable(),
-  projects: z.array(ProjectBasicEntity),
+  projects: z.array(ProjectDetailsEntity),
   groups: z.array(z.object({ id, name: z.string(), web_url: url })),
 }).meta({ description: 'A runner by itself, with whom it serves' })
 export type RunnerDetailsEntity = z.infer<typeof RunnerDetailsEntity>

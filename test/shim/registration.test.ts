@@ -65,6 +65,19 @@ onBothEngines((engine) => {
     expect(shown.body).toMatchObject({ runner_type: 'project_type', projects: [{ id: project.id }] })
   })
 
+  it('registers a group’s runner with that group’s token', async () => {
+    const { groupId } = await box.core.project({}, 'grouped/registered')
+    const reset = await box.admin('POST', `/groups/grouped/runners/reset_registration_token`)
+    expect(reset).toMatchObject({ status: 201, body: { token: expect.any(String), token_expires_at: null } })
+    const made = await register({ token: reset.body.token })
+    expect((await box.admin('GET', `/runners/${made.body.id}`)).body).toMatchObject({
+      runner_type: 'group_type',
+      groups: [{ id: groupId }],
+    })
+    expect((await box.send('POST', '/groups/grouped/runners/reset_registration_token')).status).toBe(401)
+    expect((await box.admin('POST', '/groups/none/runners/reset_registration_token')).status).toBe(404)
+  })
+
   it('verifies a token with the runner’s id, and files its manager', async () => {
     const token = await box.runnerToken()
     const answer = await box.send('POST', '/runners/verify', { json: { token, ...realPoll } })

@@ -3,6 +3,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createPipeline } from '../../src/core/operations/create-pipeline.js'
 import { createShim } from '../../src/shim/app.js'
 import type { Work } from '../git/support/git.js'
 import { adminToken, type GitBox, startGitBox } from '../git/support/git-box.js'
@@ -93,6 +94,16 @@ it('lists commits by ref, path and time, a page at a time', async () => {
     parent_ids: [shas[0]],
     authored_date: '2026-01-01T01:00:00+01:00',
     committed_date: '2026-01-01T03:00:00+02:00',
+    project_id: project.id,
+    status: null,
+    last_pipeline: null,
+  })
+  const about = { projectId: project.id, ref: 'main', source: 'api', user: box.admin, onInvalid: 'refuse' } as const
+  const made = await createPipeline(box.core, { ...about, config: 'job: {script: x}' })
+  expect((await get('/commits/main')).body).toMatchObject({
+    id: shas[1],
+    status: 'pending',
+    last_pipeline: { id: made!.id, sha: shas[1], ref: 'main', status: 'pending' },
   })
   for (const name of [shas[1]!.slice(0, 7), 'main', 'v1']) {
     expect([name, (await get(`/commits/${name}`)).body.id]).toEqual([name, shas[1]])

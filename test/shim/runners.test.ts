@@ -63,7 +63,17 @@ onBothEngines((engine) => {
     expect(details).toMatchObject({
       is_shared: false,
       tag_list: ['a', 'b', 'c'],
-      projects: [{ id: project.id, path_with_namespace: 'acme/of-runner' }],
+      projects: [
+        {
+          id: project.id,
+          path_with_namespace: 'acme/of-runner',
+          default_branch: 'main',
+          tag_list: [],
+          topics: [],
+          http_url_to_repo: 'http://box.test/acme/of-runner.git',
+          namespace: { full_path: 'acme', kind: 'group' },
+        },
+      ],
     })
     const group = await create({ runner_type: 'group_type', group_id: project.groupId })
     expect(group.body.token).toMatch(/^glrt-t2_/)

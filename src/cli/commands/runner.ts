@@ -103,3 +103,22 @@ export async function deleteRunner(id: string): Promise<void> {
   await client().delete(`/api/v4/runners/${encodeURIComponent(id)}`)
   terminal.say(`runner ${id} is deleted`)
 }
+
+/** Prints a new registration token. */
+export async function makeRegistrationToken(options: {
+  project?: string
+  group?: string
+  json?: boolean
+}): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const { project, group } = options
+  if (project && group) throw new Exit(exitCodes.usage, 'give either --project or --group')
+  const where = project
+    ? `projects/${encodeURIComponent(project)}/runners`
+    : group
+      ? `groups/${encodeURIComponent(group)}/runners`
+      : 'runners'
+  const made = await client().post<{ token: string }>(`/api/v4/${where}/reset_registration_token`)
+  if (options.json) return json(made)
+  terminal.out(made.token)
+}

@@ -1,27 +1,19 @@
 /** Projects, as gitlab lib/api/entities/project.rb shows them, as far as there is something to show. */
 import type { Mirror } from '../../core/mirror.js'
 import type { Group, Project } from '../../core/project.js'
-import type { GroupEntity, NamespaceEntity, ProjectBasicEntity, ProjectEntity } from '../entities.js'
+import type {
+  GroupEntity,
+  NamespaceEntity,
+  ProjectBasicEntity,
+  ProjectDetailsEntity,
+  ProjectEntity,
+} from '../entities.js'
 import { toIso } from './time.js'
 
 /** A project by itself; `group`: where it lies. */
 export function toProject(project: Project, group: Group | undefined, externalUrl: string): ProjectEntity {
-  const url = `${externalUrl}/${project.fullPath}`
   return {
-    ...toProjectBasic(project, group, externalUrl),
-    default_branch: project.defaultBranch,
-    tag_list: [],
-    topics: [],
-    ssh_url_to_repo: null,
-    http_url_to_repo: `${url}.git`,
-    web_url: url,
-    readme_url: null,
-    avatar_url: null,
-    forks_count: 0,
-    star_count: 0,
-    last_activity_at: toIso(project.updatedAt),
-    visibility: project.visibility,
-    namespace: group ? toNamespace(group, externalUrl) : null,
+    ...toProjectDetails(project, group, externalUrl),
     _links: { self: `${externalUrl}/api/v4/projects/${project.id}` },
     archived: false,
     empty_repo: false,
@@ -39,6 +31,29 @@ export function toProject(project: Project, group: Group | undefined, externalUr
     import_url: null,
     mirror: project.mirrored === 1,
     updated_at: toIso(project.updatedAt),
+  }
+}
+
+/** How a runner shows its projects: gitlab lib/api/entities/basic_project_details.rb. */
+export function toProjectDetails(
+  project: Project,
+  group: Group | undefined,
+  externalUrl: string,
+): ProjectDetailsEntity {
+  return {
+    ...toProjectBasic(project, group, externalUrl),
+    default_branch: project.defaultBranch,
+    tag_list: [],
+    topics: [],
+    ssh_url_to_repo: null,
+    http_url_to_repo: `${externalUrl}/${project.fullPath}.git`,
+    readme_url: null,
+    avatar_url: null,
+    forks_count: 0,
+    star_count: 0,
+    last_activity_at: toIso(project.updatedAt),
+    visibility: project.visibility,
+    namespace: group ? toNamespace(group, externalUrl) : null,
   }
 }
 

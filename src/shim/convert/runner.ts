@@ -5,7 +5,7 @@ import type { Group, Project } from '../../core/project.js'
 import { type Runner, type RunnerManager, runnerStatus } from '../../core/runner.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import type { RunnerDetailsEntity, RunnerEntity, RunnerManagerEntity } from '../entities.js'
-import { toProjectBasic } from './project.js'
+import { toProjectDetails } from './project.js'
 import { toIso } from './time.js'
 
 /** `newest`: the manager heard from last, whose name and version the runner is shown with. */
@@ -30,6 +30,8 @@ export function toRunner(runner: Runner, newest: RunnerManager | undefined, now:
 export interface RunnerScope {
   projects: readonly Project[]
   groups: readonly Group[]
+  /** Where the projects lie, by id. */
+  namespaces: ReadonlyMap<number, Group>
 }
 
 /** A runner by itself, with its settings and whom it serves. */
@@ -53,7 +55,9 @@ export function toRunnerDetails(
     architecture: newest?.architecture || null,
     contacted_at: toIso(runner.contactedAt),
     maintenance_note: runner.maintenanceNote,
-    projects: scope.projects.map((project) => toProjectBasic(project, undefined, context.externalUrl)),
+    projects: scope.projects.map((project) =>
+      toProjectDetails(project, scope.namespaces.get(project.groupId), context.externalUrl),
+    ),
     groups: scope.groups.map((group) => ({
       id: group.id,
       name: group.name,

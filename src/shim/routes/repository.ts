@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto'
 import { SignalboxError } from '../../core/errors.js'
 import type { FileContent, RefEntry } from '../../core/repository-browser.js'
+import { listPipelines } from '../../core/store/lists.js'
 import type { Reply, Route } from '../../http/call.js'
 import { attachment } from '../../http/headers.js'
 import { wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute } from '../call.js'
 import { toBranch, toCommit, toDiff, toTag, toTreeEntry } from '../convert/commit.js'
-import type { CommitEntity } from '../entities.js'
+import { toPipelineBasic } from '../convert/pipeline.js'
+import type { CommitDetailEntity, CommitEntity } from '../entities.js'
 import { notFound } from '../errors.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 
@@ -22,7 +24,7 @@ export const repositoryRoutes: readonly Route[] = [
   projectRoute('get', `${base}/commits`, read, listCommits),
   projectRoute('get', `${base}/commits/:sha`, read, async (call) => ({
     status: 200,
-    body: await commitEntity(call, await commitOf(call)),
+    body: await commitDetail(call, await commitOf(call)),
   })),
   projectRoute('get', `${base}/commits/:sha/diff`, read, async (call) => {
     const entries = await call.core.repositories.browser.diff(call.project, undefined, await commitOf(call))
@@ -74,6 +76,22 @@ async function refEntity(call: ProjectCall, ref: RefEntry, kind: 'branches' | 't
 
 async function commitEntity({ core, project }: ProjectCall, sha: string): Promise<CommitEntity> {
   return toCommit(await core.repositories.browser.commit(project, sha), project, core.externalUrl())
+}
+
+/** With the newest pipeline that ran at it: gitlab lib/api/entities/commit_detail.rb. */
+async function commitDetail(call: ProjectCall, sha: string): Promise<CommitDetailEntity> {
+  const { core, project } = call
+  const wanted = { projectId: project.id, sha, child: false } as const
+  const [[newest], commit] = await Promise.all([
+    listPipelines(core.store.read, wanted, { limit: 1, offset: 0 }),
+    commitEntity(call, sha),
+  ])
+  return {
+    ...commit,
+    status: newest?.status ?? null,
+    project_id: project.id,
+    last_pipeline: newest ? toPipelineBasic(newest, project, core.externalUrl()) : null,
+  }
 }
 
 /** The commit that the path names: by its id, or by a branch or tag. */

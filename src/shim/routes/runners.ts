@@ -19,7 +19,7 @@ import {
   type RunnerFilter,
 } from '../../core/store/lists.js'
 import { findGroup, findProject, projectFacts } from '../../core/store/projects.js'
-import { newestManagers, projectsById } from '../../core/store/related.js'
+import { groupsById, newestManagers, projectsById } from '../../core/store/related.js'
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
@@ -48,6 +48,7 @@ export const runnerRoutes: readonly Route[] = [
   projectRoute('post', '/projects/:id/runners', { deed: 'administer' }, enable),
   projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
   projectRoute('delete', '/projects/:id/runners/:runner_id', { deed: 'administer' }, disable),
+  userRoute('post', '/groups/:id/runners/reset_registration_token', { admin: true }, resetGroupToken),
   userRoute('get', '/groups/:id/runners', { ...manage, admin: true }, listOfGroup),
 ]
 
@@ -216,10 +217,14 @@ async function details({ core, actor }: UserCall, runner: Runner): Promise<Runne
   const readable: Project[] = []
   for (const project of projects.values()) if (await can(core, actor, 'read', project)) readable.push(project)
   const shownGroups = groups.filter((group) => group && (actor.user.isAdmin === 1 || group.visibility !== 'private'))
+  const namespaces = await groupsById(
+    read,
+    readable.map((project) => project.groupId),
+  )
   const entity = toRunnerDetails(
     runner,
     managers.get(runner.id),
-    { projects: readable, groups: shownGroups.filter((group) => group !== undefined) },
+    { projects: readable, groups: shownGroups.filter((group) => group !== undefined), namespaces },
     { now: core.clock.now(), externalUrl: core.externalUrl() },
   )
   return (await canManageRunner(core, actor, runner)) ? entity : { ...entity, ip_address: null, maintenance_note: null }
@@ -298,6 +303,11 @@ async function resetInstanceToken({ core }: UserCall): Promise<Reply> {
 
 async function resetProjectToken({ core, project }: ProjectCall): Promise<Reply> {
   return registrationToken(await resetRegistrationToken(core, { projectId: project.id, groupId: null }))
+}
+
+async function resetGroupToken(call: UserCall): Promise<Reply> {
+  const { id } = await groupOf(call)
+  return registrationToken(await resetRegistrationToken(call.core, { projectId: null, groupId: id }))
 }
 
 function registrationToken(token: string): Reply {
