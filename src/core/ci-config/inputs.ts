@@ -103,7 +103,7 @@ function resolveInput(
     const missing = rule.if === undefined ? undefined : inputsOf(rule.if.tree).find((name) => !specs.has(name))
     if (missing !== undefined) return { message: `rule refers to the undefined input ${quote(missing)}` }
   }
-  const { options, fallback } = choose(spec, inputs)
+  const { options, fallback, isOptional = rules === undefined } = choose(spec, inputs)
   const checks = { type, options, pattern }
   const standard = fallback === undefined || fallback === null ? fallback : convert(fallback, checks, 'default')
   if (standard && 'message' in standard) return standard
@@ -112,7 +112,7 @@ function resolveInput(
   if (standard === undefined) return notProvided
   if (standard !== null) return standard
   // `default: null` beside rules means that anything may be given, but something must be.
-  return rules === undefined ? makeScalar(null, at) : notProvided
+  return isOptional ? makeScalar(null, at) : notProvided
 }
 
 const notProvided: InputProblem = { message: 'required value has not been provided' }
@@ -121,12 +121,17 @@ const notProvided: InputProblem = { message: 'required value has not been provid
 function choose(
   spec: InputMap | null,
   inputs: Lookup,
-): { options?: Node[] | undefined; fallback?: Node | null | undefined } {
+): { options?: Node[] | undefined; fallback?: Node | null | undefined; isOptional?: boolean } {
   if (spec?.rules === undefined) return { options: spec?.options, fallback: spec?.default }
   const rule: InputRule | undefined = spec.rules.find(
     (one) => one.if === undefined || isTrue(one.if.tree, none, inputs),
   )
-  return rule === undefined ? { fallback: null } : { options: rule.options, fallback: rule.default }
+  if (rule === undefined) {
+    // One whose rules could give a default is not required where none of them holds (lib/ci/inputs/base_input.rb).
+    const mayHave = spec.rules.some((one) => one.default !== undefined || one.if === undefined)
+    return { fallback: null, isOptional: mayHave }
+  }
+  return { options: rule.options, fallback: rule.default }
 }
 
 function none(): undefined {}

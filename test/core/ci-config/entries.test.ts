@@ -96,3 +96,26 @@ test('exists looks into another project by paths or by regexp', async () => {
   expect(await job('script: x, rules: [{exists: {project: g/p, regexp: a+}}]')).toBeDefined()
   expect(await job('script: x, rules: [{exists: {project: g/p, ref: main, paths: [a]}}]')).toBeDefined()
 })
+
+test('a job that stops an environment may say when it stops by itself, which means nothing', async () => {
+  const stops = await job('script: x, environment: {name: e, action: stop, auto_stop_in: 1 hour}')
+  expect(stops?.plan.environment).toEqual({ name: 'e', action: 'stop' })
+  const starts = await job('script: x, environment: {name: e, auto_stop_in: 1 hour}')
+  expect(starts?.plan.environment).toMatchObject({ autoStopIn: '1 hour' })
+})
+
+test('an input whose rules could give a default is not required where none holds', async () => {
+  const source = (rule: string) => `
+spec:
+  inputs:
+    kind: {default: usual, options: [usual, other]}
+    tag: {rules: [${rule}]}
+---
+job: {script: "echo [$[[ inputs.tag ]]]"}
+`
+  const given = await compiled(source(`{if: '$[[ inputs.kind ]] == "other"', default: ""}`))
+  expect(given.jobs[0]?.plan.script).toEqual(['echo []'])
+  await expect(compiled(source(`{if: '$[[ inputs.kind ]] == "other"', options: [a]}`))).rejects.toThrow(
+    'required value',
+  )
+})

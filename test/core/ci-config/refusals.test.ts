@@ -134,7 +134,6 @@ const jobs: [body: string, place: string, path: string, says: string | RegExp][]
   ['environment: {url: a}', '2:16', ':environment:name', 'required'],
   ['environment: "a:b"', '2:16', ':environment', 'name may hold letters'],
   ['environment: /a', '2:16', ':environment', 'may not begin or end with a slash'],
-  ['environment: {name: a, action: stop, auto_stop_in: 1 h}', '2:40', ':environment:auto_stop_in', 'goes only with'],
   ['environment: {name: a, on_stop: other}', '2:3', ':environment:on_stop', 'on_stop job other has no environment'],
   [
     'environment: {name: a, kubernetes: {namespace: b, flux_resource_path: c}}',

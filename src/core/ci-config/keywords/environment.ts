@@ -76,10 +76,10 @@ export const environment = either(
     }),
     (value, report): Environment => {
       checkName(value.name, report, 'name')
-      if (value.auto_stop_in !== undefined && (value.action === 'stop' || value.action === 'verify')) {
-        report('auto_stop_in goes only with the actions start, prepare and access', 'auto_stop_in')
-      }
-      const { name, url, on_stop: onStop, auto_stop_in: autoStopIn, deployment_tier: deploymentTier } = value
+      const { name, url, on_stop: onStop, deployment_tier: deploymentTier } = value
+      // Jobs that stop take it over from those that start (`extends`): for them it means nothing.
+      const means = value.action !== 'stop' && value.action !== 'verify'
+      const autoStopIn = means ? value.auto_stop_in : undefined
       const plan: PlanEnvironment = {
         name,
         action: value.action ?? 'start',
