@@ -139,6 +139,9 @@ async function start(
     externalUrl: () => externalUrl,
     followPushesLeft: () => doors.git.followLeft(),
     classify: (evidence) => plugins.classify(evidence),
+    ...(plugins.classifiesLater
+      ? { classifyLater: async (evidence) => (await plugins.classifyLater(evidence))?.verdict }
+      : {}),
     // No other runner than the command's own will come: it is given what it refuses, and says why.
     capabilitiesOf: (facts) => [...plugins.capabilitiesOf(facts), ...(ephemeral ? ['vault_secrets'] : [])],
     settings: settings.core,

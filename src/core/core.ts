@@ -130,6 +130,8 @@ export interface Core {
   readonly followPushesLeft: () => Promise<number>
   /** Built-in classifiers, in order: pure and quick. */
   readonly classify: (evidence: Evidence) => Verdict | undefined
+  /** Configured classifiers, which may take seconds; absent: there are none. Must not reject. */
+  readonly classifyLater?: ((evidence: Evidence) => Promise<Verdict | undefined>) | undefined
   /** Features that an executor adds to those that its manager reports. */
   readonly capabilitiesOf: (facts: {
     executor: string

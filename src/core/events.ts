@@ -12,6 +12,7 @@ export const eventKinds = [
   'job.started',
   'job.finished',
   'job.finish_work',
+  'job.classified',
   'job.retried',
   'job.erased',
   'lease.ended',

@@ -54,6 +54,7 @@ export interface CoreParts {
   externalUrl: () => string
   followPushesLeft?: Core['followPushesLeft']
   classify?: Core['classify']
+  classifyLater?: Core['classifyLater']
   capabilitiesOf?: Core['capabilitiesOf']
   settings?: Partial<CoreSettings>
   /** Storage can no longer be trusted: the process must end. */
@@ -122,6 +123,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     externalUrl: parts.externalUrl,
     followPushesLeft: parts.followPushesLeft ?? (async () => 0),
     classify: parts.classify ?? (() => undefined),
+    classifyLater: parts.classifyLater,
     capabilitiesOf: parts.capabilitiesOf ?? (() => []),
     isPaused: (task) => tasks.isPaused(task),
   }

@@ -72,6 +72,11 @@ export class Plugins {
     return undefined
   }
 
+  /** Whether a configured plugin classifies. */
+  get classifiesLater(): boolean {
+    return this.#hooks('classifiers', false).length > 0
+  }
+
   /**
    * The verdict of the first configured classifier that has one, in the order of the configuration. For after the finishing
    * transaction: each may take 2 s. Never rejects.

@@ -22,6 +22,7 @@ import { saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
+import { amendVerdict } from './amend-verdict.js'
 import { followResource } from './assign-resource.js'
 import { enqueueJob } from './enqueue-job.js'
 import { finishWork } from './finish-work.js'
@@ -87,6 +88,7 @@ export async function applyJobEvent(
   }
   if (to === 'preparing') tx.afterCommit(() => prepareSoon(core, job.id))
   if (is('completed', to) || to === 'waiting_for_callback') await deletePayload(tx, job.id)
+  if (to === 'failed' && job.kind === 'build' && core.classifyLater) tx.afterCommit(() => amendSoon(core, job.id))
   if (job.finishWork === 1 && is('finished', to)) tx.afterCommit(() => finishSoon(core, job.id))
   if (job.resourceKey !== null) await followResource(core, tx, job, to)
   if (job.environment !== null) await followDeployment(core, tx, job, to)
@@ -124,6 +126,13 @@ function prepareSoon(core: Core, jobId: number): void {
 function triggerSoon(core: Core, jobId: number): void {
   void triggerDownstream(core, jobId).catch((error) =>
     core.log.error({ err: error, job: jobId }, 'a downstream pipeline could not be made'),
+  )
+}
+
+/** Asks the configured classifiers about the failure; what they say is lost with a stop of the process. */
+function amendSoon(core: Core, jobId: number): void {
+  void amendVerdict(core, jobId).catch((error) =>
+    core.log.error({ err: error, job: jobId }, 'a verdict could not be noted'),
   )
 }
 

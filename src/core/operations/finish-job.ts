@@ -14,14 +14,13 @@ import type { Job } from '../job.js'
 import { type FinalReport, isStream, type Lease, reportFrom, reportText } from '../lease.js'
 import { countRetries, findJob, getDefinition, getJob, lockJob } from '../store/jobs.js'
 import { findLease, saveReport } from '../store/leases.js'
-import { getProject } from '../store/projects.js'
-import { findManagerById } from '../store/runners.js'
 import { findTrace, flagTrace, type TraceRow } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
 import { acceptOffer, fenced } from './accept-lease.js'
 import { mustApplyJobEvent } from './apply-job-event.js'
 import { cancelLivingJobs } from './cancel-pipeline.js'
 import { closeLease } from './end-lease.js'
+import { gatherEvidence } from './gather-evidence.js'
 import { processAfter, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 import { retryLocked } from './retry-job.js'
@@ -209,31 +208,13 @@ async function compareTrace(
   })
 }
 
-const tailBytes = 8 * 1024
-
 async function classify(core: Core, input: { jobId: number; report: FinalReport }): Promise<Verdict | undefined> {
   const { report } = input
   if (report.state === 'success') return undefined
   const { read } = core.store
   const job = await findJob(read, input.jobId)
   if (!job) throw new SignalboxError('fenced', 'this lease is not open', { details: { jobStatus: null } })
-  const [project, plan, trace, manager] = await Promise.all([
-    getProject(read, job.projectId),
-    getDefinition(read, job.definitionId),
-    findTrace(read, job.id),
-    job.managerId === null ? undefined : findManagerById(read, job.managerId),
-  ])
-  const length = trace?.length ?? 0
-  const tail = length === 0 ? Buffer.alloc(0) : await core.traces.read(job.id, Math.max(0, length - tailBytes), length)
-  return core.classify({
-    job: { id: job.id, name: job.name, stage: plan.stage, projectPath: project.fullPath },
-    runnerReason: report.failureReason ?? '',
-    message: report.message ?? '',
-    exitCode: report.exitCode,
-    signal: null,
-    traceTail: tail.toString('utf8'),
-    executor: manager?.executor ?? '',
-  })
+  return core.classify(await gatherEvidence(core, job, report))
 }
 
 /** The status of a job, for answers to a runner. */
