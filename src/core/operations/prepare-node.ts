@@ -1,6 +1,6 @@
 /**
  * What a node does before its doors open, the same after a crash and after a stop: the administrator and its token are as
- * the settings say, open leases get a full fresh term (nobody could renew while we were away), and what an interrupted
+ * the settings say, open leases get a fresh term (nobody could renew while we were away), and what an interrupted
  * run has left half done is finished.
  */
 import type { Core } from '../core.js'

@@ -1,5 +1,5 @@
 /** Rows of leases: the only truth about who owns a job. */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Lease } from '../lease.js'
 import { leaseColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
@@ -135,15 +135,29 @@ export function renewLeases(
   return tx.all(renewedLeases, { managerId, jobs, now: tx.now })
 }
 
-/** Gives every open lease a full fresh term: after a start, since nobody could renew while we were away. */
+/** Starts since the last contact after which a lease still gets its full term. */
+const fullTerms = 3
+
+/** A term after so many starts without a contact: full at first, then half as long with each. */
+const grace = (term: RawBuilder<unknown>) =>
+  sql`(${term} / case when starts < ${sql.lit(fullTerms)} then 1
+    else cast(1 as bigint) << case when starts > 30 then 30 else starts - ${sql.lit(fullTerms - 1)} end end)`
+
+/**
+ * Gives every open lease a fresh term: after a start, since nobody could renew while we were away. It is a full one, but
+ * not for ever: starts that follow each other without a word of the runner would keep a lost job running.
+ */
 export async function refreshOpenLeases(tx: Tx, acceptWithin: { stream: number; other: number }): Promise<void> {
-  await sql`update leases set expires_at = cast(${tx.now} as bigint) + term_ms where status = 'held'`.execute(tx.db)
   await sql`
-    update leases set accept_by = cast(${tx.now} as bigint) +
+    update leases set expires_at = cast(${tx.now} as bigint) + ${grace(sql`term_ms`)}
+    where status = 'held'`.execute(tx.db)
+  await sql`
+    update leases set accept_by = cast(${tx.now} as bigint) + ${grace(sql`
       case when door in ('grpc', 'websocket') then cast(${acceptWithin.stream} as integer)
-      else cast(${acceptWithin.other} as integer) end
+      else cast(${acceptWithin.other} as integer) end`)}
     where status = 'offered'`.execute(tx.db)
   await sql`update leases set report_at = ${tx.now} where status = 'held' and report is not null`.execute(tx.db)
+  await sql`update leases set starts = starts + 1 where status in ('offered', 'held')`.execute(tx.db)
 }
 
 /** Open leases whose term is over; held ones of requests made by hand are left to the sweeps over stuck jobs. */
@@ -249,7 +263,7 @@ const acceptedLease = hotQuery<never, 'id' | 'now' | 'expiresAt'>(
   (db, p) =>
     db
       .updateTable('leases')
-      .set({ status: 'held', accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null })
+      .set({ status: 'held', accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null, starts: 0 })
       .where('id', '=', p('id')),
   { keepsKnown: true },
 )
@@ -287,7 +301,11 @@ const touchedLease = hotQuery<never, 'id' | 'expiresAt'>(
   (db, p) =>
     db
       .updateTable('leases')
-      .set({ written: 1, expires_at: sql<number | null>`coalesce(cast(${p('expiresAt')} as bigint), expires_at)` })
+      .set({
+        written: 1,
+        starts: 0,
+        expires_at: sql<number | null>`coalesce(cast(${p('expiresAt')} as bigint), expires_at)`,
+      })
       .where('id', '=', p('id')),
   { keepsKnown: true },
 )
@@ -317,7 +335,7 @@ const renewedLeases = hotQuery<{ jobId: number; fence: number; expiresAt: number
   (db, p, engine) => ({
     compile: () =>
       sql`
-        update leases set expires_at = cast(${p('now')} as bigint) + term_ms
+        update leases set expires_at = cast(${p('now')} as bigint) + term_ms, starts = 0
         where manager_id = ${p('managerId')} and status = 'held' and job_id in ${
           engine === 'postgres'
             ? sql`(select value::bigint from json_array_elements_text(${p('jobs')}::json) as value)`

@@ -18,6 +18,7 @@ import * as createPushes from './migrations/2026_11_30_2130_create_pushes.js'
 import * as createReleases from './migrations/2026_11_30_2145_create_releases.js'
 import * as schedulePipelines from './migrations/2026_11_30_2150_schedule_pipelines.js'
 import * as indexLocations from './migrations/2026_11_30_2155_index_locations.js'
+import * as countStarts from './migrations/2026_11_30_2200_count_starts.js'
 import type { WritingConnection } from './sqlite-connection.js'
 
 const migrations: Record<string, Migration> = {
@@ -26,6 +27,7 @@ const migrations: Record<string, Migration> = {
   '2026_11_30_2145_create_releases': createReleases,
   '2026_11_30_2150_schedule_pipelines': schedulePipelines,
   '2026_11_30_2155_index_locations': indexLocations,
+  '2026_11_30_2200_count_starts': countStarts,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

@@ -425,6 +425,8 @@ export interface Database {
     accept_by: number | null
     accepted_at: number | null
     expires_at: number | null
+    /** Starts of the node since the runner was last heard from. */
+    starts: Generated<number>
     ended_at: number | null
     end_reason: string | null
     excluded_until: number | null
