@@ -188,7 +188,7 @@ function payloadOf(
       stage: plan.stage,
       pipeline_id: pipeline.id,
       project_id: project.id,
-      project_name: project.path,
+      project_name: project.name,
       project_full_path: project.fullPath,
       namespace_id: project.groupId,
       root_namespace_id: facts.rootGroupId,
