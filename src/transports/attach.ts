@@ -31,7 +31,9 @@ const mostLeases = 1000
 export async function attach(connection: RunnerConnection, hello: Hello): Promise<void> {
   const { core, hub, carrier } = connection
   if (hello.protocolMin > protocolVersion || hello.protocolMax < protocolVersion) {
-    throw new SignalboxError('invalid', `this node speaks version ${protocolVersion} of the protocol`)
+    throw new SignalboxError('invalid', `this node speaks version ${protocolVersion} of the protocol`, {
+      details: { version: protocolVersion },
+    })
   }
   if (hello.running.length > mostLeases) throw new SignalboxError('invalid', 'hello: too many running leases')
   const runner = await authenticateRunner(core, carrier.token || hello.token)

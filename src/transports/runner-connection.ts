@@ -230,6 +230,16 @@ export class RunnerConnection implements Waiter, LeaseListener {
     this.#core.dispatcher.add(this)
   }
 
+  /** The runner is deleted: it gets no more jobs, and goodbye when those that it has are over. */
+  dismiss(): void {
+    if (this.#state === 'closed' || this.#dismissed) return
+    this.#dismissed = true
+    this.#enter('draining')
+    this.#credits = 0
+    this.send({ $case: 'drain', value: { revision: 0, reason: 'this runner is deleted' } })
+    this.#sayDrained()
+  }
+
   ping(): void {
     this.pingSentAt = this.#core.clock.now()
     this.send({ $case: 'ping', value: { nonce: this.#seq + 1 } })
@@ -370,7 +380,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
       const unknown = error.code === 'unauthenticated'
       if (error.code === 'internal') this.#core.log.error({ err: thrown }, 'a hello failed')
       this.fail(
-        toErrorCode(error.code),
+        error.details.version === undefined ? toErrorCode(error.code) : ErrorCode.ERROR_CODE_VERSION,
         error.message,
         unknown ? GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED : GoodbyeCode.GOODBYE_CODE_PROTOCOL,
         seq,
@@ -442,6 +452,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
   }
 
   #drainRevision = 0
+  #dismissed = false
 
   async #drain(revision: number): Promise<void> {
     this.#enter('draining')
@@ -460,6 +471,8 @@ export class RunnerConnection implements Waiter, LeaseListener {
   async #countDrain(): Promise<void> {
     const open = await listOpenLeases(this.#core.store.read, this.managerId)
     this.send({ $case: 'drainState', value: { revision: this.#drainRevision, openLeases: open.length } })
+    if (this.#dismissed && open.length === 0)
+      this.goodbye(GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED, 'this runner is deleted')
   }
 
   /** A message that could not be done: told, and the stream goes on. */

@@ -4,6 +4,7 @@
  */
 import type { Core } from '../core/core.js'
 import { runnerFacts } from '../core/operations/contact-runner.js'
+import { listOpenLeases } from '../core/store/leases.js'
 import { findManagerById, findRunner } from '../core/store/runners.js'
 import { GoodbyeCode } from '../gen/signalbox/runner/v1/runner.js'
 import { type Carrier, RunnerConnection } from './runner-connection.js'
@@ -155,6 +156,11 @@ export class StreamHub {
       if (connection.runner.id !== runnerId) continue
       const runner = await findRunner(store.read, runnerId)
       const manager = await findManagerById(store.read, connection.managerId)
+      const leases = runner ? [] : await listOpenLeases(store.read, connection.managerId)
+      if (leases.some((lease) => lease.status === 'held')) {
+        connection.dismiss()
+        continue
+      }
       if (!runner || !manager || runner.tokenHash !== connection.runner.tokenHash) {
         connection.goodbye(GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED, 'the runner’s token is not valid any more')
         continue

@@ -85,11 +85,16 @@ function contract(carrier: CarrierName): void {
     ['an unknown token', {}, 'glrt-t1_nobody', GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED],
     ['no common version', { protocolMin: 2, protocolMax: 3 }, undefined, GoodbyeCode.GOODBYE_CODE_PROTOCOL],
     ['control characters in a name', { name: 'a\nb' }, undefined, GoodbyeCode.GOODBYE_CODE_PROTOCOL],
-  ])('says goodbye to %s', async (_, more, token, code) => {
+  ])('says goodbye to %s', async (what, more, token, code) => {
     await using box = await StreamBox.start()
     const stream = await box.connect(carrier, token ?? (await runnerOf(box)))
     stream.send('hello', hello(more))
-    expect(await stream.next('error')).toMatchObject({ fatal: true, relatedSeq: 1 })
+    const refusals: Record<string, ErrorCode> = {
+      'an unknown token': ErrorCode.ERROR_CODE_UNAUTHENTICATED,
+      'no common version': ErrorCode.ERROR_CODE_VERSION,
+    }
+    const refused = refusals[what] ?? ErrorCode.ERROR_CODE_INVALID
+    expect(await stream.next('error')).toMatchObject({ fatal: true, relatedSeq: 1, code: refused })
     expect(await stream.next('goodbye')).toMatchObject({ code })
     await stream.ended
   })
@@ -475,6 +480,38 @@ function contract(carrier: CarrierName): void {
     expect(await stream.next('offer')).toMatchObject({ jobName: 'hi' })
     await deleteRunner(box.box.core, runner.id)
     expect(await stream.next('goodbye')).toMatchObject({ code: GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED })
+    await stream.ended
+  })
+
+  it('lets a deleted runner end what it runs, gives it no more, and says goodbye then', async () => {
+    await using box = await StreamBox.start()
+    const { runner, token } = await createRunner(box.box.core, { type: 'instance' })
+    const stream = await attached(box, token)
+    stream.send('want', { credits: 2 })
+    const { pipeline } = await box.box.run(hi)
+    const { jobId, fence, offerId } = await stream.next('offer')
+    stream.send('accept', { jobId, fence, offerId })
+    await stream.next('leaseState')
+    await deleteRunner(box.box.core, runner.id)
+    expect(await stream.next('drain')).toMatchObject({ reason: 'this runner is deleted' })
+    await box.box.run(hi, 'acme/other')
+    stream.send('want', { credits: 2 })
+    stream.send('leaseRenew', { leases: [{ jobId, fence }] })
+    expect(await stream.next('leaseState')).toMatchObject({ leases: [{ verdict: Verdict.VERDICT_HELD }] })
+    expect(stream.count('offer')).toBe(1)
+    stream.send('stateUpdate', {
+      jobId,
+      fence,
+      revision: 1,
+      state: JobState.JOB_STATE_SUCCESS,
+      logLength: 0,
+      logCrc32: 0,
+      failureReason: '',
+      message: '',
+    })
+    expect(await stream.next('stateAck')).toMatchObject({ outcome: StateOutcome.STATE_OUTCOME_APPLIED })
+    expect(await stream.next('goodbye')).toMatchObject({ code: GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED })
+    expect(await box.box.statuses(pipeline)).toEqual({ hi: 'success' })
     await stream.ended
   })
 
