@@ -145,7 +145,7 @@ onBothEngines((engine) => {
     await box.run({ make: { script: 'x' } }, 'acme/other')
     await runNext(box, runner, { archive: { a: 'one' } })
     const app = await box.project(fetches({ project: 'acme/other', ref: 'main', job: 'make', artifacts: true }))
-    const pipeline = await box.pipeline(app, { user: await stranger(box) })
+    const pipeline = await box.pipeline(app, { user: await stranger(box), ref: 'topic' })
     expect(await box.statuses(pipeline)).toEqual({ use: 'failed' })
   })
 

@@ -282,7 +282,7 @@ onBothEngines((engine) => {
     const bob = await box.core.store.write((tx) =>
       insertUser(tx, { username: 'bob', name: 'Bob', email: 'b@x', isAdmin: 0 }),
     )
-    const pipeline = await box.pipeline(project, { user: bob })
+    const pipeline = await box.pipeline(project, { user: bob, ref: 'topic' })
     expect(await box.statuses(pipeline)).toEqual({ other: 'canceled', later: 'canceled', deploy: 'failed' })
     expect(await box.pipelineStatus(pipeline)).toBe('failed')
     const tries = await box.core.store.read.db
