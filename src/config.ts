@@ -114,6 +114,9 @@ const leaseKeys: Record<string, (leases: LeaseSettings, ms: number) => void> = {
   },
 }
 
+/** Those that may be nothing. */
+const optionalWaits = new Set(['excluded_for', 'report_waits', 'cancel_grace'])
+
 type LimitSetting =
   | 'traceLimitBytes'
   | 'artifactLimitBytes'
@@ -122,13 +125,14 @@ type LimitSetting =
   | 'pipelineJobLimit'
   | 'gitDepth'
 
-const limitKeys: Record<string, LimitSetting> = {
-  trace_bytes: 'traceLimitBytes',
-  artifact_bytes: 'artifactLimitBytes',
-  dotenv_bytes: 'dotenvLimitBytes',
-  dotenv_variables: 'dotenvLimitVariables',
-  jobs_per_pipeline: 'pipelineJobLimit',
-  git_depth: 'gitDepth',
+/** Each with the least that makes sense; a depth of 0 is all of the history. */
+const limitKeys: Record<string, { setting: LimitSetting; from: number; to?: number }> = {
+  trace_bytes: { setting: 'traceLimitBytes', from: 1 },
+  artifact_bytes: { setting: 'artifactLimitBytes', from: 1 },
+  dotenv_bytes: { setting: 'dotenvLimitBytes', from: 0 },
+  dotenv_variables: { setting: 'dotenvLimitVariables', from: 0 },
+  jobs_per_pipeline: { setting: 'pipelineJobLimit', from: 1, to: 1_000_000 },
+  git_depth: { setting: 'gitDepth', from: 0, to: 2 ** 31 - 1 },
 }
 
 export interface SettingsSources {
@@ -223,7 +227,13 @@ function readFile(given: string | undefined, cwd: string): { table: Record<strin
 function coreSettings(table: Record<string, unknown>): CoreSettings {
   const leases = structuredClone(defaultLeaseSettings)
   for (const [key, value] of Object.entries(tableOf(table, 'leases', Object.keys(leaseKeys)))) {
-    leaseKeys[key]!(leases, duration(value, `leases.${key}`)!)
+    leaseKeys[key]!(leases, duration(value, `leases.${key}`, { zero: optionalWaits.has(key), most: longestTimerMs })!)
+  }
+  if (leases.renewEveryMs >= leases.stream.heldForMs) {
+    throw new SettingsError(
+      'leases.stream_renew_every',
+      'must be shorter than stream_held_for, or every lease would end',
+    )
   }
   const stuck = stuckTable(table)
   // A request made by hand is given up by the sweep over running jobs, and by nothing else.
@@ -238,13 +248,15 @@ function coreSettings(table: Record<string, unknown>): CoreSettings {
     ...cellSettings(table),
   }
   for (const [key, value] of Object.entries(tableOf(table, 'limits', Object.keys(limitKeys)))) {
-    Object.assign(settings, { [limitKeys[key]!]: wholeNumber(value, `limits.${key}`) })
+    const { setting, ...range } = limitKeys[key]!
+    settings[setting] = wholeNumber(value, `limits.${key}`, range)!
   }
   const { expire_in: expireIn, archive_logs_after: after } = tableOf(table, 'artifacts', [
     'expire_in',
     'archive_logs_after',
   ])
-  settings.archiveTracesAfterMs = duration(after, 'artifacts.archive_logs_after') ?? settings.archiveTracesAfterMs
+  settings.archiveTracesAfterMs =
+    duration(after, 'artifacts.archive_logs_after', { zero: true }) ?? settings.archiveTracesAfterMs
   if (expireIn === 'never') settings.artifactExpiryMs = null
   else settings.artifactExpiryMs = duration(expireIn, 'artifacts.expire_in') ?? settings.artifactExpiryMs
   settings.caches = caches(table)
@@ -296,16 +308,12 @@ function stuckTable(table: Record<string, unknown>): StuckSettings {
   return settings
 }
 
-/** No timer can be set for longer than 24 days: it would fire at once, again and again. */
-const longestIntervalMs = 24 * 24 * 3_600_000
-
 /** Each a duration, or a cron expression in UTC. */
 function taskTimes(table: Record<string, unknown>): TaskTimes {
   const given = Object.fromEntries(
     Object.entries(tableOf(table, 'tasks', Object.keys(defaultTaskTimes))).map(([name, value]) => {
-      const ms =
-        typeof value === 'string' && parseDuration(value) === undefined ? undefined : duration(value, `tasks.${name}`)
-      if (ms !== undefined && ms > 0 && ms <= longestIntervalMs) return [name, ms]
+      const ms = typeof value === 'string' ? millisecondsOf(value) : undefined
+      if (ms !== undefined && ms > 0 && ms <= longestTimerMs) return [name, ms]
       try {
         parseCron(String(value))
       } catch {
@@ -336,7 +344,7 @@ function queueObjectives(table: Record<string, unknown>): QueueObjective[] {
     if (pattern !== undefined && typeof pattern !== 'string') {
       throw new SettingsError(`${where}.jobs_running_for_project`, 'must be a text')
     }
-    const thresholdS = (duration(threshold, `${where}.threshold`) ?? 0) / 1000
+    const thresholdS = (duration(threshold, `${where}.threshold`, { zero: true }) ?? 0) / 1000
     try {
       return readQueueObjective({
         periods,
@@ -356,7 +364,7 @@ function pollSettings(table: Record<string, unknown>): Pick<ServerSettings, 'pol
   if (rate !== undefined && (typeof rate !== 'number' || !Number.isFinite(rate) || rate < 0)) {
     throw new SettingsError('poll.rate', 'must be a number of polls a second, not negative')
   }
-  return { pollHoldMs: duration(hold, 'poll.hold') ?? 50_000, pollsPerSecond: rate }
+  return { pollHoldMs: duration(hold, 'poll.hold', { zero: true, most: 3_600_000 }) ?? 50_000, pollsPerSecond: rate }
 }
 
 /** `grpc = "HOST:PORT"`, or a table with the address and more. */
@@ -443,8 +451,8 @@ function mirrors(table: Record<string, unknown>): ServerSettings['mirrors'] {
   if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === 'string' && isHost(host))) {
     throw new SettingsError('mirrors.trusted_hosts', 'must be a list of HOST or HOST:PORT')
   }
-  const timeoutMs = duration(timeout, 'mirrors.timeout')
-  const packBytes = wholeNumber(bytes, 'mirrors.pack_bytes')
+  const timeoutMs = duration(timeout, 'mirrors.timeout', { most: longestTimerMs })
+  const packBytes = wholeNumber(bytes, 'mirrors.pack_bytes', { from: 1 })
   return {
     trustedHosts: hosts.map((host: string) => host.toLowerCase()),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -494,20 +502,49 @@ function refuseUnknown(table: Record<string, unknown>, known: readonly string[],
   }
 }
 
-function wholeNumber(value: unknown, where: string): number | undefined {
+function wholeNumber(
+  value: unknown,
+  where: string,
+  { from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: number; to?: number } = {},
+): number | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw new SettingsError(where, 'must be a whole number, not negative')
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < from || value > to) {
+    const least = from === 0 ? 'not negative' : `${from} or more`
+    const most = to === Number.MAX_SAFE_INTEGER ? '' : `, at most ${to}`
+    throw new SettingsError(where, `must be a whole number, ${least}${most}`)
   }
   return value
 }
 
-function duration(value: unknown, where: string): number | undefined {
+/** No timer can be set for longer: it would fire at once, again and again. */
+const longestTimerMs = 24 * 24 * 3_600_000
+/** Far beyond what anybody waits for, and a number of milliseconds that can still be added to a time. */
+const longestMs = 100 * 365 * 24 * 3_600_000
+
+/** A duration in milliseconds: at least one, or with `zero` none; at most `most`. */
+function duration(
+  value: unknown,
+  where: string,
+  { zero = false, most = longestMs }: { zero?: boolean; most?: number } = {},
+): number | undefined {
   if (value === undefined) return undefined
-  if (value === 0) return 0
-  const seconds = typeof value === 'string' ? parseDuration(value) : undefined
-  if (seconds === undefined) throw new SettingsError(where, 'must be a duration such as "90s" or "10 minutes"')
-  return seconds * 1000
+  const ms = typeof value === 'string' ? millisecondsOf(value) : value === 0 ? 0 : undefined
+  if (ms === undefined) throw new SettingsError(where, 'must be a duration such as "90s" or "10 minutes"')
+  if (ms === 0 && !zero) throw new SettingsError(where, 'must be a duration that is longer than none')
+  if (ms > most)
+    throw new SettingsError(
+      where,
+      `must be a duration of at most ${most >= 86_400_000 ? `${most / 86_400_000} days` : `${most / 3_600_000} h`}`,
+    )
+  return ms
+}
+
+/** Undefined for what is no duration. In a configuration a sign is a blank, as GitLab reads it; a setting has none. */
+function millisecondsOf(text: string): number | undefined {
+  if (/[-+]/.test(text)) return undefined
+  if (/^[\s0.:]*0[\s0.:]*[a-z]*\s*$/i.test(text)) return 0
+  const seconds = parseDuration(text)
+  return seconds === undefined ? undefined : Math.ceil(seconds * 1000)
 }
 
 function bool(table: Record<string, unknown>, key: string, above = ''): boolean | undefined {

@@ -167,7 +167,66 @@ it('reads the tables of the file', () => {
   expect(settings.core.leases.onePhase.heldForMs).toBe(300_000)
 })
 
+const durations = [
+  ...['stream_accept_within', 'stream_held_for', 'stream_renew_every', 'poll_accept_within', 'poll_held_for'],
+  ...['excluded_for', 'report_waits', 'cancel_grace'],
+].map((key) => `leases.${key}`)
+for (const key of ['pending', 'unmatched', 'running', 'canceling', 'scheduled', 'over_timeout', 'spacing'])
+  durations.push(`stuck.${key}`)
+durations.push('tasks.stuck_ci_jobs', 'caches.keep_for', 'artifacts.expire_in', 'artifacts.archive_logs_after')
+durations.push('poll.hold', 'mirrors.timeout')
+
+it.each(durations)('refuses durations for %s that cannot be', (where) => {
+  const [table, key] = where.split('.')
+  for (const value of [
+    '"-5m"',
+    '"5m -3s"',
+    '"+5m"',
+    '"- 5m"',
+    '"5000 years"',
+    '"9e99s"',
+    '-5',
+    '5',
+    '1.5',
+    'nan',
+    'inf',
+    '""',
+    'true',
+  ]) {
+    expect(() => read(`[${table}]\n${key} = ${value}`), value).toThrow(new RegExp(`^${where}: must be`))
+  }
+  expect(() => read(`[${table}]\n${key} = "30s"`)).not.toThrow()
+})
+
+const mayBeNone = [
+  'leases.excluded_for',
+  'leases.report_waits',
+  'leases.cancel_grace',
+  'artifacts.archive_logs_after',
+  'poll.hold',
+]
+
+it.each(durations)('takes none as %s only where that means something', (where) => {
+  const [table, key] = where.split('.')
+  for (const value of ['0', '"0"', '"0s"', '"0 minutes"']) {
+    const reading = expect(() => read(`[${table}]\n${key} = ${value}`), value)
+    if (mayBeNone.includes(where)) reading.not.toThrow()
+    else reading.toThrow(new RegExp(`^${where}: must be`))
+  }
+})
+
 const wrong: [toml: string, message: RegExp][] = [
+  ['[leases]\nstream_held_for = "20s"\nstream_renew_every = "20s"', /^leases\.stream_renew_every: must be shorter/],
+  ['[limits]\njobs_per_pipeline = 0', /^limits\.jobs_per_pipeline: must be a whole number, 1 or more/],
+  ['[limits]\ntrace_bytes = 0', /^limits\.trace_bytes: must be/],
+  ['[limits]\nartifact_bytes = 0', /^limits\.artifact_bytes: must be/],
+  ['[limits]\ngit_depth = 4294967296', /^limits\.git_depth: must be a whole number, not negative, at most/],
+  ['[limits]\ndotenv_variables = nan', /^limits\.dotenv_variables: must be/],
+  ['[mirrors]\npack_bytes = 0', /^mirrors\.pack_bytes: must be/],
+  ['[mirrors]\ntimeout = "30 days"', /^mirrors\.timeout: must be a duration of at most 24 days/],
+  ['[poll]\nhold = "2h"', /^poll\.hold: must be a duration of at most 1 h/],
+  ['[poll]\nrate = nan', /^poll\.rate: must be a number/],
+  ['[[monitoring.job_queuing_durations]]\nperiods = []\nthreshold = "-1s"', /threshold: must be a duration/],
   ['htpp = "127.0.0.1:1"', /signalbox\.toml: unknown key htpp; known are .*http/],
   ['http = 8080', /^http: must be a text/],
   ['http = "8080"', /^http: 8080 is not HOST:PORT/],
