@@ -1,8 +1,10 @@
 /** What a node keeps in its data folder besides the store: its name, its key and the administrator's token. */
 import { randomBytes } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -24,6 +26,28 @@ import { mintToken } from './core/token.js'
 export function openDataFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   keepOutOfGit(folder)
+}
+
+/**
+ * Takes from everybody else what an earlier version, a backup that was unpacked by hand or a careless hand has let them
+ * read: the folder and what lies directly in it, with `files` of ours that lie elsewhere. What is deeper cannot be reached
+ * without these. Links are not followed. Gives what was mended, and what could not be; never throws.
+ */
+export function closeToOthers(folder: string, files: readonly string[] = []): { mended: string[]; open: string[] } {
+  const mended: string[] = []
+  const open: string[] = []
+  const inside = readdirSync(folder).map((name) => path.join(folder, name))
+  for (const one of new Set([folder, ...inside, ...files])) {
+    const stat = lstatSync(one, { throwIfNoEntry: false })
+    if (stat === undefined || stat.isSymbolicLink() || (stat.mode & 0o077) === 0) continue
+    try {
+      chmodSync(one, stat.mode & 0o700)
+      mended.push(one)
+    } catch {
+      open.push(one)
+    }
+  }
+  return { mended, open }
 }
 
 function keepOutOfGit(folder: string): void {

@@ -2,7 +2,7 @@
  * The composition root: opens the store, loads plugins, puts the core together, starts its background work and mounts the
  * doors. What `signalbox serve` runs, `signalbox run` starts for one pipeline, and the tests boot.
  */
-import { writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import path from 'node:path'
@@ -21,7 +21,7 @@ import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
 import { openStore } from './core/store/open.js'
 import { patience } from './core/store/wait.js'
-import { discardStaging, keysOf, openDataFolder, readAdminToken, readNodeName } from './data-folder.js'
+import { closeToOthers, discardStaging, keysOf, openDataFolder, readAdminToken, readNodeName } from './data-folder.js'
 import type { Faults } from './faults.js'
 import { Front, hostOf, retryLater, text } from './front.js'
 import { createGitHttp } from './git/http.js'
@@ -92,6 +92,9 @@ async function start(
 ): Promise<Server> {
   const { dataDir } = settings
   openDataFolder(dataDir)
+  const { mended, open: readable } = closeToOthers(dataDir, databaseFiles(settings.database))
+  if (mended.length > 0) log.warn({ files: mended }, 'others could read these; they cannot any more')
+  if (readable.length > 0) log.warn({ files: readable }, 'others can read these, and it could not be mended')
   const lock = lockDataFolder(dataDir)
   closers.push(() => lock.release())
   discardStaging(dataDir)
@@ -279,6 +282,12 @@ async function start(
   }
 }
 
+/** The file of SQLite and those that it keeps beside it; none for another database. */
+function databaseFiles(url: string): string[] {
+  const file = /^sqlite:(?!:memory:$)(.+)$/.exec(url)?.[1]
+  return file === undefined ? [] : ['', '-wal', '-shm', '-journal'].map((end) => file + end)
+}
+
 async function openBlobs({ dataDir, s3 }: ServerSettings, closers: (() => unknown)[]): Promise<BlobRooms> {
   const disk = diskRooms(dataDir)
   if (s3 === undefined) return disk
@@ -292,6 +301,8 @@ async function openBlobs({ dataDir, s3 }: ServerSettings, closers: (() => unknow
 export async function writeReadyFile(file: string, server: Pick<Server, 'httpUrl' | 'grpcUrl'>): Promise<void> {
   const temporary = `${file}.new`
   writeFileSync(temporary, `${JSON.stringify({ http: server.httpUrl, grpc: server.grpcUrl, pid: process.pid })}\n`)
+  // It is there to be read, whatever umask we run under.
+  chmodSync(temporary, 0o644)
   await rename(temporary, file)
 }
 

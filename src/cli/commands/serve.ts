@@ -29,6 +29,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { readyFile, ...flags } = options
   const settings = settingsFrom(flags)
   const log = openLog(settings.logLevel)
+  // Whatever this process and the git processes below it write is for nobody else to read.
+  process.umask(0o077)
   let fault: unknown
   let stop: () => void = () => undefined
   const stopped = new Promise<void>((resolve) => {
