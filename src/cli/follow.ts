@@ -3,7 +3,8 @@
  * for each change. Where the changes come from is the caller's affair: the server's events for `pipeline watch`, the
  * coordinator in this process for `run`.
  */
-import { cutToWidth, duration, printable, statusText, type Terminal, textWidth } from './terminal.js'
+import { printable } from './printable.js'
+import { cutToWidth, duration, statusText, type Terminal, textWidth } from './terminal.js'
 
 export interface FollowedJob {
   id: number

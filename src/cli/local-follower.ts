@@ -11,7 +11,8 @@ import { getPipeline } from '../core/store/pipelines.js'
 import { findTrace } from '../core/store/traces.js'
 import { type FollowedJob, type FollowedPipeline, PipelineView, placedJobs, tookSeconds } from './follow.js'
 import { LineReader, readableLog, ScriptOutput } from './log-text.js'
-import { printable, type Terminal } from './terminal.js'
+import { printable } from './printable.js'
+import type { Terminal } from './terminal.js'
 
 interface FollowedLog {
   name: string

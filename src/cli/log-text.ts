@@ -1,5 +1,5 @@
 /** A job's log as people want to read it: no section marks, progress bars as they ended, nothing a terminal would obey. */
-import { printable, printableWithColors } from './terminal.js'
+import { printable, printableWithColors } from './printable.js'
 
 const sectionMarks = /section_(?:start|end):\d+:[^\r\n]*\r\u001b\[0K/g
 

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { pipelineSources } from '../core/pipeline.js'
 import { version } from '../core/version.js'
 import { Exit, exitCodes } from './exit.js'
+import { printable } from './printable.js'
 import { watchProcess } from './uncaught.js'
 
 const codes = `
@@ -424,8 +425,8 @@ export async function main(argv: string[]): Promise<number> {
     return exitCodes.done
   } catch (error) {
     if (error instanceof Exit) {
-      if (error.message) process.stderr.write(`signalbox: ${error.message}\n`)
-      if (error.hint) process.stderr.write(`  ${error.hint}\n`)
+      if (error.message) process.stderr.write(`signalbox: ${printable(error.message)}\n`)
+      if (error.hint) process.stderr.write(`  ${printable(error.hint)}\n`)
       return error.code
     }
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage

@@ -3,6 +3,7 @@
  * terminal. Text that came from elsewhere is stripped of everything a terminal would obey.
  */
 import pc from 'picocolors'
+import { printable } from './printable.js'
 
 export interface Terminal {
   /** A line of data. */
@@ -56,24 +57,6 @@ export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
     },
   }
 }
-
-/** Text without control characters and escape sequences. */
-export function printable(text: string): string {
-  return text.replace(escapes, '').replace(controls, '')
-}
-
-/** The same, but colours (SGR) stay: for logs on a terminal. */
-export function printableWithColors(text: string): string {
-  return text
-    .replace(escapes, (sequence) => (/^\u001b\[[0-9;]{0,48}m$/.test(sequence) ? sequence : ''))
-    .replace(controlsButEscape, '')
-}
-
-// CSI, OSC (ended by BEL or ST), DCS and its like, and two-character escapes.
-const escapes =
-  /\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|\u001b[PX^_][^\u001b]*(?:\u001b\\)?|\u001b[@-Z\\-_]/g
-const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
-const controlsButEscape = /[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/g
 
 /** Characters that take two columns (East Asian wide, emoji) and none (marks that join the one before). */
 const wide =

@@ -205,7 +205,7 @@ function describe(core: Core, project: Project, pipeline: Pipeline): string[] {
 
 /** Without characters that would move the cursor of whoever reads it. */
 function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?').slice(0, 300)
+  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, '?').slice(0, 300)
 }
 
 const variablePrefix = 'ci.variable='

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { readManifest, restoreBackup } from '../../restore.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { printable } from '../terminal.js'
+import { printable } from '../printable.js'
 
 export async function backup(file: string): Promise<void> {
   if (existsSync(file)) throw new Exit(exitCodes.conflict, `${file} is there already`)

@@ -1,7 +1,8 @@
 /** `signalbox job why ID` and `signalbox inspect job ID`. */
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { printable, statusText, table } from '../terminal.js'
+import { printable } from '../printable.js'
+import { statusText, table } from '../terminal.js'
 
 interface Why {
   job_id: number

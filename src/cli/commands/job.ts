@@ -3,8 +3,9 @@ import { is, type JobStatus } from '../../core/lifecycle/job-machine.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { LineReader, readableLog } from '../log-text.js'
+import { printable } from '../printable.js'
 import { followToEnd } from '../reconnect.js'
-import { printable, statusText } from '../terminal.js'
+import { statusText } from '../terminal.js'
 import { parseVariables } from '../variables.js'
 
 interface Job {

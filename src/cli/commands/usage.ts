@@ -1,7 +1,8 @@
 /** `signalbox usage` and `signalbox usage limit`. */
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { printable, table } from '../terminal.js'
+import { printable } from '../printable.js'
+import { table } from '../terminal.js'
 
 interface Usage {
   month: string
