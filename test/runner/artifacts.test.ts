@@ -236,6 +236,25 @@ test('unpacks nothing outside of its folder, nor through links', async () => {
   expect(fs.readdirSync(path.join(folder.root, 'outside'))).toEqual([])
 })
 
+test('warns of what an archive says wrongly of a file, and leaves no other file closed', async () => {
+  await using folder = new Folder()
+  const root = path.join(folder.root, 'build')
+  fs.mkdirSync(root)
+  const text = Buffer.from('x'.repeat(100_000))
+  const archive = await folder.zip((zip) => {
+    zip.addBuffer(text, 'lies.txt')
+    zip.addBuffer(text, 'honest.txt')
+  })
+  const bytes = fs.readFileSync(archive)
+  // The size of the first entry in the directory of the archive.
+  bytes.writeUInt32LE(5, bytes.indexOf('PK\x01\x02') + 24)
+  fs.writeFileSync(archive, bytes)
+  const said: string[] = []
+  await extract(archive, root, { plain: () => undefined, warning: (line) => said.push(line) })
+  expect(said).toEqual([expect.stringMatching(/^lies\.txt: .*(too many bytes|byte)/)])
+  expect(fs.readFileSync(path.join(root, 'honest.txt'))).toEqual(text)
+})
+
 for (const name of ['../evil.txt', '/evil.txt', 'a/../../evil.txt']) {
   test(`refuses an archive with the name ${name}`, async () => {
     await using folder = new Folder()

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
 import yauzl from 'yauzl'
 import { messageOf } from '../runner-error.js'
 import type { SelectLog } from './select.js'
@@ -71,14 +71,15 @@ async function extractEntry(
   } else if (type === 0 || type === fs.constants.S_IFREG) {
     fs.rmSync(target, { force: true })
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
-    const fd = fs.openSync(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+    const file = await fs.promises.open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+    // Not a stream on the descriptor: one that fails closes it, whatever it was told, and it may be another file's by then.
     try {
-      await pipeline(await read(archive, entry), fs.createWriteStream(target, { fd, autoClose: false }))
-      fs.fchmodSync(fd, mode === 0 ? 0o644 : mode & 0o777)
+      await fs.promises.writeFile(file, await read(archive, entry))
+      await file.chmod(mode === 0 ? 0o644 : mode & 0o777)
       const modified = entry.getLastModDate()
-      fs.futimesSync(fd, modified, modified)
+      await file.utimes(modified, modified)
     } finally {
-      fs.closeSync(fd)
+      await file.close()
     }
   } else log.warning(`File ignored: ${name}`)
 }
@@ -149,7 +150,7 @@ async function* entriesOf(archive: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
   }
 }
 
-function read(archive: yauzl.ZipFile, entry: yauzl.Entry): Promise<NodeJS.ReadableStream> {
+function read(archive: yauzl.ZipFile, entry: yauzl.Entry): Promise<Readable> {
   return new Promise((resolve, reject) => {
     archive.openReadStream(entry, (error, stream) => {
       if (error === null) resolve(stream)
