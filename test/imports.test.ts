@@ -43,7 +43,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   http: ['core'],
   shim: ['core', 'http', 'gen', 'package-root'],
   api: ['core', 'http'],
-  git: ['core'],
+  git: ['core', 'http'],
   webhooks: ['core'],
   plugins: [/^core\//],
   runner: ['gen', 'package-root', /^plugins\/sdk$/],

@@ -112,7 +112,7 @@ export function createGitHttp({ core, repositories, log, limits: given }: GitHtt
 
   return {
     handle(req, res) {
-      const route = gitRoute(req.url ?? '')
+      const route = gitRoute(req.url ?? '', basePath(core.externalUrl()))
       return route === undefined ? false : serve(req, res, route)
     },
     followLeft: () => service.followLeft(),
@@ -123,6 +123,11 @@ export function createGitHttp({ core, repositories, log, limits: given }: GitHtt
       await service.close()
     },
   }
+}
+
+/** The path that people's addresses begin with, without a slash at its end. */
+function basePath(externalUrl: string): string {
+  return /^https?:\/\/[^/?#]+(\/[^?#]*?)\/*$/.exec(externalUrl)?.[1] ?? ''
 }
 
 /** Throws a refusal for what no git client sends. */

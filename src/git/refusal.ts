@@ -16,8 +16,9 @@ export class Refusal extends Error {
   /** Whatever was thrown, as a refusal; undefined for what nobody foresaw. */
   static from(thrown: unknown): Refusal | undefined {
     if (thrown instanceof Refusal) return thrown
-    if (!(thrown instanceof SignalboxError) || thrown.code === 'internal') return undefined
-    return new Refusal(statusOf[thrown.code], thrown.message, thrown.code === 'unavailable' ? retryLater : {})
+    const error = SignalboxError.from(thrown)
+    if (error.code === 'internal') return undefined
+    return new Refusal(statusOf[error.code], error.message, error.code === 'unavailable' ? retryLater : {})
   }
 }
 

@@ -14,12 +14,13 @@ export interface GitRoute {
 
 /**
  * What a request's URL asks for: undefined if it is not git's, a refusal if it is and cannot be served. The URL is taken as
- * it came: nothing in it is unescaped or normalised, so nothing can turn into something else later.
+ * it came (`base`: what people's addresses have in front of it): nothing in it is unescaped or normalised, so nothing can turn into something else later.
  */
-export function gitRoute(url: string): GitRoute | Refusal | undefined {
+export function gitRoute(url: string, base = ''): GitRoute | Refusal | undefined {
   const [, location = '', query = ''] = /^([^?#]*)\??([^#]*)/.exec(url) ?? []
   const parts = /^\/(.*?)\.git\/(.*)$/s.exec(location)
-  if (!parts || /^\/(?:api|runner|-)\//.test(location)) return undefined
+  if (/^\/(?:api|runner|-)\//.test(location)) return undefined
+  if (!parts) return withoutSuffix(location, query, base)
   const [, path = '', rest = ''] = parts
   const segments = path.split('/')
   if (segments.length < 2 || path.length > longestPath || !segments.every(isPathSegment)) return notFound()
@@ -31,6 +32,18 @@ export function gitRoute(url: string): GitRoute | Refusal | undefined {
 /** The content type of an `rpc` request. */
 export function requestType(service: Service): string {
   return `application/x-${service}-request`
+}
+
+/**
+ * An address without `.git`, which people copy from the browser. Only the first request of a client is sent on, as on
+ * GitLab (config/routes/git_http.rb); the client keeps to the new address then.
+ */
+function withoutSuffix(location: string, query: string, base: string): Refusal | undefined {
+  const path = /^\/(.+)\/info\/refs$/s.exec(location)?.[1] ?? ''
+  const segments = path.split('/')
+  if (segments.length < 2 || path.length > longestPath || !segments.every(isPathSegment)) return undefined
+  const target = `${base}/${path}.git/info/refs${query === '' ? '' : `?${query}`}`
+  return new Refusal(301, `The address is ${target}`, { Location: target })
 }
 
 const longestPath = 1024

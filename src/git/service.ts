@@ -102,7 +102,9 @@ export class GitService {
 
   /** The request is read before a slot is taken, so that a client that hangs halfway keeps nobody waiting. */
   async fetch(exchange: Exchange): Promise<void> {
-    const { fetchBytes, heldBytes } = this.#options.limits
+    const { core, limits } = this.#options
+    const { fetchBytes, heldBytes } = limits
+    const { clock } = core
     let held = 0
     const onChunk = (bytes: number) => {
       exchange.touch()
@@ -111,7 +113,7 @@ export class GitService {
       if (this.#heldBytes > heldBytes) throw busy()
     }
     try {
-      const body = await collect(readBody(exchange.req, { limitBytes: fetchBytes, onChunk }))
+      const body = await collect(readBody(exchange.req, { limitBytes: fetchBytes, onChunk, clock }))
       checkPackets(body)
       await this.#withSlot(exchange, () => this.#run(exchange, body))
     } finally {
@@ -121,7 +123,11 @@ export class GitService {
 
   async push(exchange: Exchange): Promise<void> {
     const { req, touch, access } = exchange
-    const body = readBody(req, { limitBytes: this.#options.limits.pushBytes, onChunk: touch })
+    const body = readBody(req, {
+      limitBytes: this.#options.limits.pushBytes,
+      onChunk: touch,
+      clock: this.#options.core.clock,
+    })
     try {
       const head = await readPushHead(body)
       const refused = await this.#refusal(access, head)

@@ -72,7 +72,8 @@ export function readBody(req: IncomingMessage, res: ServerResponse, clock: Clock
       if (req.complete || settled) return
       const slow = () => settle(tooSlow())
       const { withinMs } = limits
-      stopClock = withinMs === undefined ? keepPace(clock, () => size, slow) : clock.after(withinMs, slow)
+      stopClock =
+        withinMs === undefined ? keepPace(clock, { came: () => size, fail: slow }) : clock.after(withinMs, slow)
     })
     const onData = (chunk: Buffer) => {
       size += chunk.length
@@ -94,19 +95,31 @@ export function readBody(req: IncomingMessage, res: ServerResponse, clock: Clock
 }
 
 const floorBytes = 30 * 1024
-const floorEveryMs = 30_000
+export const floorEveryMs = 30_000
 
-/** Calls `fail` once less than 1 KiB a second has come for half a minute. Gives what stops the watch. */
-function keepPace(clock: Clock, came: () => number, fail: () => void): () => void {
+export interface Pace {
+  /** Bytes that have come so far. */
+  came(): number
+  /** Less than 1 KiB a second has come for half a minute. */
+  fail(): void
+  /** Asked before `fail`: whether somebody else than the sender was to blame. */
+  excused?(): boolean
+  /** Another half minute begins. */
+  next?(): void
+}
+
+/** Watches that a body does not come too slowly. Gives what stops the watch. */
+export function keepPace(clock: Clock, pace: Pace): () => void {
   let before = 0
   const stop = clock.every(floorEveryMs, () => {
-    const now = came()
-    if (now - before >= floorBytes) {
-      before = now
+    const now = pace.came()
+    if (now - before < floorBytes && !pace.excused?.()) {
+      stop()
+      pace.fail()
       return
     }
-    stop()
-    fail()
+    before = now
+    pace.next?.()
   })
   return stop
 }
@@ -127,11 +140,7 @@ export function watchBody(req: IncomingMessage, clock: Clock, fail: (error: Sign
   const onClose = () => {
     if (!req.complete) end(gone())
   }
-  const stopClock = keepPace(
-    clock,
-    () => came,
-    () => end(tooSlow()),
-  )
+  const stopClock = keepPace(clock, { came: () => came, fail: () => end(tooSlow()) })
   const stop = () => {
     stopClock()
     req.off('data', onData).off('close', onClose)

@@ -23,6 +23,17 @@ it('clones what was pushed, in each version of the protocol', async () => {
   expect(box.errors).toEqual([])
 })
 
+it('sends an address without .git on, for a fetch and for a push', async () => {
+  await using box = await startGitBox()
+  const { sha, work } = await box.filled({ a: '1' })
+  const address = box.url('acme/app').replace(/\.git$/, '')
+  await git(box.folder, 'clone', '--quiet', address, 'bare-address')
+  expect(await new Work(path.join(box.folder, 'bare-address')).git('rev-parse', 'HEAD')).toBe(sha)
+  const next = await work.commit({ a: '2' })
+  await work.git('push', '--quiet', address, 'main')
+  expect(await git(box.folder, 'ls-remote', address, 'refs/heads/main')).toBe(`${next}\trefs/heads/main`)
+})
+
 it('fetches only what is new, from a repository with many refs, whose requests git packs with gzip', async () => {
   await using box = await startGitBox()
   const { work } = await box.filled({ a: '1' })

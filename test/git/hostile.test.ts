@@ -42,6 +42,9 @@ it('serves two services at exact paths and nothing else', async () => {
     [`/${'a/'.repeat(700)}app.git/${fetchRefs}`, 404],
     ['/acme/app.git', 418],
     ['/acme/app', 418],
+    [`/acme/app/${fetchRefs}`, 301],
+    [`/-/app/${fetchRefs}`, 418],
+    [`/app/${fetchRefs}`, 418],
     [`/api/v4/acme/app.git/${fetchRefs}`, 418],
   ]
   for (const [path, status] of table) expect([path, (await send(box, { path })).status]).toEqual([path, status])
