@@ -19,6 +19,16 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number]
 
+/** What the system says when it has run out of something. */
+const shortages: Record<string, string | undefined> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk is full',
+  EMFILE: 'too many files are open',
+  ENFILE: 'too many files are open',
+  EAGAIN: 'too many processes are running',
+  ENOMEM: 'there is not enough memory',
+}
+
 /**
  * What a request is refused with. `message` is safe to show to whoever sent the request; the cause is only logged.
  * A failing job is not an error: its failure reason is data.
@@ -35,9 +45,14 @@ export class SignalboxError extends Error {
     this.details = options.details ?? {}
   }
 
-  /** Whatever was thrown, as a SignalboxError; what is not one becomes `internal` with a fixed sentence. */
+  /**
+   * Whatever was thrown, as a SignalboxError: what the machine has run out of is `unavailable`, since it may have it again;
+   * anything else becomes `internal` with a fixed sentence.
+   */
   static from(thrown: unknown): SignalboxError {
     if (thrown instanceof SignalboxError) return thrown
+    const lacking = shortages[String((thrown as NodeJS.ErrnoException | undefined)?.code)]
+    if (lacking !== undefined) return new SignalboxError('unavailable', lacking, { cause: thrown })
     return new SignalboxError('internal', 'internal error', { cause: thrown })
   }
 }

@@ -40,6 +40,8 @@ export interface Route {
   path: string
   /** The handler reads the body itself. */
   streams: boolean
+  /** The most that its body may have, where that is not what other bodies may. */
+  bodyBytes?: number
   /** Undefined: the handler has answered. */
   handle(call: Call): Promise<Reply | undefined>
 }

@@ -1,5 +1,5 @@
 /**
- * JSON as a door takes it from strangers (RFC 8259, stricter): bounded depth, keys and texts, no key twice, no NUL in a
+ * JSON as a door takes it from strangers (RFC 8259, stricter): bounded depth and keys, no key twice, no NUL in a
  * text, no key that could reach a prototype, maps without a prototype. `JSON.parse` cannot tell any of this.
  */
 import { SignalboxError } from '../core/errors.js'
@@ -14,11 +14,9 @@ export interface JsonLimits {
   depth: number
   /** Keys and list items in all. */
   entries: number
-  /** Characters of one text. */
-  text: number
 }
 
-export const jsonLimits: JsonLimits = { depth: 32, entries: 2000, text: 256 * 1024 }
+export const jsonLimits: JsonLimits = { depth: 32, entries: 2000 }
 
 const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype'])
 
@@ -114,7 +112,6 @@ class JsonReader {
     while (end !== -1 && this.#isEscaped(end, start)) end = this.#text.indexOf('"', end + 1)
     if (end === -1) throw this.#wrong('a text does not end')
     this.#at = end + 1
-    if (end - start > this.#limits.text) throw this.#wrong('a text is too long')
     const raw = this.#text.slice(start, end)
     const value = raw.includes('\\') ? this.#unescaped(raw) : raw
     // PostgreSQL cannot store NUL, and raw control characters are no JSON.

@@ -8,7 +8,7 @@ import type { Call, Reply, Route } from './call.js'
 import { foldPairs, readPairs } from './form.js'
 import { headerValue } from './headers.js'
 import { Params } from './params.js'
-import { queryOf, readParams } from './read-params.js'
+import { bodyLimits, queryOf, readParams } from './read-params.js'
 
 export interface RoutingOptions {
   core: Core
@@ -34,7 +34,7 @@ export function routesOn(options: RoutingOptions): (req: IncomingMessage, res: S
       try {
         const params = route.streams
           ? new Params(foldPairs(readPairs(queryOf(req.url))))
-          : await readParams(req, res, core.clock)
+          : await readParams(req, res, core.clock, { ...bodyLimits, bytes: route.bodyBytes ?? bodyLimits.bytes })
         const path = (name: string) => partOf(req.params[name])
         const call: Call = { core, access, req, res, requestId, params, path }
         const reply = await route.handle(call)

@@ -56,13 +56,14 @@ export function userRoute(
 export function projectRoute(
   method: Method,
   path: string,
-  needs: { deed: Deed; jobToken?: true; signedIn?: true },
+  needs: { deed: Deed; jobToken?: true; signedIn?: true; bodyBytes?: number },
   handle: Handler<ProjectCall>,
 ): Route {
   return {
     method,
     path,
     streams: false,
+    ...(needs.bodyBytes === undefined ? {} : { bodyBytes: needs.bodyBytes }),
     async handle(call) {
       const actor = await call.access.actor(call.req, call.params)
       if (actor) requireScope(actor, method)

@@ -3,7 +3,7 @@ import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { takesFormat } from '../../src/core/artifact.js'
 import { listArtifacts } from '../../src/core/store/artifacts.js'
 import { onBothEngines } from '../support/stores.js'
@@ -39,6 +39,17 @@ onBothEngines((engine) => {
     box = await startShimBox(engine, {}, { artifactLimitBytes: 1024 * 1024 })
   })
   afterAll(() => box[Symbol.asyncDispose]())
+
+  it('says 503 to an upload when the disk is full, so that it is tried again', async () => {
+    const job = await startJob(box, { config: chain })
+    const store = vi.spyOn(box.core.core.artifacts, 'store')
+    // No test can fill the disk of whoever runs it.
+    store.mockRejectedValueOnce(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' }))
+    const refused = await job.upload('PK\x03\x04 zip')
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
+    store.mockRestore()
+    expect((await job.upload('PK\x03\x04 zip')).status).toBe(201)
+  })
 
   it('stores an upload, shows it on the job and gives it to the jobs after it', async () => {
     const job = await startJob(box, { config: chain })

@@ -56,6 +56,18 @@ onBothEngines((engine) => {
     }
   })
 
+  it('takes files up to the size that is taken anywhere, and says 413 beyond it', async () => {
+    const file = (bytes: number) => `test:\n  script: make\n#${'ä\n#'.repeat(bytes / 4)}`.slice(0, bytes)
+    for (const bytes of [300 * 1024, 1024 * 1024, 1500 * 1024]) {
+      const answer = await lint({ content: file(bytes) })
+      expect([bytes, answer.status, answer.body.valid]).toEqual([bytes, 200, true])
+    }
+    for (const bytes of [2 * 1024 * 1024 + 1, 5 * 1024 * 1024, 20 * 1024 * 1024]) {
+      const answer = await lint({ content: 'x'.repeat(bytes) })
+      expect([bytes, answer.status]).toEqual([bytes, 413])
+    }
+  })
+
   it('lists the jobs when it is asked to, and decides rules in a dry run', async () => {
     const content = 'a:\n  script: [x, y]\n  tags: [t]\nb:\n  script: z\n  needs: [a]\n  when: manual\n'
     const { body } = await lint({ content, include_jobs: true })

@@ -5,7 +5,10 @@ import type { Reply, Route } from '../../http/call.js'
 import { type ProjectCall, projectRoute } from '../call.js'
 import { toLint, toMissing } from '../convert/lint.js'
 
+/** What a file may have anywhere: GitLab's `max_yaml_size_bytes`. */
 const longestContent = 2 * 1024 * 1024
+/** JSON that escapes all but ASCII writes six bytes for two. */
+const bodyBytes = 3 * longestContent + 64 * 1024
 
 export const lintRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id/ci/lint', { deed: 'operate' }, (call) =>
@@ -14,13 +17,19 @@ export const lintRoutes: readonly Route[] = [
       ...optional('ref', textOf(call, 'dry_run_ref') ?? textOf(call, 'ref')),
     }),
   ),
-  projectRoute('post', '/projects/:id/ci/lint', { deed: 'operate' }, (call) =>
+  projectRoute('post', '/projects/:id/ci/lint', { deed: 'operate', bodyBytes }, (call) =>
     lint(call, {
-      content: call.params.text('content', { max: longestContent }) ?? '',
+      content: contentOf(call),
       ...optional('ref', textOf(call, 'ref') ?? textOf(call, 'dry_run_ref')),
     }),
   ),
 ]
+
+function contentOf({ params }: ProjectCall): string {
+  const content = params.text('content', { max: bodyBytes }) ?? ''
+  if (Buffer.byteLength(content) <= longestContent) return content
+  throw new SignalboxError('too_large', `content may have ${longestContent} bytes`)
+}
 
 function textOf({ params }: ProjectCall, name: string): string | undefined {
   return params.text(name, { max: 1024 }) || undefined
