@@ -37,7 +37,7 @@ it.each(['answer', 'request'] as const)('keeps an artifact whose COMMIT loses it
 })
 
 it('undoes nothing while what became of it is not known', async () => {
-  await using box = await startProxiedBox(50)
+  await using box = await startProxiedBox(1500)
   const job = await startJob(box)
   await job.patch('0-3', 'log\n')
   const zip = await zipOf({ 'a.txt': 'kept' })
@@ -49,7 +49,7 @@ it('undoes nothing while what became of it is not known', async () => {
 })
 
 it('goes on with a log at its row after a commit of which nothing was known', async () => {
-  await using box = await startProxiedBox(50)
+  await using box = await startProxiedBox(1500)
   const job = await startJob(box)
   await job.patch('0-3', 'one\n')
   void box.proxy.lose('answer', /update "traces"/).then(() => box.proxy.refuse())
@@ -63,7 +63,7 @@ it('goes on with a log at its row after a commit of which nothing was known', as
 })
 
 it('covers a secret of which the first half was written by a session that is gone', async () => {
-  await using box = await startProxiedBox(50)
+  await using box = await startProxiedBox(1500)
   const job = await startJob(box)
   const [half, rest] = [job.token.slice(0, 20), job.token.slice(20)]
   await job.patch(`0-${half.length - 1}`, half)

@@ -21,7 +21,7 @@ function noted(store: Store, key: string) {
 }
 
 it.each(['answer', 'swallowed'] as const)('finds a commit of which the %s was lost', async (loss: Loss) => {
-  await using box = await openProxiedStore({ commitWaitMs: 300 })
+  await using box = await openProxiedStore({ commitWaitMs: 2000 })
   const lost = box.proxy.lose(loss, into)
   const { effects, work } = noted(box.store, 'a')
   expect(await work).toBe(42)
@@ -46,7 +46,7 @@ it.each(['request', 'half'] as const)('finds a commit (%s) that never arrived, a
 })
 
 it('says that it does not know while the database is away, and lets the effects follow when it does', async () => {
-  await using box = await openProxiedStore({ commitWaitMs: 50 })
+  await using box = await openProxiedStore({ commitWaitMs: 1000 })
   const lost = box.proxy.lose('answer', into)
   const settled = new Promise<string>((resolve) => {
     const work = box.store.write(async (tx) => {
