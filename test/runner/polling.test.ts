@@ -1,3 +1,5 @@
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { Harness } from './support/harness.js'
 import { waitFor } from './support/processes.js'
@@ -201,4 +203,24 @@ test('gives up when it is refused three times in a row', async () => {
   harness.box.add()
   await expect(runner.handle.done).rejects.toMatchObject({ code: 'unauthorized' })
   expect(harness.box.requests.filter(({ path }) => path.endsWith('jobs/request')).length).toBeGreaterThanOrEqual(3)
+})
+
+test('says what is wrong with an address where no coordinator is, and takes one that ends with /ci', async () => {
+  await using harness = await Harness.start('poll')
+  const job = harness.box.add({ script: ['true'] })
+  const elsewhere = http.createServer((_, response) => void response.end('<html>Welcome</html>'))
+  await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+  harness.onClose(() => void elsewhere.close())
+  const url = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`
+  const lost = await harness.runner({ url })
+  expect(await lost.event('disconnected')).toMatchObject({
+    reason: expect.stringContaining(`is ${url}/ a coordinator`),
+  })
+  expect(lost.events.some(({ type }) => type === 'connected')).toBe(false)
+  await lost.handle.close()
+  const missing = await harness.runner({ url: `${harness.box.http}/nowhere` })
+  expect(await missing.event('disconnected')).toMatchObject({ reason: expect.stringContaining('404') })
+  await missing.handle.close()
+  await harness.runner({ url: `${harness.box.http}/ci` })
+  expect(await job.finished(), job.text).toMatchObject({ state: 'success' })
 })

@@ -19,6 +19,11 @@ export interface PollSettings extends TransportSettings {
 
 export const jsonHeaders = { 'content-type': 'application/json', accept: 'application/json' } as const
 
+/** A path at the address is kept; a `/ci` at its end is not part of it, as in GitLab Runner (network/client.go). */
+export function baseOf(url: URL): string {
+  return url.href.replace(/\/+$/, '').replace(/\/ci$/, '')
+}
+
 export function apiUrl(base: URL, path: string): URL {
-  return new URL(`${base.href.replace(/\/+$/, '').replace(/\/ci$/, '')}/api/v4/${path}`)
+  return new URL(`${baseOf(base)}/api/v4/${path}`)
 }

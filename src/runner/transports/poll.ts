@@ -11,7 +11,7 @@ import {
 } from '../../gen/signalbox/runner/v1/runner.js'
 import { messageOf } from '../runner-error.js'
 import { PollJob } from './poll-job.js'
-import { apiUrl, jsonHeaders, type PollSettings } from './poll-settings.js'
+import { apiUrl, baseOf, jsonHeaders, type PollSettings } from './poll-settings.js'
 import type { Carrier, CarrierHandlers, Transport } from './transport.js'
 
 /**
@@ -106,7 +106,10 @@ class PollCarrier implements Carrier {
       if (answer.status === 403 || answer.status === 401) this.#refused(answer.statusText)
       else if (answer.status >= 500 || answer.status === 429)
         this.abort(`the coordinator answered ${answer.statusText}`)
-      else this.handlers.opened()
+      else if (answer.status !== 200 || !isRunner(answer.body)) {
+        const asked = this.#url('runners/verify').href
+        this.abort(`${asked} answered ${answer.statusText}: is ${this.settings.url.href} a coordinator’s address?`)
+      } else this.handlers.opened()
     } catch (error) {
       this.abort(messageOf(error))
     }
@@ -128,7 +131,7 @@ class PollCarrier implements Carrier {
         maxMessageBytes: 0,
         maxLogChunkBytes: 0,
         logWindowBytes: 0,
-        httpUrl: url.href.replace(/\/+$/, ''),
+        httpUrl: baseOf(url),
         verdicts: running.map(({ jobId, fence }) => verdict(jobId, fence, Verdict.VERDICT_HELD)),
         protocolFeatures: [],
       },
@@ -269,4 +272,13 @@ const forcedCancel = CancelMode.CANCEL_MODE_FORCE
 
 function verdict(jobId: number, fence: number, word: Verdict): LeaseVerdict {
   return { jobId, fence, verdict: word, expiresInMs: 0, logOffset: 0, reason: '' }
+}
+
+/** Whether the answer to a verification is one: whatever else may live at an address answers 200 too. */
+function isRunner(body: Buffer): boolean {
+  try {
+    return typeof JSON.parse(body.toString('utf8')).id === 'number'
+  } catch {
+    return false
+  }
 }

@@ -3,6 +3,7 @@ import { WebSocket } from 'ws'
 import { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
 import { userAgent } from '../identity.js'
 import { messageOf } from '../runner-error.js'
+import { baseOf } from './poll-settings.js'
 import type { Carrier, CarrierEnd, CarrierHandlers, Transport, TransportSettings } from './transport.js'
 
 export interface WebSocketSettings extends TransportSettings {
@@ -103,9 +104,9 @@ class WebSocketCarrier implements Carrier {
 }
 
 function streamUrl(base: URL): URL {
-  const url = new URL(base)
+  const url = new URL(baseOf(base))
   url.protocol = { 'http:': 'ws:', 'https:': 'wss:' }[base.protocol] ?? base.protocol
-  url.pathname = `${base.pathname.replace(/\/+$/, '')}/runner/v1/stream`
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/runner/v1/stream`
   return url
 }
 
