@@ -215,7 +215,8 @@ async function start(
       case '/':
         return text(res, 200, `signalbox ${core.node}\n`)
     }
-    if (!(await doors.git.handle(req, res))) text(res, 404, 'not found\n')
+    if (await doors.git.handle(req, res)) return
+    if (!(await (await doors.shim.get()).page(req, res))) text(res, 404, 'not found\n')
   }
 
   function doorOf(req: IncomingMessage): UpgradeDoor | string {

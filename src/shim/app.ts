@@ -45,6 +45,7 @@ import { testReportRoutes } from './routes/test-reports.js'
 import { triggerRoutes } from './routes/triggers.js'
 import { userRoutes } from './routes/users.js'
 import { variableRoutes } from './routes/variables.js'
+import { answerPage } from './web-pages.js'
 
 export type { Rates }
 
@@ -64,6 +65,8 @@ export interface Shim {
   handle(req: IncomingMessage, res: ServerResponse): void
   /** The same for a request whose sender waits for `100 Continue`: the listener of the server's `checkContinue`. */
   handleExpecting(req: IncomingMessage, res: ServerResponse): void
+  /** Answers a request for what a `web_url` names. Gives whether it has; never rejects. */
+  page(req: IncomingMessage, res: ServerResponse): Promise<boolean>
   /** Polls that are held now. */
   readonly held: number
   /** What the Job Router hands out jobs from. */
@@ -148,6 +151,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
       expectContinue(res)
       handle(req, res)
     },
+    page: (req, res) => answerPage(core, access, req, res),
     get held() {
       return polls.held.size
     },

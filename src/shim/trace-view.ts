@@ -9,7 +9,10 @@ import { writePiece } from '../http/write-piece.js'
 const pieceBytes = 256 * 1024
 
 /** Sends the log as far as it may be shown now; an unfinished secret at its end is held back. */
-export async function sendTrace({ core, req, res, requestId }: Call, job: Job): Promise<void> {
+export async function sendTrace(
+  { core, req, res, requestId }: Pick<Call, 'core' | 'req' | 'res' | 'requestId'>,
+  job: Job,
+): Promise<void> {
   const session = core.traces.session(job.id, job.fence)
   const length = session?.visible ?? (await findTrace(core.store.read, job.id))?.length ?? 0
   if (is('executing', job.status)) noteViewer(core, job.id)
