@@ -11,9 +11,12 @@
 import type { Core } from '../core/core.js'
 import type { Offer } from '../core/offer.js'
 import type { Claimant, Waiter } from '../core/scheduler/dispatcher.js'
+import { SharedSlots } from './shared-slots.js'
 
 export interface Hold {
   claimant: Claimant
+  /** The machine that polls, as far as it can be told. */
+  system: string
   /** Answers that there is no job. */
   answerEmpty(): void
 }
@@ -23,12 +26,14 @@ export class HeldPolls {
   readonly #core: Core
   readonly #holdMs: number
   readonly #held = new Set<HeldPoll>()
+  readonly slots: SharedSlots
   #closed = false
   #empty: (() => void)[] = []
 
   constructor(core: Core, holdMs: number) {
     this.#core = core
     this.#holdMs = holdMs
+    this.slots = new SharedSlots(core.clock)
   }
 
   get size(): number {
@@ -45,11 +50,13 @@ export class HeldPolls {
     const { dispatcher, clock } = this.#core
     const poll: HeldPoll = new HeldPoll(hold, () => {
       stopClock()
+      giveBack()
       dispatcher.remove(poll)
       this.#held.delete(poll)
       if (this.#held.size === 0) for (const resolve of this.#empty.splice(0)) resolve()
     })
     const stopClock = clock.after(this.#holdMs, () => poll.end())
+    const giveBack = this.slots.hold(hold.system, hold.claimant.managerId, () => poll.end())
     this.#held.add(poll)
     dispatcher.add(poll)
     return () => poll.gone()

@@ -90,6 +90,8 @@ export class Polls {
     const { value } = poller
     if (runner.active === 0) return reply.empty(value)
     this.handOuts.askedAgain(manager.id)
+    const system = `${poll.info.systemId} ${poll.info.ipAddress ?? ''}`
+    this.held.slots.seen(system, manager.id)
     const claimant: Claimant = {
       runner,
       managerId: manager.id,
@@ -109,7 +111,7 @@ export class Polls {
     // Looked at again: a change may have come while the queue was searched.
     if (poll.lastUpdate !== value || poller.value !== value || !this.held.open) return reply.empty(poller.value)
     if (reply.gone) return
-    const gone = this.held.hold({ claimant, answerEmpty: () => reply.empty(this.#values.renew(poller)) })
+    const gone = this.held.hold({ claimant, system, answerEmpty: () => reply.empty(this.#values.renew(poller)) })
     reply.onceClosed(gone)
   }
 

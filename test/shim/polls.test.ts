@@ -126,6 +126,42 @@ onBothEngines((engine) => {
     expect(box.core.core.dispatcher.waiters).toBe(0)
   })
 
+  it('lets the seven entries of one GitLab Runner take turns at its four places', async () => {
+    await using box = await startShimBox(engine)
+    const tags = Array.from({ length: 7 }, (_, i) => `entry-${i}`)
+    const project = await box.core.project(
+      Object.fromEntries(tags.map((tag) => [tag, { script: 'x', tags: [tag], when: 'manual' }])),
+    )
+    const tokens = await Promise.all(tags.map((tag) => box.runnerToken({ tags: [tag] })))
+    const values = await Promise.all(tokens.map((token) => greet(box, token)))
+    const ask = (i: number) => box.poll(tokens[i]!, { last_update: values[i] })
+    const first = [0, 1, 2, 3].map(ask)
+    await until(() => box.shim.held === 4)
+    box.core.clock.advance(3000)
+    for (const [i, answer] of (await Promise.all(first)).entries()) {
+      expect(answer.status).toBe(204)
+      values[i] = lastUpdate(answer)!
+    }
+    // The three that had no place have one now, and are held as long as nobody else keeps silent.
+    const second = [4, 5, 6, 0].map(ask)
+    await until(() => box.shim.held === 4)
+    box.core.clock.advance(2999)
+    expect(box.shim.held).toBe(4)
+    await box.core.pipeline(project)
+    const job = (await box.core.core.store.read.db.selectFrom('jobs').select(['id', 'name']).execute()).find(
+      ({ name }) => name === 'entry-5',
+    )!
+    expect((await box.admin('POST', `/projects/${project.id}/jobs/${job.id}/play`)).status).toBe(200)
+    expect((await second[1]!).body).toMatchObject({ id: job.id })
+    box.core.clock.advance(1)
+    await until(() => box.shim.held === 0)
+    // Alone, or with a place for each, nobody is sent away early.
+    const all = await Promise.all(tokens.map(async (token) => hold(box, token)))
+    expect(all).toHaveLength(7)
+    box.core.clock.advance(49_000)
+    expect(box.shim.held).toBe(7)
+  })
+
   it('does not hold when holding is off', async () => {
     await using box = await startShimBox(engine, { holdMs: 0 })
     const token = await box.runnerToken()
