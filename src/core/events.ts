@@ -61,7 +61,16 @@ export class EventHub {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Tells every listener, also when one of them throws; then throws what the first one did. */
   publish(event: CommittedEvent): void {
-    for (const listener of this.#listeners) listener(event)
+    const faults: unknown[] = []
+    for (const listener of this.#listeners) {
+      try {
+        listener(event)
+      } catch (fault) {
+        faults.push(fault)
+      }
+    }
+    if (faults.length > 0) throw faults[0]
   }
 }

@@ -22,12 +22,15 @@ export class PipelineTurns {
 
   async #run(): Promise<void> {
     this.#running = true
-    for (const id of this.#waiting) {
-      this.#waiting.delete(id)
-      // A write that is asked for while others are carried out joins them: what has come in meanwhile goes first.
-      await turn()
-      await this.#pass(id)
+    try {
+      for (const id of this.#waiting) {
+        this.#waiting.delete(id)
+        // A write that is asked for while others are carried out joins them: what has come in meanwhile goes first.
+        await turn()
+        await this.#pass(id)
+      }
+    } finally {
+      this.#running = false
     }
-    this.#running = false
   }
 }

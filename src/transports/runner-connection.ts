@@ -137,7 +137,13 @@ export class RunnerConnection implements Waiter, LeaseListener {
       this.#paused = true
       this.#carrier.pause()
     }
-    if (!this.#busy) void this.#work()
+    if (this.#busy) return
+    this.#work().catch((error: unknown) => {
+      // Its messages would never be looked at again: the runner does better with a new stream.
+      this.#core.log.error({ err: error, runner: this.runner?.id }, 'a stream could not go on')
+      this.#enter('closed')
+      this.#carrier.close(GoodbyeCode.GOODBYE_CODE_PROTOCOL, 'internal error')
+    })
   }
 
   /** What came was not an envelope. */

@@ -30,12 +30,14 @@ parentPort.on('message', (message) => {
 
 export class Checkpointer {
   readonly #worker: Worker
+  readonly #report: (error: unknown) => void
   #waiting = false
   #timer: NodeJS.Timeout | undefined
   #dirty = false
   #behindBytes = 0
 
   constructor(file: string, report: (error: unknown) => void) {
+    this.#report = report
     this.#worker = new Worker(program, {
       eval: true,
       workerData: { file, addon: addonPath() },
@@ -56,7 +58,12 @@ export class Checkpointer {
     this.#dirty = true
     if (this.#behindBytes > limitBytes) {
       this.#behindBytes = 0
-      writer.raw.pragma('wal_checkpoint(TRUNCATE)')
+      try {
+        writer.raw.pragma('wal_checkpoint(TRUNCATE)')
+      } catch (error) {
+        // The commit stands. A disk that is full keeps the log as it is.
+        this.#report(error)
+      }
     }
     this.#arm()
   }

@@ -95,7 +95,10 @@ export class SqliteStore implements Store {
       if (this.#state !== 'idle') return
       this.#state = 'armed'
       // Not at once: whatever else this turn of the event loop wants to write shares the commit.
-      setImmediate(() => void this.#pump())
+      setImmediate(() => {
+        // What is left after a fault here is a store that settles nothing any more.
+        this.#pump().catch((error: unknown) => this.#options.fatal(error))
+      })
     })
   }
 

@@ -42,7 +42,11 @@ export function createJobRouter(polls: Polls): JobRouter {
     name: 'gitlab.agent.job_router.rpc.JobRouter',
     definition,
     implementation: {
-      getJob: (call: Call, callback: grpc.sendUnaryData<Buffer>) => void getJob(polls, call, callback),
+      getJob: (call: Call, callback: grpc.sendUnaryData<Buffer>) => {
+        getJob(polls, call, callback).catch((error: unknown) =>
+          polls.core.log.error({ err: error }, 'a call of the job router could not be answered'),
+        )
+      },
     },
   }
 }

@@ -6,6 +6,7 @@ import { hotQuery } from '../../../src/core/store/hot-query.js'
 import { SqliteConnection } from '../../../src/core/store/sqlite-connection.js'
 import { SqliteStore } from '../../../src/core/store/sqlite-store.js'
 import type { Tx } from '../../../src/core/store/write.js'
+import { eventually } from '../../support/eventually.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { onBothEngines, openTestStore, sqlitePlace } from '../../support/stores.js'
 
@@ -252,6 +253,20 @@ describe('the SQLite writer', () => {
     expect(kept).toEqual(['kept', 'later', ...(results[0]!.status === 'fulfilled' ? ['small'] : [])])
     expect(fatal).toEqual([])
     await store.close()
+    await place.remove()
+  })
+
+  it('is fatal when the loop that writes can neither commit nor roll back', async () => {
+    const { store, place, fatal } = open()
+    await store.write((tx) => put(tx, 'kept'))
+    const exec = store.connection.exec.bind(store.connection)
+    store.connection.exec = (sql) => {
+      if (sql === 'commit' || sql === 'rollback') throw new Error(`${sql} failed`)
+      exec(sql)
+    }
+    store.write((tx) => put(tx, 'lost')).catch(() => undefined)
+    await eventually(() => expect(fatal).toEqual([new Error('rollback failed')]))
+    store.connection.close()
     await place.remove()
   })
 
