@@ -13,6 +13,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(2)
 }
 
+const compilerHint = `If it was better-sqlite3: that takes a C++ compiler, make, Python 3 and Node's headers. Where these cannot be
+downloaded, name a folder that has them as include/node: npm_config_nodedir=FOLDER npm run build`
+
 installIfNeeded()
 if (!process.argv.includes('--install-only')) buildIfNeeded()
 
@@ -22,13 +25,18 @@ function installIfNeeded() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && addonLoads()) return
   console.error('installing packages (better-sqlite3 is compiled here: a minute or two, once)')
   // Not `npm ci`: it insists on entries for every platform that optional packages exist for, which not every registry has.
-  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
-    // Where npm cannot download Node's headers, the ones that came with this Node serve as well.
-    ...(hasHeaders() ? { npm_config_nodedir: nodePrefix() } : {}),
-    JOBS: 'max',
-    npm_config_jobs: 'max',
-    NODE_ENV: 'development',
-  })
+  run(
+    'npm',
+    ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      // Where npm cannot download Node's headers, the ones that came with this Node serve as well.
+      ...(hasHeaders() && !process.env.npm_config_nodedir ? { npm_config_nodedir: nodePrefix() } : {}),
+      JOBS: 'max',
+      npm_config_jobs: 'max',
+      NODE_ENV: 'development',
+    },
+    compilerHint,
+  )
   writeFileSync(stamp, wanted)
 }
 
@@ -38,7 +46,9 @@ function buildIfNeeded() {
     ...filesUnder(path.join(root, 'src')),
     path.join(root, 'tsconfig.json'),
     path.join(root, 'tsconfig.build.json'),
-    path.join(root, 'scripts', 'bundle.mjs'),
+    ...filesUnder(path.join(root, 'scripts')),
+    path.join(root, 'docs', 'openapi.json'),
+    path.join(root, 'package.json'),
     path.join(root, 'package-lock.json'),
   ])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
@@ -78,7 +88,7 @@ function hashOf(files) {
   return hash.digest('hex')
 }
 
-function run(command, args, env) {
+function run(command, args, env, hint = '') {
   const done = spawnSync(command, args, {
     cwd: root,
     stdio: ['ignore', process.stderr, process.stderr],
@@ -86,6 +96,7 @@ function run(command, args, env) {
   })
   if (done.status !== 0) {
     console.error(`${command} ${args.join(' ')} failed (${done.error?.message ?? `exit ${done.status}`})`)
+    if (hint) console.error(hint)
     process.exit(1)
   }
 }

@@ -1,23 +1,49 @@
 // Makes one bundle of the compiled command and the libraries that it uses: starting it reads a dozen files, not a thousand.
-import { chmodSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { rolldown } from 'rolldown'
 
 const folder = process.argv[2] ?? 'dist'
+const { dependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 const bundle = await rolldown({
   input: {
     main: path.join(folder, 'cli/main.js'),
     worker: path.join(folder, 'core/ci-config/worker.js'),
   },
   platform: 'node',
-  // Those that find files of theirs beside themselves: compiled code, descriptions of protocols, scripts of threads.
-  external: [/^better-sqlite3$/, /^grpc-health-check$/, /^pino$/, /^pg$/, /^@aws-sdk\//],
+  // What is installed beside us is left outside, and everything else is held: package.json says which is which.
+  external: Object.keys({ ...dependencies, ...optionalDependencies }).map((name) => new RegExp(`^${name}(/|$)`)),
   onLog(level, log, tell) {
     if (level === 'warn' && !quiet.includes(log.code)) tell(level, log)
   },
 })
 // Of libraries: cycles that are harmless, and an `eval` that is never reached.
 const quiet = ['CIRCULAR_DEPENDENCY', 'EVAL', 'IMPORT_IS_UNDEFINED']
-await bundle.write({ dir: path.join(folder, 'bundle'), format: 'esm', chunkFileNames: '[name]-[hash].js' })
+const { output } = await bundle.write({
+  dir: path.join(folder, 'bundle'),
+  format: 'esm',
+  chunkFileNames: '[name]-[hash].js',
+  comments: { legal: true, annotation: false, jsdoc: false },
+  // Small, and still with the names of functions and classes: stack traces are read by people.
+  minify: {
+    compress: { keepNames: { function: true, class: true } },
+    mangle: { keepNames: true },
+    codegen: { removeWhitespace: true },
+  },
+})
 await bundle.close()
 chmodSync(path.join(folder, 'bundle/main.js'), 0o755)
+
+// What their authors ask of those who pass their code on.
+const held = output.flatMap(({ moduleIds = [] }) =>
+  moduleIds.map((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0]),
+)
+const notices = [...new Set(held)]
+  .filter(Boolean)
+  .sort()
+  .map((home) => {
+    const { name, version, license } = JSON.parse(readFileSync(path.join(home, 'package.json'), 'utf8'))
+    const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one))
+    return `${name} ${version} (${license})\n\n${file ? readFileSync(path.join(home, file), 'utf8').trim() : ''}\n`
+  })
+writeFileSync(path.join(folder, 'bundle/LICENSES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`))

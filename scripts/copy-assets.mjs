@@ -1,5 +1,9 @@
 // What the compiler does not carry over: files that are not TypeScript.
-import { cpSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
 
 const folder = process.argv[2] ?? 'dist'
 cpSync('src/cli/demo/sample', `${folder}/cli/demo/sample`, { recursive: true })
+// As the server sends it: for people it is indented, in half a megabyte.
+const openapi = JSON.stringify(JSON.parse(readFileSync('docs/openapi.json', 'utf8')))
+writeFileSync(`${folder}/openapi.json.gz`, gzipSync(openapi, { level: 9 }))

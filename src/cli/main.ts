@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { pipelineSources } from '../core/pipeline.js'
 import { version } from '../core/version.js'
+import { addonFailure } from './addon.js'
 import { Exit, exitCodes } from './exit.js'
 import { printable } from './printable.js'
 import { watchProcess } from './uncaught.js'
@@ -423,7 +424,8 @@ export async function main(argv: string[]): Promise<number> {
   try {
     await program.parseAsync(argv, { from: 'user' })
     return exitCodes.done
-  } catch (error) {
+  } catch (thrown) {
+    const error = addonFailure(thrown) ?? thrown
     if (error instanceof Exit) {
       if (error.message) process.stderr.write(`signalbox: ${printable(error.message)}\n`)
       if (error.hint) process.stderr.write(`  ${printable(error.hint)}\n`)

@@ -1,5 +1,4 @@
 /** Who is told of exceptions that nobody caught: one listener for the whole program, and who takes its place. */
-import { type DestinationStream, type Logger, pino } from 'pino'
 import { exitCodes } from './exit.js'
 
 let listener = endWithFault
@@ -26,17 +25,4 @@ export function takeUncaught(take: (error: unknown) => void): void {
 function endWithFault(error: unknown): void {
   process.stderr.write(`signalbox: internal fault: ${(error as Error).stack ?? String(error)}\n`)
   process.exit(exitCodes.internalFault)
-}
-
-/**
- * The log of a program that serves others: JSON lines on stderr, and nothing else there; what Node warns of is one of them.
- * Where lines cannot be written any more they are lost.
- */
-export function openLog(level: string): Logger {
-  const lines = pino.destination({ fd: 2, sync: true })
-  lines.on('error', () => undefined)
-  const log = pino({ level }, lines as DestinationStream)
-  process.removeAllListeners('warning')
-  process.on('warning', (warning) => log.warn({ err: warning }, 'Node warns'))
-  return log
 }

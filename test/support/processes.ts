@@ -82,6 +82,8 @@ export interface CoordinatorOptions {
   wrapper?: string[]
   /** Flags of Node itself. */
   nodeFlags?: string[]
+  /** The program, where it is not the one that was built here. */
+  program?: string
 }
 
 /** A coordinator in a temporary folder, as a process. */
@@ -97,11 +99,13 @@ export class Coordinator implements AsyncDisposable {
   readonly #flags: string[]
   readonly #wrapper: string[]
   readonly #nodeFlags: string[]
+  readonly #program: string
 
   private constructor(options: CoordinatorOptions) {
     this.#flags = options.flags ?? []
     this.#wrapper = options.wrapper ?? []
     this.#nodeFlags = options.nodeFlags ?? []
+    this.#program = options.program ?? program
   }
 
   static async start(options: CoordinatorOptions = {}): Promise<Coordinator> {
@@ -131,7 +135,7 @@ export class Coordinator implements AsyncDisposable {
       ...this.#wrapper,
       process.execPath,
       ...this.#nodeFlags,
-      program,
+      this.#program,
       'serve',
       '--data-dir',
       this.dataDir,

@@ -3,7 +3,8 @@ import { Faults } from '../../faults.js'
 import { startRunner } from '../../runner/start-runner.js'
 import { executorNamed } from '../executor.js'
 import { Exit, exitCodes } from '../exit.js'
-import { openLog, takeUncaught } from '../uncaught.js'
+import { openLog } from '../log.js'
+import { takeUncaught } from '../uncaught.js'
 
 interface RunnerStartOptions {
   url?: string

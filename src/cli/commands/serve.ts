@@ -7,7 +7,8 @@ import { isStoreAway } from '../../core/store/wait.js'
 import { Faults } from '../../faults.js'
 import { removeReadyFile, startServer, writeReadyFile } from '../../server.js'
 import { Exit, exitCodes } from '../exit.js'
-import { openLog, takeUncaught } from '../uncaught.js'
+import { openLog } from '../log.js'
+import { takeUncaught } from '../uncaught.js'
 
 interface ServeOptions {
   config?: string
