@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import type { Core } from '../../src/core/core.js'
+import { eventKinds } from '../../src/core/events.js'
 import { record } from '../../src/core/operations/record.js'
 import { EventTail } from '../../src/core/store/event-tail.js'
 import { insertEvent, lastEventId, readCursor } from '../../src/core/store/events.js'
@@ -352,4 +354,10 @@ describe('the tail of the events on postgres', () => {
     expect(await idsOf(new EventTail(box.core.store))).toEqual([id])
     await foreign.end('rollback')
   })
+})
+
+it('is told of the kinds of events that the documentation lists', () => {
+  const text = readFileSync(new URL('../../docs/plugins.md', import.meta.url), 'utf8')
+  const [, list] = /^Kinds of events: ([\s\S]*?)\. /m.exec(text)!
+  expect([...list!.matchAll(/`([^`]+)`/g)].map(([, kind]) => kind).toSorted()).toEqual([...eventKinds].toSorted())
 })
