@@ -10,7 +10,7 @@ import type { ServerSettings } from './config.js'
 import type { BlobRooms } from './core/blobs/blob-store.js'
 import { diskRooms } from './core/blobs/disk-blobs.js'
 import type { CiLanguage } from './core/ci-config/language.js'
-import { systemClock } from './core/clock.js'
+import { SystemClock } from './core/clock.js'
 import type { Core, Log } from './core/core.js'
 import { readGauges } from './core/gauges.js'
 import { type CoreParts, makeCore } from './core/make-core.js'
@@ -98,7 +98,7 @@ async function start(
   const lock = lockDataFolder(dataDir)
   closers.push(() => lock.release())
   discardStaging(dataDir)
-  const clock = systemClock()
+  const clock = new SystemClock()
   const report = (error: unknown, what: string) => log.error({ err: error, what }, 'the store reports a fault')
   const persistence = { checkpoints: !ephemeral, durable: !ephemeral }
   // Runners' payloads name the address that we listen on; nobody comes in before what was open is recovered.
@@ -182,6 +182,11 @@ async function start(
       values: (['grpc', 'websocket'] as const).map((carrier) => ({ labels: { carrier }, value: hub.count(carrier) })),
     },
     {
+      name: 'signalbox_away_seconds',
+      help: 'Time since the start in which this process did not run: stopped, starved or asleep with its machine.',
+      values: [{ labels: {}, value: clock.away() / 1000 }],
+    },
+    {
       name: 'signalbox_fenced_writes',
       help: 'Writes of streams that were refused because their lease was not open.',
       values: [{ labels: {}, value: hub.stats.fenced }],
@@ -237,6 +242,7 @@ async function start(
   await patiently(() => recoverNode(core))
   front.open({ route, doorOf })
   closers.push(() => tasks.close())
+  closers.push(clock.watch())
   tasks.start()
   // Sooner than their times: the process before this one may have been killed.
   if (!ephemeral) for (const name of ['follow_pushes', 'remove_orphans']) tasks.runByItself(name)

@@ -2,7 +2,7 @@
 import path from 'node:path'
 import { diskRooms } from '../../dist/core/blobs/disk-blobs.js'
 import { inThisThread } from '../../dist/core/ci-config/language.js'
-import { systemClock } from '../../dist/core/clock.js'
+import { SystemClock } from '../../dist/core/clock.js'
 import { keysFrom } from '../../dist/core/keys.js'
 import { makeCore } from '../../dist/core/make-core.js'
 import { contactRunner, runnerFacts } from '../../dist/core/operations/contact-runner.js'
@@ -40,7 +40,7 @@ const repositories = {
 }
 
 async function fill({ dir, depth, projects, tagSets }) {
-  const clock = systemClock()
+  const clock = new SystemClock()
   const fatal = (error) => {
     throw error
   }

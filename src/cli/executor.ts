@@ -1,7 +1,7 @@
 /** The executor that a runner is started with, by name. */
 import path from 'node:path'
 import { readSettings } from '../config.js'
-import { systemClock } from '../core/clock.js'
+import { SystemClock } from '../core/clock.js'
 import type { Log } from '../core/core.js'
 import { builtinExecutors } from '../plugins/builtin.js'
 import { loadPlugins } from '../plugins/host.js'
@@ -22,7 +22,7 @@ export async function executorNamed(
     configured: plugins,
     baseFolder,
     log,
-    clock: systemClock(),
+    clock: new SystemClock(),
   })
   const executor = host.executor(name)
   if (!executor) {

@@ -1,5 +1,6 @@
 /** What every operation works with: the parts of one node, put together by `server.ts`, and nothing global. */
 
+import type { Absence } from './absence.js'
 import type { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobStore } from './blobs/blob-store.js'
 import type { TraceFiles } from './blobs/trace-files.js'
@@ -111,6 +112,7 @@ export interface Core {
   /** Variables of pipelines lately at work, opened. Filled after commits only (`pipeline-context.ts`). */
   readonly pipelineVariables: RecentMap<number, PipelineVariables>
   readonly dispatcher: Dispatcher
+  readonly absence: Absence
   readonly pipelineTurns: PipelineTurns
   readonly traces: TraceFiles
   readonly artifacts: BlobStore

@@ -1,5 +1,6 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
 import { buffer } from 'node:stream/consumers'
+import { Absence } from './absence.js'
 import { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobRooms } from './blobs/blob-store.js'
 import type { Disk } from './blobs/disk.js'
@@ -17,6 +18,7 @@ import { LeaseSignals } from './lease-signals.js'
 import { commitTraces } from './operations/append-trace.js'
 import { readableProject } from './operations/authorize.js'
 import { continuePipeline } from './operations/continue-pipeline.js'
+import { extendLeases } from './operations/extend-leases.js'
 import { leaseToWaiter } from './operations/lease-job.js'
 import { voidOffer } from './operations/void-offer.js'
 import { PipelineTurns } from './pipeline-turns.js'
@@ -101,6 +103,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     demands,
     pipelineVariables: new RecentMap(pipelinesOpened),
     dispatcher,
+    absence: new Absence({ clock, log, giveBack: (awayMs) => extendLeases(core, awayMs) }),
     pipelineTurns: new PipelineTurns((id) => continuePipeline(core, id)),
     traces,
     ...parts.blobs,

@@ -6,7 +6,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { BoundedCache } from '../core/bounded-cache.js'
-import { type Clock, systemClock } from '../core/clock.js'
+import { type Clock, SystemClock } from '../core/clock.js'
 import type { Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { RemoteSource } from '../core/mirror.js'
@@ -82,7 +82,7 @@ export class GitRepositories implements Repositories {
     this.home = path.join(this.folder, '.home')
     fs.mkdirSync(this.home, { recursive: true })
     this.#env = gitEnvironment(this.home)
-    const clock = options.clock ?? systemClock()
+    const clock = options.clock ?? new SystemClock()
     this.#runs = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
     this.#remoteRuns = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
     this.#remotes = options.remotes ?? defaultRemoteLimits

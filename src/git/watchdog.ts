@@ -14,14 +14,14 @@ export class Watchdog {
     this.#clock = clock
     this.#idleMs = idleMs
     this.#onIdle = onIdle
-    this.#movedAt = clock.now()
+    this.#movedAt = clock.ran()
     this.#stopIdle = clock.after(idleMs, () => this.#look())
     this.#stopTotal = clock.after(totalMs, () => this.#bark())
   }
 
   /** It moves. Cheap: called for every chunk. */
   touch(): void {
-    this.#movedAt = this.#clock.now()
+    this.#movedAt = this.#clock.ran()
   }
 
   stop(): void {
@@ -30,7 +30,7 @@ export class Watchdog {
   }
 
   #look(): void {
-    const left = this.#movedAt + this.#idleMs - this.#clock.now()
+    const left = this.#movedAt + this.#idleMs - this.#clock.ran()
     if (left <= 0) this.#bark()
     else this.#stopIdle = this.#clock.after(left, () => this.#look())
   }

@@ -1,7 +1,7 @@
 /** One life of the coordinator: its process, from the start to a crash or the end of the simulation. */
 import type { BlobStore } from '../core/blobs/blob-store.js'
 import type { CiLanguage } from '../core/ci-config/language.js'
-import { type Clock, systemClock } from '../core/clock.js'
+import { type Clock, SystemClock } from '../core/clock.js'
 import { type Core, defaultCoreSettings, type Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { type Keys, keysFrom } from '../core/keys.js'
@@ -109,7 +109,7 @@ export class SimNode {
 
   /** As the server starts: store, core, recovery, then the doors. */
   async start(): Promise<void> {
-    const clock = systemClock(0, this.#time)
+    const clock = new SystemClock(0, this.#time)
     this.clock = clock
     const store = this.#openStore(clock)
     clock.raise(await latestTime(store))

@@ -28,6 +28,11 @@ export class SimTime implements TimeSource {
     return this.#now
   }
 
+  /** Simulated machines do not sleep. */
+  uptime(): number {
+    return this.#now
+  }
+
   wall(): number {
     return startWall + this.#now + this.#jumped
   }
@@ -84,6 +89,10 @@ export class ProcessTime implements TimeSource {
 
   monotonic(): number {
     return this.#time.monotonic()
+  }
+
+  uptime(): number {
+    return this.#time.uptime()
   }
 
   after(ms: number, fn: () => void): () => void {

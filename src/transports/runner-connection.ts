@@ -70,7 +70,7 @@ const inboxLimitBytes = 1024 * 1024
 export class RunnerConnection implements Waiter, LeaseListener {
   readonly door: Carrier['door']
   readonly requestId = null
-  /** Milliseconds; read by the hub's keepalive. */
+  /** Milliseconds of running, as `clock.ran` counts; read by the hub's keepalive. */
   lastHeardAt: number
   pingSentAt = 0
   readonly openedAt: number
@@ -104,7 +104,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
     this.#hub = hub
     this.#carrier = carrier
     this.door = carrier.door
-    this.openedAt = core.clock.now()
+    this.openedAt = core.clock.ran()
     this.lastHeardAt = this.openedAt
   }
 
@@ -129,7 +129,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
   /** Takes in one envelope of `bytes` bytes. */
   receive(message: RunnerMessage, bytes: number): void {
     if (this.#state === 'closed') return
-    this.lastHeardAt = this.#core.clock.now()
+    this.lastHeardAt = this.#core.clock.ran()
     this.pingSentAt = 0
     this.#inbox.push({ message, bytes })
     this.#inboxBytes += bytes
@@ -247,7 +247,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
   }
 
   ping(): void {
-    this.pingSentAt = this.#core.clock.now()
+    this.pingSentAt = this.#core.clock.ran()
     this.send({ $case: 'ping', value: { nonce: this.#seq + 1 } })
   }
 
@@ -280,7 +280,7 @@ export class RunnerConnection implements Waiter, LeaseListener {
 
   /** Leases of this manager that the runner did not list; they are lost after a while, unless it mentions them. */
   suspect(leases: readonly { jobId: number; fence: number }[]): void {
-    const until = this.#core.clock.now() + this.#core.settings.leases.renewEveryMs
+    const until = this.#core.clock.ran() + this.#core.settings.leases.renewEveryMs
     this.#suspects = new Map(leases.map((lease) => [keyOf(lease), { jobId: lease.jobId, fence: lease.fence, until }]))
   }
 

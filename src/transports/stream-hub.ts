@@ -128,7 +128,7 @@ export class StreamHub {
 
   #tick(): void {
     this.#newThisSecond = 0
-    const now = this.#core.clock.now()
+    const now = this.#core.clock.ran()
     const { helloWithinMs, pongWithinMs, pingIntervalMs } = this.#options
     for (const connection of this.#connections) {
       if (connection.state === 'greeting') {

@@ -529,6 +529,24 @@ function contract(carrier: CarrierName): void {
     await stream.ended
   })
 
+  it('closes nobody for a silence that was its own', async () => {
+    await using box = await StreamBox.start()
+    const greeting = await box.connect(carrier, await runnerOf(box))
+    const stream = await attached(box, await runnerOf(box))
+    box.box.clock.advance(9000)
+    box.box.clock.pause(85_000)
+    box.box.clock.advance(1000)
+    greeting.send('hello', hello({ systemId: 's_2' }))
+    await greeting.next('welcome')
+    await stream.settled()
+    expect(stream.count('ping')).toBe(0)
+    box.box.clock.advance(21_000)
+    await stream.next('ping')
+    box.box.clock.pause(85_000)
+    box.box.clock.advance(1000)
+    await stream.settled()
+  })
+
   it('closes a stream that does not say hello', async () => {
     await using box = await StreamBox.start()
     const stream = await box.connect(carrier, await runnerOf(box))

@@ -4,7 +4,7 @@
  */
 import { vi } from 'vitest'
 import type * as ClockModule from '../../src/core/clock.js'
-import type { Clock } from '../../src/core/clock.js'
+import type { TimeSource } from '../../src/core/clock.js'
 import type { Core } from '../../src/core/core.js'
 import type * as Failure from '../../src/core/failure.js'
 import type * as JobMachine from '../../src/core/lifecycle/job-machine.js'
@@ -141,10 +141,16 @@ export const faults: readonly Fault[] = [
     invariant: 'times are in order',
     seed: 19,
     plant: () =>
-      exchange<typeof ClockModule>('../../src/core/clock.js', ({ systemClock }) => ({
-        systemClock: (notBefore, time) => {
-          const clock = systemClock(notBefore, time)
-          return { ...clock, now: () => Math.floor(time!.wall()) } satisfies Clock
+      exchange<typeof ClockModule>('../../src/core/clock.js', ({ SystemClock }) => ({
+        SystemClock: class extends SystemClock {
+          readonly #wall: () => number
+          constructor(notBefore?: number, time?: TimeSource) {
+            super(notBefore, time)
+            this.#wall = () => Math.floor(time!.wall())
+          }
+          override now(): number {
+            return this.#wall()
+          }
         },
       })),
   },

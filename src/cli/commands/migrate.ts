@@ -1,6 +1,6 @@
 /** `signalbox migrate`: brings the database to this version's schema, and says what it did. */
 import { SettingsError } from '../../config.js'
-import { systemClock } from '../../core/clock.js'
+import { SystemClock } from '../../core/clock.js'
 import { SignalboxError } from '../../core/errors.js'
 import { acceptKeys } from '../../core/operations/check-keys.js'
 import { lockDataFolder } from '../../core/store/data-lock.js'
@@ -27,7 +27,7 @@ export async function migrate({
     const lock = lockDataFolder(settings.dataDir)
     const store = await openStore({
       url: settings.database,
-      clock: systemClock(),
+      clock: new SystemClock(),
       report: (error) => terminal.say(String(error)),
       fatal: (error) => {
         throw error

@@ -29,20 +29,23 @@ const batch = 500
 /** Sweeps once. Gives how many offers were voided, jobs ended for a lost runner, and reports applied. */
 export async function expireLeases(core: Core): Promise<ExpireResult> {
   const result: ExpireResult = { void: 0, lost: 0, reported: 0, unconfirmed: 0 }
-  const { store, clock, settings } = core
-  for (const lease of await listWaitingReports(store.read, clock.now() - settings.leases.reportWaitsMs)) {
+  const { store, settings } = core
+  await core.absence.madeGood()
+  // One moment for all: if the process is stopped from here on, what follows judges by the time before.
+  const now = core.clock.now()
+  for (const lease of await listWaitingReports(store.read, now - settings.leases.reportWaitsMs)) {
     await finishReported(core, lease, { force: true })
     result.reported++
   }
   const { stream, cancelGraceMs } = settings.leases
-  for (const lease of await listUnackedCancels(store.read, clock.now() - stream.heldForMs - cancelGraceMs)) {
+  for (const lease of await listUnackedCancels(store.read, now - stream.heldForMs - cancelGraceMs)) {
     if (await cancelUnconfirmed(core, lease)) result.unconfirmed++
   }
-  const overdue = await listOverdueLeases(store.read, clock.now(), batch)
+  const overdue = await listOverdueLeases(store.read, core.node, now, batch)
   const others = otherRunners(core)
   const ended = await Promise.all(
     overdue.map(async (lease) =>
-      expireLease(core, lease, lease.status === 'offered' && !(await others.couldTake(lease))),
+      expireLease(core, lease, now, lease.status === 'offered' && !(await others.couldTake(lease))),
     ),
   )
   for (const kind of ended) if (kind) result[kind]++
@@ -82,18 +85,18 @@ function otherRunners(core: Core): { couldTake(lease: Lease): Promise<boolean> }
  * Each in a body of its own, so that one that fails does not hold up the others; they share a commit all the same.
  * `onlyOne`: nobody else could take the job that was offered.
  */
-function expireLease(core: Core, overdue: Lease, onlyOne: boolean): Promise<'void' | 'lost' | undefined> {
+function expireLease(core: Core, overdue: Lease, now: number, onlyOne: boolean): Promise<'void' | 'lost' | undefined> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, overdue.jobId)
     const lease = job && (await findLease(tx, overdue.jobId, overdue.fence))
     if (!job || !lease) return undefined
-    if (lease.status === 'offered' && lease.acceptBy! <= tx.now) {
+    if (lease.status === 'offered' && lease.acceptBy! <= now) {
       // A stream that has gone since has not heard of it, or its answer was lost.
       const cut = isStream(lease.door) && lease.node === core.node && !core.leaseSignals.of(lease.managerId)
       await voidLease(core, tx, lease, job, cut ? 'undeliverable' : 'not_accepted', { onlyOne })
       return 'void'
     }
-    if (lease.status === 'held' && lease.expiresAt! <= tx.now) {
+    if (lease.status === 'held' && lease.expiresAt! <= now) {
       await dropLocked(core, tx, job, {
         reason: 'runner_system_failure',
         class: 'runner_lost',

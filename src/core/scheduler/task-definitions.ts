@@ -44,6 +44,8 @@ export interface Task {
   what: string
   /** Too frequent to be written down each time: only a run that did something is. */
   quiet?: boolean
+  /** Ends jobs of whom nothing was heard: not by itself before this node has listened for a stream's term. */
+  hearsOut?: boolean
   /** Gives a short result for people; an empty one means that there was nothing to do. */
   run: (core: Core, tasks: TaskRunner) => Promise<string>
 }
@@ -97,6 +99,7 @@ export const taskDefinitions: readonly Task[] = [
   },
   {
     name: 'drop_running',
+    hearsOut: true,
     what: 'fails running jobs that nothing was heard of for too long',
     run: async (core) => counted({ jobs: await dropRunningJobs(core) }),
   },
@@ -107,11 +110,13 @@ export const taskDefinitions: readonly Task[] = [
   },
   {
     name: 'drop_canceling',
+    hearsOut: true,
     what: 'cancels jobs whose runner does not answer the cancel',
     run: async (core) => counted({ jobs: await dropCancelingJobs(core) }),
   },
   {
     name: 'drop_timed_out',
+    hearsOut: true,
     what: 'ends jobs that ran past their timeout and that their runner did not end',
     run: async (core) => counted({ jobs: await dropTimedOutJobs(core) }),
   },

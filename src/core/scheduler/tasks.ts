@@ -108,7 +108,7 @@ export class Tasks implements TaskRunner {
 
   /** Runs it in the background, unless it is paused or running. */
   runByItself(name: string): void {
-    if (this.isPaused(name) || this.#running.has(name)) return
+    if (this.isPaused(name) || this.#running.has(name) || this.#hearingOut(name) > 0) return
     void this.run(name).catch(() => undefined)
   }
 
@@ -118,15 +118,22 @@ export class Tasks implements TaskRunner {
     this.#timers.delete(name)
     if (at === undefined) return
     const { clock } = this.#core
-    const stop = clock.after(Math.max(0, Math.min(at - clock.now(), longestTimerMs)), () => {
+    const waitMs = () => Math.max(0, at - clock.now(), this.#hearingOut(name))
+    const stop = clock.after(Math.min(waitMs(), longestTimerMs), () => {
       this.#timers.delete(name)
       const running = this.#running.get(name)
-      if (at > clock.now()) this.#arm(name)
+      if (waitMs() > 0) this.#arm(name)
       // A run by hand that was begun before leaves the time that is due now as it is: it is looked at again after it.
       else if (running) void running.catch(() => undefined).then(() => this.#started && this.#arm(name))
       else this.runByItself(name)
     })
     this.#timers.set(name, stop)
+  }
+
+  /** Milliseconds for which this node has to listen before the task may run by itself. */
+  #hearingOut(name: string): number {
+    if (!definitionOf(name).hearsOut) return 0
+    return this.#core.settings.leases.stream.heldForMs - this.#core.clock.awake()
   }
 
   async #run(task: Task): Promise<string> {
@@ -174,8 +181,8 @@ export class Tasks implements TaskRunner {
   }
 }
 
-/** Timers cannot be set for longer; a task that is further away is armed again on the way. */
-const longestTimerMs = 24 * 3_600_000
+/** Timers count the time that the process runs, tasks are due by the time of day: they are armed again on the way. */
+const longestTimerMs = 60_000
 
 function definitionOf(name: string): Task {
   const task = taskDefinitions.find((one) => one.name === name)

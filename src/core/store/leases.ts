@@ -160,13 +160,46 @@ export async function refreshOpenLeases(tx: Tx, acceptWithin: { stream: number; 
   await sql`update leases set starts = starts + 1 where status in ('offered', 'held')`.execute(tx.db)
 }
 
-/** Open leases whose term is over; held ones of requests made by hand are left to the sweeps over stuck jobs. */
-export function listOverdueLeases(from: Reader | Tx, now: number, limit: number): Promise<Lease[]> {
+/**
+ * Gives every open lease the time back in which the node was away. A held one has a term from now at the least, as after a
+ * start and counted as one, and at the most: what was renewed since needs no more. An offer is open for `offerAtMostMs` at
+ * the most. All in milliseconds.
+ */
+export async function extendOpenLeases(tx: Tx, awayMs: number, offerAtMostMs: number): Promise<void> {
+  const away = Math.ceil(awayMs)
+  const now = sql`cast(${tx.now} as bigint)`
+  await sql`
+    update leases set starts = starts + 1, expires_at = case
+      when expires_at + ${away} >= ${now} + term_ms then ${now} + term_ms
+      when expires_at + ${away} < ${now} + ${grace(sql`term_ms`)} then ${now} + ${grace(sql`term_ms`)}
+      else expires_at + ${away} end
+    where status = 'held'`.execute(tx.db)
+  await sql`
+    update leases set accept_by = case
+      when accept_by + ${away} < ${now} + ${offerAtMostMs} then accept_by + ${away}
+      when accept_by < ${now} + ${offerAtMostMs} then ${now} + ${offerAtMostMs}
+      else accept_by end
+    where status = 'offered'`.execute(tx.db)
+  await sql`update leases set report_at = ${tx.now} where status = 'held' and report is not null`.execute(tx.db)
+  await sql`update leases set cancel_at = cancel_at + ${away} where status = 'held' and cancel_at is not null`.execute(
+    tx.db,
+  )
+}
+
+/** Leases of another node are left to it for so much longer: it may be coming back. */
+const othersLaterMs = 60_000
+
+/**
+ * Open leases whose term is over; held ones of requests made by hand are left to the sweeps over stuck jobs. `node` is who
+ * asks: those that other nodes hold count as overdue a minute later.
+ */
+export function listOverdueLeases(from: Reader | Tx, node: string, now: number, limit: number): Promise<Lease[]> {
   return from.db
     .selectFrom('leases')
     .select(leaseColumns)
     .where(
-      sql<boolean>`((status = 'offered' and accept_by <= ${now}) or (status = 'held' and expires_at <= ${now} and door <> 'rest_by_hand'))`,
+      sql<boolean>`((status = 'offered' and accept_by <= ${now}) or (status = 'held' and expires_at <= ${now} and door <> 'rest_by_hand'
+        and (node = ${node} or expires_at <= ${now - othersLaterMs})))`,
     )
     .orderBy('id')
     .limit(limit)
