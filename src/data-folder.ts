@@ -72,11 +72,12 @@ export function discardStaging(folder: string): void {
  * The keys of a key file. `make`: it is made if it is not there. Throws `SettingsError` for one that is not right or, where
  * it must not be made, not there.
  */
-export function readKeys(file: string, { make }: { make: boolean }): Keys {
-  const text = readOrMake(file, () => {
+export function readKeys(file: string, { make, durable = true }: { make: boolean; durable?: boolean }): Keys {
+  const makeOrRefuse = () => {
     if (make) return randomBytes(32).toString('base64')
     throw new SettingsError(file, `is not there, and what is stored was sealed with it${lostKeyHint}`)
-  })
+  }
+  const text = readOrMake(file, makeOrRefuse, durable)
   const secret = Buffer.from(text, 'base64')
   if (secret.length < 32) throw new SettingsError(file, 'is not a key file: 32 bytes in base64 are expected')
   return keysFrom(secret)
@@ -86,24 +87,25 @@ const lostKeyHint =
   ': put it back (a backup holds it; all nodes of a store share one). If it is lost for good, signalbox migrate --new-key goes on without what was sealed'
 
 /** The keys of the key file with which the store was sealed. Throws `SettingsError` if the file is not that one. */
-export async function keysOf(store: Store, file: string): Promise<Keys> {
-  const keys = readKeys(file, { make: !(await needsOldKey(store.read)) })
+export async function keysOf(store: Store, file: string, durable = true): Promise<Keys> {
+  const keys = readKeys(file, { make: !(await needsOldKey(store.read)), durable })
   if (await keysFit(store.read, keys)) await keepKeyCheck(store, keys)
   if (await keysFit(store.read, keys)) return keys
   throw new SettingsError(file, `is not the key file that the store was sealed with${lostKeyHint}`)
 }
 
 /** The administrator's token kept in the folder, made at the first start. */
-export function readAdminToken(folder: string): string {
-  return readOrMake(path.join(folder, 'admin-token'), () => mintToken('access', systemRandom))
+export function readAdminToken(folder: string, durable = true): string {
+  return readOrMake(path.join(folder, 'admin-token'), () => mintToken('access', systemRandom), durable)
 }
 
 /** The node's name: made once for a folder, so that leases of an earlier run are known as ours. */
-export function readNodeName(folder: string): string {
-  return readOrMake(path.join(folder, 'node'), () => `node-${randomBytes(4).toString('hex')}`)
+export function readNodeName(folder: string, durable = true): string {
+  return readOrMake(path.join(folder, 'node'), () => `node-${randomBytes(4).toString('hex')}`, durable)
 }
 
-function readOrMake(file: string, make: () => string): string {
+/** `durable`: what is made is on the disk when it is returned. */
+function readOrMake(file: string, make: () => string, durable: boolean): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (error) {
@@ -113,7 +115,7 @@ function readOrMake(file: string, make: () => string): string {
   const temporary = `${file}.new`
   const fd = openSync(temporary, 'w', 0o600)
   writeSync(fd, `${text}\n`)
-  fsyncSync(fd)
+  if (durable) fsyncSync(fd)
   closeSync(fd)
   renameSync(temporary, file)
   return text

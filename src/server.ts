@@ -110,7 +110,7 @@ async function start(
   const store = await patiently(() => openStore({ url: settings.database, clock, report, fatal, ...persistence }))
   closers.push(() => store.close())
 
-  const keys = await patiently(() => keysOf(store, settings.keyFile))
+  const keys = await patiently(() => keysOf(store, settings.keyFile, persistence.durable))
 
   const plugins = await loadPlugins({
     builtins: ephemeral ? builtinDeciders : builtins,
@@ -128,7 +128,7 @@ async function start(
   })
   closers.push(() => repositories.close())
   const { core, tasks } = makeCore({
-    node: readNodeName(dataDir),
+    node: readNodeName(dataDir, persistence.durable),
     store,
     clock,
     keys,
@@ -152,7 +152,7 @@ async function start(
     durable: persistence.durable,
   })
   closers.push(() => core.traces.close())
-  const adminToken = settings.adminToken || readAdminToken(dataDir)
+  const adminToken = settings.adminToken || readAdminToken(dataDir, persistence.durable)
   await patiently(() => setAdminToken(core, adminToken))
   await patiently(() => tasks.load())
 

@@ -23,7 +23,7 @@ export class NotFetched extends Error {
 export class ForgeProjects {
   readonly #tree: WorkingTree
   readonly #folder: string
-  readonly #own: string
+  readonly #own: () => string
   readonly #say: (line: string) => void
   readonly #found = new Map<string, Promise<ForgeCommit>>()
   /** The last fetch of each project: git locks the repository that it fetches into. */
@@ -36,7 +36,7 @@ export class ForgeProjects {
    * @param own path of the project that the clone is of
    * @param say tells of what stands in for the newest
    */
-  constructor(tree: WorkingTree, folder: string, own: string, say: (line: string) => void) {
+  constructor(tree: WorkingTree, folder: string, own: () => string, say: (line: string) => void) {
     this.#tree = tree
     this.#folder = folder
     this.#own = own
@@ -189,7 +189,7 @@ export class ForgeProjects {
   #originOrNone(): Origin | undefined {
     if (this.#origin === undefined && this.#tree.gitDir !== undefined) {
       const address = gitOutput(this.#tree.root, ['remote', 'get-url', 'origin'])
-      this.#origin = address === undefined ? undefined : originOf(address, this.#own)
+      this.#origin = address === undefined ? undefined : originOf(address, this.#own())
     }
     return this.#origin
   }

@@ -29,6 +29,8 @@ export interface FollowOptions {
   quiet: boolean
   /** Says when each line of a log came. */
   timestamps: boolean
+  /** Whether any job makes a pipeline: where none does, nobody looks for them. */
+  triggers: boolean
   /** Starts the manual jobs that were named. Gives whether there were any: then the pipeline goes on. */
   play: (jobs: readonly JobView[]) => Promise<boolean>
   /** A job has made a pipeline. */
@@ -141,7 +143,7 @@ export class LocalFollower {
     const jobs: ReadJob[] = await listJobViews(read, pipelineId)
     const pipeline = await getPipeline(read, pipelineId)
     const by = new Map(jobs.map((job) => [job.id, job]))
-    for (const id of await listChildren(read, pipelineId)) {
+    for (const id of this.#options.triggers ? await listChildren(read, pipelineId) : []) {
       if (!this.#children.has(id)) {
         this.#children.add(id)
         await this.#options.onChild(id)

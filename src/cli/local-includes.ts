@@ -35,7 +35,7 @@ const hint = {
 export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'listFiles'> {
   readonly #context: Context
   readonly #tree: WorkingTree
-  readonly #own: string
+  #own: string | undefined
   readonly #forge: ForgeProjects
   readonly #named: ReadonlySet<string>
   readonly #templates: string | undefined
@@ -46,8 +46,9 @@ export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'lis
   constructor(context: Context, tree: WorkingTree, project: string | undefined, options: IncludeOptions) {
     this.#context = context
     this.#tree = tree
-    this.#own = project ?? projectPath(tree)
-    this.#forge = new ForgeProjects(tree, path.join(keptIn(context.env), 'projects'), this.#own, context.terminal.say)
+    this.#own = project
+    const kept = path.join(keptIn(context.env), 'projects')
+    this.#forge = new ForgeProjects(tree, kept, () => this.#ownPath(), context.terminal.say)
     this.#named = new Set((options.allowIncludeHost ?? []).map(hostName))
     this.#templates = options.templates ?? (context.env.SIGNALBOX_TEMPLATES || undefined)
   }
@@ -72,7 +73,13 @@ export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'lis
 
   /** Whether a path is that of the working tree's project; GitLab does not mind the case. */
   isOwn(project: string): boolean {
-    return project.toLowerCase() === this.#own.toLowerCase()
+    return project.toLowerCase() === this.#ownPath().toLowerCase()
+  }
+
+  /** Read when it is first asked for: most configurations include nothing that it matters for. */
+  #ownPath(): string {
+    this.#own ??= projectPath(this.#tree)
+    return this.#own
   }
 
   async #fetch(request: IncludeRequest): Promise<IncludeAnswer> {
@@ -102,7 +109,7 @@ export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'lis
         ? readInside(this.#tree.root, file)
         : gitOutput(this.#tree.root, ['cat-file', 'blob', `${sha}:${file}`], true)
     if (content === undefined) return { ok: false, reason: 'file missing' }
-    return { ok: true, content, ...(sha === undefined ? {} : { project: this.#own, ref: sha }) }
+    return { ok: true, content, ...(sha === undefined ? {} : { project: this.#ownPath(), ref: sha }) }
   }
 
   /**

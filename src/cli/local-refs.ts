@@ -1,5 +1,5 @@
 /** Branches and tags of the clone that a command stands in, and which branch of them is the default one. */
-import { gitOutput, type WorkingTree } from './working-tree.js'
+import { askGit, gitOutput, type WorkingTree } from './working-tree.js'
 
 export interface LocalRefs {
   /** Object ids by full name (`refs/heads/…`, `refs/tags/…`, `refs/remotes/…`), in git's order. */
@@ -10,12 +10,21 @@ export interface LocalRefs {
 
 const originHead = 'refs/remotes/origin/HEAD'
 
+const listing = ['for-each-ref', '--format=%(objectname) %(refname) %(symref)']
+
 /** Reads all refs with one git process; none where there is no repository. */
 export function readRefs(tree: WorkingTree): LocalRefs {
+  return parseRefs(tree.gitDir === undefined ? undefined : gitOutput(tree.root, listing))
+}
+
+/** As `readRefs`, while the caller goes on. */
+export async function findRefs(tree: WorkingTree): Promise<LocalRefs> {
+  return parseRefs(tree.gitDir === undefined ? undefined : await askGit(tree.root, listing))
+}
+
+function parseRefs(listed: string | undefined): LocalRefs {
   const ids = new Map<string, string>()
   let head: string | undefined
-  const format = '--format=%(objectname) %(refname) %(symref)'
-  const listed = tree.gitDir === undefined ? undefined : gitOutput(tree.root, ['for-each-ref', format])
   for (const line of listed?.split('\n') ?? []) {
     const [id, name, symref] = line.split(' ')
     if (!id || !name) continue

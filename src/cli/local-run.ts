@@ -28,10 +28,10 @@ import type { Interrupts } from './interrupts.js'
 import { requestPath, requestSource, requestVariables } from './local-event.js'
 import { documentOf, LocalFollower } from './local-follower.js'
 import type { LocalIncludes } from './local-includes.js'
-import { defaultBranchOf, eventRef, type LocalRefs, pushedRefs, readRefs } from './local-refs.js'
+import { defaultBranchOf, eventRef, findRefs, type LocalRefs, pushedRefs } from './local-refs.js'
 import { hasFailed, report } from './local-report.js'
 import { fillRepository } from './local-repository.js'
-import { projectPath } from './project-path.js'
+import { findProjectPath } from './project-path.js'
 import { fetchMissing, isPartial } from './promisor.js'
 import { type Snapshot, takeSnapshot } from './snapshot.js'
 import { submoduleSources } from './submodules.js'
@@ -78,6 +78,7 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   const taking = takeSnapshot(tree, path.join(place, 'snapshot'))
   // It may fail while the coordinator starts; it is waited for below.
   taking.catch(() => undefined)
+  const reading = Promise.all([findRefs(tree), input.project ?? findProjectPath(tree)])
   const server = await startServer({
     settings: settingsFor(place),
     log,
@@ -89,13 +90,15 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   try {
     const snapshot = await taking
     if (isPartial(tree)) await fetchMissing(snapshot.env, snapshot.sha, givenDepth(input.variables) ?? gitDepth)
-    const { project, pipeline } = await start(server, input, snapshot)
-    const tags = await tagsAndWarnings(server, pipeline, terminal.say)
+    const [refs, projectPath] = await reading
+    const { project, pipeline } = await start(server, input, { snapshot, refs, projectPath })
+    const { tags, triggers } = await tagsAndWarnings(server, pipeline, terminal.say)
     await fetchDeeper(server, input, snapshot, pipeline)
     const runner = await startLocalRunner(server, input, project, tags, log)
     const follower = new LocalFollower(server.core, pipeline, terminal, {
       quiet: input.json || input.quiet,
       timestamps: input.timestamps,
+      triggers,
       play: (waiting) => playNamed(server, waiting, jobs),
       onChild: (id) => runner.matchTagsOf(id),
     })
@@ -128,17 +131,16 @@ function settingsFor(place: string) {
 async function start(
   server: Server,
   input: LocalRun,
-  snapshot: Snapshot,
+  { snapshot, refs, projectPath }: { snapshot: Snapshot; refs: LocalRefs; projectPath: string },
 ): Promise<{ project: Project; pipeline: Pipeline }> {
   const { core } = server
   const user = (await findUser(core.store.read, 1))!
   const { tree } = input
-  const refs = readRefs(tree)
   const defaultBranch = defaultBranchOf(tree, refs)
   const about = eventRef(tree, refs, input.ref)
   const ref = `refs/${about.tag ? 'tags' : 'heads'}/${about.ref}`
   const project = await createProject(core, {
-    path: input.project ?? projectPath(tree),
+    path: projectPath,
     defaultBranch,
     configPath: input.configPath,
     user,
@@ -201,12 +203,15 @@ function repositoryOf(place: string, project: Project): string {
 }
 
 /** Tags match anything here: the runner has all that the pipeline names. */
-async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: string) => void): Promise<string[]> {
+async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: string) => void) {
   const plans = await listDefinitions(server.core.store.read, pipeline.id)
   if (plans.some((plan) => plan.image !== undefined)) {
     say('warning: no container engine is used: jobs with an image run in this machine’s shell')
   }
-  return [...new Set(plans.flatMap((plan) => plan.tags))]
+  return {
+    tags: [...new Set(plans.flatMap((plan) => plan.tags))],
+    triggers: plans.some((plan) => plan.trigger !== undefined),
+  }
 }
 
 /** Its git fetches from the repository's folder: what it would get from this process by HTTP, several processes sooner. */

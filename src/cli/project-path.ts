@@ -1,11 +1,21 @@
 /** The path that a clone's project has on its forge: `CI_PROJECT_PATH`. */
 import path from 'node:path'
 import { isPathSegment } from '../core/project.js'
-import { gitOutput, type WorkingTree } from './working-tree.js'
+import { askGit, gitOutput, type WorkingTree } from './working-tree.js'
 
 /** That of `origin`; `local/` and the folder's name where there is none, or it lies on this machine. */
 export function projectPath(tree: WorkingTree): string {
-  const origin = tree.gitDir === undefined ? undefined : gitOutput(tree.root, ['remote', 'get-url', 'origin'])
+  return pathFrom(tree, tree.gitDir === undefined ? undefined : gitOutput(tree.root, originUrl))
+}
+
+/** As `projectPath`, while the caller goes on. */
+export async function findProjectPath(tree: WorkingTree): Promise<string> {
+  return pathFrom(tree, tree.gitDir === undefined ? undefined : await askGit(tree.root, originUrl))
+}
+
+const originUrl = ['remote', 'get-url', 'origin']
+
+function pathFrom(tree: WorkingTree, origin: string | undefined): string {
   return (origin === undefined ? undefined : pathOfRemote(origin)) ?? `local/${folderName(tree.root)}`
 }
 

@@ -1,7 +1,8 @@
 /** The folder that a command stands in, as a repository: with git or without. */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { Exit, exitCodes } from './exit.js'
 
 export interface WorkingTree {
@@ -75,6 +76,18 @@ export function listFiles(root: string): string[] {
     .filter((name) => !name.split(path.sep).some((part) => ownFolders.some((own) => own === part)))
 }
 
+/** As `gitOutput`, while the caller goes on. */
+export async function askGit(cwd: string, args: string[]): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)('git', args, { cwd, encoding: 'utf8', maxBuffer: longestAnswer })
+    return stdout.trim()
+  } catch {
+    return undefined
+  }
+}
+
+const longestAnswer = 256 * 1024 * 1024
+
 /** What git writes, without blanks at its ends unless it is wanted raw; undefined when git fails or is not there. */
 export function gitOutput(cwd: string, args: string[], raw = false): string | undefined {
   try {
@@ -82,7 +95,7 @@ export function gitOutput(cwd: string, args: string[], raw = false): string | un
       cwd,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
-      maxBuffer: 256 * 1024 * 1024,
+      maxBuffer: longestAnswer,
     })
     return raw ? text : text.trim()
   } catch {

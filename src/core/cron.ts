@@ -33,6 +33,8 @@ export function parseCron(expression: string, timeZone = 'UTC'): CronTimes {
 }
 
 function isTimeZone(name: string): boolean {
+  // Of every task, at every start: asking Intl takes milliseconds the first time.
+  if (name === 'UTC') return true
   try {
     new Intl.DateTimeFormat('en', { timeZone: name })
     return name !== ''
