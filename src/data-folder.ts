@@ -17,10 +17,10 @@ import {
 import path from 'node:path'
 import { SettingsError } from './config.js'
 import { systemRandom } from './core/clock.js'
-import { type Keys, keysFrom } from './core/keys.js'
 import { keepKeyCheck, keysFit, needsOldKey } from './core/operations/check-keys.js'
 import type { Store } from './core/store/write.js'
-import { mintToken } from './core/token.js'
+import { type Keys, keysFrom } from './core/tokens/keys.js'
+import { mintToken } from './core/tokens/token.js'
 
 /** Makes the folder, for nobody else to read, and for no repository that it may lie in to take in. */
 export function openDataFolder(folder: string): void {

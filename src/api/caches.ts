@@ -7,8 +7,8 @@
  * and people clear them: `POST /projects/:id/clear-caches`, the project by its id or path.
  */
 import { pipeline } from 'node:stream/promises'
+import { can } from '../core/authorize.js'
 import { SignalboxError } from '../core/errors.js'
-import { can } from '../core/operations/authorize.js'
 import { clearCaches } from '../core/operations/evict-caches.js'
 import { storeCache } from '../core/operations/store-cache.js'
 import { useCache } from '../core/operations/use-cache.js'

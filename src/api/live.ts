@@ -10,12 +10,12 @@
  * - `POST /projects`: a project by its path, with the groups that are missing; `mirror`: the repository that it mirrors
  */
 import type { ServerResponse } from 'node:http'
+import { can, canUpdateRef, mayReadLog } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
 import { parseRemote } from '../core/mirror.js'
-import { can, canUpdateRef, mayReadLog } from '../core/operations/authorize.js'
 import { callBack, callbackResults } from '../core/operations/call-back.js'
 import { createProject } from '../core/operations/create-project.js'
 import { explainJob } from '../core/operations/explain-job.js'

@@ -4,9 +4,10 @@
  * - `GET`, `POST /projects/:id/subscriptions` (`upstream`: a project), `DELETE …/subscriptions/:subscription_id`
  * - `GET`, `PUT`, `DELETE /projects/:id/default-config`: what runs where a commit has no configuration
  */
+
+import { can, type Deed } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
-import { can, type Deed } from '../core/operations/authorize.js'
 import { setDefaultConfig } from '../core/operations/edit-default-config.js'
 import { subscribeProject, unsubscribeProject } from '../core/operations/subscribe-project.js'
 import type { Project } from '../core/project.js'

@@ -6,11 +6,10 @@ import type { BlobStore } from './blobs/blob-store.js'
 import type { TraceFiles } from './blobs/trace-files.js'
 import type { CiLanguage } from './ci-config/language.js'
 import type { Clock, Random } from './clock.js'
-import type { ConfigCache } from './config-cache.js'
+import type { ConfigCache } from './config/config-cache.js'
 import type { EventHub } from './events.js'
 import type { Evidence, Verdict } from './failure.js'
-import type { JobTokenClaims } from './job-token.js'
-import type { Keys } from './keys.js'
+import type { FollowUps } from './follow-ups.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { PipelineVariables } from './pipeline.js'
@@ -24,6 +23,8 @@ import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
 import type { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
 import { type StuckSettings, stuckSettings } from './stuck.js'
+import type { JobTokenClaims } from './tokens/job-token.js'
+import type { Keys } from './tokens/keys.js'
 
 /** The logger's face: fields first, then a sentence. */
 export interface Log {
@@ -123,6 +124,7 @@ export interface Core {
   readonly language: CiLanguage
   readonly configs: ConfigCache
   readonly events: EventHub
+  readonly followUps: FollowUps
   readonly leaseSignals: LeaseSignals
   readonly queueSli: QueueSli
   readonly log: Log

@@ -1,4 +1,6 @@
 /** Jobs: one unit of work of a pipeline, and the pure rules about their fields. */
+
+import type { PlanInput, PlanVariable } from './ci-config/plan.js'
 import type { JobStatus } from './lifecycle/job-machine.js'
 
 export type JobKind = 'build' | 'bridge' | 'external'
@@ -117,4 +119,15 @@ export function resolveTimeout(settings: { job: number | null; project: number; 
 /** Seconds between two times, or null while either is missing. */
 export function secondsBetween(from: number | null, to: number | null): number | null {
   return from === null || to === null ? null : Math.max(0, to - from) / 1000
+}
+
+/** Whether the job starts when a person says so: such a one is queued at once when it is tried again. */
+export function waitsForPeople(job: Pick<Job, 'runWhen'>): boolean {
+  return job.runWhen === 'manual' || job.runWhen === 'delayed'
+}
+
+/** As it is kept, sealed. `inputs`: all of the job's, those given among them. */
+export interface GivenToJob {
+  variables: readonly PlanVariable[]
+  inputs?: PlanInput[]
 }

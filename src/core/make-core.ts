@@ -1,37 +1,39 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
 import { buffer } from 'node:stream/consumers'
 import { Absence } from './absence.js'
+import { readableProject } from './authorize.js'
 import { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobRooms } from './blobs/blob-store.js'
 import type { Disk } from './blobs/disk.js'
 import { TraceFiles } from './blobs/trace-files.js'
 import type { CiLanguage } from './ci-config/language.js'
 import { type Clock, type Random, systemRandom } from './clock.js'
-import { ConfigCache } from './config-cache.js'
-import type { ConfigWorld } from './config-files.js'
+import { ConfigCache } from './config/config-cache.js'
+import type { ConfigWorld } from './config/config-files.js'
+import type { RemoteFiles } from './config/remote-files.js'
 import { type Core, type CoreSettings, defaultCoreSettings, type Log } from './core.js'
 import { EventHub } from './events.js'
-import { jobTokenReader } from './job-token.js'
-import type { Keys } from './keys.js'
+import { FollowUps } from './follow-ups.js'
 import { defaultLeaseSettings } from './lease.js'
 import { LeaseSignals } from './lease-signals.js'
 import { commitTraces } from './operations/append-trace.js'
-import { readableProject } from './operations/authorize.js'
 import { continuePipeline } from './operations/continue-pipeline.js'
 import { extendLeases } from './operations/extend-leases.js'
+import { followUpTable } from './operations/follow-up-table.js'
 import { leaseToWaiter } from './operations/lease-job.js'
 import { voidOffer } from './operations/void-offer.js'
 import { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import { QueueSli } from './queue-sli.js'
 import { RecentMap } from './recent-map.js'
-import type { RemoteFiles } from './remote-files.js'
 import { ReportReader } from './reports/report-reader.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
 import { findArtifact } from './store/artifacts.js'
 import { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
+import { jobTokenReader } from './tokens/job-token.js'
+import type { Keys } from './tokens/keys.js'
 
 /** Pipelines whose variables are kept open. */
 const pipelinesOpened = 1000
@@ -120,6 +122,10 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
       externalUrl: parts.externalUrl,
     }),
     events: new EventHub(),
+    followUps: new FollowUps(
+      followUpTable(() => core),
+      log,
+    ),
     leaseSignals: new LeaseSignals(),
     queueSli: new QueueSli(parts.settings?.queueObjectives ?? []),
     log,

@@ -1,13 +1,14 @@
 /** Who may fetch and push over HTTP: https://docs.gitlab.com/topics/git/clone/#clone-using-a-token */
+
+import { type Actor, can, jobMay } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
-import { type Actor, authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
-import { can, jobMay } from '../core/operations/authorize.js'
+import { authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
 import { createProject } from '../core/operations/create-project.js'
 import type { Project } from '../core/project.js'
 import { findGroupByPath, findProjectByPath } from '../core/store/projects.js'
 import type { User } from '../core/store/users.js'
-import { tokenPrefixes } from '../core/token.js'
+import { tokenPrefixes } from '../core/tokens/token.js'
 import { challenge, notFound, Refusal } from './refusal.js'
 
 export interface AccessRequest {

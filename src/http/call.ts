@@ -3,8 +3,8 @@
  * without a declaration. A handler converts in, calls one operation, converts out, and gives the reply as a value.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Actor } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
-import type { Actor } from '../core/operations/authenticate.js'
 import type { Access } from './access.js'
 import type { Params } from './params.js'
 

@@ -1,13 +1,12 @@
 /** Who may use a route of GitLab's API: runners and jobs by their tokens, people by scopes and by what they may do in a project. */
 
+import { type Actor, can, type Deed, jobMay } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
-import type { Actor } from '../core/operations/authenticate.js'
-import { can, type Deed, jobMay } from '../core/operations/authorize.js'
 import type { Group, Project } from '../core/project.js'
 import { findGroup, findGroupByPath, findProject, findProjectByPath } from '../core/store/projects.js'
-import type { AccessScope } from '../core/token.js'
+import type { AccessScope } from '../core/tokens/token.js'
 import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
 import { notFound } from './errors.js'
 

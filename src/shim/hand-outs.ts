@@ -10,8 +10,8 @@
  * acknowledgement that comes later is refused, before the runner has begun. Without either, the offer's own time decides.
  */
 import type { Core } from '../core/core.js'
-import type { Offer } from '../core/offer.js'
 import { voidOffer } from '../core/operations/void-offer.js'
+import type { Offer } from '../core/payload/offer.js'
 import { RecentMap } from '../core/recent-map.js'
 import { findLease } from '../core/store/leases.js'
 

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SignalboxError } from '../core/errors.js'
-import type { Offer } from '../core/offer.js'
+import type { Offer } from '../core/payload/offer.js'
 import { runnerToken } from '../http/access.js'
 import { readBody } from '../http/body.js'
 import { foldPairs, readPairs } from '../http/form.js'

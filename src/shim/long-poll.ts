@@ -9,7 +9,7 @@
  *    ended (204 with a new value; nothing if the sender has gone)
  */
 import type { Core } from '../core/core.js'
-import type { Offer } from '../core/offer.js'
+import type { Offer } from '../core/payload/offer.js'
 import type { Claimant, Waiter } from '../core/scheduler/dispatcher.js'
 import { SharedSlots } from './shared-slots.js'
 

@@ -8,12 +8,12 @@
  * something new must not make the others' values old.
  */
 import { randomBytes } from 'node:crypto'
-import { queueValuePrefix } from '../core/cell.js'
 import type { Core } from '../core/core.js'
 import { runnerFacts } from '../core/operations/contact-runner.js'
 import { RecentMap } from '../core/recent-map.js'
 import type { Runner, RunnerManager } from '../core/runner.js'
 import type { RunnerFacts } from '../core/scheduler/match.js'
+import { queueValuePrefix } from '../core/tokens/cell.js'
 
 /** A manager as it was when it last polled. */
 export interface Poller {

@@ -6,7 +6,6 @@
  */
 import type { Core } from '../core/core.js'
 import { eachSafely } from '../core/each-safely.js'
-import { SealError } from '../core/keys.js'
 import type { JobStatus } from '../core/lifecycle/job-machine.js'
 import { opened } from '../core/operations/edit-webhook.js'
 import { EventTail } from '../core/store/event-tail.js'
@@ -22,6 +21,7 @@ import {
   saveWebhookState,
   takeDelivery,
 } from '../core/store/webhooks.js'
+import { SealError } from '../core/tokens/keys.js'
 import { gitlabVersion, version } from '../core/version.js'
 import {
   pauseAfter,

@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from 'vitest'
 import { compileConfig } from '../../src/core/ci-config/compile.js'
 import type { CompileOptions, CompileResult, PlanVariable } from '../../src/core/ci-config/plan.js'
-import { ConfigCache, type ConfigRequest } from '../../src/core/config-cache.js'
+import { ConfigCache, type ConfigRequest } from '../../src/core/config/config-cache.js'
 import type { Project, Repositories } from '../../src/core/project.js'
 
 const sha = 'a'.repeat(40)

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { expect, it } from 'vitest'
-import { parseDotenv } from '../../src/core/dotenv.js'
+import { parseDotenv } from '../../src/core/payload/dotenv.js'
 
 const limits = { bytes: 5120, variables: 20 }
 const parse = (text: string | Buffer) =>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { groupName } from '../../src/core/ci-config/parallel.js'
-import { type PipelineFacts, pipelineVariables } from '../../src/core/predefined-variables.js'
+import { type PipelineFacts, pipelineVariables } from '../../src/core/payload/predefined-variables.js'
 
 const facts: PipelineFacts = {
   project: {

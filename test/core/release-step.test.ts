@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
-import { releaseScript } from '../../src/core/release-step.js'
+import { releaseScript } from '../../src/core/payload/release-step.js'
 
 /** What a runner does to the lines of this step: a variable's value, and `$` for `$$`. */
 function expanded(release: Record<string, unknown>): string {

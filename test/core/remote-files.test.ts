@@ -2,8 +2,8 @@ import http from 'node:http'
 import type https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { RemoteFiles, type RemoteFilesOptions } from '../../src/core/config/remote-files.js'
 import { isPublicAddress } from '../../src/core/public-address.js'
-import { RemoteFiles, type RemoteFilesOptions } from '../../src/core/remote-files.js'
 
 let server: http.Server
 const requests: { path: string; headers: http.IncomingHttpHeaders }[] = []

@@ -1,7 +1,7 @@
 /** Who may move the default branch by a push: https://docs.gitlab.com/user/project/repository/branches/protected/ */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { Actor } from '../../src/core/operations/authenticate.js'
+import type { Actor } from '../../src/core/authorize.js'
 import { createProjectToken } from '../../src/core/operations/edit-access-token.js'
 import type { Project } from '../../src/core/project.js'
 import type { Work } from './support/git.js'

@@ -1,8 +1,8 @@
 /** Coordinators that share an address: where a request belongs can be told without its body. */
 import { randomBytes } from 'node:crypto'
 import { expect, it } from 'vitest'
-import { cellOf } from '../../src/core/cell.js'
-import { mintToken } from '../../src/core/token.js'
+import { cellOf } from '../../src/core/tokens/cell.js'
+import { mintToken } from '../../src/core/tokens/token.js'
 import { oneJob, startShimBox } from './support/box.js'
 import { RunningJob } from './support/running-job.js'
 

@@ -1,6 +1,6 @@
 /** What a job reaches by its token: GitLab's documentation of CI_JOB_TOKEN is the contract. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { jobTokenScopes } from '../../src/core/job-token.js'
+import { jobTokenScopes } from '../../src/core/tokens/job-token.js'
 import { onBothEngines } from '../support/stores.js'
 import { oneJob, type ShimBox, startShimBox } from './support/box.js'
 import { person } from './support/people.js'

@@ -10,10 +10,10 @@ import type * as Failure from '../../src/core/failure.js'
 import type * as JobMachine from '../../src/core/lifecycle/job-machine.js'
 import type { CoreParts } from '../../src/core/make-core.js'
 import type * as Authenticate from '../../src/core/operations/authenticate.js'
-import type * as PipelineContext from '../../src/core/operations/pipeline-context.js'
 import type { PipelineVariables } from '../../src/core/pipeline.js'
 import type * as DispatcherModule from '../../src/core/scheduler/dispatcher.js'
 import type * as Order from '../../src/core/scheduler/order.js'
+import type * as PipelineContext from '../../src/core/steps/pipeline-context.js'
 import type * as Jobs from '../../src/core/store/jobs.js'
 import type * as Leases from '../../src/core/store/leases.js'
 import type * as Queue from '../../src/core/store/queue.js'
@@ -117,7 +117,7 @@ export const faults: readonly Fault[] = [
     invariant: 'a payload is its own pipeline’s',
     seed: 242,
     plant: () =>
-      exchange<typeof PipelineContext>('../../src/core/operations/pipeline-context.js', ({ variablesOf }) => {
+      exchange<typeof PipelineContext>('../../src/core/steps/pipeline-context.js', ({ variablesOf }) => {
         const kept = new WeakMap<Core, Map<number, PipelineVariables>>()
         return {
           variablesOf: async (core, tx, id) => {

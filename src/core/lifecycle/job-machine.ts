@@ -139,10 +139,11 @@ export const bridgeMachine: readonly Transition<BridgeEvent>[] = [
   { event: 'finish_cancel', from: [...cancelable, 'canceling'], to: 'canceled' },
 ]
 
-/** Statuses that a bridge may be set to from any status, to copy its downstream pipeline's. */
+/** Statuses that a bridge may be set to from any status, to copy another pipeline's (`running`: one that it mirrors). */
 export const bridgeMirrors = [
   'created',
   'pending',
+  'running',
   'manual',
   'scheduled',
   'skipped',

@@ -1,14 +1,10 @@
 /** A runner takes the job that it was offered: the lease becomes held and, in the same transaction, the job running. */
 import type { Core } from '../core.js'
-import { SignalboxError } from '../errors.js'
-import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
+import { acceptOffer, fenced } from '../steps/accept-offer.js'
+import { processAfter } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
-import { findLease, holdLease } from '../store/leases.js'
-import { ensureTrace } from '../store/traces.js'
-import type { Tx } from '../store/write.js'
-import { mustApplyJobEvent } from './apply-job-event.js'
-import { processAfter } from './process-pipeline.js'
+import { findLease } from '../store/leases.js'
 
 /**
  * Accepts an offer. Gives the lease as it is now; accepting twice gives the same.
@@ -25,19 +21,4 @@ export function acceptLease(core: Core, offer: { jobId: number; fence: number; m
     await processAfter(core, tx, job)
     return lease
   })
-}
-
-/** Step: offered → held, pending → running. The pipeline's status is the caller's to bring up to date. */
-export async function acceptOffer(core: Core, tx: Tx, lease: Lease, job: Job): Promise<void> {
-  Object.assign(lease, { status: 'held', acceptedAt: tx.now, expiresAt: tx.now + lease.termMs, acceptBy: null })
-  await holdLease(tx, lease, lease.expiresAt!)
-  await ensureTrace(tx, job.id, core.node)
-  await mustApplyJobEvent(core, tx, job, 'run', {
-    set: { runnerId: lease.runnerId, managerId: lease.managerId, voidOffers: 0 },
-  })
-}
-
-/** The refusal of whoever does not hold the job's open lease; tells the status that the job has. */
-export function fenced(job: Job | undefined): SignalboxError {
-  return new SignalboxError('fenced', 'this lease is not open', { details: { jobStatus: job?.status ?? null } })
 }

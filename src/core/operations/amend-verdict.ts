@@ -7,14 +7,14 @@ import type { Core } from '../core.js'
 import { type FailureReason, failureReasons, retriesByItself, type Verdict } from '../failure.js'
 import type { Job } from '../job.js'
 import { reportFrom } from '../lease.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { record } from '../steps/record.js'
+import { resetSkippedJobs } from '../steps/reset-skipped-jobs.js'
+import { retryLocked } from '../steps/retry-locked.js'
 import { countRetries, findJob, getDefinition, lockJob, saveJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
 import type { Tx } from '../store/write.js'
 import { gatherEvidence } from './gather-evidence.js'
-import { processPipeline } from './process-pipeline.js'
-import { record } from './record.js'
-import { resetSkippedJobs } from './reset-skipped-jobs.js'
-import { retryLocked } from './retry-job.js'
 
 /** Asks about a job that has failed. Does nothing if nobody is configured, or knows. */
 export async function amendVerdict(core: Core, jobId: number): Promise<void> {

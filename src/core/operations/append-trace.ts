@@ -7,20 +7,21 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
-import { SealError } from '../keys.js'
 import { isStream, type Lease } from '../lease.js'
-import { maskedIn } from '../payload.js'
+import { maskedIn } from '../payload/payload.js'
+import { fenced } from '../steps/accept-offer.js'
+import { idTokenSigner } from '../steps/id-token-key.js'
+import { jobTokenOf } from '../steps/offer-job.js'
 import { getJob } from '../store/jobs.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
 import { findTrace, growTrace, lockTrace } from '../store/traces.js'
 import { listVariablesAround } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
-import { acceptLease, fenced } from './accept-lease.js'
+import { SealError } from '../tokens/keys.js'
+import { acceptLease } from './accept-lease.js'
 import { dropJob } from './drop-job.js'
 import { finishReported } from './finish-job.js'
-import { idTokenSigner } from './id-token-key.js'
-import { jobTokenOf } from './offer-job.js'
 
 export interface AppendInput {
   jobId: number
@@ -148,11 +149,4 @@ async function commitOne(tx: Tx, one: TraceProgress, complete: TraceProgress[]):
   if (!isStream(lease.door)) await touchLeaseOf(tx, { id: lease.id, jobId: one.jobId }, tx.now + lease.termMs)
   if (lease.report !== null) complete.push(one)
   return true
-}
-
-/** Closes the log of a lease that has ended. Called after the commit that ended it. */
-export function closeTrace(core: Core, lease: { jobId: number; fence: number }): void {
-  void core.traces
-    .closeSession(lease.jobId, lease.fence)
-    .catch((error) => core.log.error({ err: error, job: lease.jobId }, 'closing a log failed'))
 }

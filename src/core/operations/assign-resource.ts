@@ -4,8 +4,8 @@
  * app/services/ci/resource_groups/assign_resource_from_resource_group_service.rb.
  */
 import type { Core } from '../core.js'
-import type { Job } from '../job.js'
-import { is, type JobStatus } from '../lifecycle/job-machine.js'
+import { applyGatedAlone } from '../steps/gate-job.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
 import {
   findResourceGroup,
@@ -15,21 +15,6 @@ import {
   releaseResource,
   takeResource,
 } from '../store/resource-groups.js'
-import type { Tx } from '../store/write.js'
-import { applyGatedAlone } from './open-deployment.js'
-import { processPipeline } from './process-pipeline.js'
-
-/** Step: a job with a resource has changed: it lets go if it has ended, and whoever is next is served after the commit. */
-export async function followResource(core: Core, tx: Tx, job: Job, to: JobStatus): Promise<void> {
-  const { projectId, resourceKey: key } = job
-  if (key === null || to === 'pending' || to === 'running' || to === 'canceling') return
-  if (is('completed', to)) await releaseResource(tx, projectId, key, job.id)
-  tx.afterCommit(() => {
-    void assignResource(core, projectId, key).catch((error) =>
-      core.log.error({ err: error, project: projectId, resource: key }, 'a resource could not be assigned'),
-    )
-  })
-}
 
 /** Gives whether a job got the resource. One at the head that is not ready yet holds the others back. */
 export function assignResource(core: Core, projectId: number, key: string): Promise<boolean> {

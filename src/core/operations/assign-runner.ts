@@ -2,10 +2,10 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Runner } from '../runner.js'
+import { record } from '../steps/record.js'
 import { projectFacts } from '../store/projects.js'
 import { addRunnerProject, getRunner, removeRunnerProject, runnerScope } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
-import { record } from './record.js'
 
 interface Assignment {
   runnerId: number

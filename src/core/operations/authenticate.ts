@@ -1,15 +1,16 @@
 /** Who sends a request: the owner of an access token, or a job by its own token. */
-import { cellOf } from '../cell.js'
+
+import type { Actor } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
-import type { JobTokenScope } from '../job-token.js'
 import type { Lease } from '../lease.js'
 import { findAccessToken } from '../store/access-tokens.js'
 import { findJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
-import type { User } from '../store/users.js'
-import { hashToken } from '../token.js'
+import { cellOf } from '../tokens/cell.js'
+import type { JobTokenScope } from '../tokens/job-token.js'
+import { hashToken } from '../tokens/token.js'
 
 /**
  * A token of another cell has been sent astray, and may be good there. Throws `unavailable`, so that whoever sent it tries
@@ -19,13 +20,6 @@ export function refuseForeign(core: Core, token: string): void {
   const cell = core.settings.cell === null ? undefined : cellOf(token)
   if (cell === undefined || cell === core.settings.cell) return
   throw new SignalboxError('unavailable', `this token belongs to cell ${cell}`, { details: { cell } })
-}
-
-export interface Actor {
-  user: User
-  scopes: ReadonlySet<string>
-  /** The access token that the user has shown; absent where a job or the server itself acts for the user. */
-  tokenId?: number
 }
 
 /** The user of an access token. Throws `unauthenticated` for one that is unknown, revoked, expired, or a blocked user's. */

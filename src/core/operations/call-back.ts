@@ -2,10 +2,10 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
+import { mustApplyJobEvent } from '../steps/apply-job-event.js'
+import { dropLocked } from '../steps/drop-locked.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
-import { mustApplyJobEvent } from './apply-job-event.js'
-import { dropLocked } from './drop-job.js'
-import { processPipeline } from './process-pipeline.js'
 
 /** `continue`: its turn comes as if nothing had been. `success`, `failed`: it ends so, and no runner sees it. */
 export const callbackResults = ['continue', 'success', 'failed'] as const

@@ -8,11 +8,11 @@ import { is } from '../lifecycle/job-machine.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import { RecentMap } from '../recent-map.js'
+import { cancelLocked } from '../steps/cancel-locked.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { findJob, listCurrentJobs, listDefinitions } from '../store/jobs.js'
 import { getPipeline, listRedundantPipelines, lockPipeline, savePipeline } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
-import { cancelLocked } from './cancel-job.js'
-import { processPipeline } from './process-pipeline.js'
 
 const oldestMs = 7 * 24 * 3_600_000
 const mostCandidates = 3000

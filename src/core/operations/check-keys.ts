@@ -2,10 +2,11 @@
  * Whether the key file is the one that the store was sealed with: a value sealed with it stands in the store, and must open.
  * Without this a lost or another key file shows job by job, when a runner asks.
  */
-import { type Keys, SealError } from '../keys.js'
+
 import { findMeta, setMeta } from '../store/meta.js'
 import { sealedSamples } from '../store/sealed-samples.js'
 import type { Reader, Store } from '../store/write.js'
+import { type Keys, SealError } from '../tokens/keys.js'
 
 const name = 'key_check'
 const content = Buffer.from('signalbox')

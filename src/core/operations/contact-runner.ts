@@ -5,7 +5,7 @@ import type { ManagerInfo, Runner, RunnerManager } from '../runner.js'
 import type { RunnerFacts } from '../scheduler/match.js'
 import { findManager, findRunnerByToken, runnerScope, saveContact, saveManager } from '../store/runners.js'
 import type { Reader } from '../store/write.js'
-import { hashToken } from '../token.js'
+import { hashToken } from '../tokens/token.js'
 import { refuseForeign } from './authenticate.js'
 
 /** The runner that a token belongs to. Throws `unauthenticated` for a token that is unknown or has expired. */

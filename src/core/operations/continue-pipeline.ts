@@ -1,8 +1,8 @@
 /** The next pass over a pipeline of which more was to be queued than one transaction should. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { deleteUnfinishedPass, listUnfinishedPasses } from '../store/unfinished-passes.js'
-import { processPipeline } from './process-pipeline.js'
 
 /** What fails for the moment is left to the task `initial_pipeline_process`. */
 export async function continuePipeline(core: Core, pipelineId: number): Promise<void> {

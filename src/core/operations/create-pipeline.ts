@@ -3,6 +3,8 @@
  * pipeline, its stages and jobs are written in one; and in the same one the first jobs are queued, or leased on the spot
  * to runners that wait. A pipeline of many jobs is processed in transactions of its own, once it is there.
  */
+
+import { canUpdateRef } from '../authorize.js'
 import type { LookUpFacts, PlanEvent } from '../ci-config/language.js'
 import {
   type CiConfig,
@@ -14,14 +16,18 @@ import {
   type PlanResult,
   type PlanVariable,
 } from '../ci-config/plan.js'
-import { type ConfigRequest, turnOf } from '../config-cache.js'
+import { type ConfigRequest, turnOf } from '../config/config-cache.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
+import { pipelineVariables, userVariables } from '../payload/predefined-variables.js'
 import { noSha, type Pipeline, type PipelineSource } from '../pipeline.js'
-import { pipelineVariables, userVariables } from '../predefined-variables.js'
 import { type CommitInfo, isProtected, type Project, type ResolvedRef } from '../project.js'
+import { newJob } from '../steps/new-job.js'
+import { type PlannedJob, processPipeline } from '../steps/process-pipeline.js'
+import { record } from '../steps/record.js'
+import { variablesFor } from '../steps/variables-for.js'
 import { findDefaultConfig } from '../store/default-configs.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
 import { listOpenRequests } from '../store/merge-requests.js'
@@ -30,15 +36,10 @@ import { getProject, takePipelineIid } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
-import { canUpdateRef } from './authorize.js'
 import { cancelRedundantPipelines } from './cancel-redundant-pipelines.js'
 import { fetchMirror } from './fetch-mirror.js'
-import { newJob } from './new-job.js'
-import { type PlannedJob, processPipeline } from './process-pipeline.js'
-import { record } from './record.js'
 import { resolveCacheKeys } from './resolve-cache-keys.js'
 import { ruleFacts } from './rule-facts.js'
-import { variablesFor } from './variables-for.js'
 
 export interface CreatePipelineInput {
   projectId: number

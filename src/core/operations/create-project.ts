@@ -4,6 +4,7 @@ import { SignalboxError, wrongField } from '../errors.js'
 import type { RemoteSource } from '../mirror.js'
 import { type Group, isPathSegment, type Project, pathRules } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
+import { record } from '../steps/record.js'
 import {
   findGroup,
   findGroupByPath,
@@ -15,7 +16,6 @@ import {
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
-import { record } from './record.js'
 
 export interface CreateProjectInput {
   /** `group/subgroup/name`, or `name` in the user's own namespace. */

@@ -2,11 +2,11 @@
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import { canonicalTags, type Runner, type RunnerType } from '../runner.js'
+import { record } from '../steps/record.js'
 import { findGroup, findProject } from '../store/projects.js'
 import { insertRunner } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
-import { hashToken, hintOf, mintToken, type TokenKind } from '../token.js'
-import { record } from './record.js'
+import { hashToken, hintOf, mintToken, type TokenKind } from '../tokens/token.js'
 
 export interface CreateRunnerInput {
   type: RunnerType

@@ -7,13 +7,13 @@ import { SignalboxError } from '../errors.js'
 import { mergeMessage, requestRef, requestVariables } from '../merge-request.js'
 import type { TrainCar } from '../merge-train.js'
 import type { Project } from '../project.js'
+import { cancelPipelineIn } from '../steps/cancel-pipeline-in.js'
+import { takeOut } from '../steps/take-out-of-train.js'
 import { getMergeRequest } from '../store/merge-requests.js'
 import { placeCar } from '../store/merge-train-cars.js'
 import { findPipeline } from '../store/pipelines.js'
 import { findUser } from '../store/users.js'
-import { cancelPipelineIn } from './cancel-pipeline.js'
 import { createPipeline } from './create-pipeline.js'
-import { takeOut } from './leave-merge-train.js'
 
 /**
  * `before`: what it is merged into. Gives the commit that the pipeline runs; undefined where there is none: the car has

@@ -7,6 +7,11 @@ import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { Pipeline } from '../pipeline.js'
+import { applyJobEvent } from '../steps/apply-job-event.js'
+import { endOpenLease } from '../steps/end-lease.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { record } from '../steps/record.js'
+import { removeLater } from '../steps/remove-later.js'
 import { deletePipelineRows } from '../store/deletions.js'
 import { listChildren, listMirrorsOf } from '../store/downstream.js'
 import { findJob, listCurrentJobs, lockJob } from '../store/jobs.js'
@@ -14,12 +19,6 @@ import { findPipeline, lockPipeline } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { insertRemovalsOfPipeline } from '../store/removals.js'
 import type { Tx } from '../store/write.js'
-import { applyJobEvent } from './apply-job-event.js'
-import { cancelPipeline } from './cancel-pipeline.js'
-import { endOpenLease } from './end-lease.js'
-import { processPipeline } from './process-pipeline.js'
-import { record } from './record.js'
-import { removeLater } from './remove-deleted.js'
 
 /** A runner that still has a job of it is refused from then on. Throws `not_found`. */
 export function deletePipeline(core: Core, input: { pipelineId: number; userId?: number | null }): Promise<void> {
@@ -45,7 +44,7 @@ export function deletePipeline(core: Core, input: { pipelineId: number; userId?:
     })
     tx.afterCommit(() => {
       core.repositories.unpin({ id: pipeline.projectId }, pipelineId)
-      for (const child of children) void cancelPipeline(core, { pipelineId: child }).catch(() => undefined)
+      for (const child of children) core.followUps.soon('cancel_child', { pipelineId: child })
     })
     removeLater(core, tx, removals)
   })

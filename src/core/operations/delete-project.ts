@@ -3,12 +3,12 @@
  * artifacts, and the repository go right after, by the task `remove_deleted` if a crash comes between.
  */
 import type { Core } from '../core.js'
+import { record } from '../steps/record.js'
+import { removeLater } from '../steps/remove-later.js'
 import { markProjectDeleted } from '../store/deletions.js'
 import { getProject } from '../store/projects.js'
 import { insertRemovals, type Removal } from '../store/removals.js'
 import type { Tx } from '../store/write.js'
-import { record } from './record.js'
-import { removeLater } from './remove-deleted.js'
 
 /** Throws `not_found`. */
 export function deleteProject(core: Core, input: { projectId: number; userId: number | null }): Promise<void> {

@@ -1,8 +1,8 @@
 /** A runner, or one of its managers, leaves. What it runs goes on until its lease or job ends. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { record } from '../steps/record.js'
 import { deleteManager as deleteManagerRow, deleteRunner as deleteRow, getRunner } from '../store/runners.js'
-import { record } from './record.js'
 
 /** Throws `not_found`. */
 export function deleteRunner(core: Core, runnerId: number): Promise<void> {

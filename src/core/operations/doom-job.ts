@@ -4,11 +4,11 @@
  */
 import type { Core } from '../core.js'
 import { is } from '../lifecycle/job-machine.js'
+import { endOpenLease } from '../steps/end-lease.js'
+import { record } from '../steps/record.js'
 import { lockJob, saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
-import { endOpenLease } from './end-lease.js'
-import { record } from './record.js'
 
 /** Gives false if the job has ended meanwhile. */
 export function doomJob(core: Core, jobId: number): Promise<boolean> {

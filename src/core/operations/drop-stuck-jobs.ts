@@ -4,6 +4,7 @@
  */
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
+import { dropLocked } from '../steps/drop-locked.js'
 import { lockJob } from '../store/jobs.js'
 import { projectFacts } from '../store/projects.js'
 import {
@@ -16,7 +17,6 @@ import {
 } from '../store/sweeps.js'
 import { type StuckCase, stuckReasons } from '../stuck.js'
 import { doomJob } from './doom-job.js'
-import { dropLocked } from './drop-job.js'
 import { anyFits, listOnlineRunners } from './find-fitting-runners.js'
 
 /** Jobs that waited a day, and those that waited an hour although no runner that is online could take them. */

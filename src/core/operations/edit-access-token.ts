@@ -2,14 +2,15 @@
  * Access tokens: users make them for themselves, administrators for everybody, and who may administer a project for that
  * project. Rules: gitlab app/services/{personal_access_tokens,resource_access_tokens}/*.rb.
  */
+
+import type { Actor } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { record } from '../steps/record.js'
 import { findAccessTokenById, insertAccessToken, type OwnedToken, revokeAccessToken } from '../store/access-tokens.js'
 import { insertUser, setUserState } from '../store/users.js'
 import type { Tx } from '../store/write.js'
-import { type AccessScope, accessScopes, adminTokenName, hashToken, hintOf, mintToken } from '../token.js'
-import type { Actor } from './authenticate.js'
-import { record } from './record.js'
+import { type AccessScope, accessScopes, adminTokenName, hashToken, hintOf, mintToken } from '../tokens/token.js'
 
 export interface TokenSettings {
   name: string

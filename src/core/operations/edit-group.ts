@@ -3,14 +3,14 @@ import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import { type Group, isPathSegment, pathRules } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
+import { record } from '../steps/record.js'
+import { removeLater } from '../steps/remove-later.js'
 import { markGroupDeleted } from '../store/deletions.js'
 import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
 import { findGroup, findGroupByPath, findProjectByPath, insertGroup } from '../store/projects.js'
 import { insertRemovals, type Removal } from '../store/removals.js'
 import type { Tx } from '../store/write.js'
 import { deleteProjectIn } from './delete-project.js'
-import { record } from './record.js'
-import { removeLater } from './remove-deleted.js'
 
 export interface CreateGroupInput {
   name: string

@@ -2,7 +2,7 @@
 import type { Core } from '../core.js'
 import { findHookSecret, saveHookSecret } from '../store/hooks.js'
 import { getProject } from '../store/projects.js'
-import { mintToken } from '../token.js'
+import { mintToken } from '../tokens/token.js'
 
 /** Makes the secret, or another in its place; what is signed with the old one is refused from then on. Throws `not_found`. */
 export function rotateHookSecret(core: Core, input: { projectId: number; userId: number }): Promise<string> {

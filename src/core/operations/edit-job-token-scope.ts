@@ -4,8 +4,8 @@
  */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { record } from '../steps/record.js'
 import { type Allowed, deleteAllowed, insertAllowed, listAllowed } from '../store/job-token-allowances.js'
-import { record } from './record.js'
 
 /** Of each kind. */
 const mostAllowed = 200

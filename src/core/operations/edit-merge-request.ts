@@ -3,8 +3,8 @@ import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import type { MergeRequest } from '../merge-request.js'
 import type { Project } from '../project.js'
+import { leaveIfThere } from '../steps/take-out-of-train.js'
 import { findMergeRequest, findOpenRequest, insertMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
-import { leaveIfThere } from './leave-merge-train.js'
 
 export type NewMergeRequest = Pick<
   MergeRequest,

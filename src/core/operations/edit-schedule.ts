@@ -2,6 +2,8 @@
  * Users make, change and delete pipeline schedules, and their variables. A schedule runs as its owner: others must not
  * decide what it runs. Rules: gitlab app/policies/ci/pipeline_schedule_policy.rb
  */
+
+import { type Actor, can, canUpdateRef } from '../authorize.js'
 import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
@@ -16,8 +18,6 @@ import {
   saveSchedule,
 } from '../store/schedules.js'
 import type { Reader, Tx } from '../store/write.js'
-import type { Actor } from './authenticate.js'
-import { can, canUpdateRef } from './authorize.js'
 
 export interface ScheduleInput {
   description: string

@@ -2,7 +2,7 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { deleteTrigger as deleteRow, findTrigger, insertTrigger, saveTrigger, type Trigger } from '../store/triggers.js'
-import { hashToken, hintOf, mintToken } from '../token.js'
+import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 
 /** Gives the trigger and its token, which is shown this once. */
 export function createTrigger(

@@ -3,9 +3,9 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isPathSegment } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
+import { record } from '../steps/record.js'
 import { findGroupByPath } from '../store/projects.js'
 import { findUser, findUserByName, insertUser, setUserState, type User } from '../store/users.js'
-import { record } from './record.js'
 
 export interface NewUser {
   username: string

@@ -2,9 +2,9 @@
 import { type CiVariable, isMaskable, type VariableOwner } from '../ci-variable.js'
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
+import { record } from '../steps/record.js'
 import { countVariables, deleteVariable as deleteRow, findVariables, saveVariable } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
-import { record } from './record.js'
 
 export interface VariableSettings {
   value?: string

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isPublicAddress } from '../public-address.js'
+import { record } from '../steps/record.js'
 import { lastEventId, saveCursor } from '../store/events.js'
 import {
   deleteWebhook as deleteRow,
@@ -13,7 +14,6 @@ import {
   saveWebhook,
 } from '../store/webhooks.js'
 import { type Webhook, type WebhookSecrets, webhookCursor } from '../webhook.js'
-import { record } from './record.js'
 
 export type WebhookInput = Pick<Webhook, 'name' | 'description' | 'jobEvents' | 'pipelineEvents' | 'verifiesTls'> &
   WebhookSecrets

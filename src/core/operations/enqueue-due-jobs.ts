@@ -1,8 +1,8 @@
 /** The sweep over delayed jobs: those whose time has come go to the queue. */
 import type { Core } from '../core.js'
+import { applyGatedAlone } from '../steps/gate-job.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { listDueJobs, lockJob } from '../store/jobs.js'
-import { applyGatedAlone } from './open-deployment.js'
-import { processPipeline } from './process-pipeline.js'
 
 const batch = 500
 

@@ -4,14 +4,14 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
+import { record } from '../steps/record.js'
+import { removeLater } from '../steps/remove-later.js'
 import { deleteArtifacts, listArtifacts } from '../store/artifacts.js'
 import { lockJob, saveJob } from '../store/jobs.js'
 import { insertRemovals } from '../store/removals.js'
 import { deleteReports } from '../store/reports.js'
 import { findTrace, forgetTrace } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
-import { record } from './record.js'
-import { removeLater } from './remove-deleted.js'
 
 /**
  * Erases the log and the artifacts of a job that has ended. Gives the job. Throws `not_found`; `forbidden` when it is not

@@ -2,12 +2,12 @@
 import type { Cache } from '../cache.js'
 import type { Core } from '../core.js'
 import type { Project } from '../project.js'
+import { record } from '../steps/record.js'
+import { removeLater } from '../steps/remove-later.js'
 import { deleteCaches, listCaches, listStaleCaches, sumCaches } from '../store/caches.js'
 import { getProject, lockProject, raiseCacheIndex } from '../store/projects.js'
 import { insertRemovals } from '../store/removals.js'
 import type { Tx } from '../store/write.js'
-import { record } from './record.js'
-import { removeLater } from './remove-deleted.js'
 
 const batch = 100
 

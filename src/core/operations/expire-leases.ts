@@ -5,16 +5,16 @@
  */
 import type { Core } from '../core.js'
 import { isStream, type Lease } from '../lease.js'
+import { demandOf } from '../scheduler/demand.js'
+import { cancelLocked } from '../steps/cancel-locked.js'
+import { dropLocked } from '../steps/drop-locked.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { findJob, getDefinition, lockJob } from '../store/jobs.js'
 import { findLease, listOverdueLeases, listUnackedCancels, listWaitingReports } from '../store/leases.js'
 import { getPipeline } from '../store/pipelines.js'
 import { projectFacts } from '../store/projects.js'
-import { cancelLocked } from './cancel-job.js'
-import { dropLocked } from './drop-job.js'
-import { demandOf } from './enqueue-job.js'
 import { anyFits, listOnlineRunners, type OnlineRunner } from './find-fitting-runners.js'
 import { finishReported } from './finish-job.js'
-import { processPipeline } from './process-pipeline.js'
 import { voidLease } from './void-offer.js'
 
 export interface ExpireResult {

@@ -3,10 +3,10 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Mirror, RemoteSource } from '../mirror.js'
 import type { Project } from '../project.js'
+import { record } from '../steps/record.js'
 import { findMirror as findRow, saveFetch, saveMirror } from '../store/mirrors.js'
 import { getProject, updateProject } from '../store/projects.js'
 import type { Reader, Tx } from '../store/write.js'
-import { record } from './record.js'
 
 /** What a project mirrors; undefined: nothing. */
 export async function findMirror(core: Core, from: Reader | Tx, projectId: number): Promise<Mirror | undefined> {

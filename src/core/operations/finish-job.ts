@@ -9,21 +9,20 @@
  */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import { type FailureReason, failureReasons, fromRunnerReason, retriesByItself, type Verdict } from '../failure.js'
+import { type FailureReason, failureReasons, fromRunnerReason, type Verdict } from '../failure.js'
 import type { Job } from '../job.js'
 import { type FinalReport, isStream, type Lease, reportFrom, reportText } from '../lease.js'
-import { countRetries, findJob, getDefinition, getJob, lockJob } from '../store/jobs.js'
+import { acceptOffer, fenced } from '../steps/accept-offer.js'
+import { afterFinish } from '../steps/after-finish.js'
+import { mustApplyJobEvent } from '../steps/apply-job-event.js'
+import { closeLease } from '../steps/end-lease.js'
+import { processAfter, processPipeline } from '../steps/process-pipeline.js'
+import { record } from '../steps/record.js'
+import { findJob, getDefinition, getJob, lockJob } from '../store/jobs.js'
 import { findLease, saveReport } from '../store/leases.js'
 import { findTrace, flagTrace, type TraceRow } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
-import { acceptOffer, fenced } from './accept-lease.js'
-import { mustApplyJobEvent } from './apply-job-event.js'
-import { cancelLivingJobs } from './cancel-pipeline.js'
-import { closeLease } from './end-lease.js'
 import { gatherEvidence } from './gather-evidence.js'
-import { processAfter, processPipeline } from './process-pipeline.js'
-import { record } from './record.js'
-import { retryLocked } from './retry-job.js'
 
 export interface FinishInput {
   jobId: number
@@ -132,42 +131,7 @@ async function applyReport(
   tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.jobFinished(lease, job.status))
 }
 
-/**
- * Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline.
- * Gives whether nothing does.
- */
-export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<boolean> {
-  if (job.status !== 'failed') return true
-  if (job.kind === 'build' && (await retryByItself(core, tx, job))) return false
-  if (job.allowFailure === 0) {
-    const row = await tx.db
-      .selectFrom('pipelines')
-      .select('on_job_failure')
-      .where('id', '=', job.pipelineId)
-      .executeTakeFirstOrThrow()
-    if (row.on_job_failure === 'all') {
-      await cancelLivingJobs(core, tx, job.pipelineId)
-      return false
-    }
-  }
-  return true
-}
-
-async function retryByItself(core: Core, tx: Tx, job: Job): Promise<boolean> {
-  const plan = await getDefinition(tx, job.definitionId)
-  const failure = { reason: (job.failureReason ?? 'unknown_failure') as FailureReason, exitCode: job.exitCode }
-  if (job.retried === 1 || !(plan.retry || failureHasDefault(failure.reason))) return false
-  const retries = await countRetries(tx, job.pipelineId, job.name)
-  if (!retriesByItself(plan.retry, failure, retries)) return false
-  await retryLocked(core, tx, job, { userId: job.userId })
-  return true
-}
-
 const largestExitCode = 32_767
-
-function failureHasDefault(reason: FailureReason): boolean {
-  return (failureReasons[reason] as { autoRetry?: number }).autoRetry !== undefined
-}
 
 function knownReason(reason: string | undefined): FailureReason | undefined {
   return reason !== undefined && Object.hasOwn(failureReasons, reason) ? (reason as FailureReason) : undefined

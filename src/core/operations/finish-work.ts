@@ -4,16 +4,16 @@
  * for later.
  */
 
-import { turnOf } from '../config-cache.js'
+import { turnOf } from '../config/config-cache.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { is } from '../lifecycle/job-machine.js'
 import { isRead, type ReportSummary, summarise } from '../reports/summary.js'
+import { record } from '../steps/record.js'
 import { listArtifacts } from '../store/artifacts.js'
 import { findJob, getDefinition, listFinishWork, saveFinishWork } from '../store/jobs.js'
 import { saveReport } from '../store/reports.js'
 import { findTrace } from '../store/traces.js'
-import { record } from './record.js'
 
 /** How much of a log's end is searched, in bytes. */
 const searchedBytes = 1024 * 1024

@@ -4,19 +4,14 @@
  */
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
-import { type Job, stampsOf } from '../job.js'
 import { is, type JobStatus } from '../lifecycle/job-machine.js'
+import { applyJobEvent } from '../steps/apply-job-event.js'
+import { copyStatus } from '../steps/copy-status.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { resetSkippedJobs } from '../steps/reset-skipped-jobs.js'
 import { findDownstream, listUnsettledBridges } from '../store/downstream.js'
-import { getDefinition, lockJob, saveJob } from '../store/jobs.js'
-import type { Tx } from '../store/write.js'
-import { applyJobEvent } from './apply-job-event.js'
-import { followResource } from './assign-resource.js'
-import { afterFinish } from './finish-job.js'
+import { getDefinition, lockJob } from '../store/jobs.js'
 import { followUpstream } from './mirror-upstream.js'
-import { followDeployment } from './open-deployment.js'
-import { processPipeline } from './process-pipeline.js'
-import { record } from './record.js'
-import { resetSkippedJobs } from './reset-skipped-jobs.js'
 import { triggerDownstream, triggerOf } from './trigger-downstream.js'
 
 /** What the trigger job takes over of its pipeline's status, by strategy; what is not named changes nothing. */
@@ -50,39 +45,6 @@ export function followDownstream(core: Core, jobId: number): Promise<void> {
     if (again) await resetSkippedJobs(core, tx, job, job.userId)
     await processPipeline(core, tx, job.pipelineId)
   })
-}
-
-/**
- * Step: a trigger job takes over the status of another pipeline, whatever its own is; what follows for its own pipeline is
- * the caller's to do.
- */
-export async function copyStatus(
-  core: Core,
-  tx: Tx,
-  job: Job,
-  to: JobStatus,
-  why: { data: Record<string, number>; failure: string },
-): Promise<void> {
-  const from = job.status
-  const failed = to === 'failed'
-  const finishedAt = is('finished', to) ? tx.now : null
-  Object.assign(job, stampsOf(from, to, tx.now), {
-    finishedAt,
-    failureReason: failed ? 'unknown_failure' : null,
-    failureClass: failed ? 'unknown' : null,
-    failureMessage: failed ? why.failure : null,
-  })
-  await saveJob(tx, job)
-  if (job.resourceKey !== null) await followResource(core, tx, job, to)
-  if (job.environment !== null) await followDeployment(core, tx, job, to)
-  await record(core, tx, {
-    kind: is('finished', to) ? 'job.finished' : 'job.changed',
-    projectId: job.projectId,
-    pipelineId: job.pipelineId,
-    jobId: job.id,
-    data: { event: 'mirror', from, to, ...why.data },
-  })
-  if (failed) await afterFinish(core, tx, job)
 }
 
 /** The sweep: makes the pipelines, and takes in the ends, that a crash between two commits has left out. */

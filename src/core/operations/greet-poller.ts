@@ -6,7 +6,7 @@ import type { Core } from '../core.js'
 import { RecentMap } from '../recent-map.js'
 import type { ManagerInfo, Runner, RunnerManager } from '../runner.js'
 import { findPollerStamp } from '../store/runners.js'
-import { hashToken } from '../token.js'
+import { hashToken } from '../tokens/token.js'
 import { authenticateRunner, contactEveryMs, contactRunner } from './contact-runner.js'
 
 export interface Poller {

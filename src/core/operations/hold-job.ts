@@ -2,9 +2,9 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
+import { applyJobEvent } from '../steps/apply-job-event.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
-import { applyJobEvent } from './apply-job-event.js'
-import { processPipeline } from './process-pipeline.js'
 
 /**
  * Holds a job whose turn has not come, or that waits for a runner. Throws `not_found`; `conflict` for a job that a runner

@@ -2,6 +2,8 @@
  * A merge request goes to the end of the train into its target branch.
  * Rules: https://docs.gitlab.com/ci/pipelines/merge_trains/#add-a-merge-request-to-a-merge-train
  */
+
+import { actingAs, canUpdateRef } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isDraft, type MergeRequest } from '../merge-request.js'
@@ -10,7 +12,6 @@ import { isProtected, type Project } from '../project.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarOf, insertCar } from '../store/merge-train-cars.js'
 import type { User } from '../store/users.js'
-import { actingAs, canUpdateRef } from './authorize.js'
 import { runMergeTrain } from './run-merge-train.js'
 
 /**

@@ -2,17 +2,17 @@
 import type { Core } from '../core.js'
 import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
-import { SealError } from '../keys.js'
-import type { Offer } from '../offer.js'
+import type { Offer } from '../payload/offer.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
+import { dropLocked } from '../steps/drop-locked.js'
+import { offerJob, repeatOffer } from '../steps/offer-job.js'
+import { processAfter } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
 import { findRepeatedRequest } from '../store/leases.js'
 import { findCandidate, lowerHead } from '../store/queue.js'
 import { holdManager, isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
-import { dropLocked } from './drop-job.js'
-import { offerJob, repeatOffer } from './offer-job.js'
-import { processAfter } from './process-pipeline.js'
+import { SealError } from '../tokens/keys.js'
 
 /** The outcome of asking for work. `conflict`: the last candidate was lost to another claim. */
 export type LeaseOutcome = { offer: Offer } | { offer?: undefined; conflict: boolean }

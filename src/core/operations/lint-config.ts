@@ -1,16 +1,17 @@
 /** Somebody asks whether a configuration is right, without making a pipeline of it. */
+
+import { canUpdateRef } from '../authorize.js'
 import type { ConfigError, IncludedFile, Outline, PipelinePlan } from '../ci-config/plan.js'
-import { turnOf } from '../config-cache.js'
-import { configElsewhere } from '../config-place.js'
+import { turnOf } from '../config/config-cache.js'
+import { configElsewhere } from '../config/config-place.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { pipelineVariables, userVariables } from '../payload/predefined-variables.js'
 import { noSha } from '../pipeline.js'
-import { pipelineVariables, userVariables } from '../predefined-variables.js'
 import { type CommitInfo, isProtected, type Project, type ResolvedRef } from '../project.js'
+import { variablesFor } from '../steps/variables-for.js'
 import type { User } from '../store/users.js'
-import { canUpdateRef } from './authorize.js'
 import { ruleFacts } from './rule-facts.js'
-import { variablesFor } from './variables-for.js'
 
 export interface LintInput {
   project: Project

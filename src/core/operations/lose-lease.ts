@@ -1,8 +1,8 @@
 /** A runner is known not to have a job that it was given: the process that held it is gone, or has forgotten it. */
 import type { Core } from '../core.js'
+import { dropLocked } from '../steps/drop-locked.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
-import { dropLocked } from './drop-job.js'
 import { voidLease } from './void-offer.js'
 
 /** A held lease ends its job (class `runner_lost`), an offer is void. Gives false if the lease was not open. */

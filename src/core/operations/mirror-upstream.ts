@@ -3,6 +3,8 @@
  * that of the newest pipeline on the project's default branch when the job's turn comes.
  * Rule: https://docs.gitlab.com/ci/yaml/#needspipeline
  */
+
+import { can } from '../authorize.js'
 import { expandText } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
@@ -10,18 +12,17 @@ import { eachSafely } from '../each-safely.js'
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import { is, type JobStatus } from '../lifecycle/job-machine.js'
+import { copyStatus } from '../steps/copy-status.js'
+import { lookupFor } from '../steps/job-lookup.js'
+import { contextOf, variablesOf } from '../steps/pipeline-context.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { resetSkippedJobs } from '../steps/reset-skipped-jobs.js'
 import { doesMirror, findMirrored, insertMirror, listMirrorsOf } from '../store/downstream.js'
 import { lockJob } from '../store/jobs.js'
 import { listPipelines } from '../store/lists.js'
 import { findProjectByPath, getProject } from '../store/projects.js'
 import { findUser } from '../store/users.js'
-import { can } from './authorize.js'
 import { dropJob } from './drop-job.js'
-import { copyStatus } from './follow-downstream.js'
-import { lookupFor } from './job-lookup.js'
-import { contextOf, variablesOf } from './pipeline-context.js'
-import { processPipeline } from './process-pipeline.js'
-import { resetSkippedJobs } from './reset-skipped-jobs.js'
 
 /** A pending job finds the pipeline that it follows from now on, or fails. Safe to repeat. */
 export async function mirrorUpstream(core: Core, job: Job, plan: JobPlan): Promise<void> {

@@ -5,22 +5,18 @@ import type { JobPlan, PlanInput, PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
+import { type GivenToJob, waitsForPeople } from '../job.js'
+import { applyGatedAlone } from '../steps/gate-job.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { resetSkippedJobs } from '../steps/reset-skipped-jobs.js'
+import { retryLocked } from '../steps/retry-locked.js'
 import { getDefinition, lockJob, saveJobVariables } from '../store/jobs.js'
-import { applyGatedAlone } from './open-deployment.js'
-import { processPipeline } from './process-pipeline.js'
-import { resetSkippedJobs } from './reset-skipped-jobs.js'
-import { isRetryable, retryLocked, waitsForPeople } from './retry-job.js'
+import { isRetryable } from './retry-job.js'
 
 /** Whether a person may start it: it waits for one, or it did and has ended. */
 export function isPlayable(job: Job): boolean {
   if (job.status === 'manual' || job.status === 'scheduled') return true
   return waitsForPeople(job) && isRetryable(job)
-}
-
-/** As it is kept, sealed. `inputs`: all of the job's, those given among them. */
-export interface GivenToJob {
-  variables: readonly PlanVariable[]
-  inputs?: PlanInput[]
 }
 
 /**

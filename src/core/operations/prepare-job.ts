@@ -7,13 +7,13 @@ import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { applyJobEvent } from '../steps/apply-job-event.js'
+import { dropLocked } from '../steps/drop-locked.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { findJob, listPreparing, lockJob } from '../store/jobs.js'
 import { getPipeline } from '../store/pipelines.js'
 import { getProject } from '../store/projects.js'
-import { applyJobEvent } from './apply-job-event.js'
-import { dropLocked } from './drop-job.js'
 import { fetchMirror } from './fetch-mirror.js'
-import { processPipeline } from './process-pipeline.js'
 
 /** Prepares a job that is `preparing` and queues it, or fails it (`unmet_prerequisites`). Safe to repeat. */
 export async function prepareJob(core: Core, jobId: number): Promise<void> {

@@ -4,14 +4,14 @@
  * run has left half done is finished.
  */
 import type { Core } from '../core.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import { findAccessToken, insertAccessToken } from '../store/access-tokens.js'
 import { refreshOpenLeases } from '../store/leases.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser, insertUser, type User } from '../store/users.js'
-import { accessScopes, adminTokenName, hashToken, hintOf } from '../token.js'
+import { accessScopes, adminTokenName, hashToken, hintOf } from '../tokens/token.js'
 import { continuePipelines } from './continue-pipeline.js'
-import { processPipeline } from './process-pipeline.js'
 
 /** Makes user 1 (`root`) and gives it this token; one that it had before under this name is dead. */
 export async function setAdminToken(core: Core, token: string): Promise<User> {

@@ -2,9 +2,9 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
+import { record } from '../steps/record.js'
 import { lockJob } from '../store/jobs.js'
 import { renewHead } from '../store/queue.js'
-import { record } from './record.js'
 
 const most = 1000
 

@@ -2,6 +2,8 @@
  * A forge tells what has happened to a mirrored repository: kept first, answered, and then worked on. A delivery that comes
  * twice is one; one whose repository cannot be fetched for the moment is tried again.
  */
+
+import { can } from '../authorize.js'
 import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
@@ -18,7 +20,6 @@ import {
 } from '../store/hooks.js'
 import { getProject } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
-import { can } from './authorize.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
 

@@ -8,7 +8,7 @@ import {
   type RegistrationScope,
   replaceRegistrationToken,
 } from '../store/registration-tokens.js'
-import { hashToken, hintOf, mintToken } from '../token.js'
+import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 import { type CreateRunnerInput, createRunner } from './create-runner.js'
 
 /**

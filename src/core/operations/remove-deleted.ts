@@ -5,19 +5,11 @@
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
+import { removeLater } from '../steps/remove-later.js'
 import { listCaches } from '../store/caches.js'
 import { deleteGroupRows, deleteProjectRows, listPipelineIds } from '../store/deletions.js'
 import { deleteRemovals, insertRemovals, listRemovals, type Removal } from '../store/removals.js'
-import type { Tx } from '../store/write.js'
 import { deletePipeline } from './delete-pipeline.js'
-
-/** Step: has these carried out when the commit is durable. */
-export function removeLater(core: Core, tx: Tx, removals: readonly Removal[]): void {
-  if (removals.length === 0) return
-  tx.afterCommit(() => {
-    void carryOut(core, removals).catch((error) => core.log.error({ err: error }, 'removing what was deleted failed'))
-  })
-}
 
 const batch = 500
 

@@ -1,31 +1,14 @@
 /** A job is tried again: a new job takes its name, and the old one stays as it is. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import { type Job, neverRun } from '../job.js'
+import { type Job, waitsForPeople } from '../job.js'
 import type { JobStatus } from '../lifecycle/job-machine.js'
-import {
-  findJobVariables,
-  getDefinition,
-  insertJob,
-  insertNeeds,
-  listNeeds,
-  lockJob,
-  saveJob,
-  saveJobVariables,
-} from '../store/jobs.js'
-import type { Tx } from '../store/write.js'
-import { finishWorkOf } from './new-job.js'
-import { processPipeline } from './process-pipeline.js'
-import { record } from './record.js'
-import { resetSkippedJobs } from './reset-skipped-jobs.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { resetSkippedJobs } from '../steps/reset-skipped-jobs.js'
+import { retryLocked } from '../steps/retry-locked.js'
+import { lockJob } from '../store/jobs.js'
 
 const retryable: readonly JobStatus[] = ['success', 'failed', 'canceled', 'canceling']
-
-/** Whether the job starts when a person says so: such a one is queued at once when it is tried again. */
-export function waitsForPeople(job: Pick<Job, 'runWhen'>): boolean {
-  return job.runWhen === 'manual' || job.runWhen === 'delayed'
-}
-
 /** Trying again would end the same way. */
 const neverAgain = new Set<string | null>([
   'deployment_rejected',
@@ -56,40 +39,4 @@ export function retryJob(core: Core, input: { jobId: number; userId: number | nu
     await processPipeline(core, tx, old.pipelineId)
     return (await lockJob(tx, job.id))!
   })
-}
-
-/** Step: the clone of a locked job, `created`; the pipeline is the caller's to process. */
-export async function retryLocked(
-  core: Core,
-  tx: Tx,
-  old: Job,
-  by: { userId: number | null; enqueueAtOnce?: boolean; byHand?: boolean },
-): Promise<Job> {
-  const needs = await listNeeds(tx, old.id)
-  old.retried = 1
-  await saveJob(tx, old)
-  const { id: retryOf, ...taken } = old
-  const job = await insertJob(tx, {
-    ...taken,
-    ...neverRun,
-    retryOf,
-    finishWork: finishWorkOf(await getDefinition(tx, old.definitionId)),
-    userId: by.userId,
-    enqueueAtOnce: by.enqueueAtOnce ? 1 : 0,
-    createdAt: tx.now,
-    updatedAt: tx.now,
-  })
-  await insertNeeds(tx, job.id, needs)
-  if (waitsForPeople(old)) {
-    const variables = await findJobVariables(tx, old.id)
-    if (variables) await saveJobVariables(tx, job.id, variables)
-  }
-  await record(core, tx, {
-    kind: 'job.retried',
-    projectId: job.projectId,
-    pipelineId: job.pipelineId,
-    jobId: job.id,
-    data: { of: old.id, ...(by.userId === null || !by.byHand ? {} : { by: by.userId }) },
-  })
-  return job
 }

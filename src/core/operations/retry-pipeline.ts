@@ -2,11 +2,12 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
+import { applyJobEvent } from '../steps/apply-job-event.js'
+import { processPipeline } from '../steps/process-pipeline.js'
+import { retryLocked } from '../steps/retry-locked.js'
 import { getJob, listCurrentJobs } from '../store/jobs.js'
 import { findPipeline, getPipeline, lockPipeline } from '../store/pipelines.js'
-import { applyJobEvent } from './apply-job-event.js'
-import { processPipeline } from './process-pipeline.js'
-import { isRetryable, retryLocked } from './retry-job.js'
+import { isRetryable } from './retry-job.js'
 
 /** Jobs that succeeded are kept; skipped ones get another chance. Throws `not_found`. */
 export function retryPipeline(core: Core, input: { pipelineId: number; userId: number | null }): Promise<Pipeline> {

@@ -1,11 +1,12 @@
 /** What the rules of a configuration ask about files, looked up before they are decided. */
+
+import { readableProject } from '../authorize.js'
 import type { FactsWanted } from '../ci-config/facts-wanted.js'
 import type { RuleFacts } from '../ci-config/language.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Project, ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
-import { readableProject } from './authorize.js'
 
 export interface RuleFactsInput {
   project: Project

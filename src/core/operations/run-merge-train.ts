@@ -4,22 +4,23 @@
  * and the repository say then, and done on condition that it still is so: after a stop the next run goes on.
  * Rules: https://docs.gitlab.com/ci/pipelines/merge_trains/#merge-train-workflow
  */
+
+import { actingAs, canUpdateRef } from '../authorize.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { TrainCar, TrainKey } from '../merge-train.js'
 import { isProtected, type Project } from '../project.js'
+import { takeOut } from '../steps/take-out-of-train.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarByPipeline, listCars, listTrains, listTrainsOf, moveCar } from '../store/merge-train-cars.js'
 import { findPipeline } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
-import { actingAs, canUpdateRef } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 import { createTrainPipeline } from './create-train-pipeline.js'
-import { takeOut } from './leave-merge-train.js'
 
 /** GitLab's limit of the pipelines of one train at once. */
 const atOnce = 20
@@ -65,13 +66,6 @@ async function runOn(core: Core, train: TrainKey, run: Run, end: () => void): Pr
   }
 }
 
-/** The same in the background. */
-export function runTrainSoon(core: Core, train: TrainKey): void {
-  void runMergeTrain(core, train).catch((error) =>
-    core.log.error({ err: error, project: train.projectId }, 'a merge train could not go on'),
-  )
-}
-
 /** All trains that are under way. Gives how many requests were merged. */
 export async function runMergeTrains(core: Core): Promise<number> {
   let merged = 0
@@ -89,7 +83,9 @@ export async function followCar(core: Core, pipeline: { id: number; projectId: n
 
 /** Branches of a project have been moved or deleted. */
 export async function followBranches(core: Core, projectId: number, branches: readonly string[]): Promise<void> {
-  for (const train of await listTrainsOf(core.store.read, projectId, branches)) runTrainSoon(core, train)
+  for (const train of await listTrainsOf(core.store.read, projectId, branches)) {
+    core.followUps.soon('run_merge_train', train)
+  }
 }
 
 /** The next thing to do: `waits` when there is none until something changes. */

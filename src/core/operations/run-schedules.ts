@@ -1,4 +1,6 @@
 /** The sweep over pipeline schedules: each whose time has come makes one pipeline, and gets its next time. */
+
+import { actingAs, can } from '../authorize.js'
 import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
@@ -14,7 +16,6 @@ import {
 } from '../store/schedules.js'
 import { findUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
-import { actingAs, can } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 import { scheduleVariables } from './edit-schedule.js'
 

@@ -9,6 +9,9 @@ import type { Job } from '../job.js'
 import type { JobEvent } from '../lifecycle/job-machine.js'
 import { noSha, type Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { applyJobEvent } from '../steps/apply-job-event.js'
+import { newJob } from '../steps/new-job.js'
+import { processPipeline } from '../steps/process-pipeline.js'
 import {
   externalStage,
   findExternalJob,
@@ -20,9 +23,6 @@ import { getJob, insertDefinition, insertJob } from '../store/jobs.js'
 import { getPipeline, insertPipeline, lockPipeline } from '../store/pipelines.js'
 import { takePipelineIid } from '../store/projects.js'
 import type { Tx } from '../store/write.js'
-import { applyJobEvent } from './apply-job-event.js'
-import { newJob } from './new-job.js'
-import { processPipeline } from './process-pipeline.js'
 
 export const externalStates = ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'] as const
 export type ExternalState = (typeof externalStates)[number]

@@ -2,10 +2,10 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
+import { earlyTokenTimes, jobTokenOf } from '../steps/offer-job.js'
+import { record } from '../steps/record.js'
 import { lockJob, saveJob } from '../store/jobs.js'
 import { getProject } from '../store/projects.js'
-import { earlyTokenTimes, jobTokenOf } from './offer-job.js'
-import { record } from './record.js'
 
 /**
  * The token of the job's present lease; before the first one, the token that it will carry. Throws `not_found`;

@@ -2,8 +2,8 @@
 import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { userVariables } from '../payload/predefined-variables.js'
 import type { PipelineVariables } from '../pipeline.js'
-import { userVariables } from '../predefined-variables.js'
 
 /** Only those that came with the event, not what the server adds by itself. Throws `not_found`. */
 export async function showPipelineVariables(core: Core, pipelineId: number): Promise<PlanVariable[]> {

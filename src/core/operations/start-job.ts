@@ -3,11 +3,11 @@
  * whose link was cut before the answer says it again.
  */
 import type { Core } from '../core.js'
+import { fenced } from '../steps/accept-offer.js'
+import { record } from '../steps/record.js'
 import { hasJobEvent } from '../store/events.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
-import { fenced } from './accept-lease.js'
-import { record } from './record.js'
 
 const longestFact = 256
 const mostFacts = 16

@@ -5,11 +5,11 @@ import { type Artifact, artifactFormats, takesFormat } from '../artifact.js'
 import { keepBlob, type StoredBlob } from '../blobs/blob-store.js'
 import { parseDuration } from '../ci-config/duration.js'
 import type { Core } from '../core.js'
-import { type DotenvVariable, parseDotenv } from '../dotenv.js'
 import { SignalboxError } from '../errors.js'
+import { type DotenvVariable, parseDotenv } from '../payload/dotenv.js'
+import { writeUnderLease } from '../steps/write-under-lease.js'
 import { findArtifact, insertArtifact, moveArtifact } from '../store/artifacts.js'
 import { saveDotenvVariables } from '../store/dotenv-variables.js'
-import { writeUnderLease } from './write-under-lease.js'
 
 export interface StoreArtifactInput {
   jobId: number

@@ -5,11 +5,11 @@ import { checkCacheKey, isProtectedKey } from '../cache.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
+import { writeUnderLease } from '../steps/write-under-lease.js'
 import { findCache, saveCache, touchCache } from '../store/caches.js'
 import { getPipeline } from '../store/pipelines.js'
 import { lockProject } from '../store/projects.js'
 import { evictProjectCaches, forgetBytes } from './evict-caches.js'
-import { writeUnderLease } from './write-under-lease.js'
 
 export interface StoreCacheInput {
   job: Job

@@ -2,16 +2,16 @@
  * A project runs its default branch whenever a pipeline of a tag of another project succeeds.
  * Rules: https://docs.gitlab.com/ci/pipelines/#trigger-a-pipeline-when-an-upstream-project-is-rebuilt-deprecated
  */
+
+import { can } from '../authorize.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
-import type { Pipeline } from '../pipeline.js'
 import { getPipeline } from '../store/pipelines.js'
 import { findProject, getProject } from '../store/projects.js'
 import {
   deleteSubscribedRun,
   deleteSubscription,
-  insertSubscribedRuns,
   insertSubscription,
   listSubscribedRuns,
   listSubscriptions,
@@ -20,7 +20,6 @@ import {
 } from '../store/subscriptions.js'
 import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
-import { can } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 
 /** GitLab's limit, of either side. */
@@ -70,17 +69,6 @@ async function runsFor(tx: Tx, projectId: number, other: number): Promise<boolea
 export async function unsubscribeProject(core: Core, input: { projectId: number; id: number }): Promise<void> {
   const there = await core.store.write((tx) => deleteSubscription(tx, input.projectId, input.id))
   if (!there) throw new SignalboxError('not_found', `the project has no subscription ${input.id}`)
-}
-
-/** Step: the pipeline of a tag has succeeded. What it asks for is made after the commit; what is left then, by the sweep. */
-export async function tellSubscribers(core: Core, tx: Tx, pipeline: Pipeline): Promise<void> {
-  const ids = await insertSubscribedRuns(tx, pipeline.projectId, pipeline.id)
-  if (ids.length === 0) return
-  tx.afterCommit(() => {
-    void runSubscribers(core, ids).catch((error) =>
-      core.log.error({ err: error, pipeline: pipeline.id }, 'the subscribers of a project could not be run'),
-    )
-  })
 }
 
 /** Runs that this process is at work on. */

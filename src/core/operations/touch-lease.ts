@@ -1,11 +1,11 @@
 /** A runner on a polling door says that it is there: its first word accepts what it was offered, each moves the lease's end. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { acceptOffer, fenced } from '../steps/accept-offer.js'
+import { processAfter } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease, moveAcceptBy, touchLeaseOf } from '../store/leases.js'
-import { acceptOffer, fenced } from './accept-lease.js'
 import { noteContact } from './note-contact.js'
-import { processAfter } from './process-pipeline.js'
 
 export interface TouchInput {
   jobId: number

@@ -1,4 +1,6 @@
 /** Somebody with a trigger token, or a job with its own, starts a pipeline. */
+
+import { can, jobMay } from '../authorize.js'
 import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
@@ -7,9 +9,8 @@ import type { Project } from '../project.js'
 import { getProject } from '../store/projects.js'
 import { findTriggerByToken, saveTrigger } from '../store/triggers.js'
 import { findUser, type User } from '../store/users.js'
-import { hashToken, tokenPrefixes } from '../token.js'
+import { hashToken, tokenPrefixes } from '../tokens/token.js'
 import { authenticateJob } from './authenticate.js'
-import { can, jobMay } from './authorize.js'
 import { createPipeline } from './create-pipeline.js'
 
 export interface TriggerPipelineInput {

@@ -2,9 +2,9 @@
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import type { Project } from '../project.js'
+import { record } from '../steps/record.js'
 import { getProject, type ProjectChanges, updateProject as updateRow } from '../store/projects.js'
 import { refreshShares } from '../store/queue.js'
-import { record } from './record.js'
 
 const shortestTimeoutS = 600
 const longestTimeoutS = 30 * 24 * 3600

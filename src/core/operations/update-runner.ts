@@ -1,10 +1,10 @@
 /** A user changes a runner: pauses it, resumes it, gives it other tags… */
 import type { Core } from '../core.js'
 import type { Runner } from '../runner.js'
+import { record } from '../steps/record.js'
 import { updateRunner as updateRow } from '../store/runners.js'
-import { hashToken, hintOf, mintToken } from '../token.js'
+import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 import { type CreateRunnerInput, checkedSettings, requireTagsOrUntagged } from './create-runner.js'
-import { record } from './record.js'
 
 /** Gives the runner as it is now. Throws `not_found`; `invalid` with `details.field`. Connections of it follow at once. */
 export function updateRunner(

@@ -11,7 +11,7 @@
 import type { Clock } from '../clock.js'
 import type { Log } from '../core.js'
 import type { Door } from '../lease.js'
-import type { Offer } from '../offer.js'
+import type { Offer } from '../payload/offer.js'
 import type { Runner } from '../runner.js'
 import { excludedManagers } from '../store/leases.js'
 import { projectFacts } from '../store/projects.js'

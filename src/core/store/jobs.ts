@@ -43,17 +43,24 @@ export async function lockJob(tx: Tx, id: number): Promise<Job | undefined> {
 
 /**
  * Writes what has changed in a job since it was read or written; its object must be the one that was read. The pipeline
- * must be locked (`lockJob`). A column that is written costs its indexes too, so what stands is left alone.
+ * must be locked (`lockJob`). A column that is written costs its indexes too, so what stands is left alone. A new status
+ * is written on condition that the row still has the old one. Throws `conflict` otherwise.
  */
 export async function saveJob(tx: Tx, job: Job): Promise<void> {
   const before = stored.get(job)
   const changed = mutableFields.filter((field) => job[field] !== before?.[field])
   if (changed.length === 0) return
-  await tx.all(writeJob(changed), job as unknown as Readonly<Record<MutableField | 'id', number | string | null>>)
+  const from = before && before.status !== job.status ? before.status : undefined
+  const written = await tx.all(writeJob(changed, from !== undefined), { ...job, from: from ?? null } as JobRow)
+  if (from !== undefined && written.length === 0) {
+    throw new SignalboxError('conflict', `job ${job.id} is not ${from} any more`)
+  }
   const now: Job = { ...(before ?? job) }
   for (const field of changed) Object.assign(now, { [field]: job[field] })
   noteStored(tx, job, now)
 }
+
+type JobRow = Readonly<Record<MutableField | 'id' | 'from', number | string | null>>
 
 export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
   const row = await tx.first(
@@ -283,17 +290,27 @@ function placeholders(fields: Record<string, string>, p: (name: never) => unknow
 
 const jobById = hotQuery<Job, 'id'>((db, p) => db.selectFrom('jobs').select(jobColumns).where('id', '=', p('id')))
 
-const writes = new Map<string, HotQuery<never, MutableField | 'id'>>()
+const writes = new Map<string, HotQuery<{ id: number }, MutableField | 'id' | 'from'>>()
 
-/** The statement for one set of fields. Few sets ever change together: one or two for each event of the machine. */
-function writeJob(fields: readonly MutableField[]): HotQuery<never, MutableField | 'id'> {
-  const key = fields.join()
+/**
+ * The statement for one set of fields; with `guarded`, on condition of the status `from`. Few sets ever change together:
+ * one or two for each event of the machine.
+ */
+function writeJob(
+  fields: readonly MutableField[],
+  guarded: boolean,
+): HotQuery<{ id: number }, MutableField | 'id' | 'from'> {
+  const key = `${guarded} ${fields.join()}`
   let query = writes.get(key)
   if (!query) {
     const columns = Object.fromEntries(fields.map((field) => [field, mutable[field]]))
-    query = hotQuery((db, p) => db.updateTable('jobs').set(placeholders(columns, p)).where('id', '=', p('id')), {
-      keepsKnown: true,
-    })
+    query = hotQuery(
+      (db, p) => {
+        const update = db.updateTable('jobs').set(placeholders(columns, p)).where('id', '=', p('id'))
+        return guarded ? update.where('status', '=', p('from')).returning('id') : update
+      },
+      { keepsKnown: true },
+    ) as HotQuery<{ id: number }, MutableField | 'id' | 'from'>
     writes.set(key, query)
   }
   return query

@@ -6,8 +6,8 @@
 
 import grpc from '@grpc/grpc-js'
 import { SignalboxError } from '../../core/errors.js'
-import type { Offer } from '../../core/offer.js'
-import { bearerToken } from '../../core/token.js'
+import type { Offer } from '../../core/payload/offer.js'
+import { bearerToken } from '../../core/tokens/token.js'
 import { GetJobRequest, GetJobResponse, JobRouterService } from '../../gen/gitlab/agent/job_router/rpc/job_router.js'
 import { fitRequestId, makeRequestId } from '../../http/request-id.js'
 import { parsePoll } from '../http-poll.js'

@@ -8,7 +8,7 @@ import { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
-import { bearerToken } from '../../core/token.js'
+import { bearerToken } from '../../core/tokens/token.js'
 import { type Access, addressOf } from '../../http/access.js'
 
 const protocol = 'ws-tunnel'

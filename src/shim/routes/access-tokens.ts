@@ -1,7 +1,7 @@
 /** Access tokens of users and projects: gitlab lib/api/{personal_access_tokens,resource_access_tokens,users}.rb. */
 
+import type { Actor } from '../../core/authorize.js'
 import { SignalboxError } from '../../core/errors.js'
-import type { Actor } from '../../core/operations/authenticate.js'
 import {
   accessLevels,
   createAccessToken,

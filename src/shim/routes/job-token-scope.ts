@@ -1,6 +1,7 @@
 /** Whose jobs may use their token in a project: gitlab lib/api/{project_job_token_scope,ci/job_token_scope}.rb. */
+
+import { can } from '../../core/authorize.js'
 import type { Core } from '../../core/core.js'
-import { can } from '../../core/operations/authorize.js'
 import { allowJobTokens, disallowJobTokens } from '../../core/operations/edit-job-token-scope.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import { type Allowed, listAllowed } from '../../core/store/job-token-allowances.js'

@@ -1,10 +1,11 @@
 /** Jobs, for people and scripts. */
+
+import { can, mayReadLog } from '../../core/authorize.js'
 import type { PlanVariable } from '../../core/ci-config/plan.js'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js'
 import { type JobStatus, jobStatuses } from '../../core/lifecycle/job-machine.js'
-import { can, mayReadLog } from '../../core/operations/authorize.js'
 import { cancelJob } from '../../core/operations/cancel-job.js'
 import { eraseJob } from '../../core/operations/erase-job.js'
 import { playJob } from '../../core/operations/play-job.js'

@@ -1,11 +1,11 @@
 /** Pipelines of a project. */
 
+import { can, canUpdateRef } from '../../core/authorize.js'
 import type { PlanVariable } from '../../core/ci-config/plan.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { is, jobStatuses } from '../../core/lifecycle/job-machine.js'
-import { can, canUpdateRef } from '../../core/operations/authorize.js'
 import { cancelPipeline } from '../../core/operations/cancel-pipeline.js'
 import { createPipeline } from '../../core/operations/create-pipeline.js'
 import { deletePipeline } from '../../core/operations/delete-pipeline.js'

@@ -1,9 +1,9 @@
 /** Projects. */
 
+import { can } from '../../core/authorize.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError, wrongField } from '../../core/errors.js'
-import { can } from '../../core/operations/authorize.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { deleteProject } from '../../core/operations/delete-project.js'
 import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fetch-mirror.js'

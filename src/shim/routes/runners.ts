@@ -1,9 +1,9 @@
 /** Runners, for the people who look after them. */
 
+import { can, canManageRunner, canSeeRunner, memberOf } from '../../core/authorize.js'
 import { SignalboxError } from '../../core/errors.js'
 import { jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { assignRunner, unassignRunner } from '../../core/operations/assign-runner.js'
-import { can, canManageRunner, canSeeRunner, memberOf } from '../../core/operations/authorize.js'
 import { type CreateRunnerInput, createRunner } from '../../core/operations/create-runner.js'
 import { deleteRunner } from '../../core/operations/delete-runner.js'
 import { resetRegistrationToken } from '../../core/operations/register-runner.js'

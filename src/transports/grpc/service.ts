@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream'
 import grpc from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
 import type { Core } from '../../core/core.js'
-import { bearerToken } from '../../core/token.js'
+import { bearerToken } from '../../core/tokens/token.js'
 import {
   type GoodbyeCode,
   RunnerMessage,

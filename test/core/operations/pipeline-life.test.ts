@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import type { Offer } from '../../../src/core/offer.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { appendTrace } from '../../../src/core/operations/append-trace.js'
 import { finishJob } from '../../../src/core/operations/finish-job.js'
-import { processPipeline } from '../../../src/core/operations/process-pipeline.js'
+import type { Offer } from '../../../src/core/payload/offer.js'
+import { processPipeline } from '../../../src/core/steps/process-pipeline.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
 import { onBothEngines } from '../../support/stores.js'
 

@@ -1,6 +1,6 @@
 import { insertAccessToken } from '../../../src/core/store/access-tokens.js'
 import { insertUser, type User } from '../../../src/core/store/users.js'
-import { hashToken, hintOf, mintToken } from '../../../src/core/token.js'
+import { hashToken, hintOf, mintToken } from '../../../src/core/tokens/token.js'
 import type { ShimBox } from './box.js'
 
 /** A user who is no administrator, with a token of these scopes. */

@@ -5,7 +5,6 @@ import type { Lease } from '../lease.js'
 import { endLease, findOpenLease, type LeaseEnd } from '../store/leases.js'
 import { countInstanceJob } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
-import { closeTrace } from './append-trace.js'
 import { record } from './record.js'
 
 /** Ends the lease and tells its runner. Gives the lease, or undefined if none was open. */
@@ -40,4 +39,11 @@ export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end
     data: { fence: lease.fence, status, reason },
   })
   tx.afterCommit(() => closeTrace(core, lease))
+}
+
+/** Closes the log of a lease that has ended. Called after the commit that ended it. */
+export function closeTrace(core: Core, lease: { jobId: number; fence: number }): void {
+  void core.traces
+    .closeSession(lease.jobId, lease.fence)
+    .catch((error) => core.log.error({ err: error, job: lease.jobId }, 'closing a log failed'))
 }

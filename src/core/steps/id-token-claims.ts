@@ -2,12 +2,12 @@
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { guessTier } from '../environment.js'
-import type { IdTokenClaims } from '../id-token.js'
 import type { Job } from '../job.js'
 import { findDeployers } from '../store/environments.js'
 import { findGroup } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
+import type { IdTokenClaims } from '../tokens/id-token.js'
 import type { PipelineContext } from './pipeline-context.js'
 
 export async function idTokenClaimsOf(

@@ -5,14 +5,14 @@
  * Shape: gitlab-runner common/spec/spec.go.
  */
 import { randomBytes } from 'node:crypto'
-import { expandText } from './ci-config/expand.js'
-import type { JobPlan, PlanInput, PlanVariable } from './ci-config/plan.js'
-import { reasonsForRunners } from './failure.js'
-import type { IdTokenClaims } from './id-token.js'
+import { expandText } from '../ci-config/expand.js'
+import type { JobPlan, PlanInput, PlanVariable } from '../ci-config/plan.js'
+import { reasonsForRunners } from '../failure.js'
+import type { Project } from '../project.js'
+import type { IdTokenClaims } from '../tokens/id-token.js'
+import { secretsForRunner } from '../tokens/secrets.js'
 import { jobVariables, repositoryUrl } from './predefined-variables.js'
-import type { Project } from './project.js'
 import { releaseScript } from './release-step.js'
-import { secretsForRunner } from './secrets.js'
 
 /** Stands in the text for what is spliced in. Its random part makes sure that no job's own text looks like it. */
 interface Marks {

@@ -5,7 +5,7 @@ import { isStream } from '../lease.js'
 import { lockJob } from '../store/jobs.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
 import type { Tx } from '../store/write.js'
-import { acceptOffer, fenced } from './accept-lease.js'
+import { acceptOffer, fenced } from './accept-offer.js'
 import { processPipeline } from './process-pipeline.js'
 
 /**

@@ -11,7 +11,7 @@ import type { JobEvent, JobStatus } from '../lifecycle/job-machine.js'
 import { is } from '../lifecycle/job-machine.js'
 import { compositeStatus, keepsRunning, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import { isOfTrain } from '../merge-train.js'
-import { type Pipeline, unionLength } from '../pipeline.js'
+import { unionLength } from '../pipeline.js'
 import { type Giver, listGivers } from '../store/artifacts.js'
 import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import {
@@ -25,14 +25,11 @@ import {
 } from '../store/pipelines.js'
 import { saveUnfinishedPass } from '../store/unfinished-passes.js'
 import type { Tx } from '../store/write.js'
-import { afterFinish } from './finish-job.js'
-import { followDownstream } from './follow-downstream.js'
-import { followMirrors } from './mirror-upstream.js'
-import { applyGated } from './open-deployment.js'
+import { afterFinish } from './after-finish.js'
+import { applyGated } from './gate-job.js'
 import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
-import { followCar } from './run-merge-train.js'
-import { tellSubscribers } from './subscribe-project.js'
+import { tellSubscribers } from './tell-subscribers.js'
 
 /** Statuses of what came before that let a job go on, by its `when` and how it is ordered. */
 const acceptedBefore: Record<string, Record<'stage' | 'dag', readonly JobStatus[]>> = {
@@ -208,34 +205,17 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
     data: { from, to },
   })
   const { sourceJobId } = pipeline
-  if (sourceJobId !== null) tx.afterCommit(() => followSoon(core, sourceJobId))
-  if (pipeline.followed === 1) tx.afterCommit(() => mirrorSoon(core, pipelineId))
-  if (isOfTrain(pipeline) && is('stopped', to)) tx.afterCommit(() => trainSoon(core, pipeline))
+  const { followUps } = core
+  if (sourceJobId !== null) tx.afterCommit(() => followUps.soon('follow_downstream', { jobId: sourceJobId }))
+  if (pipeline.followed === 1) tx.afterCommit(() => followUps.soon('follow_mirrors', { pipelineId }))
+  if (isOfTrain(pipeline) && is('stopped', to)) {
+    const { id, projectId } = pipeline
+    tx.afterCommit(() => followUps.soon('follow_car', { id, projectId }))
+  }
   const { project } = await contextOf(tx, pipelineId)
   if (to === 'success' && pipeline.tag === 1 && project.followed === 1) await tellSubscribers(core, tx, pipeline)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))
-}
-
-/** The trigger job of the pipeline may follow it; it is another pipeline's, and has a transaction of its own. */
-function followSoon(core: Core, jobId: number): void {
-  void followDownstream(core, jobId).catch((error) =>
-    core.log.error({ err: error, job: jobId }, 'a trigger job could not follow its pipeline'),
-  )
-}
-
-/** Trigger jobs of other projects may mirror the pipeline. */
-function mirrorSoon(core: Core, pipelineId: number): void {
-  void followMirrors(core, pipelineId).catch((error) =>
-    core.log.error({ err: error, pipeline: pipelineId }, 'the mirrors of a pipeline could not follow it'),
-  )
-}
-
-/** The pipeline of a car has ended: its merge train goes on, or is made up anew. */
-function trainSoon(core: Core, pipeline: Pipeline): void {
-  void followCar(core, pipeline).catch((error) =>
-    core.log.error({ err: error, pipeline: pipeline.id }, 'a merge train could not go on'),
-  )
 }
 
 async function durationOf(tx: Tx, pipelineId: number): Promise<number> {

@@ -3,11 +3,11 @@
  * are what rules and includes see; `jobVariables` belong to one job and reach it only through its payload.
  * Names and meanings: https://docs.gitlab.com/ci/variables/predefined_variables/
  */
-import { groupName } from './ci-config/parallel.js'
-import type { JobPlan, PlanVariable } from './ci-config/plan.js'
-import { environmentSlug, guessTier } from './environment.js'
-import type { CommitInfo, Project } from './project.js'
-import { gitlabVersion } from './version.js'
+import { groupName } from '../ci-config/parallel.js'
+import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import { environmentSlug, guessTier } from '../environment.js'
+import type { CommitInfo, Project } from '../project.js'
+import { gitlabVersion } from '../version.js'
 
 export interface PipelineFacts {
   project: Pick<

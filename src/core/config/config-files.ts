@@ -2,12 +2,12 @@
  * The world as a configuration at one commit sees it: files, lists and changes of its own project and of those that the
  * pipeline's user may read. Notes what of it can move, so that a compiled configuration can be kept as long as none has.
  */
-import type { CompileOptions, IncludeAnswer, IncludeRequest } from './ci-config/plan.js'
+import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../ci-config/plan.js'
+import type { Project, Repositories, ResolvedRef } from '../project.js'
+import type { User } from '../store/users.js'
 import type { Component } from './component.js'
 import { parseComponent, pickVersion } from './component.js'
-import type { Project, Repositories, ResolvedRef } from './project.js'
 import { type RemoteFiles, switchedOff } from './remote-files.js'
-import type { User } from './store/users.js'
 
 export interface ConfigWorld {
   repositories: Repositories

@@ -3,8 +3,8 @@ import { expandText } from '../ci-config/expand.js'
 import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
+import { jobVariables } from '../payload/predefined-variables.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'
-import { jobVariables } from '../predefined-variables.js'
 import type { Project } from '../project.js'
 
 export type VariableLookup = (name: string) => string | undefined

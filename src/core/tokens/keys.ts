@@ -14,7 +14,7 @@ import {
   sign,
   verify,
 } from 'node:crypto'
-import { SignalboxError } from './errors.js'
+import { SignalboxError } from '../errors.js'
 
 export interface Keys {
   /** Encrypts and authenticates (AES-256-GCM). */

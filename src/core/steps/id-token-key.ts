@@ -3,11 +3,11 @@
  * find it. Where the key file is a new one the old key cannot be opened: another takes its place.
  */
 import type { Core } from '../core.js'
-import { type IdTokenKey, idTokenKeyFrom, issueIdToken, makeIdTokenKey } from '../id-token.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
 import { findMeta, setMeta } from '../store/meta.js'
 import type { Tx } from '../store/write.js'
+import { type IdTokenKey, idTokenKeyFrom, issueIdToken, makeIdTokenKey } from '../tokens/id-token.js'
 
 const name = 'id_token_key'
 

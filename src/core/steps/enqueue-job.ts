@@ -7,22 +7,21 @@ import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
 import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
-import { SealError } from '../keys.js'
-import { buildPayload } from '../payload.js'
-import type { Demand } from '../scheduler/match.js'
-import { knowsProviders } from '../secrets.js'
+import { type GivenToJob, waitsForPeople } from '../job.js'
+import { buildPayload } from '../payload/payload.js'
+import { demandOf } from '../scheduler/demand.js'
 import { listGiven } from '../store/artifacts.js'
 import { findJobVariables, getDefinition, saveJob } from '../store/jobs.js'
 import { savePayload } from '../store/payloads.js'
 import { demandId, enterLane } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
+import { SealError } from '../tokens/keys.js'
+import { knowsProviders } from '../tokens/secrets.js'
 import type { JobEventOptions } from './apply-job-event.js'
 import { findForeignArtifacts, type Missing } from './find-foreign-artifacts.js'
 import { idTokenClaimsOf } from './id-token-claims.js'
 import { offerJob } from './offer-job.js'
 import { contextOf, type PipelineContext, variablesOf } from './pipeline-context.js'
-import type { GivenToJob } from './play-job.js'
-import { waitsForPeople } from './retry-job.js'
 import { variablesFor } from './variables-for.js'
 
 /**
@@ -68,18 +67,6 @@ export async function placeInLane(
   job.inQueue = 1
   await saveJob(tx, job)
   tx.afterCommit(() => core.dispatcher.jobQueued(context.facts, demandKey))
-}
-
-/** What a job asks of a runner. Features as gitlab app/models/ci/build.rb requires them. */
-export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
-  const features = new Set<string>()
-  if (plan.artifacts?.some((artifact) => artifact.type !== 'archive')) features.add('upload_multiple_artifacts')
-  if (plan.artifacts?.some((artifact) => artifact.exclude?.length)) features.add('artifacts_exclude')
-  if (plan.release) features.add('multi_build_steps')
-  if (plan.allowFailureExitCodes?.length || plan.retry?.exitCodes?.length) features.add('return_exit_code')
-  if (plan.caches?.some((cache) => cache.fallbackKeys?.length)) features.add('fallback_cache_keys')
-  if (plan.secrets) features.add('vault_secrets')
-  return { tags: [...plan.tags].sort(), protected: isProtected, features: [...features].sort() }
 }
 
 async function payloadFor(

@@ -2,8 +2,9 @@
  * Job tokens: a signed JWT (RFC 7519, EdDSA as in RFC 8037) behind the prefix `glcbt-`. The signature routes and
  * authenticates without a look-up; what the token may still do is decided by the lease that it names.
  */
+
+import { RecentMap } from '../recent-map.js'
 import type { Keys } from './keys.js'
-import { RecentMap } from './recent-map.js'
 import { tokenPrefixes } from './token.js'
 
 export interface JobTokenClaims {

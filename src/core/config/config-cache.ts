@@ -4,13 +4,13 @@
  * includes lie elsewhere or hang on variables is kept with what it looked at, and used again only while all of that is
  * as it was. Bounded by an estimate of bytes: what was not used lately goes first.
  */
-import { BoundedCache } from './bounded-cache.js'
-import type { CiLanguage } from './ci-config/language.js'
-import { packedOf } from './ci-config/language-pool.js'
-import type { CompileOptions, CompileResult, PlanVariable } from './ci-config/plan.js'
+import { BoundedCache } from '../bounded-cache.js'
+import type { CiLanguage } from '../ci-config/language.js'
+import { packedOf } from '../ci-config/language-pool.js'
+import type { CompileOptions, CompileResult, PlanVariable } from '../ci-config/plan.js'
+import type { CommitInfo, Project } from '../project.js'
 import { ConfigFiles, type ConfigPlace, type ConfigWorld } from './config-files.js'
 import { configElsewhere } from './config-place.js'
-import type { CommitInfo, Project } from './project.js'
 
 export interface LoadedConfig {
   commit: CommitInfo

@@ -3,8 +3,8 @@
  * their SHA-256 and a hint for lists. The prefixes are GitLab's, since its clients look at them.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
+import type { Random } from '../clock.js'
 import { routableBody } from './cell.js'
-import type { Random } from './clock.js'
 
 export const tokenPrefixes = {
   /** A person's or script's access token. */

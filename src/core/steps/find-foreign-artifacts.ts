@@ -3,6 +3,8 @@
  * other projects (`needs:project`). Nothing is waited for: what is not there when the job's turn comes fails it.
  * Rules: https://docs.gitlab.com/ci/yaml/#needsproject, https://docs.gitlab.com/ci/yaml/#needspipelinejob
  */
+
+import { canIn } from '../authorize.js'
 import { expandText } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
@@ -16,8 +18,7 @@ import { findPipeline } from '../store/pipelines.js'
 import { findProjectByPath } from '../store/projects.js'
 import { findUser } from '../store/users.js'
 import type { Reader, Tx } from '../store/write.js'
-import type { JobEventOptions } from './apply-job-event.js'
-import { canIn } from './authorize.js'
+import type { Failure } from './change-status.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
 import { contextOf, type PipelineContext, variablesOf } from './pipeline-context.js'
 
@@ -31,7 +32,7 @@ interface ForeignNeed {
   ref?: string
 }
 
-export type Missing = NonNullable<JobEventOptions['failure']>
+export type Missing = Failure
 
 /** Gives what there is, in the order of the needs, or the failure that the job ends with. */
 export async function findForeignArtifacts(

@@ -4,19 +4,17 @@
  * internal, anybody where it is public. The project's own tokens may do what their level allows:
  * https://docs.gitlab.com/user/permissions/, gitlab app/policies/project_policy.rb
  */
-import type { Core } from '../core.js'
-import type { Job } from '../job.js'
-import type { Project } from '../project.js'
-import type { Runner } from '../runner.js'
-import { isAllowed } from '../store/job-token-allowances.js'
-import type { Membership } from '../store/lists.js'
-import { findGroup, findProject, findProjectByPath, projectFacts } from '../store/projects.js'
-import { runnerScope } from '../store/runners.js'
-import { findTrace } from '../store/traces.js'
-import { findUser, type User } from '../store/users.js'
-import type { Reader, Tx } from '../store/write.js'
-import type { Actor } from './authenticate.js'
-
+import type { Core } from './core.js'
+import type { Job } from './job.js'
+import type { Project } from './project.js'
+import type { Runner } from './runner.js'
+import { isAllowed } from './store/job-token-allowances.js'
+import type { Membership } from './store/lists.js'
+import { findGroup, findProject, findProjectByPath, projectFacts } from './store/projects.js'
+import { runnerScope } from './store/runners.js'
+import { findTrace } from './store/traces.js'
+import { findUser, type User } from './store/users.js'
+import type { Reader, Tx } from './store/write.js'
 /**
  * - `read`: see the project, its pipelines, jobs and logs
  * - `download`: see its code and environments
@@ -162,4 +160,11 @@ export async function canSeeRunner(core: Core, actor: Actor, runner: Runner): Pr
 export function memberOf({ user }: Actor): Membership {
   if (user.projectId === null) return { ownerId: user.id }
   return { projectId: (user.accessLevel ?? 0) >= levelFor.download ? user.projectId : 0 }
+}
+
+export interface Actor {
+  user: User
+  scopes: ReadonlySet<string>
+  /** The access token that the user has shown; absent where a job or the server itself acts for the user. */
+  tokenId?: number
 }

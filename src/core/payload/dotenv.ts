@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { gunzipSync } from 'node:zlib'
-import { SignalboxError } from './errors.js'
+import { SignalboxError } from '../errors.js'
 
 export interface DotenvVariable {
   key: string

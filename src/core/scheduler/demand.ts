@@ -1,0 +1,15 @@
+/** What a job asks of a runner, as the matcher looks at it. */
+import type { JobPlan } from '../ci-config/plan.js'
+import type { Demand } from './match.js'
+
+/** What a job asks of a runner. Features as gitlab app/models/ci/build.rb requires them. */
+export function demandOf(plan: JobPlan, isProtected: boolean): Demand {
+  const features = new Set<string>()
+  if (plan.artifacts?.some((artifact) => artifact.type !== 'archive')) features.add('upload_multiple_artifacts')
+  if (plan.artifacts?.some((artifact) => artifact.exclude?.length)) features.add('artifacts_exclude')
+  if (plan.release) features.add('multi_build_steps')
+  if (plan.allowFailureExitCodes?.length || plan.retry?.exitCodes?.length) features.add('return_exit_code')
+  if (plan.caches?.some((cache) => cache.fallbackKeys?.length)) features.add('fallback_cache_keys')
+  if (plan.secrets) features.add('vault_secrets')
+  return { tags: [...plan.tags].sort(), protected: isProtected, features: [...features].sort() }
+}

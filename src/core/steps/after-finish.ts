@@ -1,0 +1,43 @@
+/** Step: what follows from the end of a job for others of its pipeline: a retry, or the end of them all. */
+import type { Core } from '../core.js'
+import { type FailureReason, failureReasons, retriesByItself } from '../failure.js'
+import type { Job } from '../job.js'
+import { countRetries, getDefinition } from '../store/jobs.js'
+import type { Tx } from '../store/write.js'
+import { cancelLivingJobs } from './cancel-locked.js'
+import { retryLocked } from './retry-locked.js'
+
+/**
+ * Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline.
+ * Gives whether nothing does.
+ */
+export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  if (job.status !== 'failed') return true
+  if (job.kind === 'build' && (await retryByItself(core, tx, job))) return false
+  if (job.allowFailure === 0) {
+    const row = await tx.db
+      .selectFrom('pipelines')
+      .select('on_job_failure')
+      .where('id', '=', job.pipelineId)
+      .executeTakeFirstOrThrow()
+    if (row.on_job_failure === 'all') {
+      await cancelLivingJobs(core, tx, job.pipelineId)
+      return false
+    }
+  }
+  return true
+}
+
+async function retryByItself(core: Core, tx: Tx, job: Job): Promise<boolean> {
+  const plan = await getDefinition(tx, job.definitionId)
+  const failure = { reason: (job.failureReason ?? 'unknown_failure') as FailureReason, exitCode: job.exitCode }
+  if (job.retried === 1 || !(plan.retry || failureHasDefault(failure.reason))) return false
+  const retries = await countRetries(tx, job.pipelineId, job.name)
+  if (!retriesByItself(plan.retry, failure, retries)) return false
+  await retryLocked(core, tx, job, { userId: job.userId })
+  return true
+}
+
+function failureHasDefault(reason: FailureReason): boolean {
+  return (failureReasons[reason] as { autoRetry?: number }).autoRetry !== undefined
+}
