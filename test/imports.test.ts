@@ -16,13 +16,19 @@ function importsOf(file: string): Import[] {
   const text = readFileSync(path.join(src, file), 'utf8')
   const found: Import[] = []
   const statement =
-    /^\s*(?:import|export)\s+(type\s+)?[^'";]*?from\s+['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm
+    /^\s*(?:import|export)\s+(type\s+)?([^'";]*?)from\s+['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm
   for (const match of text.matchAll(statement)) {
-    const name = match[2] ?? match[3] ?? match[4]!
+    const name = match[3] ?? match[4] ?? match[5]!
     const to = name.startsWith('.')
       ? path.relative(src, path.resolve(src, path.dirname(file), name)).replace(/\.js$/, '')
       : name
-    found.push({ from: file, to, typeOnly: match[1] !== undefined })
+    // `{ type A, type B }` is of types only, too.
+    const named = match[2]
+      ?.match(/^\{([^}]*)\}\s*$/)?.[1]
+      ?.split(',')
+      .filter((one) => one.trim() !== '')
+    const typeOnly = match[1] !== undefined || (named?.every((one) => /^\s*type\s/.test(one)) ?? false)
+    found.push({ from: file, to, typeOnly })
   }
   return found
 }
@@ -74,6 +80,28 @@ const allowed: Record<string, (string | RegExp)[]> = {
   cli: ['server', 'faults', 'runner', 'core', 'config', 'data-folder', 'restore', 'package-root', 'plugins', 'sim'],
 }
 
+/** The strongly connected parts of more than one module, by Tarjan's algorithm. */
+function circles(edges: ReadonlyMap<string, readonly string[]>): string[][] {
+  const found: string[][] = []
+  const order = new Map<string, number>()
+  const low = new Map<string, number>()
+  const stack: string[] = []
+  const visit = (node: string): void => {
+    order.set(node, order.size)
+    low.set(node, order.get(node)!)
+    stack.push(node)
+    for (const next of edges.get(node) ?? []) {
+      if (!order.has(next)) visit(next)
+      if (stack.includes(next)) low.set(node, Math.min(low.get(node)!, low.get(next)!))
+    }
+    if (low.get(node) !== order.get(node)) return
+    const circle = stack.splice(stack.indexOf(node))
+    if (circle.length > 1) found.push(circle.sort())
+  }
+  for (const node of edges.keys()) if (!order.has(node)) visit(node)
+  return found
+}
+
 const corePackages = new Set([
   ...['croner', 'yaml', 're2js', 'sax', 'kysely', 'better-sqlite3', 'pg', 'yauzl'],
   ...['@aws-sdk/client-s3', '@aws-sdk/lib-storage', '@aws-sdk/s3-request-presigner'],
@@ -113,6 +141,30 @@ describe('imports', () => {
       return !['yaml', 're2js'].includes(one.to) && !one.to.startsWith('node:')
     })
     expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('keep steps below operations', () => {
+    const wrong = imports.filter((one) => one.from.startsWith('core/steps/') && one.to.startsWith('core/operations/'))
+    expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+    const opening = files.filter(
+      (file) => file.startsWith('core/steps/') && /\bstore\.write\(/.test(readFileSync(path.join(src, file), 'utf8')),
+    )
+    expect(opening, 'a step takes a transaction and never opens one').toEqual([])
+  })
+
+  it('go round in no circle of values, and in none of more than three files of types', () => {
+    const known = new Set(files.map((file) => file.replace(/\.ts$/, '')))
+    const graph = (typesToo: boolean) => {
+      const edges = new Map<string, string[]>()
+      for (const { from, to, typeOnly } of imports) {
+        if (!known.has(to) || (typeOnly && !typesToo)) continue
+        const name = from.replace(/\.ts$/, '')
+        edges.set(name, [...(edges.get(name) ?? []), to])
+      }
+      return edges
+    }
+    expect(circles(graph(false))).toEqual([])
+    expect(circles(graph(true)).filter((circle) => circle.length > 3)).toEqual([])
   })
 
   it('let a plugin see nothing but the surface for authors', () => {

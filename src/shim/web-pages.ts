@@ -3,10 +3,10 @@
  * without script or style. Who may read what is as in the API; a browser signs in with a token as the password.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Actor, can, mayReadLog } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
-import { type Actor, can, mayReadLog } from '../core/authorize.js'
 import type { Pipeline } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
 import { findJob } from '../core/store/jobs.js'

@@ -37,9 +37,10 @@ export class MemoryRepositories implements Repositories {
   readonly branches = new Map<string, string>()
   /** Commits that cannot be merged with others. */
   readonly conflicting = new Set<string>()
-  get browser(): never {
-    throw new Error('these repositories cannot be looked into')
-  }
+  /** Finds commits by what names them, and nothing else. */
+  readonly browser = {
+    findCommit: async (project: Project, revision: string) => (await this.resolve(project, revision))?.sha,
+  } as Repositories['browser']
   sha = '1234567890123456789012345678901234567890'
 
   async create(project: Project): Promise<void> {

@@ -13,14 +13,13 @@ import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Given } from '../store/artifacts.js'
 import { listUpstreams } from '../store/downstream.js'
 import { findForeignGiven } from '../store/foreign-artifacts.js'
-import { getDefinition } from '../store/jobs.js'
 import { findPipeline } from '../store/pipelines.js'
 import { findProjectByPath } from '../store/projects.js'
 import { findUser } from '../store/users.js'
 import type { Reader, Tx } from '../store/write.js'
 import type { Failure } from './change-status.js'
 import { lookupFor, type VariableLookup } from './job-lookup.js'
-import { contextOf, type PipelineContext, variablesOf } from './pipeline-context.js'
+import type { PipelineContext } from './pipeline-context.js'
 
 /** An entry of `crossNeeds` that means a job, as the language has checked it. */
 interface ForeignNeed {
@@ -53,23 +52,7 @@ export async function findForeignArtifacts(
   return found
 }
 
-/** Whether a running job may fetch the archive of this job of another project: one of its needs names it. */
-export function mayFetchForeign(core: Core, job: Job, owner: Job): Promise<boolean> {
-  return core.store.write(async (tx) => {
-    const plan = await getDefinition(tx, job.definitionId)
-    if (plan.crossNeeds === undefined) return false
-    const context = await contextOf(tx, job.pipelineId)
-    const variables = await variablesOf(core, tx, job.pipelineId)
-    const lookup = lookupFor(core, job, plan, { ...context, variables })
-    for (const need of needsOf(plan)) {
-      if (need.project === undefined || expandText(need.job, lookup, 'blank') !== owner.name) continue
-      if ((await readable(tx, job, expandText(need.project, lookup, 'blank')))?.id === owner.projectId) return true
-    }
-    return false
-  })
-}
-
-function needsOf(plan: JobPlan): ForeignNeed[] {
+export function needsOf(plan: JobPlan): ForeignNeed[] {
   return (plan.crossNeeds ?? []).filter((need) => 'job' in need) as unknown as ForeignNeed[]
 }
 
@@ -108,7 +91,7 @@ async function rootOf(from: Reader | Tx, pipeline: Pipeline): Promise<number> {
   return (chain.find((one) => one.source !== 'parent_pipeline') ?? pipeline).id
 }
 
-async function readable(tx: Tx, job: Job, path: string) {
+export async function readable(tx: Tx, job: Job, path: string) {
   const project = await findProjectByPath(tx, path)
   if (!project || project.id === job.projectId) return project
   const user = job.userId === null ? undefined : await findUser(tx, job.userId)

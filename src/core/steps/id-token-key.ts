@@ -31,12 +31,6 @@ async function made(core: Core, tx: Tx, before: string | undefined): Promise<IdT
   return theirs ?? key
 }
 
-/** The public half, for those who check tokens. */
-export async function idTokenJwk(core: Core): Promise<IdTokenKey['jwk']> {
-  const key = loaded.get(core) ?? (await core.store.write((tx) => idTokenKey(core, tx)))
-  return key.jwk
-}
-
 /** Makes the tokens of a lease out of what the job's payload says of them. */
 export async function idTokenSigner(
   core: Core,

@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import yazl from 'yazl'
-import { openFile } from './pack.js'
+import { openFile } from './open-file.js'
 import type { SelectLog } from './select.js'
 
 /** A zip archive of files, folders and links, made while it is read. Source: GitLab Runner, `helpers/archives/zip_create.go`. */

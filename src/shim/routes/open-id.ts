@@ -1,5 +1,4 @@
-/** What others need to check ID tokens: OpenID Connect Discovery 1.0, section 3, and the keys as a JWK set (RFC 7517). */
-import { idTokenJwk } from '../../core/steps/id-token-key.js'
+import { idTokenJwk } from '../../core/operations/show-id-token-key.js'
 import type { Route } from '../../http/call.js'
 import { tokenRoute } from '../call.js'
 import { openIdPaths } from '../open-id-paths.js'

@@ -5,6 +5,7 @@ import { limitUsage, setCostFactors } from '../../../src/core/operations/edit-us
 import { finishJob } from '../../../src/core/operations/finish-job.js'
 import { retryPipeline } from '../../../src/core/operations/retry-pipeline.js'
 import { listUsage } from '../../../src/core/store/usage.js'
+import type { Engine } from '../../../src/core/store/write.js'
 import { computeMinutes, monthOf, warningFor } from '../../../src/core/usage.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
 import { onBothEngines } from '../../support/stores.js'
@@ -39,9 +40,17 @@ const used = async (box: TestCore) =>
 const jobs = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, i) => [`j${i + 1}`, { script: 'x' }]))
 
+/** Far from the end of a month, whatever the time is where the test runs. */
+async function startMidMonth(engine: Engine): Promise<TestCore> {
+  const box = await startTestCore(engine)
+  const today = new Date(box.clock.now())
+  box.clock.raise(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() + 1, 10))
+  return box
+}
+
 onBothEngines((engine) => {
   it('charges the top-level namespace for what instance runners ran, once', async () => {
-    await using box = await startTestCore(engine)
+    await using box = await startMidMonth(engine)
     const instance = await box.runner()
     const { project } = await box.run(jobs(3), 'acme/deep/app')
     const own = await box.runner({ type: 'project', projectId: project.id })
@@ -66,7 +75,7 @@ onBothEngines((engine) => {
   })
 
   it('charges a job that ran over its timeout for the timeout only', async () => {
-    await using box = await startTestCore(engine)
+    await using box = await startMidMonth(engine)
     const instance = await box.runner()
     await box.run(jobs(1))
     await start(box, instance)
@@ -77,7 +86,7 @@ onBothEngines((engine) => {
   })
 
   it('gives a namespace without minutes no instance runner, and fails what no other could take', async () => {
-    await using box = await startTestCore(engine)
+    await using box = await startMidMonth(engine)
     const instance = await box.runner()
     const { project, pipeline } = await box.run({ ...jobs(2), later: { script: 'x', stage: 'deploy', tags: ['own'] } })
     await limitUsage(box.core, { namespace: 'acme', minutes: 1 })
@@ -113,7 +122,7 @@ onBothEngines((engine) => {
   })
 
   it('lets running jobs go on for a thousand minutes more, and no longer', async () => {
-    await using box = await startTestCore(engine)
+    await using box = await startMidMonth(engine)
     const instance = await box.runner()
     const { pipeline } = await box.run({ j1: { script: 'x', timeout: '2 weeks' } })
     await limitUsage(box.core, { namespace: 'acme', minutes: 10 })
@@ -126,7 +135,7 @@ onBothEngines((engine) => {
   })
 
   it('refuses limits and factors that are none', async () => {
-    await using box = await startTestCore(engine)
+    await using box = await startMidMonth(engine)
     await box.project(jobs(1), 'acme/deep/app')
     const limit = (namespace: string, minutes: number) => limitUsage(box.core, { namespace, minutes })
     await expect(limit('nobody', 1)).rejects.toMatchObject({ code: 'not_found' })
