@@ -1,8 +1,4 @@
-/**
- * What becomes of exceptions that nobody caught: they cost what threw them, and not the process with everybody's jobs.
- * Why that is safe, and what ends the process all the same: docs/decisions/0019.
- */
-import type { Log } from './core/core.js'
+import type { Log } from './core/log.js'
 
 /** Faults that storage reports of itself: nothing that is said after them can be trusted. */
 const storageFault = /^(SQLITE_(IOERR|CORRUPT|NOTADB)|EIO$|EROFS$)/

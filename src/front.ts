@@ -4,8 +4,8 @@
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Log } from './core/core.js'
 import { SignalboxError } from './core/errors.js'
+import type { Log } from './core/log.js'
 import { answerUpgrade, refuseConnect, refuseUnreadable, type UpgradeDoor } from './raw-sockets.js'
 
 export interface Routes {

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Log } from './core/core.js'
+import type { Log } from './core/log.js'
 
 /** What takes over upgrades for one path. */
 export interface UpgradeDoor {

@@ -1,4 +1,4 @@
-import type { Log } from '../core/core.js'
+import type { Log } from '../core/log.js'
 
 /** A log for people at a terminal: only what went wrong is worth a line. */
 export function errorsOnly(say: (line: string) => void): Log {

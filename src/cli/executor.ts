@@ -2,7 +2,7 @@
 import path from 'node:path'
 import { readSettings } from '../config.js'
 import { SystemClock } from '../core/clock.js'
-import type { Log } from '../core/core.js'
+import type { Log } from '../core/log.js'
 import { builtinExecutors } from '../plugins/builtin.js'
 import { loadPlugins } from '../plugins/host.js'
 import type { Executor } from '../plugins/sdk.js'

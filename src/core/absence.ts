@@ -3,7 +3,7 @@
  * time in which nobody could be heard.
  */
 import type { Clock } from './clock.js'
-import type { Log } from './core.js'
+import type { Log } from './log.js'
 
 export interface AbsenceOptions {
   clock: Clock

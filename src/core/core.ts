@@ -12,6 +12,7 @@ import type { Evidence, Verdict } from './failure.js'
 import type { FollowUps } from './follow-ups.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
+import type { Log } from './log.js'
 import type { PipelineVariables } from './pipeline.js'
 import type { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
@@ -25,14 +26,6 @@ import type { Store } from './store/write.js'
 import { type StuckSettings, stuckSettings } from './stuck.js'
 import type { JobTokenClaims } from './tokens/job-token.js'
 import type { Keys } from './tokens/keys.js'
-
-/** The logger's face: fields first, then a sentence. */
-export interface Log {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 export interface CoreSettings {
   leases: LeaseSettings

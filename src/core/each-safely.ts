@@ -1,4 +1,4 @@
-import type { Log } from './core.js'
+import type { Log } from './log.js'
 
 /** Does one thing after the other; what fails is logged and holds up none of the others. Gives how many went well. */
 export async function eachSafely<T>(

@@ -1,9 +1,4 @@
-/**
- * What must follow a commit in a transaction of its own: another pipeline, another project, the repository, the disk. A step
- * names it after its commit (`soon`) and knows nothing of who does it; what fails then, or is lost by a crash between the two
- * commits, the background task beside each name does later. Each may be done twice.
- */
-import type { Log } from './core.js'
+import type { Log } from './log.js'
 import type { TrainKey } from './merge-train.js'
 import type { Removal } from './store/removals.js'
 

@@ -7,7 +7,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
-import type { Log } from '../core/core.js'
+import type { Log } from '../core/log.js'
 import { Refusal } from './refusal.js'
 
 export interface BackendRun {

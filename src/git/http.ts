@@ -5,7 +5,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../core/clock.js'
-import type { Core, Log } from '../core/core.js'
+import type { Core } from '../core/core.js'
+import type { Log } from '../core/log.js'
 import { authorize } from './access.js'
 import { defaultGitHttpLimits, type GitHttpLimits } from './limits.js'
 import { busy, Refusal } from './refusal.js'

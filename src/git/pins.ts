@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import type { Log } from '../core/core.js'
+import type { Log } from '../core/log.js'
 
 interface Wish {
   /** The commit to point to; null: no ref. */

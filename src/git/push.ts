@@ -3,9 +3,10 @@
  * (https://docs.gitlab.com/ci/pipelines/pipeline_types/#branch-pipeline), and in an empty project the default branch.
  */
 import type { PlanVariable } from '../core/ci-config/plan.js'
-import type { Core, Log } from '../core/core.js'
+import type { Core } from '../core/core.js'
 import { eachSafely } from '../core/each-safely.js'
 import { SignalboxError } from '../core/errors.js'
+import type { Log } from '../core/log.js'
 import { createPipeline } from '../core/operations/create-pipeline.js'
 import { followRequestPush } from '../core/operations/follow-request-push.js'
 import { followBranches } from '../core/operations/run-merge-train.js'

@@ -1,6 +1,7 @@
 /** The three requests of git's smart HTTP, once they are let in. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Core, Log } from '../core/core.js'
+import type { Core } from '../core/core.js'
+import type { Log } from '../core/log.js'
 import type { PushedRef } from '../core/store/pushes.js'
 import type { Access } from './access.js'
 import { type OutputFilter, runBackend } from './backend.js'

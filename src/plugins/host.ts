@@ -4,8 +4,9 @@
  * over: the caller gets what it would get without it.
  */
 import type { Clock } from '../core/clock.js'
-import type { Core, Log } from '../core/core.js'
+import type { Core } from '../core/core.js'
 import type { Evidence, Verdict } from '../core/failure.js'
+import type { Log } from '../core/log.js'
 import { asCapabilities, asScrape, asVerdict } from './answers.js'
 import type { ExporterFeed } from './feed.js'
 import { fencedExecutor } from './fenced-executor.js'

@@ -7,8 +7,8 @@
  */
 import { pathToFileURL } from 'node:url'
 import type { Clock } from '../core/clock.js'
-import type { Log } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
+import type { Log } from '../core/log.js'
 import { checkDefinition, pluginKinds, setupOrder } from './definition.js'
 import { asError, inTime } from './fence.js'
 import { isObject, nameOf } from './plain.js'

@@ -4,7 +4,7 @@
  * `closed`. People see `degraded` for one that has failed, and for a ready one while its breaker is not closed.
  */
 import type { Clock } from '../core/clock.js'
-import type { Log } from '../core/core.js'
+import type { Log } from '../core/log.js'
 import { configOf } from './definition.js'
 import { asError, Fence, inTime } from './fence.js'
 import { isObject, oneLine } from './plain.js'

@@ -9,8 +9,8 @@
  * - `sweep`, each second, finds whatever a lost wake-up has left side by side. Losing a wake-up costs latency only.
  */
 import type { Clock } from '../clock.js'
-import type { Log } from '../core.js'
 import type { Door } from '../lease.js'
+import type { Log } from '../log.js'
 import type { Offer } from '../payload/offer.js'
 import type { Runner } from '../runner.js'
 import { excludedManagers } from '../store/leases.js'

@@ -1,6 +1,5 @@
-/** A database that is away for the moment is waited for, and not taken for a wrong setting. */
-import type { Log } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import type { Log } from '../log.js'
 
 const askAgainMs = 500
 
