@@ -9,7 +9,7 @@ import { planPipeline } from '../core/ci-config/plan-pipeline.js'
 import { pipelineVariables } from '../core/payload/predefined-variables.js'
 import { noSha } from '../core/pipeline.js'
 import type { CommitInfo } from '../core/project.js'
-import { defaultBranchOf, eventRef, readRefs } from './local-refs.js'
+import { defaultBranchOf, eventRef, placesOf, readRefs } from './local-refs.js'
 import { projectPath } from './project-path.js'
 import { gitOutput, listFiles, ownFolders, type WorkingTree } from './working-tree.js'
 
@@ -100,7 +100,7 @@ export function isGuessed(tree: WorkingTree, config: CiConfig, event: LocalEvent
 /** Paths that differ from where the tree's branch parted from a ref; undefined if there is no such ref. */
 export function changedSince(tree: WorkingTree, ref: string): string[] | undefined {
   if (tree.gitDir === undefined || ref === '' || ref.startsWith('-')) return undefined
-  const remote = `refs/remotes/origin/${ref.replace(/^refs\/heads\//, '')}`
+  const [, remote] = placesOf(readRefs(tree), ref.replace(/^refs\/heads\//, ''))
   const base = [ref, remote]
     .map((one) => gitOutput(tree.root, ['merge-base', one, 'HEAD']))
     .find((one) => one !== undefined)

@@ -13,7 +13,7 @@ import { RemoteFiles } from '../core/config/remote-files.js'
 import type { Context } from './context.js'
 import { Exit, exitCodes } from './exit.js'
 import { type ForgeCommit, ForgeProjects, NotFetched } from './forge-projects.js'
-import { defaultBranchOf, readRefs } from './local-refs.js'
+import { defaultBranchOf, placesOf, readRefs } from './local-refs.js'
 import { projectPath } from './project-path.js'
 import { gitOutput, listFiles, type WorkingTree } from './working-tree.js'
 
@@ -119,7 +119,7 @@ export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'lis
   #ownCommit(ref: string | undefined): string | undefined {
     const { root, head, branch } = this.#tree
     if (ref === undefined || ref === 'HEAD' || ref === branch || ref === head) return undefined
-    const names = [`refs/heads/${ref}`, `refs/remotes/origin/${ref}`, `refs/tags/${ref}`, ref]
+    const names = [...placesOf(readRefs(this.#tree), ref), `refs/tags/${ref}`, ref]
     const tried = ref.startsWith('-') ? [] : names
     const sha = tried
       .map((name) => gitOutput(root, ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`]))
@@ -132,8 +132,7 @@ export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'lis
   #otherBranch(): string | undefined {
     const refs = readRefs(this.#tree)
     const name = defaultBranchOf(this.#tree, refs)
-    const isThere = ['heads', 'remotes/origin'].some((place) => refs.ids.has(`refs/${place}/${name}`))
-    return isThere ? name : undefined
+    return placesOf(refs, name).some((place) => refs.ids.has(place)) ? name : undefined
   }
 
   #foreignFile(commit: ForgeCommit, files: readonly string[]): IncludeAnswer {

@@ -4,54 +4,80 @@ import { askGit, gitOutput, type WorkingTree } from './working-tree.js'
 export interface LocalRefs {
   /** Object ids by full name (`refs/heads/…`, `refs/tags/…`, `refs/remotes/…`), in git's order. */
   ids: ReadonlyMap<string, string>
-  /** The branch that `origin` calls its default one. */
-  originHead: string | undefined
+  /** The remote whose branches are the project's: the only one, else `origin`. */
+  remote: string
+  /** Whether there are remotes at all: branches may be missing here then. */
+  isClone: boolean
+  /** The branch that a remote calls its default one: that remote, else all that say. */
+  remoteHead: string | undefined
 }
-
-const originHead = 'refs/remotes/origin/HEAD'
 
 const listing = ['for-each-ref', '--format=%(objectname) %(refname) %(symref)']
 
-/** Reads all refs with one git process; none where there is no repository. */
+/** Reads all refs with two git processes; none where there is no repository. */
 export function readRefs(tree: WorkingTree): LocalRefs {
-  return parseRefs(tree.gitDir === undefined ? undefined : gitOutput(tree.root, listing))
+  const ask = (args: string[]) => (tree.gitDir === undefined ? undefined : gitOutput(tree.root, args))
+  return parseRefs(ask(listing), ask(['remote']))
 }
 
 /** As `readRefs`, while the caller goes on. */
 export async function findRefs(tree: WorkingTree): Promise<LocalRefs> {
-  return parseRefs(tree.gitDir === undefined ? undefined : await askGit(tree.root, listing))
+  const ask = async (args: string[]) => (tree.gitDir === undefined ? undefined : askGit(tree.root, args))
+  return parseRefs(...(await Promise.all([ask(listing), ask(['remote'])])))
 }
 
-function parseRefs(listed: string | undefined): LocalRefs {
+function parseRefs(listed: string | undefined, remotesListed: string | undefined): LocalRefs {
   const ids = new Map<string, string>()
-  let head: string | undefined
+  const heads = new Map<string, string>()
+  const remotes = remotesListed?.split('\n').filter(Boolean) ?? []
+  const remote = remotes.length === 1 ? remotes[0]! : 'origin'
   for (const line of listed?.split('\n') ?? []) {
     const [id, name, symref] = line.split(' ')
     if (!id || !name) continue
-    if (name === originHead) head = symref?.replace(/^refs\/remotes\/origin\//, '')
-    else if (!symref) ids.set(name, id)
+    if (!symref) ids.set(name, id)
+    const of = /^refs\/remotes\/(.+)\/HEAD$/.exec(name)?.[1]
+    if (of !== undefined && symref?.startsWith(`refs/remotes/${of}/`)) {
+      heads.set(of, symref.slice(`refs/remotes/${of}/`.length))
+    }
   }
-  return { ids, originHead: head || undefined }
+  const said = new Set(heads.values())
+  const remoteHead = heads.get(remote) ?? (said.size === 1 ? [...said][0] : undefined)
+  return { ids, remote, isClone: remotes.length > 0, remoteHead }
 }
 
 /**
- * The default branch, as far as a clone can tell: the one that `origin` names; the only one there is; else what
- * `init.defaultBranch` says, `main` or `master`, whichever is a branch. The branch checked out is no candidate for being
- * so: jobs for the default branch deploy.
+ * The default branch, as far as the refs can tell: the one that the remote names; the only one there is, unless it is
+ * a clone, which may have been made of a single branch; else what `init.defaultBranch` says, `main` or `master`,
+ * whichever is a branch. The branch checked out is no candidate for being so: jobs for the default branch deploy.
  */
 export function defaultBranchOf(tree: WorkingTree, refs: LocalRefs): string {
-  if (refs.originHead !== undefined) return refs.originHead
+  if (refs.remoteHead !== undefined) return refs.remoteHead
   const branches = branchNames(refs)
   if (branches.size === 0) return tree.branch ?? 'main'
   const [only] = branches
-  if (branches.size === 1) return only!
+  if (branches.size === 1 && !refs.isClone) return only!
   const usual = [gitOutput(tree.root, ['config', 'init.defaultBranch']), 'main', 'master']
   return usual.find((name) => name !== undefined && branches.has(name)) ?? 'main'
 }
 
-function branchNames({ ids }: LocalRefs): Set<string> {
-  const names = [...ids.keys()].map((name) => /^refs\/(?:heads|remotes\/origin)\/(.+)$/.exec(name)?.[1])
+function branchNames(refs: LocalRefs): Set<string> {
+  const names = [...refs.ids.keys()].map((name) => headName(name) ?? remoteBranch(refs, name))
   return new Set(names.filter((name) => name !== undefined))
+}
+
+function headName(ref: string): string | undefined {
+  return /^refs\/heads\/(.+)$/.exec(ref)?.[1]
+}
+
+/** The branch of the project's remote that a ref is. */
+function remoteBranch({ remote }: LocalRefs, ref: string): string | undefined {
+  const place = `refs/remotes/${remote}/`
+  return ref.startsWith(place) ? ref.slice(place.length) : undefined
+}
+
+/** Where a branch may stand among the refs: as one of the clone, then as one of its remote. */
+export function placesOf({ remote }: Pick<LocalRefs, 'remote'>, branch: string): [string, string] {
+  return [`refs/heads/${branch}`, `refs/remotes/${remote}/${branch}`]
 }
 
 /** What the event is about. */
@@ -64,25 +90,25 @@ export interface EventRef {
 }
 
 /** A branch or tag by its name, also in full; absent: the branch checked out. */
-export function eventRef(tree: WorkingTree, { ids }: LocalRefs, given?: string): EventRef {
+export function eventRef(tree: WorkingTree, refs: LocalRefs, given?: string): EventRef {
   if (given === undefined) {
     return { ref: tree.branch ?? 'HEAD', tag: false, detached: tree.branch === undefined }
   }
   const full = /^refs\/(heads|tags)\/(.+)$/.exec(given)
   if (full) return { ref: full[2]!, tag: full[1] === 'tags', detached: false }
-  const isBranch = given === tree.branch || ids.has(`refs/heads/${given}`) || ids.has(`refs/remotes/origin/${given}`)
-  return { ref: given, tag: !isBranch && ids.has(`refs/tags/${given}`), detached: false }
+  const isBranch = given === tree.branch || placesOf(refs, given).some((place) => refs.ids.has(place))
+  return { ref: given, tag: !isBranch && refs.ids.has(`refs/tags/${given}`), detached: false }
 }
 
 /**
- * The refs as a coordinator would have them that was pushed to: branches that only `origin` has are branches too. What
+ * The refs as a coordinator would have them that was pushed to: branches that only the remote has are branches too. What
  * a branch of the clone is called goes first, as in git.
  */
-export function pushedRefs({ ids }: LocalRefs): Map<string, string> {
-  const pushed = new Map(ids)
-  for (const [name, id] of ids) {
-    const branch = /^refs\/remotes\/origin\/(.+)$/.exec(name)?.[1]
-    if (branch !== undefined && !ids.has(`refs/heads/${branch}`)) pushed.set(`refs/heads/${branch}`, id)
+export function pushedRefs(refs: LocalRefs): Map<string, string> {
+  const pushed = new Map(refs.ids)
+  for (const [name, id] of refs.ids) {
+    const branch = remoteBranch(refs, name)
+    if (branch !== undefined && !refs.ids.has(`refs/heads/${branch}`)) pushed.set(`refs/heads/${branch}`, id)
   }
   return pushed
 }

@@ -59,6 +59,55 @@ it('asks origin for the default branch, and names no branch where none is checke
   }
 })
 
+it.each([
+  ['a shallow clone of it', ['clone', '--quiet', '--depth', '1', '--branch', 'feature'], [], 'main'],
+  [
+    'a clone of it with a remote of another name',
+    ['clone', '--quiet', '--origin', 'upstream', '--branch', 'feature'],
+    [],
+    'trunk',
+  ],
+  [
+    'a clone of it with a fork as origin',
+    ['clone', '--quiet', '--origin', 'upstream', '--branch', 'feature'],
+    ['remote', 'add', 'origin', 'https://forge.invalid/me/fork.git'],
+    'trunk',
+  ],
+])('does not take a branch for the default one that is alone in %s', async (_, clone, then, wanted) => {
+  using folder = new Folder()
+  await folder.write(deployments).commit()
+  await folder.git('branch', '--move', 'main', 'trunk')
+  await folder.git('branch', 'feature')
+  const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-clone-'))
+  try {
+    await git(place, ...clone, `file://${folder.path}`, '.')
+    if (then.length > 0) await git(place, ...then)
+    const { code, stdout } = await folder.run('--cwd', place)
+    expect(code).toBe(0)
+    expect(stdout).not.toContain('DEPLOYS')
+    expect(stdout).toContain(`look | of ${wanted}, protected false\n`)
+    expect((await folder.run('--cwd', place, '--list')).stdout).not.toContain('deploy')
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
+})
+
+it('compares with the branches of the only remote, whatever its name', async () => {
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': { other: { script: 'true' } }, 'src/a': 'one' }).commit()
+  await folder.git('checkout', '--quiet', '-b', 'feature')
+  const rules = [{ changes: { paths: ['src/a'], compare_to: 'main' } }]
+  await folder.write({ '.gitlab-ci.yml': { compared: { script: 'true', rules } }, 'src/a': 'two' }).commit()
+  const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-clone-'))
+  try {
+    await git(place, 'clone', '--quiet', '--origin', 'upstream', '--branch', 'feature', folder.path, '.')
+    expect((await folder.run('--cwd', place)).stdout).toContain('compared | $ true\n')
+    expect((await folder.run('--cwd', place, '--list')).stdout).toContain('compared')
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
+})
+
 it('knows the refs of the clone in every form that compare_to takes', async () => {
   using folder = new Folder()
   await folder.write({ 'src/a': 'one' }).commit()
