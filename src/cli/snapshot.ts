@@ -4,7 +4,7 @@
  * settings, so that what git ignores and how it converts files is as its user has it.
  */
 import { execFile } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { Exit, exitCodes } from './exit.js'
@@ -45,7 +45,12 @@ export async function takeSnapshot(tree: WorkingTree, folder: string): Promise<S
   const index = path.join(folder, 'index')
   // The repository's index knows which files have not changed: without it, all of them would be read and hashed.
   const known = history ? path.join(tree.gitDir!, 'index') : undefined
-  if (known && existsSync(known)) copyFileSync(known, index)
+  if (known && existsSync(known)) {
+    copyFileSync(known, index)
+    // Git looks into files that are as young as their index: a younger copy would hide what changed within that second.
+    const { atime, mtime } = statSync(known)
+    utimesSync(index, atime, mtime)
+  }
 
   const env = {
     ...process.env,

@@ -65,11 +65,18 @@ function refuseUnusable(folder: string): void {
 /** Folders of our own that a repository may hold: they are no sources, and there are tokens in them. */
 export const ownFolders = ['signalbox-data', 'signalbox-work'] as const
 
-/** Tracked files, and untracked ones that are not ignored; every file where there is no git. */
+/** Tracked files that are there, and untracked ones that are not ignored; every file where there is no git. */
 export function listFiles(root: string): string[] {
   const own = ownFolders.map((name) => `--exclude=${name}/`)
-  const listed = gitOutput(root, ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...own], true)
-  if (listed !== undefined) return listed.split('\0').filter((name) => name !== '')
+  const list = (...args: string[]) =>
+    gitOutput(root, ['ls-files', '-z', ...args, '--exclude-standard', ...own], true)
+      ?.split('\0')
+      .filter((name) => name !== '')
+  const listed = list('--cached', '--others')
+  if (listed !== undefined) {
+    const deleted = new Set(list('--deleted'))
+    return listed.filter((name) => !deleted.has(name))
+  }
   return readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))

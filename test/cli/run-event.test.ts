@@ -1,5 +1,5 @@
 /** What `signalbox run` takes the working tree for: branch, default branch, project, source, variables, files. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, utimesSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { expect, it } from 'vitest'
@@ -177,6 +177,31 @@ it('leaves out what any ignore file of the user names, and folders with tokens o
   expect(code).toBe(0)
   const taken = [...stdout.matchAll(/^look \| (\S+)$/gm)].map(([, name]) => name)
   expect(new Set(taken)).toEqual(new Set(['.gitignore', '.gitlab-ci.yml', 'deep/.gitignore', 'kept.log', 'new.txt']))
+})
+
+it('sees a change of the same length that is as young as its commit', async () => {
+  using folder = new Folder()
+  await folder.write({ '.gitlab-ci.yml': { look: { script: ['cat word'] } }, word: 'old\n' }).commit()
+  const at = new Date('2026-01-01T00:00:00Z')
+  const touch = (name: string) => utimesSync(path.join(folder.path, name), at, at)
+  touch('word')
+  await folder.git('update-index', '--refresh')
+  touch('.git/index')
+  // What git calls racily clean: https://git-scm.com/docs/racy-git
+  folder.write({ word: 'new\n' })
+  touch('word')
+  expect((await folder.run()).stdout).toContain('look | new\n')
+})
+
+it('lists what rules make of a tracked file that is deleted as a run does', async () => {
+  using folder = new Folder()
+  const rules = [{ exists: ['gone'] }]
+  await folder
+    .write({ '.gitlab-ci.yml': { kept: { script: 'true' }, lost: { script: 'true', rules } }, gone: '' })
+    .commit()
+  rmSync(path.join(folder.path, 'gone'))
+  expect((await folder.run()).stdout).not.toContain('lost')
+  expect((await folder.run('--list')).stdout).not.toContain('lost')
 })
 
 it('calls the project what origin calls it', async () => {
