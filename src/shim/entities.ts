@@ -108,6 +108,8 @@ export const PipelineEntity = PipelineBasicEntity.extend({
 }).meta({ description: 'A pipeline by itself' })
 export type PipelineEntity = z.infer<typeof PipelineEntity>
 
+const jobExecution = z.enum(['active', 'idle']).meta({ description: 'Whether it has a job' })
+
 export const RunnerEntity = z
   .object({
     id,
@@ -121,7 +123,7 @@ export const RunnerEntity = z
     online: z.boolean(),
     created_at: time,
     status: runnerState,
-    job_execution_status: z.null(),
+    job_execution_status: jobExecution,
   })
   .meta({ description: 'A runner as lists show it' })
 export type RunnerEntity = z.infer<typeof RunnerEntity>
@@ -138,7 +140,7 @@ export const RunnerManagerEntity = z
     contacted_at: time,
     ip_address: z.string().nullable(),
     status: runnerState,
-    job_execution_status: z.null(),
+    job_execution_status: jobExecution,
   })
   .meta({ description: 'One process that uses a runner' })
 export type RunnerManagerEntity = z.infer<typeof RunnerManagerEntity>

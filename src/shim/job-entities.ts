@@ -5,6 +5,8 @@ import type { Job } from '../core/job.js'
 import type { CommitInfo, Project } from '../core/project.js'
 import { listArtifacts } from '../core/store/artifacts.js'
 import {
+  busyManagers,
+  busyRunners,
   definitionsById,
   managersById,
   pipelinesById,
@@ -18,13 +20,14 @@ import type { JobEntity } from './entities.js'
 /** The entities of jobs, in order. A commit that cannot be read is null and hides nothing else. */
 export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<JobEntity[]> {
   const { read } = core.store
-  const [pipelines, projects, plans, users, runners, managers, artifacts] = await Promise.all([
+  const [pipelines, projects, plans, users, runners, managers, busy, artifacts] = await Promise.all([
     pipelinesById(read, ids(jobs, 'pipelineId')),
     projectsById(read, ids(jobs, 'projectId')),
     definitionsById(read, ids(jobs, 'definitionId')),
     usersById(read, ids(jobs, 'userId')),
     runnersById(read, ids(jobs, 'runnerId')),
     managersById(read, ids(jobs, 'managerId')),
+    Promise.all([busyRunners(read, ids(jobs, 'runnerId')), busyManagers(read, ids(jobs, 'managerId'))]),
     listArtifacts(read, ids(jobs, 'id')),
   ])
   const kept = groupByJob(artifacts)
@@ -53,6 +56,7 @@ export async function jobEntities(core: Core, jobs: readonly Job[]): Promise<Job
         commit: await commitOf(project, pipeline.sha),
         runner: job.runnerId === null ? undefined : runners.get(job.runnerId),
         manager: job.managerId === null ? undefined : managers.get(job.managerId),
+        busy: { runner: busy[0].has(job.runnerId ?? 0), manager: busy[1].has(job.managerId ?? 0) },
         artifacts: kept.get(job.id) ?? [],
       })
     }),

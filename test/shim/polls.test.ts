@@ -1,6 +1,6 @@
 import http from 'node:http'
 import type net from 'node:net'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { createPipeline } from '../../src/core/operations/create-pipeline.js'
 import { expireLeases } from '../../src/core/operations/expire-leases.js'
 import { onBothEngines } from '../support/stores.js'
@@ -53,6 +53,52 @@ onBothEngines((engine) => {
     expect(await box.core.statuses(pipeline)).toEqual({ a: 'running', b: 'running' })
     expect(await box.leases(one.body.id)).toMatchObject([{ status: 'held', door: 'rest' }])
     expect(await box.leases(two.body.id)).toMatchObject([{ status: 'held', door: 'rest_by_hand' }])
+  })
+
+  it('says how many jobs the runner could have been given, as far as it counts', async () => {
+    await using box = await startShimBox(engine)
+    const few = Object.fromEntries(['a', 'b', 'c'].map((name) => [name, { script: 'x', tags: ['few'] }]))
+    const { project } = await box.run({ ...few, other: { script: 'x', tags: ['other'] } })
+    const many = Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`j${i}`, { script: 'x', tags: ['many'] }]))
+    const large = await box.run(many, 'acme/large')
+    const queued = () => box.core.core.store.read.db.selectFrom('jobs').select('id').where('in_queue', '=', 1).execute()
+    await vi.waitFor(async () => expect(await queued()).toHaveLength(124), { timeout: 20_000 })
+    const figures = async (options: Parameters<ShimBox['runnerToken']>[0]) => {
+      const { job_info } = (await box.poll(await box.runnerToken(options))).body
+      return [job_info.queue_size, job_info.queue_depth]
+    }
+    expect(await figures({ tags: ['few', 'other'] })).toEqual([4, 1])
+    expect(await figures({ type: 'project', projectId: project.id, tags: ['few'] })).toEqual([2, 1])
+    expect(await figures({ type: 'group', groupId: project.groupId, tags: ['few'] })).toEqual([1, 1])
+    expect(await figures({ tags: ['many'] })).toEqual([100, 1])
+    expect(await figures({ type: 'group', groupId: large.project.groupId, tags: ['many'] })).toEqual([100, 1])
+  })
+
+  it('says that a runner and its manager are active while they have a job', async () => {
+    await using box = await startShimBox(engine)
+    await box.run(oneJob)
+    const token = await box.runnerToken()
+    const { id, token: jobToken } = (await box.poll(token)).body
+    const shown = async () => {
+      const bodies = [
+        (await box.admin('GET', '/runners/1')).body,
+        (await box.admin('GET', '/runners/all')).body[0],
+        (await box.admin('GET', '/runners/1/managers')).body[0],
+      ]
+      return bodies.map((body) => body.job_execution_status)
+    }
+    const says = (state: string) => box.send('PUT', `/jobs/${id}`, { json: { token: jobToken, state } })
+    // It is offered, and nobody has begun.
+    expect(await shown()).toEqual(['idle', 'idle', 'idle'])
+    await says('running')
+    expect(await shown()).toEqual(['active', 'active', 'active'])
+    const { runner, runner_manager } = (await box.admin('GET', `/projects/1/jobs/${id}`)).body
+    expect([runner, runner_manager]).toMatchObject([
+      { job_execution_status: 'active' },
+      { job_execution_status: 'active' },
+    ])
+    await says('success')
+    expect(await shown()).toEqual(['idle', 'idle', 'idle'])
   })
 
   it('files managers by their system id, and those without one as legacy', async () => {
@@ -156,8 +202,8 @@ onBothEngines((engine) => {
     box.core.clock.advance(1)
     await until(() => box.shim.held === 0)
     // Alone, or with a place for each, nobody is sent away early.
-    const all = await Promise.all(tokens.map(async (token) => hold(box, token)))
-    expect(all).toHaveLength(7)
+    await Promise.all(tokens.map(async (token) => hold(box, token)))
+    await until(() => box.shim.held === 7)
     box.core.clock.advance(49_000)
     expect(box.shim.held).toBe(7)
   })

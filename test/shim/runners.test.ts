@@ -35,7 +35,7 @@ onBothEngines((engine) => {
       online: false,
       created_at: new Date(box.core.clock.now()).toISOString(),
       status: 'never_contacted',
-      job_execution_status: null,
+      job_execution_status: 'idle',
       tag_list: [],
       run_untagged: true,
       locked: false,

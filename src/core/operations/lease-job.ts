@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
+import { isStream } from '../lease.js'
 import type { Offer } from '../payload/offer.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
 import { dropLocked } from '../steps/drop-locked.js'
@@ -10,6 +11,7 @@ import { processAfter } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
 import { findRepeatedRequest } from '../store/leases.js'
 import { findCandidate, lowerHead } from '../store/queue.js'
+import { countCandidates } from '../store/queue-size.js'
 import { holdManager, isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { SealError } from '../tokens/keys.js'
@@ -79,7 +81,10 @@ async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseO
       conflict = true
       continue
     }
-    const offer = await unlessUnreadable(core, tx, job, () => offerJob(core, tx, job, claimant))
+    // Who takes its jobs by a stream makes no metrics of it, and need not wait for the count.
+    const size = isStream(claimant.door) ? 1 : await countCandidates(tx, seeker)
+    const queue = { size, depth: attempt + 1 }
+    const offer = await unlessUnreadable(core, tx, job, () => offerJob(core, tx, job, claimant, { queue }))
     if (!offer) continue
     await lowerHead(tx, { id: job.id, laneId: job.laneId! })
     if (offer.acceptWithinMs === null) await processAfter(core, tx, job)

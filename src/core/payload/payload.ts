@@ -21,6 +21,7 @@ interface Marks {
   runner: string
   waited: string
   running: string
+  size: string
   depth: string
   /** Begins the mark of an ID token; its claims follow, up to the end of the mark. */
   idToken: string
@@ -64,6 +65,14 @@ export interface PayloadFacts {
 }
 
 /** What the moment of the hand-out knows. */
+/** What the runner's metrics tell of the queue that the job came out of. Rule: gitlab app/services/ci/register_job_service.rb */
+export interface QueueFigures {
+  /** Jobs that the runner could have been given, this one counted. */
+  size: number
+  /** Where it stood among those that were tried. */
+  depth: number
+}
+
 export interface HandOut {
   token: string
   timeoutS: number
@@ -72,6 +81,7 @@ export interface HandOut {
   waitedS: number | null
   /** `project_jobs_running_on_instance_runners_count`: "0" to "4", "5+", "+Inf". */
   running: string
+  queue: QueueFigures
   /** Predefined variables of the pipeline, as they were when the payload was built. */
   pipelineVariables: readonly PlanVariable[]
   /** Signs an ID token with the claims of its mark, for a job that has such. */
@@ -88,6 +98,7 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
     runner: mark('runner'),
     waited: mark('waited'),
     running: mark('running'),
+    size: mark('size'),
     depth: mark('depth'),
     idToken: `@${nonce}:${idTokenMark}`,
     variables: mark('variables'),
@@ -102,11 +113,12 @@ export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[])
 export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
   const text = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString('utf8')
   const nonce = text.slice(0, 16)
-  const { token, timeoutS, runner, waitedS, running, pipelineVariables, idToken } = handOut
+  const { token, timeoutS, runner, waitedS, running, queue, pipelineVariables, idToken } = handOut
   const whole: Record<string, string> = {
     timeout: String(timeoutS),
     waited: waitedS === null ? 'null' : String(waitedS),
-    depth: '1',
+    size: String(queue.size),
+    depth: String(queue.depth),
     runner: runnerVariables(runner),
     pipeline: textOfAll(pipelineVariables),
   }
@@ -196,7 +208,7 @@ function payloadOf(
       user_id: job.userId ?? 0,
       time_in_queue_seconds: marks.waited,
       project_jobs_running_on_instance_runners_count: marks.running,
-      queue_size: marks.depth,
+      queue_size: marks.size,
       queue_depth: marks.depth,
     },
     git_info: gitInfo(facts, marks, list),

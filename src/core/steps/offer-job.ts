@@ -3,11 +3,13 @@
  * offered, or on doors without a second phase accepted at once.
  */
 import type { Core } from '../core.js'
+import { defined } from '../defined.js'
 import { type Job, resolveTimeout } from '../job.js'
 import { isStream, type Lease, termsOf } from '../lease.js'
 import type { Offer } from '../payload/offer.js'
-import { spliceHandOut } from '../payload/payload.js'
+import { type QueueFigures, spliceHandOut } from '../payload/payload.js'
 import type { Claimant } from '../scheduler/dispatcher.js'
+import { lastJobEvent } from '../store/events.js'
 import { saveJob, timeoutsOf } from '../store/jobs.js'
 import { findLease, insertLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
@@ -30,12 +32,17 @@ export async function offerJob(
   tx: Tx,
   job: Job,
   claimant: Claimant,
-  known?: { payload: Uint8Array; timeouts: { job: number | null; project: number } },
+  known: {
+    payload?: Uint8Array
+    timeouts?: { job: number | null; project: number }
+    queue?: QueueFigures
+  } = {},
 ): Promise<Offer> {
   const { runner } = claimant
-  const stored = known?.payload ?? (await openPayload(core, tx, job))
+  const queue = known.queue ?? straight
+  const stored = known.payload ?? (await openPayload(core, tx, job))
   const { predefined } = await variablesOf(core, tx, job.pipelineId)
-  const timeouts = known?.timeouts ?? (await timeoutsOf(tx, job))
+  const timeouts = known.timeouts ?? (await timeoutsOf(tx, job))
   const timeout = resolveTimeout({ ...timeouts, runner: runner.maximumTimeoutS })
   const terms = termsOf(claimant.door, core.settings.leases)
   job.fence += 1
@@ -82,6 +89,8 @@ export async function offerJob(
       door: claimant.door,
       manager: claimant.managerId,
       waited_ms: job.queuedAt === null ? null : tx.now - job.queuedAt,
+      queue_size: queue.size,
+      queue_depth: queue.depth,
     },
   })
   if (terms.acceptWithinMs === null) await acceptOffer(core, tx, { ...lease, id: leaseId }, job)
@@ -104,10 +113,21 @@ export async function offerJob(
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
       waitedS,
       running,
+      queue,
       ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
       pipelineVariables: predefined,
     }),
   }
+}
+
+/** A job that is given away the moment it is queued: nobody else waited. */
+const straight: QueueFigures = { size: 1, depth: 1 }
+
+/** The figures that went with the job's present lease. */
+async function figuresOf(tx: Tx, job: Job): Promise<QueueFigures> {
+  const leased = await lastJobEvent(tx, job.id, 'job.leased')
+  const { queue_size: size, queue_depth: depth } = JSON.parse(leased?.data ?? '{}')
+  return { ...straight, ...defined({ size, depth }) }
 }
 
 async function openPayload(core: Core, tx: Tx, job: Job): Promise<Buffer> {
@@ -145,6 +165,7 @@ export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, cl
       timeoutS: job.timeoutS ?? 0,
       runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
       waitedS: job.queuedAt === null ? null : Math.max(0, Math.floor((lease.offeredAt - job.queuedAt) / 1000)),
+      queue: await figuresOf(tx, job),
       running: othersRunning(runner.type === 'instance' ? await instanceJobsOf(tx, job.projectId) : null),
       ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
       pipelineVariables: (await variablesOf(core, tx, job.pipelineId)).predefined,

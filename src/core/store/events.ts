@@ -1,6 +1,6 @@
 /** Rows of events: committed facts in order. */
 import { sql } from 'kysely'
-import type { NewEvent } from '../events.js'
+import type { EventKind, NewEvent } from '../events.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
@@ -56,6 +56,18 @@ export function listEventsAfter(from: Reader, id: number, limit: number): Promis
 /** Whether an event of this kind has been written for the job. One that this body is about to write does not count. */
 export async function hasJobEvent(from: Reader | Tx, jobId: number, kind: string): Promise<boolean> {
   return (await from.first(eventOfJob, { jobId, kind })) !== undefined
+}
+
+/** The newest event of this kind of the job. */
+export function lastJobEvent(from: Reader | Tx, jobId: number, kind: EventKind): Promise<StoredEvent | undefined> {
+  return from.db
+    .selectFrom('events')
+    .select(columns)
+    .where('job_id', '=', jobId)
+    .where('kind', '=', kind)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
 }
 
 export function listJobEvents(from: Reader, jobId: number): Promise<StoredEvent[]> {

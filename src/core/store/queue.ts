@@ -273,10 +273,18 @@ async function lanesInScope(from: Reader | Tx, seeker: Seeker): Promise<{ laneId
   return rows.map((row) => ({ laneId: row.laneId, share: row.share ?? 0 }))
 }
 
-const listOf = (engine: Engine, param: unknown) =>
+/** The numbers of a JSON array that is a parameter. */
+export const listOf = (engine: Engine, param: unknown) =>
   engine === 'postgres'
     ? sql`(select value::bigint from json_array_elements_text(${param}::json) as value)`
     : sql`(select value from json_each(${param}))`
+
+/** `below`: these groups and all within them. */
+export const groupsBelow = (engine: Engine, groups: unknown) => sql`
+  below (id) as (
+    select id from groups where id in ${listOf(engine, groups)}
+    union select groups.id from groups join below on groups.parent_id = below.id
+  )`
 
 const projectHeads = hotQuery<LaneHead, 'projects' | 'demands'>((db, p, engine) => ({
   compile: () =>
@@ -291,10 +299,7 @@ const projectHeads = hotQuery<LaneHead, 'projects' | 'demands'>((db, p, engine) 
 const groupHeads = hotQuery<LaneHead, 'groups' | 'demands'>((db, p, engine) => ({
   compile: () =>
     sql`
-      with recursive below (id) as (
-        select id from groups where id in ${listOf(engine, p('groups'))}
-        union select groups.id from groups join below on groups.parent_id = below.id
-      )
+      with recursive ${groupsBelow(engine, p('groups'))}
       select lanes.id as "laneId", head_job_id as "jobId", head_priority as "priority", 0 as "share"
       from projects join lanes on lanes.project_id = projects.id
       where projects.group_id in (select id from below) and demand_id in ${listOf(engine, p('demands'))}

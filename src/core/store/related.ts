@@ -1,4 +1,5 @@
 /** What a list of jobs or pipelines refers to, read in one query a kind instead of one a row. */
+import { sql } from 'kysely'
 import type { JobPlan } from '../ci-config/plan.js'
 import type { Environment } from '../environment.js'
 import type { Job } from '../job.js'
@@ -106,3 +107,36 @@ export async function newestManagers(from: Reader, runnerIds: Ids): Promise<Map<
     .execute()
   return new Map(rows.map((row) => [row.runnerId, row]))
 }
+
+/** Those of the runners that have a job. */
+export async function busyRunners(from: Reader, runnerIds: Ids): Promise<Set<number>> {
+  const wanted = known(runnerIds)
+  if (wanted.length === 0) return new Set()
+  const rows = await from.db
+    .selectFrom('runner_managers')
+    .select('runner_id')
+    .where('runner_id', 'in', wanted)
+    .where(hasJob)
+    .distinct()
+    .execute()
+  return new Set(rows.map((row) => row.runner_id))
+}
+
+/** Those of the managers that have a job. */
+export async function busyManagers(from: Reader, managerIds: Ids): Promise<Set<number>> {
+  const wanted = known(managerIds)
+  if (wanted.length === 0) return new Set()
+  const rows = await from.db
+    .selectFrom('runner_managers')
+    .select('id')
+    .where('id', 'in', wanted)
+    .where(hasJob)
+    .execute()
+  return new Set(rows.map((row) => row.id))
+}
+
+// The first condition is the one of the index.
+const hasJob = sql<boolean>`exists (
+  select 1 from leases
+  where manager_id = runner_managers.id and status in ('offered', 'held') and status = 'held'
+)`

@@ -23,6 +23,8 @@ export interface JobContext {
   commit: CommitInfo | undefined
   runner: Runner | undefined
   manager: RunnerManager | undefined
+  /** Which of the two have a job now. */
+  busy: { runner: boolean; manager: boolean }
   artifacts: readonly Artifact[]
   externalUrl: string
   now: number
@@ -30,7 +32,7 @@ export interface JobContext {
 
 /** A job. Durations are seconds with fractions; `failure_reason` is there only if it failed. */
 export function toJob(job: Job, context: JobContext): JobEntity {
-  const { project, pipeline, plan, user, runner, manager, externalUrl, now } = context
+  const { project, pipeline, plan, user, runner, manager, busy, externalUrl, now } = context
   const archive = context.artifacts.find((artifact) => artifact.type === 'archive')
   return {
     id: job.id,
@@ -61,8 +63,8 @@ export function toJob(job: Job, context: JobContext): JobEntity {
       file_format: artifact.format,
     })),
     // Where a runner is, is nothing that whoever reads the job must know.
-    runner: runner ? { ...toRunner(runner, manager, now), ip_address: null } : null,
-    runner_manager: manager ? { ...toRunnerManager(manager, now), ip_address: null } : null,
+    runner: runner ? { ...toRunner(runner, manager, { now, busy: busy.runner }), ip_address: null } : null,
+    runner_manager: manager ? { ...toRunnerManager(manager, { now, busy: busy.manager }), ip_address: null } : null,
     artifacts_expire_at: toIso(archive?.expiresAt ?? null),
     archived: false,
     tag_list: plan.tags,

@@ -8,8 +8,18 @@ import type { RunnerDetailsEntity, RunnerEntity, RunnerManagerEntity } from '../
 import { toProjectDetails } from './project.js'
 import { toIso } from './time.js'
 
+export interface RunnerContext {
+  now: number
+  /** Whether it has a job. */
+  busy: boolean
+}
+
 /** `newest`: the manager heard from last, whose name and version the runner is shown with. */
-export function toRunner(runner: Runner, newest: RunnerManager | undefined, now: number): RunnerEntity {
+export function toRunner(
+  runner: Runner,
+  newest: RunnerManager | undefined,
+  { now, busy }: RunnerContext,
+): RunnerEntity {
   const status = runnerStatus(runner, now)
   return {
     id: runner.id,
@@ -23,7 +33,7 @@ export function toRunner(runner: Runner, newest: RunnerManager | undefined, now:
     online: runnerStatus({ ...runner, active: 1 }, now) === 'online',
     created_at: toIso(runner.createdAt),
     status,
-    job_execution_status: null,
+    job_execution_status: busy ? 'active' : 'idle',
   }
 }
 
@@ -39,10 +49,10 @@ export function toRunnerDetails(
   runner: Runner,
   newest: RunnerManager | undefined,
   scope: RunnerScope,
-  context: { now: number; externalUrl: string },
+  context: RunnerContext & { externalUrl: string },
 ): RunnerDetailsEntity {
   return {
-    ...toRunner(runner, newest, context.now),
+    ...toRunner(runner, newest, context),
     tag_list: JSON.parse(runner.tags),
     run_untagged: runner.runUntagged === 1,
     locked: runner.locked === 1,
@@ -67,7 +77,7 @@ export function toRunnerDetails(
 }
 
 /** One process that uses a runner. */
-export function toRunnerManager(manager: RunnerManager, now: number): RunnerManagerEntity {
+export function toRunnerManager(manager: RunnerManager, { now, busy }: RunnerContext): RunnerManagerEntity {
   return {
     id: manager.id,
     system_id: manager.systemId,
@@ -79,7 +89,7 @@ export function toRunnerManager(manager: RunnerManager, now: number): RunnerMana
     contacted_at: toIso(manager.contactedAt),
     ip_address: manager.ipAddress,
     status: runnerStatus({ active: 1, createdAt: manager.createdAt, contactedAt: manager.contactedAt }, now),
-    job_execution_status: null,
+    job_execution_status: busy ? 'active' : 'idle',
   }
 }
 

@@ -19,7 +19,7 @@ import {
   type RunnerFilter,
 } from '../../core/store/lists.js'
 import { findGroup, findProject, projectFacts } from '../../core/store/projects.js'
-import { groupsById, newestManagers, projectsById } from '../../core/store/related.js'
+import { busyManagers, busyRunners, groupsById, newestManagers, projectsById } from '../../core/store/related.js'
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
@@ -117,8 +117,10 @@ async function enable(call: ProjectCall): Promise<Reply> {
   if (!known || !actor || !(await canSeeRunner(core, actor, known))) throw notFound('Runner')
   if (!(await canManageRunner(core, actor, known))) throw forbidden('No access granted')
   const runner = await refused(() => assignRunner(core, { runnerId, projectId: project.id }))
-  const managers = await newestManagers(core.store.read, [runner.id])
-  return { status: 201, body: toRunner(runner, managers.get(runner.id), core.clock.now()) }
+  const { read } = core.store
+  const [managers, busy] = await Promise.all([newestManagers(read, [runner.id]), busyRunners(read, [runner.id])])
+  const context = { now: core.clock.now(), busy: busy.has(runner.id) }
+  return { status: 201, body: toRunner(runner, managers.get(runner.id), context) }
 }
 
 async function disable(call: ProjectCall): Promise<Reply> {
@@ -144,16 +146,14 @@ async function listed(call: UserCall | ProjectCall, filter: Partial<RunnerFilter
   const page = requestedPage(call)
   const wanted = { ...fromRunnerFilter(call), ...filter }
   const [rows, total] = await Promise.all([listRunnersBy(read, wanted, page), countRunnersBy(read, wanted)])
-  const managers = await newestManagers(
-    read,
-    rows.map((row) => row.id),
-  )
+  const ids = rows.map((row) => row.id)
+  const [managers, busy] = await Promise.all([newestManagers(read, ids), busyRunners(read, ids)])
   const now = core.clock.now()
   return pageReply(
     call,
     page,
     rows.map((row) => {
-      const entity = toRunner(row, managers.get(row.id), now)
+      const entity = toRunner(row, managers.get(row.id), { now, busy: busy.has(row.id) })
       return actor?.user.isAdmin === 1 ? entity : { ...entity, ip_address: null }
     }),
     total,
@@ -209,9 +209,10 @@ async function show(call: UserCall): Promise<Reply> {
 async function details({ core, actor }: UserCall, runner: Runner): Promise<RunnerDetailsEntity> {
   const { read } = core.store
   const scope = await runnerScope(read, runner.id)
-  const [projects, managers, groups] = await Promise.all([
+  const [projects, managers, busy, groups] = await Promise.all([
     projectsById(read, scope.projectIds),
     newestManagers(read, [runner.id]),
+    busyRunners(read, [runner.id]),
     Promise.all(scope.groupIds.map((id) => findGroup(read, id))),
   ])
   const readable: Project[] = []
@@ -225,7 +226,7 @@ async function details({ core, actor }: UserCall, runner: Runner): Promise<Runne
     runner,
     managers.get(runner.id),
     { projects: readable, groups: shownGroups.filter((group) => group !== undefined), namespaces },
-    { now: core.clock.now(), externalUrl: core.externalUrl() },
+    { now: core.clock.now(), busy: busy.has(runner.id), externalUrl: core.externalUrl() },
   )
   return (await canManageRunner(core, actor, runner)) ? entity : { ...entity, ip_address: null, maintenance_note: null }
 }
@@ -252,9 +253,13 @@ async function showManagers(call: UserCall): Promise<Reply> {
   const { core, actor } = call
   const runner = await seen(call)
   const rows = await listManagers(core.store.read, runner.id)
+  const busy = await busyManagers(
+    core.store.read,
+    rows.map((row) => row.id),
+  )
   const manages = await canManageRunner(core, actor, runner)
   const body = rows.toReversed().map((row) => {
-    const entity = toRunnerManager(row, core.clock.now())
+    const entity = toRunnerManager(row, { now: core.clock.now(), busy: busy.has(row.id) })
     return manages ? entity : { ...entity, ip_address: null }
   })
   return { status: 200, body }
