@@ -359,5 +359,5 @@ describe('the tail of the events on postgres', () => {
 it('is told of the kinds of events that the documentation lists', () => {
   const text = readFileSync(new URL('../../docs/plugins.md', import.meta.url), 'utf8')
   const [, list] = /^Kinds of events: ([\s\S]*?)\. /m.exec(text)!
-  expect([...list!.matchAll(/`([^`]+)`/g)].map(([, kind]) => kind).toSorted()).toEqual([...eventKinds].toSorted())
+  expect(new Set([...list!.matchAll(/`([^`]+)`/g)].map(([, kind]) => kind))).toEqual(new Set(eventKinds))
 })
