@@ -3,8 +3,10 @@
  * for each change. Where the changes come from is the caller's affair: the server's events for `pipeline watch`, the
  * coordinator in this process for `run`.
  */
+import sliceAnsi from 'slice-ansi'
+import stringWidth from 'string-width'
 import { printable } from './printable.js'
-import { cutToWidth, duration, statusText, type Terminal, textWidth } from './terminal.js'
+import { duration, statusText, type Terminal } from './terminal.js'
 
 export interface FollowedJob {
   id: number
@@ -116,7 +118,7 @@ export class PipelineView {
   /** A terminal that has become narrower since shows a line in several rows. */
   #erasure(): string {
     const { columns } = this.#terminal
-    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(textWidth(line) / columns)), 0)
+    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0)
     return rows === 0 ? '' : `\u001b[${Math.min(rows, this.#terminal.rows - 1)}A\r\u001b[J`
   }
 
@@ -129,7 +131,7 @@ export class PipelineView {
     const room = Math.max(1, rows - 1)
     const lines =
       body.length < room ? [head, ...body.map(({ line }) => line)] : [head, ...this.#fitting(body, jobs, room)]
-    return lines.slice(0, room).map((line) => cutToWidth(line, Math.max(1, columns - 1)))
+    return lines.slice(0, room).map((line) => sliceAnsi(line, 0, Math.max(1, columns - 1)))
   }
 
   #stageLines(pipeline: FollowedPipeline, depth = 0): { line: string; rank: number; job: boolean }[] {

@@ -3,6 +3,7 @@
  * terminal. Text that came from elsewhere is stripped of everything a terminal would obey.
  */
 import pc from 'picocolors'
+import stringWidth from 'string-width'
 import { printable } from './printable.js'
 
 export interface Terminal {
@@ -58,44 +59,6 @@ export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
   }
 }
 
-/** Characters that take two columns (East Asian wide, emoji) and none (marks that join the one before). */
-const wide =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u
-const joining = /\p{Mn}|\p{Me}|\p{Cf}/u
-const sgr = /(\u001b\[[0-9;]*m)/
-
-function columnsOf(character: string): number {
-  if (character <= '~') return 1
-  return joining.test(character) ? 0 : wide.test(character) ? 2 : 1
-}
-
-/** How many columns of a terminal a line takes; colours take none. */
-export function textWidth(line: string): number {
-  let width = 0
-  for (const [i, part] of line.split(sgr).entries()) {
-    if (i % 2 === 0) for (const character of part) width += columnsOf(character)
-  }
-  return width
-}
-
-/** Cuts a line with colours to so many columns; every colour that it sets and ends stays. */
-export function cutToWidth(line: string, columns: number): string {
-  let room = columns
-  let out = ''
-  for (const [i, part] of line.split(sgr).entries()) {
-    if (i % 2 === 1) out += part
-    else
-      for (const character of part) {
-        const width = columnsOf(character)
-        if (width > room) room = 0
-        if (room === 0 && width > 0) break
-        room -= width
-        out += character
-      }
-  }
-  return out
-}
-
 /** Rows as columns that line up; tab-separated where nobody looks at them. */
 export function table(terminal: Terminal, header: string[], rows: string[][]): void {
   const clean = rows.map((row) => row.map((cell) => printable(cell)))
@@ -103,10 +66,12 @@ export function table(terminal: Terminal, header: string[], rows: string[][]): v
     for (const row of clean) terminal.out(row.join('\t'))
     return
   }
-  const widths = header.map((title, i) => Math.max(title.length, ...clean.map((row) => row[i]?.length ?? 0)))
+  const widths = header.map((title, i) =>
+    Math.max(...[title, ...clean.map((row) => row[i] ?? '')].map((cell) => stringWidth(cell))),
+  )
   const line = (row: string[]) =>
     row
-      .map((cell, i) => cell.padEnd(widths[i]!))
+      .map((cell, i) => cell + ' '.repeat(widths[i]! - stringWidth(cell)))
       .join('  ')
       .trimEnd()
   terminal.out(terminal.colors.dim(line(header)))

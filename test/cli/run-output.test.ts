@@ -3,7 +3,6 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { ScriptOutput } from '../../src/cli/log-text.js'
-import { cutToWidth, textWidth } from '../../src/cli/terminal.js'
 import { judgeExitCode } from '../../src/plugins/classifiers/exit-code/index.js'
 import { program } from '../support/processes.js'
 import { Folder } from '../support/run-folder.js'
@@ -163,9 +162,4 @@ it('tells what failed around the script', () => {
   )
   expect(judge(mark('start', 'get_sources'), ...script, 'fatal: mine', failed)).toContain('The script ended')
   expect(judge(failed)).toContain('The script ended')
-})
-
-it('measures and cuts lines by what they take on a terminal', () => {
-  expect(textWidth('\u001b[31m日本\u001b[39mé👍')).toBe(7)
-  expect(cutToWidth('\u001b[31m日本語\u001b[39m', 5)).toBe('\u001b[31m日本\u001b[39m')
 })

@@ -197,6 +197,10 @@ it('finds components of this server by version', async () => {
   expect(await include('ci.example.com/acme/lib/lint@1.9.0')).toBe(`lint 1.9.0 ${at['1.9.0']}`)
   expect(await include('ci.example.com/acme/lib/lint@1')).toBe(`lint 1 ${at['1.10.0']}`)
   expect(await include('ci.example.com/acme/lib/lint@~latest')).toBe(`lint ~latest ${at['1.10.0']}`)
+  shelf.refs.set('2 v2.0.0', at.main)
+  shelf.tags = ['1.10.0', 'v2.0.0', '2.0.0.1', '02.0.0', `3.0.${'0'.repeat(300)}`]
+  expect(await include('ci.example.com/acme/lib/lint@~latest')).toBe(`lint ~latest ${at.main}`)
+  shelf.tags = ['1.9.0', '1.10.0']
   expect(await include('ci.example.com/acme/lib/deep@1.9')).toBe('deep')
   expect(await include('ci.example.com/acme/lib/lint@3')).toContain('ref missing')
   expect(await include('ci.example.com/acme/lib/none@main')).toContain('file missing')

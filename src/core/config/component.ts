@@ -1,4 +1,5 @@
 /** Addresses of CI/CD components: https://docs.gitlab.com/ci/components/#use-a-component */
+import maxSatisfying from 'semver/ranges/max-satisfying.js'
 
 export interface Component {
   /** Full path of the project. */
@@ -18,15 +19,10 @@ export function parseComponent(address: string, host: string): Component | strin
   return { project, name, version }
 }
 
-/** The highest released version among tags: of all for `~latest`, of those that begin so for `1` or `1.2`. */
+/**
+ * The highest released version among tags: of all for `~latest`, of those that begin so for `1` or `1.2`. A `v` in front
+ * of the tag belongs to no version, as GitLab reads it (app/models/concerns/semantic_versionable.rb).
+ */
 export function pickVersion(tags: readonly string[], wanted: string): string | undefined {
-  const prefix = wanted === '~latest' ? '' : `${wanted}.`
-  const versions = tags.filter((tag) => /^\d+\.\d+\.\d+$/.test(tag) && tag.startsWith(prefix))
-  return versions.toSorted(compareVersions).at(-1)
-}
-
-function compareVersions(one: string, other: string): number {
-  const [a, b] = [one.split('.').map(Number), other.split('.').map(Number)]
-  for (const [i, part] of a.entries()) if (part !== b[i]) return part - (b[i] ?? 0)
-  return 0
+  return maxSatisfying(tags, wanted === '~latest' ? '*' : wanted) ?? undefined
 }

@@ -2,6 +2,7 @@
  * The world as a configuration at one commit sees it: files, lists and changes of its own project and of those that the
  * pipeline's user may read. Notes what of it can move, so that a compiled configuration can be kept as long as none has.
  */
+import isVersion from 'semver/functions/valid.js'
 import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../ci-config/plan.js'
 import type { Project, Repositories, ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
@@ -169,7 +170,7 @@ export class ConfigFiles
     const { name, version } = component
     const answer = await this.#file(component.project, ref, [`templates/${name}.yml`, `templates/${name}/template.yml`])
     if (!answer.ok) return answer
-    const released = /^\d+\.\d+\.\d+/.test(ref) ? { version: ref } : {}
+    const released = isVersion(ref) ? { version: ref } : {}
     return {
       ...answer,
       component: { name, reference: version, ...released, ...(answer.ref ? { sha: answer.ref } : {}) },
