@@ -29,8 +29,8 @@ function installIfNeeded() {
     'npm',
     ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],
     {
-      // Where npm cannot download Node's headers, the ones that came with this Node serve as well.
-      ...(hasHeaders() && !process.env.npm_config_nodedir ? { npm_config_nodedir: nodePrefix() } : {}),
+      // Those that came with this Node are the right ones, whatever npm is set to, and need no download.
+      ...(hasHeaders() ? { npm_config_nodedir: nodePrefix() } : {}),
       JOBS: 'max',
       npm_config_jobs: 'max',
       NODE_ENV: 'development',
