@@ -20,6 +20,7 @@ import { keysFit } from './core/operations/check-keys.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
+import { putMeta } from './core/store/meta.js'
 import { openStore } from './core/store/open.js'
 import { patience } from './core/store/wait.js'
 import { closeToOthers, discardStaging, keysOf, openDataFolder, readAdminToken, readNodeName } from './data-folder.js'
@@ -331,13 +332,7 @@ function pathOf(target: string): string | undefined {
 
 async function ready({ store, keys }: Core, res: ServerResponse): Promise<void> {
   try {
-    await store.write((tx) =>
-      tx.db
-        .insertInto('meta')
-        .values({ key: 'ready', value: String(tx.now) })
-        .onConflict((c) => c.column('key').doUpdateSet({ value: String(tx.now) }))
-        .execute(),
-    )
+    await store.write((tx) => putMeta(tx, 'ready', String(tx.now)))
     if (await keysFit(store.read, keys)) text(res, 200, 'ok\n')
     else text(res, 503, 'the key file is not the one that the store was sealed with\n', retryLater)
   } catch {

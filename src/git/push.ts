@@ -12,7 +12,7 @@ import { followRequestPush } from '../core/operations/follow-request-push.js'
 import { followBranches } from '../core/operations/run-merge-train.js'
 import type { Pipeline } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
-import { findProject } from '../core/store/projects.js'
+import { findProject, replaceDefaultBranch } from '../core/store/projects.js'
 import {
   countAttempt,
   findPush,
@@ -235,13 +235,6 @@ async function adoptDefaultBranch(
   const first = made.find(({ ref }) => ref === 'refs/heads/master') ?? made[0]!
   if (branches.some((branch) => !made.some(({ ref }) => ref === branch))) return
   const name = branchOrTag(first.ref)!.name
-  await core.store.write((tx) =>
-    tx.db
-      .updateTable('projects')
-      .set({ default_branch: name, updated_at: tx.now })
-      .where('id', '=', project.id)
-      .where('default_branch', '=', project.defaultBranch)
-      .execute(),
-  )
+  await core.store.write((tx) => replaceDefaultBranch(tx, project, name))
   repositories.syncHead({ id: project.id, defaultBranch: name })
 }

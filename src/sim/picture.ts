@@ -78,6 +78,7 @@ export class Camera {
   readonly #needs
   readonly #runner
   readonly #variables
+  readonly #endedTwice
   #taken: { changes: number; picture: Picture } | undefined
 
   constructor({ connection }: SimDatabase) {
@@ -100,6 +101,11 @@ export class Camera {
       .pluck()
     this.#needs = this.#raw.prepare('select name from job_needs where job_id = ?').pluck()
     this.#variables = this.#raw.prepare('select variables from pipelines where id = ?').pluck()
+    this.#endedTwice = this.#raw
+      .prepare(`
+        select job_id from events join jobs on jobs.id = job_id
+        where events.kind = 'job.finished' and jobs.kind = 'build' group by job_id having count(*) > 1`)
+      .pluck()
     this.#runner = this.#raw.prepare(`
       select type, (select json_group_array(project_id) from runner_projects where runner_id = runners.id) as projects
       from runners where id = ?`)
@@ -118,6 +124,11 @@ export class Camera {
       this.#taken = { changes, picture: picture as unknown as Picture }
     }
     return this.#taken.picture
+  }
+
+  /** A job of a runner that has more than one end, if there is one. */
+  endedTwice(): number | undefined {
+    return this.#endedTwice.get() as number | undefined
   }
 
   /** What a job asks of a runner, and what the runner has. */

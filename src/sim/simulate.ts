@@ -12,6 +12,7 @@ import { createRunner } from '../core/operations/create-runner.js'
 import { explainJob } from '../core/operations/explain-job.js'
 import { updateRunner } from '../core/operations/update-runner.js'
 import { processPipeline } from '../core/steps/process-pipeline.js'
+import { lastEventId } from '../core/store/events.js'
 import { getJob } from '../core/store/jobs.js'
 import { SimDatabase } from './database.js'
 import { invariants } from './invariants.js'
@@ -284,24 +285,11 @@ class Run {
     if (core.traces.sessions > 0) world.fail('nothing is left over', `${core.traces.sessions} logs are open`)
     if (core.dispatcher.violations > 0)
       world.fail('no runner idles beside its job', `${core.dispatcher.violations} times`)
-    const twice = await core.store.read.db
-      .selectFrom('events')
-      .innerJoin('jobs', 'jobs.id', 'events.job_id')
-      .select('jobs.id')
-      .where('events.kind', '=', 'job.finished')
-      .where('jobs.kind', '=', 'build')
-      .groupBy('jobs.id')
-      .having((e) => e.fn.countAll(), '>', 1)
-      .execute()
-    if (twice.length > 0) world.fail('a job ends once', `job ${twice[0]!.id} has ended more than once`)
-    const changes = () =>
-      core.store.read.db
-        .selectFrom('events')
-        .select((e) => e.fn.max('id').as('id'))
-        .executeTakeFirst()
-    const before = await changes()
+    const twice = this.#camera.endedTwice()
+    if (twice !== undefined) world.fail('a job ends once', `job ${twice} has ended more than once`)
+    const before = await lastEventId(core.store.read)
     for (const { id } of pipelines) await core.store.write((tx) => processPipeline(core, tx, id))
-    if ((await changes())?.id !== before?.id)
+    if ((await lastEventId(core.store.read)) !== before)
       world.fail('processing twice is processing once', 'a second pass changed something')
   }
 

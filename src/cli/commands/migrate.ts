@@ -4,6 +4,7 @@ import { SystemClock } from '../../core/clock.js'
 import { SignalboxError } from '../../core/errors.js'
 import { acceptKeys } from '../../core/operations/check-keys.js'
 import { lockDataFolder } from '../../core/store/data-lock.js'
+import { listMigrations } from '../../core/store/migrate.js'
 import { openStore } from '../../core/store/open.js'
 import { isStoreAway } from '../../core/store/wait.js'
 import { openDataFolder, readKeys } from '../../data-folder.js'
@@ -34,14 +35,11 @@ export async function migrate({
       },
       checkpoints: false,
     })
-    const rows = await store.read.db
-      .selectFrom('kysely_migration' as never)
-      .select(['name' as never])
-      .execute()
+    const names = await listMigrations(store.read)
     if (newKey) await acceptKeys(store, readKeys(settings.keyFile, { make: true }))
     await store.close()
     lock.release()
-    terminal.say(`the schema is up to date: ${(rows as { name: string }[]).map((row) => row.name).join(', ')}`)
+    terminal.say(`the schema is up to date: ${names.join(', ')}`)
     if (newKey) terminal.say(`the store goes on with the key file ${settings.keyFile}`)
   } catch (error) {
     if (error instanceof SettingsError) throw new Exit(exitCodes.usage, error.message)

@@ -31,7 +31,7 @@ import { variablesFor } from '../steps/variables-for.js'
 import { findDefaultConfig } from '../store/default-configs.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
 import { listOpenRequests } from '../store/merge-requests.js'
-import { getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
+import { endWithoutJobs, getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
 import { getProject, takePipelineIid } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
@@ -248,22 +248,18 @@ function resourceKeyOf(plan: JobPlan): string | null {
 /** A pipeline without jobs that shows what is wrong with the file, or the refusal of whoever asked. */
 async function invalid(core: Core, frame: Frame, errors: string[]): Promise<Pipeline> {
   if (frame.input.onInvalid === 'refuse') throw refusal(...errors)
-  return insertWithoutJobs(core, frame, { status: 'failed', yaml_errors: errors.join('\n') })
+  return insertWithoutJobs(core, frame, { status: 'failed', yamlErrors: errors.join('\n') })
 }
 
 function insertWithoutJobs(
   core: Core,
   frame: Frame,
-  ended: { status: 'failed' | 'skipped'; yaml_errors?: string },
+  ended: { status: 'failed' | 'skipped'; yamlErrors?: string },
 ): Promise<Pipeline> {
   return core.store.write(async (tx) => {
     const plan = { autoCancel: { onNewCommit: 'conservative', onJobFailure: 'none' } } as const
     const pipeline = await insertFrame(core, tx, frame, plan)
-    await tx.db
-      .updateTable('pipelines')
-      .set({ ...ended, finished_at: tx.now })
-      .where('id', '=', pipeline.id)
-      .execute()
+    await endWithoutJobs(tx, pipeline.id, ended)
     await record(core, tx, {
       kind: 'pipeline.created',
       projectId: pipeline.projectId,

@@ -1,6 +1,7 @@
 /** Administrators say how many compute minutes a namespace may use in a month, and what those of a runner cost. */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { findGroupByPath } from '../store/projects.js'
 import { getRunner } from '../store/runners.js'
 import { listProjectsBelow, saveCostFactors, saveLimit } from '../store/usage.js'
 import type { CostFactors } from '../usage.js'
@@ -15,13 +16,9 @@ export async function limitUsage(core: Core, input: { namespace: string; minutes
     throw wrong('minutes', 'needs to be a whole number, not negative')
   }
   await core.store.write(async (tx) => {
-    const group = await tx.db
-      .selectFrom('groups')
-      .select(['id', 'parent_id'])
-      .where('full_path', '=', namespace)
-      .executeTakeFirst()
+    const group = await findGroupByPath(tx, namespace)
     if (!group) throw new SignalboxError('not_found', `no namespace ${namespace}`)
-    if (group.parent_id !== null) throw wrong('namespace', 'is not a top-level one: these are charged')
+    if (group.parentId !== null) throw wrong('namespace', 'is not a top-level one: these are charged')
     await saveLimit(tx, group.id, minutes)
     for (const { id } of await listProjectsBelow(tx, group.id)) await setOverQuota(core, tx, id, false)
   })

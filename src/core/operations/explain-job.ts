@@ -8,7 +8,7 @@ import { demandOf } from '../scheduler/demand.js'
 import { judgeRunner, nearestFirst } from '../scheduler/diagnose.js'
 import type { Demand } from '../scheduler/match.js'
 import { findDownstream } from '../store/downstream.js'
-import { getDefinition, listCurrentJobs, listNeeds } from '../store/jobs.js'
+import { findJob, getDefinition, listCurrentJobs, listNeeds } from '../store/jobs.js'
 import { findLastRefusal, findOpenLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
 import { getPipeline } from '../store/pipelines.js'
@@ -253,7 +253,8 @@ async function explainResource(core: Core, job: Job): Promise<Found> {
 }
 
 async function named(core: Core, jobId: number): Promise<{ id: number; name: string; status: string }[]> {
-  return core.store.read.db.selectFrom('jobs').select(['id', 'name', 'status']).where('id', '=', jobId).execute()
+  const job = await findJob(core.store.read, jobId)
+  return job ? [{ id: job.id, name: job.name, status: job.status }] : []
 }
 
 async function explainManual(core: Core, job: Job): Promise<Found> {

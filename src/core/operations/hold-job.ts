@@ -4,7 +4,7 @@ import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { applyJobEvent } from '../steps/apply-job-event.js'
 import { processPipeline } from '../steps/process-pipeline.js'
-import { lockJob } from '../store/jobs.js'
+import { lockJob, saveJob } from '../store/jobs.js'
 
 /**
  * Holds a job whose turn has not come, or that waits for a runner. Throws `not_found`; `conflict` for a job that a runner
@@ -21,7 +21,10 @@ export function holdJob(core: Core, input: { jobId: number; userId: number | nul
       throw new SignalboxError('conflict', `job ${job.id} is ${job.status} and cannot be held any more`)
     }
     // Whoever was to start one that had been queued has started it, and is not asked for again.
-    if (queued) await tx.db.updateTable('jobs').set({ enqueue_at_once: 1 }).where('id', '=', job.id).execute()
+    if (queued) {
+      job.enqueueAtOnce = 1
+      await saveJob(tx, job)
+    }
     await processPipeline(core, tx, job.pipelineId)
     return job
   })

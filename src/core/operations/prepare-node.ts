@@ -5,8 +5,9 @@
  */
 import type { Core } from '../core.js'
 import { processPipeline } from '../steps/process-pipeline.js'
-import { findAccessToken, insertAccessToken } from '../store/access-tokens.js'
+import { deleteOtherTokens, findAccessToken, insertAccessToken } from '../store/access-tokens.js'
 import { refreshOpenLeases } from '../store/leases.js'
+import { saveNode } from '../store/nodes.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser, insertUser, type User } from '../store/users.js'
@@ -20,12 +21,7 @@ export async function setAdminToken(core: Core, token: string): Promise<User> {
       (await findUser(tx, 1)) ??
       (await insertUser(tx, { username: 'root', name: 'Administrator', email: 'root@localhost', isAdmin: 1 }))
     const hash = hashToken(token)
-    await tx.db
-      .deleteFrom('access_tokens')
-      .where('user_id', '=', root.id)
-      .where('name', '=', adminTokenName)
-      .where('token_hash', '<>', hash)
-      .execute()
+    await deleteOtherTokens(tx, { userId: root.id, name: adminTokenName, tokenHash: hash })
     if (!(await findAccessToken(tx, hash))) {
       await insertAccessToken(tx, {
         userId: root.id,
@@ -45,13 +41,7 @@ export async function recoverNode(core: Core): Promise<void> {
   await core.demands.refresh(core.store.read)
   await core.store.write(async (tx) => {
     await refreshOpenLeases(tx, { stream: stream.acceptWithinMs, other: twoPhase.acceptWithinMs })
-    await tx.db
-      .insertInto('nodes')
-      .values({ id: core.node, started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() })
-      .onConflict((c) =>
-        c.column('id').doUpdateSet({ started_at: tx.now, seen_at: tx.now, http_url: core.externalUrl() }),
-      )
-      .execute()
+    await saveNode(tx, { id: core.node, httpUrl: core.externalUrl() })
   })
   for (const blobs of [core.artifacts, core.caches]) await blobs.removeUnfinished()
   await pinLivingPipelines(core)

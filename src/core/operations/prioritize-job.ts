@@ -3,7 +3,7 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
 import { record } from '../steps/record.js'
-import { lockJob } from '../store/jobs.js'
+import { lockJob, saveJob } from '../store/jobs.js'
 import { renewHead } from '../store/queue.js'
 
 const most = 1000
@@ -26,7 +26,8 @@ export function prioritizeJob(
     if (!job) throw new SignalboxError('not_found', `no job ${jobId}`)
     if (is('completed', job.status) || is('executing', job.status))
       throw new SignalboxError('invalid', `job ${jobId} is ${job.status}`)
-    await tx.db.updateTable('jobs').set({ priority }).where('id', '=', jobId).execute()
+    job.priority = priority
+    await saveJob(tx, job)
     if (job.inQueue === 1) await renewHead(tx, job.laneId!)
     await record(core, tx, {
       kind: 'job.changed',

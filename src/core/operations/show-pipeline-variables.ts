@@ -1,20 +1,16 @@
 /** The variables that a pipeline was started with. */
 import type { PlanVariable } from '../ci-config/plan.js'
 import type { Core } from '../core.js'
-import { SignalboxError } from '../errors.js'
 import { userVariables } from '../payload/predefined-variables.js'
 import type { PipelineVariables } from '../pipeline.js'
+import { findPipelineVariables, getPipeline } from '../store/pipelines.js'
 
 /** Only those that came with the event, not what the server adds by itself. Throws `not_found`. */
 export async function showPipelineVariables(core: Core, pipelineId: number): Promise<PlanVariable[]> {
-  const row = await core.store.read.db
-    .selectFrom('pipelines')
-    .select('variables')
-    .where('id', '=', pipelineId)
-    .executeTakeFirst()
-  if (!row) throw new SignalboxError('not_found', `no pipeline ${pipelineId}`)
-  if (!row.variables) return []
-  const { strong }: PipelineVariables = JSON.parse(core.keys.open(row.variables).toString('utf8'))
+  await getPipeline(core.store.read, pipelineId)
+  const sealed = await findPipelineVariables(core.store.read, pipelineId)
+  if (!sealed) return []
+  const { strong }: PipelineVariables = JSON.parse(core.keys.open(sealed).toString('utf8'))
   return strong.filter((one, at) => at >= addedBefore.length || one.key !== addedBefore[at])
 }
 

@@ -3,6 +3,7 @@ import type { Core } from '../core.js'
 import { type FailureReason, failureReasons, retriesByItself } from '../failure.js'
 import type { Job } from '../job.js'
 import { countRetries, getDefinition } from '../store/jobs.js'
+import { getPipeline } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
 import { cancelLivingJobs } from './cancel-locked.js'
 import { retryLocked } from './retry-locked.js'
@@ -14,18 +15,9 @@ import { retryLocked } from './retry-locked.js'
 export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<boolean> {
   if (job.status !== 'failed') return true
   if (job.kind === 'build' && (await retryByItself(core, tx, job))) return false
-  if (job.allowFailure === 0) {
-    const row = await tx.db
-      .selectFrom('pipelines')
-      .select('on_job_failure')
-      .where('id', '=', job.pipelineId)
-      .executeTakeFirstOrThrow()
-    if (row.on_job_failure === 'all') {
-      await cancelLivingJobs(core, tx, job.pipelineId)
-      return false
-    }
-  }
-  return true
+  if (job.allowFailure === 1 || (await getPipeline(tx, job.pipelineId)).onJobFailure !== 'all') return true
+  await cancelLivingJobs(core, tx, job.pipelineId)
+  return false
 }
 
 async function retryByItself(core: Core, tx: Tx, job: Job): Promise<boolean> {

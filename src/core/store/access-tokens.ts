@@ -110,6 +110,19 @@ export async function insertAccessToken(
   return id
 }
 
+/** Deletes the user's tokens of this name but the one of this hash. */
+export async function deleteOtherTokens(
+  tx: Tx,
+  { userId, name, tokenHash }: { userId: number; name: string; tokenHash: string },
+): Promise<void> {
+  await tx.db
+    .deleteFrom('access_tokens')
+    .where('user_id', '=', userId)
+    .where('name', '=', name)
+    .where('token_hash', '<>', tokenHash)
+    .execute()
+}
+
 /** Ends a token. One that has ended keeps its time. */
 export async function revokeAccessToken(tx: Tx, id: number): Promise<void> {
   await tx.db

@@ -25,3 +25,12 @@ export async function setMeta(tx: Tx, key: string, value: string, before: string
           .execute()
   return rows.length > 0
 }
+
+/** Sets a value, whatever it was before. */
+export async function putMeta(tx: Tx, key: string, value: string): Promise<void> {
+  await tx.db
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((c) => c.column('key').doUpdateSet({ value }))
+    .execute()
+}

@@ -10,6 +10,7 @@ import {
   PostgresDialect,
   SqliteAdapter,
   SqliteDialect,
+  sql,
 } from 'kysely'
 import type pg from 'pg'
 import { SignalboxError } from '../errors.js'
@@ -20,6 +21,7 @@ import * as schedulePipelines from './migrations/2026_11_30_2150_schedule_pipeli
 import * as indexLocations from './migrations/2026_11_30_2155_index_locations.js'
 import * as countStarts from './migrations/2026_11_30_2200_count_starts.js'
 import type { WritingConnection } from './sqlite-connection.js'
+import type { Reader } from './write.js'
 
 const migrations: Record<string, Migration> = {
   '2026_11_22_0100_create_tables': createTables,
@@ -58,6 +60,12 @@ export function migratePostgres(pool: pg.Pool): Promise<string[]> {
       dialect: new PostgresDialect({ pool: { connect: () => pool.connect(), end: async () => undefined } }),
     }),
   )
+}
+
+/** Names of the migrations that the database has had. */
+export async function listMigrations(from: Reader): Promise<string[]> {
+  const rows = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(from.db)
+  return rows.rows.map((row) => row.name)
 }
 
 async function migrate(db: Kysely<unknown>): Promise<string[]> {

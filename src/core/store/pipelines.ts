@@ -64,6 +64,19 @@ export async function savePipeline(tx: Tx, pipeline: Pipeline): Promise<void> {
   await tx.all(writePipeline, { id, status, updatedAt, startedAt, finishedAt, durationMs, autoCanceledBy })
 }
 
+/** Ends a pipeline that gets no jobs, with the errors of its file if it has some. */
+export async function endWithoutJobs(
+  tx: Tx,
+  id: number,
+  { status, yamlErrors = null }: { status: 'failed' | 'skipped'; yamlErrors?: string | null },
+): Promise<void> {
+  await tx.db
+    .updateTable('pipelines')
+    .set({ status, yaml_errors: yamlErrors, finished_at: tx.now })
+    .where('id', '=', id)
+    .execute()
+}
+
 export async function setPipelineName(tx: Tx, id: number, name: string | null): Promise<void> {
   await tx.db.updateTable('pipelines').set({ name, updated_at: tx.now }).where('id', '=', id).execute()
 }

@@ -113,6 +113,20 @@ export async function updateProject(tx: Tx, id: number, changes: ProjectChanges)
   return getProject(tx, id)
 }
 
+/** Gives a project another default branch, on condition that it still has the one that it was read with. */
+export async function replaceDefaultBranch(
+  tx: Tx,
+  project: Pick<Project, 'id' | 'defaultBranch'>,
+  name: string,
+): Promise<void> {
+  await tx.db
+    .updateTable('projects')
+    .set({ default_branch: name, updated_at: tx.now })
+    .where('id', '=', project.id)
+    .where('default_branch', '=', project.defaultBranch)
+    .execute()
+}
+
 /** Lets others wait who fold over rows of the project. */
 export async function lockProject(tx: Tx, id: number): Promise<void> {
   if (tx.engine !== 'postgres') return
