@@ -104,6 +104,7 @@ function circles(edges: ReadonlyMap<string, readonly string[]>): string[][] {
 
 const corePackages = new Set([
   ...['croner', 'yaml', 're2js', 'sax', 'kysely', 'better-sqlite3', 'pg', 'yauzl'],
+  ...['semver/ranges/max-satisfying.js', 'semver/functions/valid.js'],
   ...['@aws-sdk/client-s3', '@aws-sdk/lib-storage', '@aws-sdk/s3-request-presigner'],
 ])
 
