@@ -1,6 +1,6 @@
 /**
- * A runner manager attaches: it is authenticated, filed, and told about every lease that it believes to hold or that we
- * believe it holds. Welcome is the answer; after it the stream is open.
+ * A runner manager attaches: who it is, and what becomes of every lease that it believes to hold or that we believe it
+ * holds. `runner-connection.ts` says Welcome with these verdicts.
  *
  * | runner says        | store says                | verdict                                                        |
  * | ------------------ | ------------------------- | -------------------------------------------------------------- |
@@ -10,6 +10,7 @@
  * | nothing            | held, same or unknown boot | lost after a renewal period in which it is not mentioned       |
  * | nothing            | offered                    | void: the offer was lost with the link                         |
  */
+import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Lease } from '../core/lease.js'
 import { acceptLease } from '../core/operations/accept-lease.js'
@@ -17,19 +18,34 @@ import { authenticateRunner, contactRunner, runnerFacts } from '../core/operatio
 import { loseLease } from '../core/operations/lose-lease.js'
 import { renewLeases } from '../core/operations/renew-leases.js'
 import { voidOffer } from '../core/operations/void-offer.js'
+import type { Runner } from '../core/runner.js'
+import type { RunnerFacts } from '../core/scheduler/match.js'
 import { listOpenLeases } from '../core/store/leases.js'
 import { findTrace } from '../core/store/traces.js'
 import type { HeldLease, Hello, LeaseVerdict } from '../gen/signalbox/runner/v1/runner.js'
-import { cancelOf, fromHello, maxLogChunkBytes, maxMessageBytes, protocolVersion, toLeaseVerdict } from './convert.js'
-import type { RunnerConnection } from './runner-connection.js'
+import type { Carrier } from './carrier.js'
+import { cancelOf, fromHello, protocolVersion, toLeaseVerdict } from './convert.js'
 
 const mostLeases = 1000
 
+/** Who is at the other end of a stream. */
+export interface Peer {
+  readonly runner: Runner
+  readonly managerId: number
+  readonly facts: RunnerFacts
+  /** Which start of the runner's process this is. */
+  readonly bootId: string
+}
+
 /**
- * Throws `unauthenticated` for an unknown token, `invalid` for a hello without meaning, `unsupported` versions included.
+ * Authenticates a runner and notes the contact of its manager. Throws `unauthenticated` for an unknown token, `invalid` for
+ * a hello without meaning, unsupported versions included.
  */
-export async function attach(connection: RunnerConnection, hello: Hello): Promise<void> {
-  const { core, hub, carrier } = connection
+export async function identify(
+  core: Core,
+  carrier: Pick<Carrier, 'token' | 'remoteAddress'>,
+  hello: Hello,
+): Promise<Peer> {
   if (hello.protocolMin > protocolVersion || hello.protocolMax < protocolVersion) {
     throw new SignalboxError('invalid', `this node speaks version ${protocolVersion} of the protocol`, {
       details: { version: protocolVersion },
@@ -39,69 +55,44 @@ export async function attach(connection: RunnerConnection, hello: Hello): Promis
   const runner = await authenticateRunner(core, carrier.token || hello.token)
   const info = fromHello(hello, carrier.remoteAddress)
   const manager = await contactRunner(core, runner, info)
-  connection.runner = runner
-  connection.managerId = manager.id
-  connection.bootId = hello.bootId
-  connection.facts = await runnerFacts(core, runner, info)
-  // It may have gone meanwhile; from here on its end is noticed by the hub.
-  if (connection.state === 'closed') return
-  const lastBoot = hub.register(connection)
-  const verdicts = await reconcile(connection, hello, lastBoot)
-  const { leases } = core.settings
-  connection.send({
-    $case: 'welcome',
-    value: {
-      protocol: protocolVersion,
-      epoch: connection.epoch,
-      node: core.node,
-      runnerId: runner.id,
-      pingIntervalMs: hub.pingIntervalMs,
-      leaseMs: leases.stream.heldForMs,
-      renewEveryMs: leases.renewEveryMs,
-      maxMessageBytes,
-      maxLogChunkBytes,
-      logWindowBytes: hub.logWindowBytes,
-      httpUrl: core.externalUrl(),
-      verdicts,
-      protocolFeatures: [],
-    },
-  })
-  connection.opened()
+  return { runner, managerId: manager.id, facts: await runnerFacts(core, runner, info), bootId: hello.bootId }
 }
 
-async function reconcile(
-  connection: RunnerConnection,
+/**
+ * Ends or confirms every lease of the manager. `lastBoot`: the boot of its last stream, if this node has seen one.
+ * Returns the verdicts for Welcome, and the leases that the runner has yet to mention.
+ */
+export async function reconcile(
+  core: Core,
+  { managerId }: Peer,
   hello: Hello,
   lastBoot: string | undefined,
-): Promise<LeaseVerdict[]> {
-  const { core, managerId } = connection
+): Promise<{ verdicts: LeaseVerdict[]; unmentioned: Lease[] }> {
   const open = new Map((await listOpenLeases(core.store.read, managerId)).map((lease) => [lease.jobId, lease]))
   const verdicts: LeaseVerdict[] = []
   for (const held of hello.running) {
     const lease = open.get(held.jobId)
     if (lease?.fence === held.fence) open.delete(held.jobId)
-    verdicts.push(await verdictOn(connection, held, lease))
+    verdicts.push(await verdictOn(core, managerId, held, lease))
   }
-  const unmentioned = [...open.values()].filter((lease) => lease.status === 'held')
   if (lastBoot !== undefined && lastBoot !== hello.bootId) {
     // Offers to the process that is gone will not be answered either.
     for (const lease of open.values()) await loseLease(core, lease, 'The runner was restarted and lost the job.')
-  } else {
-    // An offer that it does not know of has not arrived, and never will.
-    for (const lease of open.values()) {
-      if (lease.status === 'offered') await voidOffer(core, lease, 'undeliverable')
-    }
-    connection.suspect(unmentioned)
+    return { verdicts, unmentioned: [] }
   }
-  return verdicts
+  // An offer that it does not know of has not arrived, and never will.
+  for (const lease of open.values()) {
+    if (lease.status === 'offered') await voidOffer(core, lease, 'undeliverable')
+  }
+  return { verdicts, unmentioned: [...open.values()].filter((lease) => lease.status === 'held') }
 }
 
 async function verdictOn(
-  connection: RunnerConnection,
+  core: Core,
+  managerId: number,
   held: HeldLease,
   lease: Lease | undefined,
 ): Promise<LeaseVerdict> {
-  const { core, managerId } = connection
   if (lease?.fence !== held.fence) return toLeaseVerdict(held, null, 'fenced')
   if (lease.status === 'offered') await acceptLease(core, { ...held, managerId })
   const [renewed] = await renewLeases(core, managerId, [held])

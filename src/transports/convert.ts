@@ -1,7 +1,9 @@
 /** Between the messages of the stream and the core's values. Pure. */
+import type { Core } from '../core/core.js'
 import type { ErrorCode as CoreErrorCode } from '../core/errors.js'
 import { SignalboxError } from '../core/errors.js'
 import type { FinalReport, Lease } from '../core/lease.js'
+import type { Offer } from '../core/payload/offer.js'
 import { legacySystemId, type ManagerInfo } from '../core/runner.js'
 import {
   type Cancel,
@@ -10,8 +12,10 @@ import {
   type Hello,
   JobState,
   type LeaseVerdict,
+  type Offer as OfferMessage,
   type StateUpdate,
   Verdict,
+  type Welcome,
 } from '../gen/signalbox/runner/v1/runner.js'
 
 export const protocolVersion = 1
@@ -78,6 +82,43 @@ export function toLeaseVerdict(
     logOffset: 0,
     reason,
     ...more,
+  }
+}
+
+/** The answer to a hello. `epoch`: how many streams the manager has had with this node. */
+export function toWelcome(
+  core: Pick<Core, 'node' | 'settings' | 'externalUrl'>,
+  limits: Pick<Welcome, 'pingIntervalMs' | 'logWindowBytes'>,
+  given: Pick<Welcome, 'runnerId' | 'epoch' | 'verdicts'>,
+): Welcome {
+  const { leases } = core.settings
+  return {
+    ...given,
+    protocol: protocolVersion,
+    node: core.node,
+    pingIntervalMs: limits.pingIntervalMs,
+    leaseMs: leases.stream.heldForMs,
+    renewEveryMs: leases.renewEveryMs,
+    maxMessageBytes,
+    maxLogChunkBytes,
+    logWindowBytes: limits.logWindowBytes,
+    httpUrl: core.externalUrl(),
+    protocolFeatures: [],
+  }
+}
+
+export function toOffer(offer: Offer): OfferMessage {
+  const { jobId, fence, payload, projectId, pipelineId, jobName } = offer
+  return {
+    offerId: keyOf(offer),
+    jobId,
+    fence,
+    acceptWithinMs: offer.acceptWithinMs ?? 0,
+    payload,
+    projectId,
+    pipelineId,
+    jobName,
+    timeoutMs: offer.timeoutS * 1000,
   }
 }
 

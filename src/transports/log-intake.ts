@@ -3,19 +3,20 @@ import { SignalboxError } from '../core/errors.js'
 import { acceptTrace } from '../core/operations/append-trace.js'
 import type { LogChunk } from '../gen/signalbox/runner/v1/runner.js'
 import { keyOf, maxLogChunkBytes, toErrorCode, toLeaseVerdict } from './convert.js'
-import type { RunnerConnection } from './runner-connection.js'
+import type { Stream } from './stream.js'
 
 /** After a failed write the runner is told where to go on, but not at once. */
 const retryLogMs = 1000
 
-type Stream = Pick<RunnerConnection, 'core' | 'hub' | 'managerId' | 'send'>
-
 export class LogIntake {
   readonly #stream: Stream
+  readonly #windowBytes: number
   #acks: Map<string, { jobId: number; fence: number; length: number }> | undefined
 
-  constructor(stream: Stream) {
+  /** `windowBytes`: bytes of a job that the runner may send before they are acknowledged. */
+  constructor(stream: Stream, windowBytes: number) {
     this.#stream = stream
+    this.#windowBytes = windowBytes
   }
 
   /** Takes in a chunk; resolves when the next may follow. Throws `invalid` for one that is too large. */
@@ -47,7 +48,7 @@ export class LogIntake {
         return
       case 'fenced':
       case 'too_large':
-        this.#stream.hub.stats.fenced++
+        this.#stream.countFenced()
         this.#stream.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(ref, null, error.code)] } })
         return
       default:
@@ -84,7 +85,7 @@ export class LogIntake {
         jobId: ref.jobId,
         fence: ref.fence,
         durableOffset: length,
-        windowBytes: this.#stream.hub.logWindowBytes,
+        windowBytes: this.#windowBytes,
       },
     })
   }

@@ -1,13 +1,14 @@
 /**
- * One stream of one runner manager, whichever carrier it came on. It is in one of four states, moved by `#enter` only:
+ * One stream of one runner manager, whichever carrier it came on. Its state is one value, changed by `#enter` only:
  *
- *   greeting   until Hello has been answered; only Hello is allowed, and it must come within 10 s
- *   open       Welcome is sent: the manager is a waiter of the dispatcher as soon as it has credits
- *   draining   the runner takes no more work; what it holds goes on
- *   closed     nothing is sent or read any more; leases live on without us
+ *   greeting    until Hello has come and its runner is known; only Hello is allowed, and Welcome must follow within 10 s
+ *   attaching   the leases of both sides are compared; Welcome is next
+ *   open        the manager is a waiter of the dispatcher as soon as it has credits
+ *   draining    the runner takes no more work; what it holds goes on
+ *   closed      nothing is sent or read any more; leases live on without us
  *
- * Messages are handled strictly in order. Log bytes are the exception in one way: the next message need not wait until
- * they are durable, so acknowledgements follow when they are.
+ * Messages are handled strictly in order (`inbox.ts`, `messages.ts`). Log bytes are the exception in one way: the next message need not
+ * wait until they are durable, so acknowledgements follow when they are (`log-intake.ts`).
  *
  * Everything that must survive is in the store; losing this object loses nothing but time.
  */
@@ -15,377 +16,318 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Lease } from '../core/lease.js'
 import type { LeaseListener } from '../core/lease-signals.js'
-import { acceptLease } from '../core/operations/accept-lease.js'
-import { acknowledgeCancel } from '../core/operations/acknowledge-cancel.js'
-import { finishJob } from '../core/operations/finish-job.js'
 import { loseLease } from '../core/operations/lose-lease.js'
-import { renewLeases } from '../core/operations/renew-leases.js'
-import { startJob } from '../core/operations/start-job.js'
 import { voidOffer } from '../core/operations/void-offer.js'
 import type { Offer } from '../core/payload/offer.js'
 import type { Runner } from '../core/runner.js'
 import type { Waiter } from '../core/scheduler/dispatcher.js'
 import type { RunnerFacts } from '../core/scheduler/match.js'
 import { listOpenLeases } from '../core/store/leases.js'
-import {
-  CancelPhase,
-  ErrorCode,
-  GoodbyeCode,
-  type Hello,
-  type RunnerMessage,
-  type ServerMessage,
-  StateOutcome,
-  type StateUpdate,
-} from '../gen/signalbox/runner/v1/runner.js'
-import { attach } from './attach.js'
-import { cancelOf, fromStateUpdate, keyOf, toErrorCode, toLeaseVerdict } from './convert.js'
+import { ErrorCode, GoodbyeCode, type Hello, type RunnerMessage } from '../gen/signalbox/runner/v1/runner.js'
+import { identify, type Peer, reconcile } from './attach.js'
+import type { Carrier } from './carrier.js'
+import { cancelOf, keyOf, toErrorCode, toLeaseVerdict, toOffer, toWelcome } from './convert.js'
+import { Credits } from './credits.js'
+import { Inbox } from './inbox.js'
 import { LogIntake } from './log-intake.js'
-import type { StreamHub } from './stream-hub.js'
+import { handle, type Listener, refuse, sayVerdicts } from './messages.js'
+import { ReportIntake } from './report-intake.js'
+import type { Reply } from './stream.js'
+import { Suspects } from './suspects.js'
 
-type Body = NonNullable<RunnerMessage['body']>
-type Reply = NonNullable<ServerMessage['body']>
+type State =
+  | { is: 'greeting' }
+  | { is: 'attaching' | 'open'; peer: Peer }
+  /** `revision`: of the runner's own wish. `dismissed`: the runner is deleted, and goodbye follows its last lease. */
+  | { is: 'draining'; peer: Peer; revision: number; dismissed: boolean }
+  | { is: 'closed'; peer: Peer | undefined }
 
-/** What a transport gives: a way to send, and to slow the other side down. */
-export interface Carrier {
-  readonly door: 'grpc' | 'websocket'
-  readonly remoteAddress: string | null
-  /** The token that came with the call or upgrade; empty if none did. */
-  readonly token: string
-  send(message: ServerMessage): void
-  /** Bytes handed over and not yet taken by the network. */
-  queuedBytes(): number
-  pause(): void
-  resume(): void
-  /** Ends the stream; `code` as in the Goodbye before it. */
-  close(code: GoodbyeCode, reason: string): void
+/** What all streams of the node share. */
+export interface Hub {
+  readonly pingIntervalMs: number
+  /** Credits that one stream can have at most. */
+  readonly creditLimit: number
+  readonly logWindowBytes: number
+  readonly stats: { fenced: number }
+  /**
+   * Files a connection under its manager. Returns how many streams the manager has had with this node, this one included,
+   * and the boot of the last one before, if there was one.
+   */
+  register(connection: RunnerConnection, peer: Peer): { epoch: number; lastBoot: string | undefined }
+  /** A connection has ended; `managerId` if it was known. */
+  closed(connection: RunnerConnection, managerId: number | undefined): void
 }
 
-type State = 'greeting' | 'open' | 'draining' | 'closed'
+/** How long a stream may be silent, in milliseconds. */
+export interface Patience {
+  helloWithinMs: number
+  /** A ping is sent after this much silence. */
+  pingIntervalMs: number
+  pongWithinMs: number
+}
 
-/** A peer that reads so slowly is cut off. */
+/** A peer that leaves more than this unread is cut off. */
 const queueLimitBytes = 4 * 1024 * 1024
-const inboxLimit = 64
-const inboxLimitBytes = 1024 * 1024
 
-export class RunnerConnection implements Waiter, LeaseListener {
+export class RunnerConnection implements Waiter, LeaseListener, Listener {
+  readonly core: Core
   readonly door: Carrier['door']
   readonly requestId = null
-  /** Milliseconds of running, as `clock.ran` counts; read by the hub's keepalive. */
-  lastHeardAt: number
-  pingSentAt = 0
-  readonly openedAt: number
-  runner!: Runner
-  facts!: RunnerFacts
-  managerId = 0
-  bootId = ''
-  epoch = 0
-
-  readonly #core: Core
-  readonly #hub: StreamHub
+  readonly #hub: Hub
   readonly #carrier: Carrier
-  #state: State = 'greeting'
-  #seq = 0
-  #heard = 0
-  #credits = 0
-  #reserved = 0
-  /** Envelopes of offers that the runner may not have seen when it counted its credits. */
-  #offersOut: number[] = []
-  #inbox: { message: RunnerMessage; bytes: number }[] = []
-  #inboxBytes = 0
-  #busy = false
-  #paused = false
-  /** Reports that wait for their log, and leases that the runner did not mention when it came back. */
-  #reports: Map<string, StateUpdate> | undefined
-  #suspects: Map<string, { jobId: number; fence: number; until: number }> | undefined
+  readonly #inbox: Inbox
+  readonly #credits = new Credits()
+  #state: State = { is: 'greeting' }
+  /** Numbers of the last envelopes sent and handled. */
+  #sent = 0
+  #handled = 0
+  /** Milliseconds of running, as `clock.ran` counts. `#pingedAt`: undefined: something has come since. */
+  readonly #openedAt: number
+  #heardAt: number
+  #pingedAt: number | undefined
+  readonly #suspects = new Suspects()
   #logs: LogIntake | undefined
+  #reports: ReportIntake | undefined
 
-  constructor(core: Core, hub: StreamHub, carrier: Carrier) {
-    this.#core = core
+  constructor(core: Core, hub: Hub, carrier: Carrier) {
+    this.core = core
     this.#hub = hub
     this.#carrier = carrier
     this.door = carrier.door
-    this.openedAt = core.clock.ran()
-    this.lastHeardAt = this.openedAt
+    this.#openedAt = core.clock.ran()
+    this.#heardAt = this.#openedAt
+    this.#inbox = new Inbox(
+      carrier,
+      (message) => this.#handle(message),
+      (error) => {
+        // Its messages would never be looked at again: the runner does better with a new stream.
+        core.log.error({ err: error, runner: this.#peer?.runner.id }, 'a stream could not go on')
+        this.#close(GoodbyeCode.GOODBYE_CODE_PROTOCOL, 'internal error')
+      },
+    )
   }
 
-  get state(): State {
-    return this.#state
+  /** Whether Welcome has been said, and the stream still lives. */
+  get attached(): boolean {
+    return this.#state.is === 'open' || this.#state.is === 'draining'
   }
 
-  get core(): Core {
-    return this.#core
+  get managerId(): number {
+    return this.#known.managerId
   }
 
-  get hub(): StreamHub {
-    return this.#hub
+  get runner(): Runner {
+    return this.#known.runner
   }
 
-  get carrier(): Carrier {
-    return this.#carrier
+  get facts(): RunnerFacts {
+    return this.#known.facts
   }
 
-  // ------------------------------------------------------------------------------------------------- from the carrier
+  get #peer(): Peer | undefined {
+    return this.#state.is === 'greeting' ? undefined : this.#state.peer
+  }
+
+  /** The peer, for what happens only once it is known. */
+  get #known(): Peer {
+    const peer = this.#peer
+    if (!peer) throw new Error('the runner of this stream is not known yet')
+    return peer
+  }
+
+  /** The only way from one state to another. Does nothing once the stream is closed. */
+  #enter(next: State): void {
+    if (this.#state.is === 'closed') return
+    this.#state = next
+    if (next.is === 'open') this.core.dispatcher.add(this)
+    if (next.is !== 'closed') return
+    this.#inbox.clear()
+    this.core.dispatcher.remove(this)
+    this.#hub.closed(this, this.#peer?.managerId)
+  }
 
   /** Takes in one envelope of `bytes` bytes. */
   receive(message: RunnerMessage, bytes: number): void {
-    if (this.#state === 'closed') return
-    this.lastHeardAt = this.#core.clock.ran()
-    this.pingSentAt = 0
-    this.#inbox.push({ message, bytes })
-    this.#inboxBytes += bytes
-    if (!this.#paused && (this.#inbox.length > inboxLimit || this.#inboxBytes > inboxLimitBytes)) {
-      this.#paused = true
-      this.#carrier.pause()
-    }
-    if (this.#busy) return
-    this.#work().catch((error: unknown) => {
-      // Its messages would never be looked at again: the runner does better with a new stream.
-      this.#core.log.error({ err: error, runner: this.runner?.id }, 'a stream could not go on')
-      this.#enter('closed')
-      this.#carrier.close(GoodbyeCode.GOODBYE_CODE_PROTOCOL, 'internal error')
-    })
+    if (this.#state.is === 'closed') return
+    this.#heardAt = this.core.clock.ran()
+    this.#pingedAt = undefined
+    this.#inbox.push(message, bytes)
   }
 
   /** What came was not an envelope. */
   malformed(reason: string): void {
-    this.fail(ErrorCode.ERROR_CODE_INVALID, reason, GoodbyeCode.GOODBYE_CODE_PROTOCOL)
+    this.#fail(ErrorCode.ERROR_CODE_INVALID, reason, GoodbyeCode.GOODBYE_CODE_PROTOCOL)
   }
 
   /** The carrier is gone, whoever ended it. Leases go on until their terms end. */
   gone(): void {
-    this.#enter('closed')
+    this.#enter({ is: 'closed', peer: this.#peer })
   }
 
-  // ----------------------------------------------------------------------------------------------------- as a waiter
-
   free(): number {
-    return this.#state === 'open' ? this.#credits - this.#reserved : 0
+    return this.#state.is === 'open' ? this.#credits.free : 0
   }
 
   reserve(): void {
-    this.#reserved++
+    this.#credits.reserve()
   }
 
   unreserve(): void {
-    this.#reserved--
+    this.#credits.unreserve()
   }
 
   deliver(offer: Offer): boolean {
-    this.#reserved--
-    if (this.#state !== 'open') return false
-    this.#credits--
-    const seq = this.send({
-      $case: 'offer',
-      value: {
-        offerId: `${offer.jobId}.${offer.fence}`,
-        jobId: offer.jobId,
-        fence: offer.fence,
-        acceptWithinMs: offer.acceptWithinMs ?? 0,
-        payload: offer.payload,
-        projectId: offer.projectId,
-        pipelineId: offer.pipelineId,
-        jobName: offer.jobName,
-        timeoutMs: offer.timeoutS * 1000,
-      },
-    })
-    this.#offersOut.push(seq)
+    this.#credits.unreserve()
+    if (this.#state.is !== 'open') return false
+    this.#credits.spend(this.send({ $case: 'offer', value: toOffer(offer) }))
     return true
   }
 
-  // ------------------------------------------------------------------------------------------- as a listener to leases
-
   cancelWanted(lease: Lease): void {
-    this.send({ $case: 'cancel', value: cancelOf(lease, this.#core.settings.leases.cancelGraceMs) })
+    this.send({ $case: 'cancel', value: cancelOf(lease, this.core.settings.leases.cancelGraceMs) })
   }
 
   leaseEnded(lease: Lease, reason: string): void {
     const ref = { jobId: lease.jobId, fence: lease.fence }
     if (lease.status === 'offered') {
-      this.send({ $case: 'offerRevoked', value: { offerId: `${lease.jobId}.${lease.fence}`, ...ref, reason } })
+      this.send({ $case: 'offerRevoked', value: { offerId: keyOf(ref), ...ref, reason } })
     } else {
-      this.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(ref, null, reason)] } })
+      sayVerdicts(this, [toLeaseVerdict(ref, null, reason)])
     }
-    this.#reports?.delete(keyOf(ref))
+    this.#reports?.forget(ref)
     this.#sayDrained()
   }
 
   jobFinished(lease: { jobId: number; fence: number }, jobStatus: string): void {
-    const update = this.#reports?.get(keyOf(lease))
-    if (!update) return
-    this.#reports?.delete(keyOf(lease))
-    this.#answerReport(update, StateOutcome.STATE_OUTCOME_APPLIED, jobStatus)
+    this.#reports?.finished(lease, jobStatus)
   }
 
-  // --------------------------------------------------------------------------------------------------- from the hub
-
-  /** Called now and then: leases that the runner has not mentioned for a whole period are lost. */
-  tick(now: number): void {
-    for (const [key, suspect] of this.#suspects ?? []) {
-      if (suspect.until > now) continue
-      this.#suspects?.delete(key)
-      this.#spawn(loseLease(this.#core, suspect, 'The runner came back without the job that it had been given.'))
+  /**
+   * Called each second: pings after a silence, and gives up leases that the runner has not mentioned for a whole period.
+   * Returns what the stream has waited for in vain, if that is why it should end.
+   */
+  tick(now: number, { helloWithinMs, pingIntervalMs, pongWithinMs }: Patience): 'no hello' | 'no pong' | undefined {
+    if (!this.attached) return now - this.#openedAt > helloWithinMs ? 'no hello' : undefined
+    for (const lease of this.#suspects.due(now)) {
+      this.#spawn(loseLease(this.core, lease, 'The runner came back without the job that it had been given.'))
     }
+    if (this.#pingedAt !== undefined) {
+      // Two misses: one interval for the first answer, one more for a slow one.
+      return now - this.#pingedAt > 2 * pongWithinMs ? 'no pong' : undefined
+    }
+    if (now - this.#heardAt > pingIntervalMs) {
+      this.#pingedAt = now
+      this.send({ $case: 'ping', value: { nonce: this.#sent + 1 } })
+    }
+    return undefined
   }
 
   /** The runner's settings have changed. */
   reclassify(runner: Runner, facts: RunnerFacts): void {
-    if (this.#state === 'closed' || this.#state === 'greeting') return
-    this.#core.dispatcher.remove(this)
-    this.runner = runner
-    this.facts = facts
-    this.#core.dispatcher.add(this)
+    const state = this.#state
+    if (state.is === 'greeting' || state.is === 'closed') return
+    this.core.dispatcher.remove(this)
+    this.#enter({ ...state, peer: { ...state.peer, runner, facts } })
   }
 
   /** The runner is deleted: it gets no more jobs, and goodbye when those that it has are over. */
   dismiss(): void {
-    if (this.#state === 'closed' || this.#dismissed) return
-    this.#dismissed = true
-    this.#enter('draining')
-    this.#credits = 0
-    this.send({ $case: 'drain', value: { revision: 0, reason: 'this runner is deleted' } })
-    this.#sayDrained()
-  }
-
-  ping(): void {
-    this.pingSentAt = this.#core.clock.ran()
-    this.send({ $case: 'ping', value: { nonce: this.#seq + 1 } })
+    const state = this.#state
+    if (state.is === 'greeting' || state.is === 'closed' || (state.is === 'draining' && state.dismissed)) return
+    const revision = state.is === 'draining' ? state.revision : 0
+    this.#enter({ is: 'draining', peer: state.peer, revision, dismissed: true })
+    if (state.is !== 'attaching') this.#sayDismissed()
   }
 
   /** Says goodbye and closes. Safe to repeat. */
   goodbye(code: GoodbyeCode, reason: string, reconnectAfterMs = 0): void {
-    if (this.#state === 'closed') return
+    if (this.#state.is === 'closed') return
     this.send({ $case: 'goodbye', value: { code, reason, reconnectAfterMs } })
-    this.#enter('closed')
+    this.#close(code, reason)
+  }
+
+  get logs(): LogIntake {
+    this.#logs ??= new LogIntake(this, this.#hub.logWindowBytes)
+    return this.#logs
+  }
+
+  get reports(): ReportIntake {
+    this.#reports ??= new ReportIntake(this, () => this.#sayDrained())
+    return this.#reports
+  }
+
+  want(credits: number, seen: number): void {
+    this.#credits.set(Math.min(credits, this.#hub.creditLimit), seen)
+    this.core.dispatcher.seek(this)
+  }
+
+  mentioned(leases: readonly { jobId: number; fence: number }[]): void {
+    this.#suspects.mentioned(leases)
+  }
+
+  leave(): void {
+    this.#close(GoodbyeCode.GOODBYE_CODE_DONE, 'goodbye')
+  }
+
+  send(body: Reply): number {
+    if (this.#state.is === 'closed') return this.#sent
+    this.#sent++
+    this.#carrier.send({ seq: this.#sent, ack: this.#handled, body })
+    if (this.#carrier.queuedBytes() > queueLimitBytes) {
+      this.#close(GoodbyeCode.GOODBYE_CODE_SLOW_CONSUMER, 'the peer reads too slowly')
+    }
+    return this.#sent
+  }
+
+  countFenced(): void {
+    this.#hub.stats.fenced++
+  }
+
+  #close(code: GoodbyeCode, reason: string): void {
+    this.gone()
     this.#carrier.close(code, reason)
   }
 
   /** Says what was wrong, then goodbye. */
-  fail(code: ErrorCode, message: string, goodbye: GoodbyeCode, relatedSeq = 0): void {
-    if (this.#state === 'closed') return
+  #fail(code: ErrorCode, message: string, goodbye: GoodbyeCode, relatedSeq = 0): void {
     this.send({ $case: 'error', value: { code, message, relatedSeq, fatal: true } })
     this.goodbye(goodbye, message)
   }
 
-  /** Sends one body; gives the envelope's number. */
-  send(body: Reply): number {
-    if (this.#state === 'closed') return this.#seq
-    this.#seq++
-    this.#carrier.send({ seq: this.#seq, ack: this.#heard, body })
-    if (this.#carrier.queuedBytes() > queueLimitBytes) {
-      this.#enter('closed')
-      this.#carrier.close(GoodbyeCode.GOODBYE_CODE_SLOW_CONSUMER, 'the peer reads too slowly')
-    }
-    return this.#seq
-  }
-
-  /** Leases of this manager that the runner did not list; they are lost after a while, unless it mentions them. */
-  suspect(leases: readonly { jobId: number; fence: number }[]): void {
-    const until = this.#core.clock.ran() + this.#core.settings.leases.renewEveryMs
-    this.#suspects = new Map(leases.map((lease) => [keyOf(lease), { jobId: lease.jobId, fence: lease.fence, until }]))
-  }
-
-  /** Hello has been answered: the stream is open, and a waiter, unless it has gone meanwhile. */
-  opened(): void {
-    if (this.#state === 'closed') return
-    this.#enter('open')
-    this.#core.dispatcher.add(this)
-  }
-
-  // ------------------------------------------------------------------------------------------------------- messages
-
-  async #work(): Promise<void> {
-    this.#busy = true
-    for (let next = this.#inbox.shift(); next; next = this.#inbox.shift()) {
-      this.#inboxBytes -= next.bytes
-      await this.#handle(next.message)
-      if (this.#paused && this.#inbox.length < inboxLimit / 2 && this.#inboxBytes < inboxLimitBytes / 2) {
-        this.#paused = false
-        this.#carrier.resume()
-      }
-    }
-    this.#busy = false
-  }
-
   async #handle(message: RunnerMessage): Promise<void> {
-    if (this.#state === 'closed') return
+    if (this.#state.is === 'closed') return
     const { body, seq } = message
     if (!body) {
       this.send({
         $case: 'error',
         value: { code: ErrorCode.ERROR_CODE_UNSUPPORTED, message: 'unknown message', relatedSeq: seq, fatal: false },
       })
-      this.#heard = seq
+      this.#handled = seq
       return
     }
-    if ((body.$case === 'hello') !== (this.#state === 'greeting')) {
-      const reason = this.#state === 'greeting' ? `${body.$case} before hello` : 'a second hello'
-      this.fail(ErrorCode.ERROR_CODE_OUT_OF_ORDER, reason, GoodbyeCode.GOODBYE_CODE_PROTOCOL, seq)
+    const greeting = this.#state.is === 'greeting'
+    if ((body.$case === 'hello') !== greeting) {
+      const reason = greeting ? `${body.$case} before hello` : 'a second hello'
+      this.#fail(ErrorCode.ERROR_CODE_OUT_OF_ORDER, reason, GoodbyeCode.GOODBYE_CODE_PROTOCOL, seq)
       return
     }
     try {
-      await this.#dispatch(body, message)
+      if (body.$case === 'hello') await this.#hello(body.value, seq)
+      else await handle(this, body, message.ack)
     } catch (thrown) {
-      this.#refuse(thrown, body, seq)
+      refuse(this, thrown, body, seq)
     }
-    this.#heard = seq
-  }
-
-  async #dispatch(body: Body, message: RunnerMessage): Promise<void> {
-    switch (body.$case) {
-      case 'hello':
-        return this.#hello(body.value, message.seq)
-      case 'want':
-        return this.#want(body.value.credits, message.ack)
-      case 'accept':
-        return this.#accept(body.value)
-      case 'reject':
-        await voidOffer(
-          this.#core,
-          { ...body.value, managerId: this.managerId },
-          'refused',
-          cut(body.value.reason || body.value.message || 'refused'),
-        )
-        return
-      case 'started':
-        return startJob(this.#core, { ...body.value, managerId: this.managerId })
-      case 'logChunk':
-        this.#logs ??= new LogIntake(this)
-        return this.#logs.take(body.value)
-      case 'stateUpdate':
-        return this.#report(body.value)
-      case 'cancelAck':
-        if (body.value.phase !== CancelPhase.CANCEL_PHASE_RECEIVED) return
-        return acknowledgeCancel(this.#core, { ...body.value, managerId: this.managerId })
-      case 'leaseRenew':
-        return this.#renew(body.value.leases)
-      case 'drain':
-        return this.#drain(body.value.revision)
-      case 'ping':
-        this.send({ $case: 'pong', value: { nonce: body.value.nonce } })
-        return
-      case 'pong':
-        return
-      case 'goodbye':
-        this.#enter('closed')
-        this.#carrier.close(GoodbyeCode.GOODBYE_CODE_DONE, 'goodbye')
-        return
-      case 'error':
-        this.#core.log.warn(
-          { runner: this.runner.id, code: body.value.code, said: cut(body.value.message) },
-          'a runner reports an error',
-        )
-        return
-    }
+    this.#handled = seq
   }
 
   async #hello(hello: Hello, seq: number): Promise<void> {
     try {
-      await attach(this, hello)
+      await this.#attach(hello)
     } catch (thrown) {
       const error = SignalboxError.from(thrown)
       const unknown = error.code === 'unauthenticated'
-      if (error.code === 'internal') this.#core.log.error({ err: thrown }, 'a hello failed')
-      this.fail(
+      if (error.code === 'internal') this.core.log.error({ err: thrown }, 'a hello failed')
+      this.#fail(
         error.details.version === undefined ? toErrorCode(error.code) : ErrorCode.ERROR_CODE_VERSION,
         error.message,
         unknown ? GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED : GoodbyeCode.GOODBYE_CODE_PROTOCOL,
@@ -394,134 +336,51 @@ export class RunnerConnection implements Waiter, LeaseListener {
     }
   }
 
-  /** The total counts what the runner knew: offers beyond the envelope that it has seen come off it. */
-  #want(credits: number, seen: number): void {
-    this.#offersOut = this.#offersOut.filter((seq) => seq > seen)
-    this.#credits = Math.max(0, Math.min(credits, this.#hub.creditLimit) - this.#offersOut.length)
-    this.#core.dispatcher.seek(this)
+  /** greeting → attaching → open, unless it has gone, or its runner is deleted, meanwhile. */
+  async #attach(hello: Hello): Promise<void> {
+    const { core } = this
+    const peer = await identify(core, this.#carrier, hello)
+    if (this.#state.is === 'closed') return
+    this.#enter({ is: 'attaching', peer })
+    const { epoch, lastBoot } = this.#hub.register(this, peer)
+    const { verdicts, unmentioned } = await reconcile(core, peer, hello, lastBoot)
+    this.#suspects.add(unmentioned, core.clock.ran() + core.settings.leases.renewEveryMs)
+    this.send({ $case: 'welcome', value: toWelcome(core, this.#hub, { runnerId: peer.runner.id, epoch, verdicts }) })
+    // What it is now, not what it was before the wait.
+    const state = this.#state as State
+    if (state.is === 'attaching') this.#enter({ is: 'open', peer: state.peer })
+    if (state.is === 'draining') this.#sayDismissed()
   }
 
-  async #accept(offer: { jobId: number; fence: number }): Promise<void> {
-    try {
-      const lease = await acceptLease(this.#core, { ...offer, managerId: this.managerId })
-      this.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(offer, lease.termMs)] } })
-    } catch (thrown) {
-      if (SignalboxError.from(thrown).code !== 'fenced') throw thrown
-      this.#hub.stats.fenced++
-      this.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(offer, null, 'fenced')] } })
-    }
-  }
-
-  async #report(update: StateUpdate): Promise<void> {
-    const key = keyOf(update)
-    this.#reports ??= new Map()
-    this.#reports.set(key, update)
-    try {
-      const { outcome, jobStatus } = await finishJob(this.#core, {
-        jobId: update.jobId,
-        fence: update.fence,
-        managerId: this.managerId,
-        report: fromStateUpdate(update),
-      })
-      if (outcome === 'waiting' || !this.#reports.delete(key)) return
-      const answer = outcome === 'applied' ? StateOutcome.STATE_OUTCOME_APPLIED : StateOutcome.STATE_OUTCOME_DUPLICATE
-      this.#answerReport(update, answer, jobStatus)
-    } catch (thrown) {
-      this.#reports.delete(key)
-      const error = SignalboxError.from(thrown)
-      if (error.code !== 'fenced') throw thrown
-      this.#hub.stats.fenced++
-      this.#answerReport(
-        update,
-        StateOutcome.STATE_OUTCOME_FENCED,
-        (error.details.jobStatus as string | undefined) ?? '',
-      )
-    }
-  }
-
-  #answerReport(update: StateUpdate, outcome: StateOutcome, jobStatus: string): void {
-    const { jobId, fence, revision } = update
-    this.send({ $case: 'stateAck', value: { jobId, fence, revision, outcome, jobStatus } })
-    this.#sayDrained()
-  }
-
-  async #renew(leases: readonly { jobId: number; fence: number }[]): Promise<void> {
-    for (const lease of leases) this.#suspects?.delete(keyOf(lease))
-    if (leases.length === 0) return
-    const renewed = await renewLeases(this.#core, this.managerId, leases)
-    this.send({
-      $case: 'leaseState',
-      value: {
-        leases: renewed.map((one) => toLeaseVerdict(one, one.expiresInMs, one.expiresInMs === null ? 'fenced' : '')),
-      },
-    })
-  }
-
-  #drainRevision = 0
-  #dismissed = false
-
-  async #drain(revision: number): Promise<void> {
-    this.#enter('draining')
-    this.#credits = 0
-    this.#drainRevision = revision
-    for (const lease of await listOpenLeases(this.#core.store.read, this.managerId)) {
-      if (lease.status === 'offered') await voidOffer(this.#core, lease, 'refused', 'draining')
+  async drain(revision: number): Promise<void> {
+    const dismissed = this.#state.is === 'draining' && this.#state.dismissed
+    this.#enter({ is: 'draining', peer: this.#known, revision, dismissed })
+    for (const lease of await listOpenLeases(this.core.store.read, this.managerId)) {
+      if (lease.status === 'offered') await voidOffer(this.core, lease, 'refused', 'draining')
     }
     await this.#countDrain()
   }
 
+  #sayDismissed(): void {
+    this.send({ $case: 'drain', value: { revision: 0, reason: 'this runner is deleted' } })
+    this.#sayDrained()
+  }
+
   #sayDrained(): void {
-    if (this.#state === 'draining') this.#spawn(this.#countDrain())
+    if (this.#state.is === 'draining') this.#spawn(this.#countDrain())
   }
 
   async #countDrain(): Promise<void> {
-    const open = await listOpenLeases(this.#core.store.read, this.managerId)
-    this.send({ $case: 'drainState', value: { revision: this.#drainRevision, openLeases: open.length } })
-    if (this.#dismissed && open.length === 0)
-      this.goodbye(GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED, 'this runner is deleted')
-  }
-
-  /** A message that could not be done: told, and the stream goes on. */
-  #refuse(thrown: unknown, body: Body, seq: number): void {
-    const error = SignalboxError.from(thrown)
-    if (error.code === 'internal') this.#core.log.error({ err: thrown, message: body.$case }, 'a message failed')
-    if (error.code === 'fenced') this.#hub.stats.fenced++
-    const lease =
-      'jobId' in body.value && 'fence' in body.value ? { jobId: body.value.jobId, fence: body.value.fence } : undefined
-    this.send({
-      $case: 'error',
-      value: {
-        code: toErrorCode(error.code),
-        message: error.message,
-        relatedSeq: seq,
-        fatal: false,
-        ...(lease ? { lease } : {}),
-      },
-    })
-    if (error.code === 'fenced' && lease) {
-      this.send({ $case: 'leaseState', value: { leases: [toLeaseVerdict(lease, null, 'fenced')] } })
-    }
+    const open = await listOpenLeases(this.core.store.read, this.managerId)
+    if (this.#state.is !== 'draining') return
+    const { revision, dismissed } = this.#state
+    this.send({ $case: 'drainState', value: { revision, openLeases: open.length } })
+    if (dismissed && open.length === 0) this.goodbye(GoodbyeCode.GOODBYE_CODE_UNAUTHORIZED, 'this runner is deleted')
   }
 
   #spawn(work: Promise<unknown>): void {
     void work.catch((error) =>
-      this.#core.log.error({ err: error, runner: this.runner?.id }, 'work for a stream failed'),
+      this.core.log.error({ err: error, runner: this.#peer?.runner.id }, 'work for a stream failed'),
     )
   }
-
-  #enter(state: State): void {
-    if (this.#state === state || this.#state === 'closed') return
-    this.#state = state
-    if (state === 'closed') {
-      this.#inbox = []
-      this.#core.dispatcher.remove(this)
-      this.#hub.closed(this)
-    }
-  }
-}
-
-const longestText = 256
-
-function cut(text: string): string {
-  return text.slice(0, longestText)
 }

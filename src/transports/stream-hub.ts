@@ -7,7 +7,9 @@ import { runnerFacts } from '../core/operations/contact-runner.js'
 import { listOpenLeases } from '../core/store/leases.js'
 import { findManagerById, findRunner } from '../core/store/runners.js'
 import { GoodbyeCode } from '../gen/signalbox/runner/v1/runner.js'
-import { type Carrier, RunnerConnection } from './runner-connection.js'
+import type { Peer } from './attach.js'
+import type { Carrier } from './carrier.js'
+import { type Hub, RunnerConnection } from './runner-connection.js'
 
 export interface StreamHubOptions {
   pingIntervalMs?: number
@@ -25,7 +27,7 @@ const tickMs = 1000
 /** Streams come back over this time after a stop, not all at once. */
 const spreadMs = 2000
 
-export class StreamHub {
+export class StreamHub implements Hub {
   readonly pingIntervalMs: number
   readonly creditLimit: number
   readonly logWindowBytes: number
@@ -74,12 +76,12 @@ export class StreamHub {
   count(door: Carrier['door']): number {
     let count = 0
     for (const connection of this.#connections) {
-      if (connection.door === door && connection.state !== 'greeting') count++
+      if (connection.door === door && connection.attached) count++
     }
     return count
   }
 
-  /** A carrier has opened. Gives the connection that takes its messages. */
+  /** A carrier has opened. Returns the connection that takes its messages. */
   open(carrier: Carrier): RunnerConnection {
     const connection = new RunnerConnection(this.#core, this, carrier)
     this.stats.opened++
@@ -92,28 +94,23 @@ export class StreamHub {
     return connection
   }
 
-  /**
-   * Files an authenticated connection under its manager; an older one of the same manager is closed. Gives the boot of
-   * the manager's last attach, if this node has seen one.
-   */
-  register(connection: RunnerConnection): string | undefined {
-    const { managerId } = connection
+  /** An older connection of the same manager is closed. */
+  register(connection: RunnerConnection, { managerId, bootId }: Peer): { epoch: number; lastBoot: string | undefined } {
     const known = this.#known.get(managerId)
-    connection.epoch = (known?.epoch ?? 0) + 1
-    this.#known.set(managerId, { bootId: connection.bootId, epoch: connection.epoch })
+    const epoch = (known?.epoch ?? 0) + 1
+    this.#known.set(managerId, { bootId, epoch })
     const older = this.#byManager.get(managerId)
     const stop = this.#core.leaseSignals.listen(managerId, connection)
     this.#byManager.set(managerId, { connection, stop })
     older?.connection.goodbye(GoodbyeCode.GOODBYE_CODE_SUPERSEDED, 'a newer stream of this manager has come')
-    return known?.bootId
+    return { epoch, lastBoot: known?.bootId }
   }
 
-  /** A connection has ended. */
-  closed(connection: RunnerConnection): void {
+  closed(connection: RunnerConnection, managerId: number | undefined): void {
     this.#connections.delete(connection)
-    const filed = this.#byManager.get(connection.managerId)
-    if (filed?.connection !== connection) return
-    this.#byManager.delete(connection.managerId)
+    const filed = managerId === undefined ? undefined : this.#byManager.get(managerId)
+    if (managerId === undefined || filed?.connection !== connection) return
+    this.#byManager.delete(managerId)
     filed.stop()
   }
 
@@ -129,25 +126,12 @@ export class StreamHub {
   #tick(): void {
     this.#newThisSecond = 0
     const now = this.#core.clock.ran()
-    const { helloWithinMs, pongWithinMs, pingIntervalMs } = this.#options
     for (const connection of this.#connections) {
-      if (connection.state === 'greeting') {
-        if (now - connection.openedAt > helloWithinMs) this.#timeOut(connection, 'no hello')
-        continue
-      }
-      connection.tick(now)
-      if (connection.pingSentAt > 0) {
-        // Two misses: one interval for the first answer, one more for a slow one.
-        if (now - connection.pingSentAt > 2 * pongWithinMs) this.#timeOut(connection, 'no pong')
-      } else if (now - connection.lastHeardAt > pingIntervalMs) {
-        connection.ping()
-      }
+      const missed = connection.tick(now, this.#options)
+      if (missed === undefined) continue
+      this.stats.timedOut++
+      connection.goodbye(GoodbyeCode.GOODBYE_CODE_TIMEOUT, missed)
     }
-  }
-
-  #timeOut(connection: RunnerConnection, reason: string): void {
-    this.stats.timedOut++
-    connection.goodbye(GoodbyeCode.GOODBYE_CODE_TIMEOUT, reason)
   }
 
   async #refresh(runnerId: number): Promise<void> {

@@ -14,8 +14,9 @@ import {
   RunnerServiceService,
   ServerMessage,
 } from '../../gen/signalbox/runner/v1/runner.js'
+import type { Carrier } from '../carrier.js'
 import { maxMessageBytes } from '../convert.js'
-import type { Carrier, RunnerConnection } from '../runner-connection.js'
+import type { RunnerConnection } from '../runner-connection.js'
 import type { StreamHub } from '../stream-hub.js'
 import { toStatus } from './errors.js'
 
