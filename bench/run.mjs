@@ -17,6 +17,7 @@ const cases = [
   'claim',
   'cancel',
   'compile',
+  'large',
   'home',
   'sim',
   'artifacts',

@@ -17,6 +17,7 @@ http.createServer = (...args) => {
 const { startServer } = await import('../../dist/server.js')
 const { readSettings } = await import('../../dist/config.js')
 const { inThisThread } = await import('../../dist/core/ci-config/language.js')
+const { languageThreads } = await import('../../dist/core/ci-config/language-pool.js')
 const { createRunner } = await import('../../dist/core/operations/create-runner.js')
 const { createProject } = await import('../../dist/core/operations/create-project.js')
 const { findUser } = await import('../../dist/core/store/users.js')
@@ -30,7 +31,8 @@ delays.enable()
 const quiet = { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) }
 
 serve({
-  async start({ dir, toml = '' }) {
+  /** `threads`: compiles and plans in threads, as `serve` does. */
+  async start({ dir, toml = '', threads = false }) {
     folder = dir
     writeFileSync(path.join(dir, 'signalbox.toml'), toml)
     const settings = readSettings({
@@ -41,7 +43,7 @@ serve({
     server = await startServer({
       settings,
       log: quiet,
-      language: inThisThread,
+      language: threads ? languageThreads() : inThisThread,
       fatal: (error) => {
         throw error
       },
@@ -74,6 +76,16 @@ serve({
     const p99 = delays.percentile(99) / 1e6
     delays.reset()
     return p99
+  },
+  /** Jobs of the project that wait for a runner. */
+  async queued({ project }) {
+    const row = await server.core.store.read.db
+      .selectFrom('jobs')
+      .select((e) => e.fn.countAll().as('count'))
+      .where('project_id', '=', project)
+      .where('in_queue', '=', 1)
+      .executeTakeFirst()
+    return row.count
   },
   memory: residentBytes,
   stop: () => server.close(),

@@ -2,7 +2,25 @@
 import { nowUs, serve, sleep } from '../lib.mjs'
 import { submit } from './submit.mjs'
 
+let pace
+
 serve({
+  /** One every `gapMs` until `end`, however long the answers take. */
+  begin({ to, gapMs }) {
+    const waits = []
+    const send = async () => {
+      const started = performance.now()
+      await submit(to)
+      return performance.now() - started
+    }
+    const timer = setInterval(() => waits.push(send()), gapMs)
+    pace = { timer, waits }
+  },
+  /** Gives how long each took until its answer was here, in milliseconds. */
+  end() {
+    clearInterval(pace.timer)
+    return Promise.all(pace.waits)
+  },
   /** One every `gapMs`; gives when each was sent. */
   async paced({ to, count, gapMs }) {
     const sent = []

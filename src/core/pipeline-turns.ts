@@ -9,6 +9,7 @@ export class PipelineTurns {
   readonly #pass: (pipelineId: number) => Promise<void>
   readonly #waiting = new Set<number>()
   #running = false
+  #last: Promise<unknown> = Promise.resolve()
 
   /** `pass` must not reject. It adds the pipeline again if there is still more. */
   constructor(pass: (pipelineId: number) => Promise<void>) {
@@ -18,6 +19,15 @@ export class PipelineTurns {
   add(pipelineId: number): void {
     this.#waiting.add(pipelineId)
     if (!this.#running) void this.#run()
+  }
+
+  /**
+   * Carries out large work that cannot be cut, one after another and everybody else between two. Rejects as `work` does.
+   */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#last.then(() => turn()).then(work)
+    this.#last = mine.catch(() => undefined)
+    return mine
   }
 
   async #run(): Promise<void> {

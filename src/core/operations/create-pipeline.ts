@@ -123,7 +123,10 @@ export async function createPipeline(core: Core, input: CreatePipelineInput): Pr
     return invalid(core, frame, [`the pipeline has more than ${core.settings.pipelineJobLimit} jobs`])
   }
   const jobs = await resolveCacheKeys(core.repositories, project, resolved.sha, planned.plan.jobs)
-  const pipeline = await core.store.write((tx) => insertPlan(core, tx, frame, { ...planned.plan, jobs }))
+  const insert = () => core.store.write((tx) => insertPlan(core, tx, frame, { ...planned.plan, jobs }))
+  // Where bodies come one after another, several large ones in a row would hold up everybody behind them.
+  const isLarge = core.store.engine === 'sqlite' && jobs.length > core.settings.jobsAtOnce
+  const pipeline = await (isLarge ? core.pipelineTurns.alone(insert) : insert())
   // The pipeline is there: what older ones make of it is not its caller's trouble.
   await cancelRedundantPipelines(core, pipeline, project).catch((error) =>
     core.log.error({ err: error, pipeline: pipeline.id }, 'redundant pipelines could not be canceled'),

@@ -1,8 +1,10 @@
 /** A pipeline of many jobs is there at once and queued in passes, which a fault or a stop between them does not end. */
 import { expect, it } from 'vitest'
+import { defaultCoreSettings } from '../../../src/core/core.js'
 import { SignalboxError } from '../../../src/core/errors.js'
 import { recoverNode } from '../../../src/core/operations/prepare-node.js'
 import type { Pipeline } from '../../../src/core/pipeline.js'
+import { SqliteStore } from '../../../src/core/store/sqlite-store.js'
 import { listUnfinishedPasses } from '../../../src/core/store/unfinished-passes.js'
 import type { Store } from '../../../src/core/store/write.js'
 import { startTestCore, type TestCore } from '../../support/core.js'
@@ -58,4 +60,57 @@ onBothEngines((engine) => {
     await eventually(async () => expect(await counts(box, pipeline)).toEqual({ created: 20, pending: 65 }))
     await eventually(async () => expect(await listUnfinishedPasses(store.read)).toEqual([]))
   })
+})
+
+/** How many statements a pipeline of so many jobs takes until all are queued, and how many rows they give, for each job. */
+async function costOf(jobs: number): Promise<{ statements: number; rows: number }> {
+  await using box = await startTestCore('sqlite')
+  const { store } = box.core
+  if (!(store instanceof SqliteStore)) throw new Error('not SQLite')
+  const { connection } = store
+  const cost = { statements: 0, rows: 0 }
+  const { all, executeQuery } = connection
+  connection.all = (query, params) => {
+    const rows = all.call(connection, query, params) as never[]
+    cost.statements++
+    cost.rows += rows.length
+    return rows
+  }
+  connection.executeQuery = async (query) => {
+    const result = await executeQuery.call(connection, query)
+    cost.statements++
+    cost.rows += result.rows.length
+    return result as never
+  }
+  const project = await box.project(
+    Object.fromEntries(Array.from({ length: jobs }, (_, i) => [`j${i}`, { script: 'x' }])),
+  )
+  cost.statements = 0
+  cost.rows = 0
+  const { id } = await box.pipeline(project)
+  const waiting = () => store.read.db.selectFrom('jobs').select('id').where('in_queue', '=', 1).execute()
+  await eventually(async () => expect(await waiting()).toHaveLength(jobs))
+  await eventually(async () => expect(await listUnfinishedPasses(store.read)).not.toContain(id))
+  return { statements: cost.statements / jobs, rows: cost.rows / jobs }
+}
+
+it('costs as much for each job of a pipeline of 2,000 as for each of one of 200', async () => {
+  const few = await costOf(200)
+  const many = await costOf(2000)
+  expect(many.statements).toBeLessThan(few.statements * 1.05)
+  // Each pass reads the list of the pipeline's jobs again.
+  expect(many.rows).toBeLessThan(few.rows + 2000 / defaultCoreSettings.jobsAtOnce)
+}, 60_000)
+
+it('makes a small pipeline before the last of several large ones that came first', async () => {
+  await using box = await startTestCore('sqlite')
+  const large = await box.project(config(100, 50), 'acme/large')
+  const small = await box.project({ a: { script: 'x' } }, 'acme/small')
+  // Compiled and known, so that nothing but the making is left.
+  await box.pipeline(large)
+  await box.pipeline(small)
+  const made = await Promise.all([large, large, large, large, small].map((project) => box.pipeline(project)))
+  const ids = made.map(({ id }) => id)
+  expect(ids[4]).toBeLessThan(Math.max(...ids))
+  expect(ids.filter((id) => id < ids[4]!).length).toBeLessThanOrEqual(1)
 })
