@@ -50,16 +50,26 @@ function detachedFailures(root: ReadPipeline): string[] {
     .map(({ name }) => name)
 }
 
-function nextSteps({ jobs }: ReadPipeline): string[] {
+function nextSteps(root: ReadPipeline): string[] {
+  const { jobs } = root
   const names = (status: string) =>
     jobs.filter((job) => job.status === status && !(status === 'failed' && job.allow_failure)).map(({ name }) => name)
   const [failed, waiting] = [names('failed'), names('manual')]
   if (failed.length > 0) return [`again, with what they need: ${commandFor(failed)}`]
-  return waiting.length > 0 ? [`to start what waits for a person: ${commandFor(waiting)}`] : []
+  const own = new Set(jobs.map(({ id }) => id))
+  const held = placedJobs(root).filter(({ job }) => job.status === 'manual' && !job.allow_failure && !own.has(job.id))
+  return [
+    ...(waiting.length > 0 ? [`to start what waits for a person: ${commandFor(waiting)}`] : []),
+    // No name on the command line can mean a job of a child.
+    ...held.map(({ name }) => `${name} waits for a person, and jobs of child pipelines cannot be started here`),
+  ]
 }
 
 function commandFor(jobs: readonly string[]): string {
-  return ['signalbox run', ...jobs.slice(0, 3).map(quote)].join(' ')
+  const named = jobs.slice(0, 3)
+  const end = named.some((name) => name.startsWith('-')) ? ['--'] : []
+  const more = jobs.length > named.length ? ['…'] : []
+  return ['signalbox run', ...end, ...named.map(quote), ...more].join(' ')
 }
 
 function quote(name: string): string {

@@ -185,3 +185,20 @@ it('refuses wrong use', async () => {
   expect((await lint('--source', 'pushes')).code).toBe(2)
   expect((await lint('--jobs', '--var', 'x')).code).toBe(2)
 })
+
+it('finds the repository’s file from any of its folders, and says what is no file', async () => {
+  write({ '.gitlab-ci.yml': 'a: {script: x}\n', 'deep/er/x': '' })
+  await commit()
+  const from = (...args: string[]) => signalbox(['lint', ...args], { cwd: path.join(folder, 'deep/er') })
+  expect(await from()).toEqual({ code: 0, stdout: '', stderr: '.gitlab-ci.yml is valid\n' })
+  expect(await from('..')).toMatchObject({ code: 3, stderr: expect.stringContaining('deep is a folder') })
+  expect(await from('no/where.yml')).toMatchObject({ code: 3, stderr: expect.stringContaining('does not exist') })
+})
+
+it('takes no ref that git would not, and calls a detached HEAD no branch', async () => {
+  write({ '.gitlab-ci.yml': 'a: {script: x}\n' })
+  await commit()
+  for (const ref of ['', 'a b', '-x', 'HEAD']) expect((await lint('--jobs', `--ref=${ref}`)).code, ref).toBe(2)
+  await git(folder, 'checkout', '--quiet', '--detach')
+  expect((await lint('--jobs')).stderr).toContain('push of a detached HEAD:\n')
+})

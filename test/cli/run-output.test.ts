@@ -76,7 +76,9 @@ it('ends where a followed child pipeline waits for a person', async () => {
       'child.yml': { gate: { script: ['true'], when: 'manual', allow_failure: false } },
     })
     .commit()
-  expect((await folder.run()).code).toBe(0)
+  const { code, stderr } = await folder.run()
+  expect(code).toBe(0)
+  expect(stderr).toContain('ask › gate waits for a person, and jobs of child pipelines cannot be started here\n')
 })
 
 it('waits for a delayed job behind a manual one, and fails with it', async () => {

@@ -1,5 +1,5 @@
 /** `signalbox lint`: checks a configuration, here and without a coordinator. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { compileConfig } from '../../core/ci-config/compile.js'
 import { jsonSchema } from '../../core/ci-config/json-schema.js'
@@ -16,7 +16,7 @@ import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { changedSince, isGuessed, type LocalEvent, localEvent, planLocally } from '../local-event.js'
 import { checkHosts, type IncludeOptions, LocalIncludes } from '../local-includes.js'
-import { isProjectPath } from '../project-path.js'
+import { checkedPath, checkedRef, configFile } from '../local-options.js'
 import { type Terminal, table } from '../terminal.js'
 import { parseVariables } from '../variables.js'
 import { type WorkingTree, workingTree } from '../working-tree.js'
@@ -46,13 +46,13 @@ export async function lint(file: string | undefined, options: LintOptions): Prom
   const context = openContext()
   const { terminal, json, cwd } = context
   if (options.schema) return json(jsonSchema())
+  const place = path.resolve(cwd, path.dirname(file ?? '.'))
+  const tree = workingTree(existsSync(place) ? place : cwd)
+  const source = readSource(configFile(tree, cwd, file))
   const name = file ?? '.gitlab-ci.yml'
-  const source = readSource(path.resolve(cwd, name))
-  const tree = workingTree(path.dirname(path.resolve(cwd, name)))
   checkHosts(options.allowIncludeHost)
-  if (options.project !== undefined && !isProjectPath(options.project)) {
-    throw new Exit(exitCodes.usage, `--project ${options.project}: expected GROUP/NAME`)
-  }
+  checkedRef(tree, options.ref)
+  checkedPath(options.project)
   const includes = new LocalIncludes(context, tree, options.project, options)
   const found = await look(name, source, tree, includes, options)
   if (options.json) json(document(found, options))
@@ -168,8 +168,9 @@ function report(terminal: Terminal, found: Findings, options: LintOptions): void
 }
 
 /** A line for each job of the file: what would run, and of the others which rule says no. */
-function reportJobs(terminal: Terminal, { source, ref, tag }: LocalEvent, planned: PlanResult): void {
-  terminal.say(`${source} of ${tag ? 'tag' : 'branch'} ${ref}:${planned.ok ? '' : ' no pipeline'}`)
+function reportJobs(terminal: Terminal, { source, ref, tag, detached }: LocalEvent, planned: PlanResult): void {
+  const about = detached ? 'a detached HEAD' : `${tag ? 'tag' : 'branch'} ${ref}`
+  terminal.say(`${source} of ${about}:${planned.ok ? '' : ' no pipeline'}`)
   if (!planned.ok && planned.filtered) terminal.say(planned.errors.map(({ message }) => message).join('\n'))
   const plans = new Map((planned.ok ? planned.plan.jobs : []).map((job) => [job.name, job]))
   const rows = decisionsOf(planned).map(({ job, stage, included, by, detail }) => {

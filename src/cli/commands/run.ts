@@ -1,6 +1,6 @@
 /** `signalbox run`: the repository's pipeline on this machine, or what it would be. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { PipelineSource } from '../../core/pipeline.js'
@@ -8,10 +8,10 @@ import { type Context, openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { Interrupts } from '../interrupts.js'
 import { checkHosts, type IncludeOptions, LocalIncludes } from '../local-includes.js'
-import { isProjectPath } from '../project-path.js'
+import { checkedPath, checkedRef, configFile } from '../local-options.js'
 import { readVariableFiles } from '../variable-file.js'
 import { parseVariables } from '../variables.js'
-import { gitOutput, type WorkingTree, workingTree } from '../working-tree.js'
+import { type WorkingTree, workingTree } from '../working-tree.js'
 
 interface RunOptions extends IncludeOptions {
   cwd?: string
@@ -88,18 +88,6 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
   }
 }
 
-function checkedRef(tree: WorkingTree, given: string | undefined): string | undefined {
-  if (given === undefined) return undefined
-  const full = /^refs\/(heads|tags)\//.test(given) ? given : `refs/heads/${given}`
-  if (!given.startsWith('-') && gitOutput(tree.root, ['check-ref-format', full]) !== undefined) return given
-  throw new Exit(exitCodes.usage, `--ref ${given}: git has no branch or tag of such a name`)
-}
-
-function checkedPath(given: string | undefined): string | undefined {
-  if (given === undefined || isProjectPath(given)) return given
-  throw new Exit(exitCodes.usage, `--project ${given}: expected GROUP/NAME, of letters, digits, "_", "-" and "."`)
-}
-
 /** Made before anything runs: a folder that cannot be is not found out by the last job. */
 function artifactFolder(context: Context, given: string): string {
   const folder = path.resolve(context.cwd, given)
@@ -120,9 +108,8 @@ function cacheFolder({ env }: Context, { root }: WorkingTree): string {
 
 /** Path of the configuration from the repository's top; it must be there. */
 function configPathOf(tree: WorkingTree, folder: string, given: string | undefined): string {
-  const file = given === undefined ? path.join(tree.root, '.gitlab-ci.yml') : path.resolve(folder, given)
+  const file = configFile(tree, folder, given)
   const inside = path.relative(tree.root, file)
-  if (!existsSync(file)) throw new Exit(exitCodes.notFound, `no configuration: ${file} does not exist`)
   if (inside.startsWith('..') || path.isAbsolute(inside)) {
     throw new Exit(exitCodes.usage, `${file} is not in the repository ${tree.root}`)
   }
