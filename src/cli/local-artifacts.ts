@@ -1,15 +1,16 @@
-/** Unpacks what the jobs of a pipeline have kept into a folder: a folder for each job. */
+/** Unpacks what jobs have kept into a folder: a folder for each job, those of child pipelines by their trigger's name too. */
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { pipeline as pump } from 'node:stream/promises'
 import type { Core } from '../core/core.js'
 import { listArtifacts } from '../core/store/artifacts.js'
-import { listJobViews } from '../core/store/job-views.js'
 import { extract } from '../runner/artifacts/extract.js'
+import { placedJobs } from './follow.js'
+import type { ReadPipeline } from './local-follower.js'
 
-export async function unpackArtifacts(core: Core, pipelineId: number, folder: string): Promise<void> {
-  const jobs = new Map((await listJobViews(core.store.read, pipelineId)).map((job) => [job.id, job.name]))
+export async function unpackArtifacts(core: Core, root: ReadPipeline, folder: string): Promise<void> {
+  const jobs = new Map(placedJobs(root).map(({ job, name }) => [job.id, name]))
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'signalbox-artifacts-'))
   try {
     for (const artifact of await listArtifacts(core.store.read, [...jobs.keys()])) {

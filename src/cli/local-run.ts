@@ -108,7 +108,7 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
     await runner.close()
     if (input.artifacts) {
       const { unpackArtifacts } = await import('./local-artifacts.js')
-      await unpackArtifacts(server.core, pipeline.id, input.artifacts)
+      await unpackArtifacts(server.core, last, input.artifacts)
     }
     if (input.json) context.json(documentOf(last))
     else report(terminal, last, follower)

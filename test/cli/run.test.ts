@@ -290,7 +290,8 @@ it('fails a job whose secrets nobody here can fetch, and says so', async () => {
 
 it('runs a child pipeline that a job has written, with what that job has kept', async () => {
   using folder = new Folder()
-  const child = 'made: {script: [grep kept out.txt], needs: [{pipeline: $PARENT, job: make}]}'
+  const child =
+    'made: {script: [grep kept out.txt], artifacts: {paths: [out.txt]}, needs: [{pipeline: $PARENT, job: make}]}'
   await folder
     .write({
       'child.yml': child,
@@ -307,7 +308,8 @@ it('runs a child pipeline that a job has written, with what that job has kept', 
       },
     })
     .commit()
-  const { code, stderr } = await folder.run()
+  const { code, stderr } = await folder.run('--artifacts', 'out')
   expect(stderr).toMatch(/success child/)
   expect(code, stderr).toBe(0)
+  expect(readFileSync(path.join(folder.path, 'out/child_made/out.txt'), 'utf8')).toBe('kept\n')
 })
