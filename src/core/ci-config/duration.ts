@@ -36,12 +36,15 @@ const numberWords = new Map<string, number>([
   ['hundred', 100],
 ])
 
-/** Seconds of a duration, or undefined if the text is none or the duration is zero. */
+/** Nothing is longer: what is added to a date must be a date that every client and database can read. */
+const longest = 5_000 * seconds.year
+
+/** Seconds of a duration, at most 5,000 years; undefined if the text is none or the duration is zero. */
 export function parseDuration(text: string): number | undefined {
   if (text.length > 200) return undefined
   const lower = text.toLowerCase().trim()
   const total = clock(lower) ?? words(lower)
-  return total === undefined || total <= 0 ? undefined : total
+  return total === undefined || total <= 0 ? undefined : Math.min(total, longest)
 }
 
 export function isNever(text: string): boolean {

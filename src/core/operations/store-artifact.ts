@@ -99,7 +99,7 @@ function expiryOf(core: Core, expireIn: string | undefined): number | null {
   if (expireIn.trim().toLowerCase() === 'never') return null
   const seconds = parseDuration(expireIn)
   if (seconds === undefined) throw new SignalboxError('invalid', 'expire_in is not a duration')
-  return core.clock.now() + seconds * 1000
+  return core.clock.now() + Math.round(seconds * 1000)
 }
 
 async function readDotenv(core: Core, blob: StoredBlob): Promise<DotenvVariable[]> {

@@ -60,7 +60,7 @@ export async function followDeployment(core: Core, tx: Tx, job: Job, to: JobStat
 function autoStop(plan: PlanEnvironment, lookup: VariableLookup, now: number): number | undefined {
   if (plan.autoStopIn === undefined) return undefined
   const seconds = parseDuration(expandText(plan.autoStopIn, lookup, 'blank'))
-  return seconds === undefined ? undefined : now + seconds * 1000
+  return seconds === undefined ? undefined : now + Math.round(seconds * 1000)
 }
 
 /** Everything that the job could see, and what it has reported itself. */

@@ -53,6 +53,11 @@ test.each([
   expect(parseDuration(text)).toBeUndefined()
 })
 
+test.each(['99999999999 years', '9e99 years', `${'9'.repeat(190)} s`])('%j ends before dates do', (text) => {
+  const length = parseDuration(text)
+  if (length !== undefined) expect(new Date(Date.now() + length * 1000).getUTCFullYear()).toBeLessThan(9999)
+})
+
 test('never is a word of its own, in any case', () => {
   expect(['never', 'NEVER', 'Never'].every(isNever)).toBe(true)
   expect(isNever('nevermore')).toBe(false)
