@@ -107,9 +107,9 @@ async function parse(bytes: Buffer, count: number, turns: Turns): Promise<ZipDir
   const found = new FoundPaths()
   for (let i = 0, at = 0; i < count; i++) {
     const [entry, next] = entryAt(bytes, at)
-    if (entry) found.add(entry)
-    // Extra fields are walked over, and names are read: both are as long as the entry.
-    if (turns.spend(1 + (next - at) / 64)) await turns.rest()
+    const levels = entry ? found.add(entry) : 0
+    // Extra fields are walked over, and names are read: both are as long as the entry. Each directory above it is a row.
+    if (turns.spend(1 + levels + (next - at) / 64)) await turns.rest()
     at = next
   }
   const isBefore = (a: ZipEntry, b: ZipEntry) => a.path < b.path
@@ -126,14 +126,18 @@ class FoundPaths {
   readonly byPath = new Map<string, ZipEntry>()
   text = 0
 
-  add(entry: ZipEntry): void {
+  /** Gives how many directories came with it. */
+  add(entry: ZipEntry): number {
     const known = this.byPath.get(entry.path)
-    if (known && !isImplied(known)) return
+    if (known && !isImplied(known)) return 0
     this.#put(entry, known === undefined)
+    let levels = 0
     // Upwards until one is known: what it lies in is known, too.
     for (let path = parentOf(entry.path); path !== '' && !this.byPath.has(path); path = parentOf(path)) {
       this.#put({ ...implied, path }, true)
+      levels++
     }
+    return levels
   }
 
   #put(entry: ZipEntry, isNew: boolean): void {
