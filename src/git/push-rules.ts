@@ -8,6 +8,12 @@ import type { PushedRef } from '../core/store/pushes.js'
 import type { Access } from './access.js'
 import { isZero } from './ref-name.js'
 
+/**
+ * Names that also say something else where a ref is asked for: the default branch, a full ref, a commit. GitLab refuses
+ * the last; the others git itself warns of as ambiguous.
+ */
+const ambiguousBranch = /^refs\/heads\/(?:HEAD$|refs\/|[0-9a-f]{40}(?:-?\/|$))/
+
 /** Why a push is refused as a whole, in words; undefined: it may begin. `isEmpty`: the repository has no branch yet. */
 export function refusalOf(
   { project, maintains }: Pick<Access, 'project' | 'maintains'>,
@@ -16,6 +22,8 @@ export function refusalOf(
 ): string | undefined {
   const { branches, ofDefault } = sorted(project, commands)
   if (ofDefault.some(({ after }) => isZero(after))) return 'The default branch of a project cannot be deleted.'
+  const ambiguous = branches.find(({ ref, after }) => ambiguousBranch.test(ref) && !isZero(after))
+  if (ambiguous) return `You cannot create a branch with the name ${ambiguous.ref.slice('refs/heads/'.length)}.`
   if (maintains) return undefined
   // The first branch becomes the default one.
   if (isEmpty && branches.length > 0) {

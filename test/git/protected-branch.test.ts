@@ -81,3 +81,18 @@ it('refuses a large push only when it has been sent', async () => {
   const refused = await work.try('push', box.url('acme/large', await tokenOf(project, 30)), 'HEAD:refs/heads/main')
   expect(refused.stderr).toContain('[remote rejected]')
 })
+
+it('takes no branch whose name says something else, and lets those that are there be deleted', async () => {
+  const { work, sha } = await box.filled({ a: '1' }, 'acme/names')
+  for (const name of ['HEAD', 'refs/heads/main', 'refs/x', sha, `${sha}/x`]) {
+    const refused = await work.try('push', 'origin', `${sha}:refs/heads/${name}`)
+    expect([name, refused.code, refused.stderr]).toEqual([
+      name,
+      1,
+      expect.stringContaining(`cannot create a branch with the name ${name}`),
+    ])
+  }
+  expect(await work.git('ls-remote', 'origin', 'refs/heads/*')).toBe(`${sha}\trefs/heads/main`)
+  const near = ['HEADS', 'reference', `x${sha}`, 'feature/HEAD'].map((name) => `${sha}:refs/heads/${name}`)
+  expect((await work.try('push', 'origin', ...near)).code).toBe(0)
+})
