@@ -108,7 +108,8 @@ export interface Repositories {
   /** Lets a branch point to another commit, if it still points to `from`. Gives whether it has. */
   moveBranch(project: Project, branch: string, of: { from: string; to: string }): Promise<boolean>
   /**
-   * Makes a tag; with a message an annotated one, by this user. Gives `exists` where there is one of the name, `invalid`
+   * Makes a tag; with a message an annotated one, by this user. Gives `exists` where there is one of the name, `blocked`
+   * where another one stands above or below it, `invalid`
    * for a name that git does not take.
    */
   createTag(
@@ -120,7 +121,7 @@ export interface Repositories {
       by: { name: string; email: string } | null
       at: number
     },
-  ): Promise<'made' | 'exists' | 'invalid'>
+  ): Promise<'made' | 'exists' | 'invalid' | 'blocked'>
   /** Short names of all tags. */
   listTags(project: Project): Promise<string[]>
   /** What an annotated tag says; empty for other tags. */

@@ -349,7 +349,7 @@ export class GitRepositories implements Repositories {
       by: { name: string; email: string } | null
       at: number
     },
-  ): Promise<'made' | 'exists' | 'invalid'> {
+  ): Promise<'made' | 'exists' | 'invalid' | 'blocked'> {
     const ref = `refs/tags/${name}`
     if (!isRefName(ref)) return 'invalid'
     if (this.readRef(project, ref) !== undefined) return 'exists'
@@ -366,10 +366,19 @@ export class GitRepositories implements Repositories {
       return 'made'
     } catch (error) {
       if (this.readRef(project, ref) !== undefined) return 'exists'
+      if (await this.#isBlocked(project, ref)) return 'blocked'
       throw new SignalboxError('unavailable', 'git cannot make the tag', { cause: error })
     } finally {
       free()
     }
+  }
+
+  /** Whether a ref cannot be, as another one lies above or below it: `v1` and `v1/x`. */
+  async #isBlocked(project: Repository, ref: string): Promise<boolean> {
+    const parts = ref.split('/')
+    const above = parts.map((_, index) => parts.slice(0, index).join('/')).slice(3)
+    if (above.some((name) => this.readRef(project, name) !== undefined)) return true
+    return (await this.#list(project, ['for-each-ref', '--count=1', `${ref}/`], '\n')).length > 0
   }
 
   async mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {

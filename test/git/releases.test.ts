@@ -229,3 +229,13 @@ it('is read where the project is, made by who operates it and by its jobs, and g
     }
   })
 })
+
+it('says that a tag cannot stand above or below another one', async () => {
+  const { ask } = await scene()
+  expect((await ask('POST', '', { tag_name: 'v1', ref: 'main' })).status).toBe(201)
+  expect((await ask('POST', '', { tag_name: 'w/1/2', ref: 'main' })).status).toBe(201)
+  for (const tag of ['v1/x', 'v1/x/y', 'w', 'w/1']) {
+    const message = `Tag ${tag} cannot stand above or below another tag`
+    expect(await ask('POST', '', { tag_name: tag, ref: 'main' })).toMatchObject({ status: 400, body: { message } })
+  }
+})

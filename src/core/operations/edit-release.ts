@@ -80,6 +80,7 @@ async function makeTag(core: Core, { project, user, tag, ref, tagMessage }: Crea
     at: core.clock.now(),
   })
   if (made === 'invalid') throw refusal('Tag name invalid')
+  if (made === 'blocked') throw refusal(`Tag ${tag} cannot stand above or below another tag`)
   if (made === 'exists') throw new SignalboxError('conflict', `Tag ${tag} already exists`, { details: verbatim })
   return target.sha
 }
