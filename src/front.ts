@@ -32,6 +32,7 @@ export class Front {
 
   constructor(log: Log) {
     this.#server = http.createServer(limits, (req, res) => {
+      if (namesTwoHosts(req)) return text(res, 400, 'the request names more than one host\n')
       if (!this.#routes || this.#stopping) return this.#turnAway(res)
       this.#routes.route(req, res).catch((error) => {
         log.error({ err: error }, 'a request failed')
@@ -43,7 +44,7 @@ export class Front {
     const closed = '503 Service Unavailable\r\nRetry-After: 1'
     this.#server.on('upgrade', (req, socket, head) => {
       const door = this.#routes && !this.#stopping ? this.#routes.doorOf(req) : closed
-      answerUpgrade(door, req, socket, head, log)
+      answerUpgrade(namesTwoHosts(req) ? '400 Bad Request' : door, req, socket, head, log)
     })
     this.#server.on('connect', refuseConnect)
     this.#server.on('clientError', refuseUnreadable)
@@ -84,6 +85,11 @@ export class Front {
   #turnAway(res: ServerResponse): void {
     text(res, 503, this.#stopping ? 'stopping\n' : 'starting\n', { ...retryLater, Connection: 'close' })
   }
+}
+
+/** Proxies may take one and we the other, so RFC 9112 §3.2 wants 400; Node refuses only requests without one. */
+function namesTwoHosts(req: IncomingMessage): boolean {
+  return (req.headersDistinct.host?.length ?? 0) > 1
 }
 
 export function text(res: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {

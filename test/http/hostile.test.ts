@@ -139,6 +139,9 @@ const requests: [what: string, bytes: string | Buffer, status: number][] = [
   ['an unknown method', get('/').replace('GET', 'BREW'), 400],
   ['no host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
   ['a broken host', get('/-/health').replace('Host: a', 'Host: a b:::/'), 200],
+  ['two hosts', get('/-/health', 'Host: b'), 400],
+  ['the same host twice', get('/api/v4/version', 'Host: a'), 400],
+  ['an upgrade with two hosts', upgrade('/runner/v1/stream', 'Host: b'), 400],
   ['HTTP 3.0', 'GET / HTTP/3.0\r\nHost: a\r\n\r\n', 400],
   ['the preface of HTTP/2', preface, 400],
   [
