@@ -68,12 +68,16 @@ export class Params {
     return known
   }
 
-  /** A time in ISO 8601, in milliseconds since 1970. */
+  /** A time in ISO 8601, in milliseconds since 1970; in UTC where it names no zone, wherever the server stands. */
   time(name: string): number | undefined {
     const text = this.text(name, { max: 64 })
     if (text === undefined || text === '') return undefined
-    const at = Date.parse(text)
-    if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(at)) throw wrongParameter(name)
+    const day = /^\d{4}-\d\d-\d\d/.exec(text)?.[0] ?? ''
+    const at = Date.parse(/:\d\d(?:\.\d+)?$/.test(text) && !/[+-]\d\d:\d\d$/.test(text) ? `${text}Z` : text)
+    // `Date` takes the 30th of February for the 2nd of March.
+    if (Number.isNaN(at) || Number.isNaN(Date.parse(day)) || !new Date(day).toISOString().startsWith(day)) {
+      throw wrongParameter(name)
+    }
     return at
   }
 
