@@ -113,7 +113,7 @@ test('sends reports as gzip members and as they are', async () => {
 test('tries an upload again where that may help, and follows the host of a redirect', async () => {
   await using harness = await Harness.start('websocket')
   harness.box.fault(/POST .*artifacts/, 503, { times: 2, headers: { 'retry-after': '0' } })
-  harness.box.fault(/POST .*artifacts/, 400)
+  harness.box.fault(/POST .*artifacts/, 501)
   harness.box.fault(/POST .*artifacts/, 307, { headers: { location: `${harness.box.http}/elsewhere` } })
   const job = harness.box.add(keeper('archive'))
   await harness.runner()
@@ -125,7 +125,9 @@ test('tries an upload again where that may help, and follows the host of a redir
 for (const [status, sentence, times] of [
   [403, 'permission denied', 1],
   [413, 'too large', 1],
-  [400, '400 Bad Request', 3],
+  [400, '400 Bad Request', 1],
+  [404, '404 Not Found', 1],
+  [501, '501 Not Implemented', 3],
 ] as const) {
   test(`fails a job whose artifacts are answered ${status}`, async () => {
     await using harness = await Harness.start('websocket')

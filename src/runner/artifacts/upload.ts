@@ -49,7 +49,10 @@ export async function uploadArtifact(
   }
 }
 
-/** Which answer allows how many tries. Source: GitLab Runner, `commands/helpers/artifacts_uploader.go`. */
+/**
+ * Which answer allows how many tries. Source: GitLab Runner, `commands/helpers/artifacts_uploader.go`, which also tries
+ * refused files three times.
+ */
 async function upload(
   spec: ArtifactSpec,
   name: string,
@@ -78,6 +81,7 @@ async function upload(
     log.warning(`${what} ${problem}${reasonOf(answer)}`)
     if (answer?.status === 403) return 'uploading artifacts: permission denied'
     if (answer?.status === 413) return 'uploading artifacts: too large'
+    if (isRefusal(answer?.status)) return `uploading artifacts: ${problem}`
     if (away && (await door.patience.wait())) continue
     if (tries++ >= (answer?.status === 503 ? 6 : 3)) return `uploading artifacts: ${problem}`
     // Only scheme and host of the address are taken over.
@@ -86,6 +90,11 @@ async function upload(
     await sleep(door.pauseMs, undefined, { signal: door.signal }).catch(() => undefined)
     if (door.signal.aborted) return 'stopped'
   }
+}
+
+/** Whether the same request gets the same answer: what is wrong with a file stays wrong. 408 and 429 are about the moment. */
+function isRefusal(status = 0): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429
 }
 
 /** A multipart body of one part, sent in chunks: its length is not known before its end. */
