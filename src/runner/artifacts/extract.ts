@@ -140,6 +140,8 @@ async function* entriesOf(archive: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
   for (;;) {
     const entry = await new Promise<yauzl.Entry | undefined>((resolve, reject) => {
       archive.removeAllListeners()
+      // One that comes while an entry is unpacked is seen there too; without a listener it would end the process.
+      archive.on('error', () => undefined)
       archive.once('entry', resolve)
       archive.once('end', () => resolve(undefined))
       archive.once('error', reject)

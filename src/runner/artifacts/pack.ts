@@ -55,7 +55,12 @@ async function* gzip(root: string, files: readonly string[]): AsyncGenerator<Buf
     })
     const deflate = zlib.createDeflateRaw()
     source.on('error', (error) => deflate.destroy(error))
-    for await (const chunk of source.pipe(deflate)) yield chunk as Buffer
+    try {
+      for await (const chunk of source.pipe(deflate)) yield chunk as Buffer
+    } finally {
+      // Whoever reads may have had enough of it.
+      source.destroy()
+    }
     const trailer = Buffer.alloc(8)
     trailer.writeUInt32LE(crc, 0)
     trailer.writeUInt32LE(length % 2 ** 32, 4)

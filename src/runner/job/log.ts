@@ -1,5 +1,6 @@
 import type { Spool } from '../spool.js'
 import { SecretMasker, TokenMasker } from './masker.js'
+import { unlessPulled } from './time.js'
 
 // The colours of GitLab Runner's log: `helpers/ansi_colors.go`.
 const reset = '\x1b[0;m'
@@ -43,7 +44,7 @@ export class JobLog {
       this.#remarkedAt = this.now()
       this.warning('output paused: the coordinator has not taken what was written before')
     }
-    await Promise.race([this.spool.room(), aborted(this.#unbounded.signal)])
+    await unlessPulled(this.#unbounded.signal, this.spool.room())
     this.#append(bytes.subarray(end))
   }
 
@@ -107,8 +108,3 @@ export class JobLog {
 }
 
 const remarkEveryMs = 10_000
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-}

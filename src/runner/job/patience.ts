@@ -1,7 +1,7 @@
 import { WindowedBackoff } from '../backoff.js'
 import { isDisconnect } from '../http.js'
 import type { JobContext } from './context.js'
-import { pulled, within } from './time.js'
+import { pause } from './time.js'
 
 const firstWaitMs = 250
 const longestWaitMs = 5_000
@@ -22,7 +22,7 @@ export class Patience {
     this.#since ??= Date.now()
     if (stop.everything.aborted || Date.now() - this.#since >= awayMs) return false
     log.warning('the coordinator does not answer; trying again')
-    await within(this.#backoff.next(), pulled(stop.everything))
+    await pause(this.#backoff.next(), stop.everything)
     return !stop.everything.aborted
   }
 }

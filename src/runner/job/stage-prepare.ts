@@ -3,7 +3,7 @@ import os from 'node:os'
 import type { PrepareInput, PrepareResult } from '../../plugins/sdk.js'
 import type { JobContext } from './context.js'
 import type { JobImage } from './payload.js'
-import { pulled } from './time.js'
+import { unlessPulled } from './time.js'
 
 /**
  * Makes the executor ready, and the files that the job finds beside its sources.
@@ -15,7 +15,7 @@ export async function prepare(
 ): Promise<PrepareResult | undefined> {
   const { executor, log, settings, stop, variables } = context
   const prepared = await log.section('prepare_executor', `Preparing the "${executor.name}" executor`, async () => {
-    const result = await Promise.race([executor.runner.prepare(toPrepareInput(context)), pulled(stop.everything)])
+    const result = await unlessPulled(stop.everything, executor.runner.prepare(toPrepareInput(context)))
     if (result !== undefined) log.plain(`Using ${capitalize(executor.name)} (${result.shell}) executor...`)
     return result
   })

@@ -19,12 +19,30 @@ export function deadline(ms: number): { signal: AbortSignal; clear: () => void }
   return { signal: controller.signal, clear: () => clearTimeout(timer) }
 }
 
-/** Resolves when the signal is pulled. */
-export function pulled(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined)
-    signal.addEventListener('abort', () => resolve(undefined), { once: true })
+/**
+ * The promise's value, or nothing once the signal is pulled. A job has few signals and may wait thousands of times, so
+ * nothing stays with the signal.
+ */
+export async function unlessPulled<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | undefined> {
+  if (signal.aborted) {
+    promise.catch(() => undefined)
+    return undefined
+  }
+  let stop = () => {}
+  const pulled = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined)
+    signal.addEventListener('abort', stop)
   })
+  try {
+    return await Promise.race([promise, pulled])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+/** Waits for so many milliseconds, or until the signal is pulled. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined)
 }
 
 /** The promise's value, or nothing if that takes longer; a rejection is nothing too. */
@@ -47,6 +65,6 @@ export async function attempt(
     if (failure === undefined || stop.everything.aborted || count + 1 >= attempts) return failure
     const waitMs = Math.min(retryWaitMs.first * 2 ** count, retryWaitMs.longest)
     log.warning(`${failure.message}; trying again in ${formatDuration(waitMs)}`)
-    await within(waitMs, pulled(stop.everything))
+    await pause(waitMs, stop.everything)
   }
 }
