@@ -3,9 +3,11 @@
  * `run --list`. The files are those of the working tree, whatever ref the event names.
  */
 import path from 'node:path'
+import type { CiConfig } from '../core/ci-config/compilation.js'
 import { factsWanted } from '../core/ci-config/facts-wanted.js'
-import type { CiConfig, PlanContext, PlanResult, PlanVariable } from '../core/ci-config/plan.js'
 import { planPipeline } from '../core/ci-config/plan-pipeline.js'
+import type { PlanContext, PlanResult } from '../core/ci-config/planning.js'
+import type { PlanVariable } from '../core/ci-config/variables.js'
 import { pipelineVariables } from '../core/payload/predefined-variables.js'
 import { noSha } from '../core/pipeline.js'
 import type { CommitInfo } from '../core/project.js'

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileS
 import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../core/ci-config/plan.js'
+import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../core/ci-config/compilation.js'
 import { parseComponent, pickVersion } from '../core/config/component.js'
 import { RemoteFiles } from '../core/config/remote-files.js'
 import type { Context } from './context.js'

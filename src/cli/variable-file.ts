@@ -1,7 +1,7 @@
 /** Files of variables in the manner of `.env`: `NAME=value` lines, as shells, Docker Compose and `dotenv` read them. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { PlanVariable } from '../core/ci-config/plan.js'
+import type { PlanVariable } from '../core/ci-config/variables.js'
 import { Exit, exitCodes } from './exit.js'
 
 /** The variables of the files, later ones stronger. Ends the program (2, or 3 for a file that is not there). */

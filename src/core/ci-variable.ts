@@ -1,5 +1,5 @@
 /** Variables that people set for a project, a group or the whole instance: whom they reach, and what they may hold. */
-import type { PlanVariable } from './ci-config/plan.js'
+import type { PlanVariable } from './ci-config/variables.js'
 
 /** Whose variable it is. An id stands with a project and a group only. */
 export type VariableOwner = { type: 'instance'; id: 0 } | { type: 'group' | 'project'; id: number }

@@ -1,6 +1,7 @@
 /** Jobs: one unit of work of a pipeline, and the pure rules about their fields. */
 
-import type { PlanInput, PlanVariable } from './ci-config/plan.js'
+import type { PlanInput } from './ci-config/job-definition.js'
+import type { PlanVariable } from './ci-config/variables.js'
 import type { JobStatus } from './lifecycle/job-machine.js'
 
 export type JobKind = 'build' | 'bridge' | 'external'

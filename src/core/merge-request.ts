@@ -1,5 +1,5 @@
 /** A request to merge one branch of a project into another: what merge request pipelines are about. */
-import type { PlanVariable } from './ci-config/plan.js'
+import type { PlanVariable } from './ci-config/variables.js'
 import type { Project } from './project.js'
 
 export interface MergeRequest {

@@ -1,5 +1,5 @@
 /** Pipelines and stages. */
-import type { PlanVariable } from './ci-config/plan.js'
+import type { PlanVariable } from './ci-config/variables.js'
 import { is, type JobStatus } from './lifecycle/job-machine.js'
 
 export interface Pipeline {

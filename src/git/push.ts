@@ -2,7 +2,7 @@
  * What follows a push: a pipeline for each branch and tag that it made or moved
  * (https://docs.gitlab.com/ci/pipelines/pipeline_types/#branch-pipeline), and in an empty project the default branch.
  */
-import type { PlanVariable } from '../core/ci-config/plan.js'
+import type { PlanVariable } from '../core/ci-config/variables.js'
 import type { Core } from '../core/core.js'
 import { eachSafely } from '../core/each-safely.js'
 import { SignalboxError } from '../core/errors.js'

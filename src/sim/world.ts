@@ -3,8 +3,8 @@
  * everything that is left to chance; two runs of a seed are the same run.
  */
 import { createHash } from 'node:crypto'
+import type { CompileResult } from '../core/ci-config/compilation.js'
 import { type CiLanguage, inThisThread } from '../core/ci-config/language.js'
-import type { CompileResult } from '../core/ci-config/plan.js'
 import { SignalboxError } from '../core/errors.js'
 import type { CoreParts } from '../core/make-core.js'
 import type { Engine } from '../core/store/write.js'

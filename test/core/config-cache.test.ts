@@ -1,6 +1,7 @@
 import { beforeEach, expect, it } from 'vitest'
+import type { CompileOptions, CompileResult } from '../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../src/core/ci-config/compile.js'
-import type { CompileOptions, CompileResult, PlanVariable } from '../../src/core/ci-config/plan.js'
+import type { PlanVariable } from '../../src/core/ci-config/variables.js'
 import { ConfigCache, type ConfigRequest } from '../../src/core/config/config-cache.js'
 import type { Project, Repositories } from '../../src/core/project.js'
 

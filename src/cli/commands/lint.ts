@@ -1,17 +1,13 @@
 /** `signalbox lint`: checks a configuration, here and without a coordinator. */
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import type { CompileResult } from '../../core/ci-config/compilation.js'
 import { compileConfig } from '../../core/ci-config/compile.js'
+import { type ConfigError, describeError } from '../../core/ci-config/config-error.js'
 import { jsonSchema } from '../../core/ci-config/json-schema.js'
 import { listPrefilled } from '../../core/ci-config/list-jobs.js'
 import { mergedYaml } from '../../core/ci-config/merged-yaml.js'
-import {
-  type CompileResult,
-  type ConfigError,
-  describeError,
-  type JobDecision,
-  type PlanResult,
-} from '../../core/ci-config/plan.js'
+import type { JobDecision, PlanResult } from '../../core/ci-config/planning.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { changedSince, isGuessed, type LocalEvent, localEvent, planLocally } from '../local-event.js'

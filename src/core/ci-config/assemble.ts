@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { CompileOptions, IncludeAnswer, IncludedFile, IncludeRequest } from './compilation.js'
 import { ConfigFault } from './fault.js'
 import type { Findings } from './findings.js'
 import { readHeader } from './header.js'
@@ -8,8 +9,8 @@ import { type LoadedFile, loadFile } from './load.js'
 import { deepMerge, type MergeBudget, withoutKey } from './merge.js'
 import { isNull, type MapNode, makeMap, type Node, quote } from './node.js'
 import { fromPlain, toPlain } from './plain.js'
-import type { CompileOptions, IncludeAnswer, IncludedFile, IncludeRequest, PlanVariable } from './plan.js'
 import { layerOf, Scope } from './scope.js'
+import type { PlanVariable } from './variables.js'
 
 /**
  * Puts a configuration together from its main file: header, inputs and includes, each included file with its own

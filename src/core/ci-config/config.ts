@@ -1,6 +1,10 @@
+import type { CiConfig } from './compilation.js'
+import type { ConfigError } from './config-error.js'
+import type { JobPlan, JobWhen } from './job-definition.js'
 import type { Condition } from './keywords/parts.js'
 import type { Changes, Exists } from './keywords/rules.js'
-import type { CiConfig, ConfigError, JobPlan, JobWhen, PipelinePlan, PlanVariable } from './plan.js'
+import type { PipelinePlan } from './planning.js'
+import type { PlanVariable } from './variables.js'
 
 /**
  * What compilation leaves behind, seen from inside: the part of `CiConfig` that belongs to this module. Plain data.

@@ -1,5 +1,5 @@
 import { limits } from './limits.js'
-import type { PlanVariable } from './plan.js'
+import type { PlanVariable } from './variables.js'
 
 /**
  * References to variables in texts: `$NAME`, `${NAME}`, `%NAME%` (lib/expand_variables.rb,

@@ -1,7 +1,8 @@
+import type { CiConfig } from './compilation.js'
 import type { CompiledConfig } from './config.js'
 import { expandText } from './expand.js'
 import type { Changes, Exists } from './keywords/rules.js'
-import type { CiConfig, PlanContext } from './plan.js'
+import type { PlanContext } from './planning.js'
 import { contextLayers, globalScope, jobScope, ownVariables, type Scope } from './scope.js'
 import { mergeVariables } from './variables.js'
 

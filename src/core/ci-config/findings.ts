@@ -1,6 +1,6 @@
+import type { ConfigError } from './config-error.js'
 import { limits } from './limits.js'
 import type { Node } from './node.js'
-import type { ConfigError } from './plan.js'
 import type { AnyShape } from './shape.js'
 import type { Sources } from './sources.js'
 

@@ -6,8 +6,8 @@ import { interpolate } from './interpolate.js'
 import { header as headerShape, type InputSpecs, inputsFile } from './keywords/header.js'
 import type { LoadedFile } from './load.js'
 import { isNull, type MapNode, makeScalar, type Node, quote, type ScalarNode } from './node.js'
-import type { PlanVariable } from './plan.js'
 import { validate } from './validate.js'
+import type { PlanVariable } from './variables.js'
 
 export interface HeaderContext {
   findings: Findings

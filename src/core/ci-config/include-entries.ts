@@ -1,4 +1,5 @@
 import { ClauseError, type FileFacts, Files, ruleHolds } from './clauses.js'
+import type { CompileOptions, IncludeRequest } from './compilation.js'
 import { expandText } from './expand.js'
 import { ConfigFault } from './fault.js'
 import { type Findings, StopCompilation } from './findings.js'
@@ -6,7 +7,6 @@ import { matchesIncludePath } from './glob.js'
 import { type IncludeEntry, type IncludeMap, includeKinds, include as includeShape } from './keywords/include.js'
 import type { IncludeRule } from './keywords/rules.js'
 import { isNull, type Node, quote } from './node.js'
-import type { CompileOptions, IncludeRequest } from './plan.js'
 import type { Scope } from './scope.js'
 import { validate } from './validate.js'
 

@@ -1,12 +1,10 @@
 import { type Expression, isTrue } from './expression.js'
 import { ConfigFault } from './fault.js'
+import type { InputType, PlanInput } from './job-definition.js'
 import type { InputMap, InputRule, InputSpecs } from './keywords/header.js'
 import { isNull, type MapNode, makeScalar, type Node, quote, textOf } from './node.js'
 import { fromPlain, toPlain } from './plain.js'
-import type { PlanInput } from './plan.js'
 import { compileRegex, type Regex } from './regex.js'
-
-export type InputType = NonNullable<InputMap['type']>
 
 export interface ResolvedInputs {
   values: Map<string, Node>

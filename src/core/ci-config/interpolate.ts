@@ -14,7 +14,7 @@ import {
   textOf,
 } from './node.js'
 import { toPlain } from './plain.js'
-import type { PlanVariable } from './plan.js'
+import type { PlanVariable } from './variables.js'
 
 /** What `$[[ … ]]` can reach in one file. */
 export interface InterpolationContext {

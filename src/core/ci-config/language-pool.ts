@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { deserialize, serialize } from 'node:v8'
+import type { CiConfig, CompileOptions, CompileResult } from './compilation.js'
 import { factsWanted } from './facts-wanted.js'
 import { type CiLanguage, inThisThread, type LookUpFacts, type PlanEvent, type RuleFacts } from './language.js'
 import { type Answers, LanguageThread, type Outcome, type ThreadLimits } from './language-thread.js'
 import { within } from './meter.js'
-import type { CiConfig, CompileOptions, CompileResult, PlanResult } from './plan.js'
 import { planPipeline } from './plan-pipeline.js'
+import type { PlanResult } from './planning.js'
 import { functionNames, type PackedResult, type Task } from './worker.js'
 
 export interface PoolLimits extends ThreadLimits {

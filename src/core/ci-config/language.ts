@@ -1,8 +1,9 @@
+import type { CiConfig, CompileOptions, CompileResult } from './compilation.js'
 import { compileConfig } from './compile.js'
 import { coverageIn } from './coverage.js'
 import { type FactsWanted, factsWanted } from './facts-wanted.js'
-import type { CiConfig, CompileOptions, CompileResult, PlanContext, PlanResult } from './plan.js'
 import { planPipeline } from './plan-pipeline.js'
+import type { PlanContext, PlanResult } from './planning.js'
 
 /** What rules find out about files. */
 export type RuleFacts = Pick<PlanContext, 'changedPaths' | 'files' | 'comparePaths' | 'projectFiles'>

@@ -1,30 +1,8 @@
+import type { CiConfig } from './compilation.js'
+import { allowsFailure } from './complete-job.js'
 import type { CompiledConfig, CompiledPolicy, Prefill } from './config.js'
-import type { CiConfig, JobPlan, PlanNeed } from './plan.js'
-import { allowsFailure } from './plan-job.js'
-
-/** A job as a linter shows it. */
-export interface ListedJob {
-  name: string
-  stage: string
-  beforeScript: string[]
-  script: string[]
-  afterScript: string[]
-  tags: string[]
-  when: string
-  allowFailure: boolean
-  environment?: string
-  needs?: Pick<PlanNeed, 'job' | 'artifacts' | 'optional'>[]
-  /** As written, with the default of `only`; absent in a pipeline, where both are decided. */
-  only?: ListedPolicy
-  except?: ListedPolicy
-}
-
-export interface ListedPolicy {
-  refs?: string[]
-  variables?: string[]
-  changes?: string[]
-  kubernetes?: 'active'
-}
+import type { JobPlan } from './job-definition.js'
+import type { ListedJob, ListedPolicy } from './listed-job.js'
 
 /** Every job of a file, whatever rules will say of it. */
 export function listJobs(config: CiConfig): ListedJob[] {

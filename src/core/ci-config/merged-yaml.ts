@@ -1,5 +1,5 @@
+import type { CiConfig } from './compilation.js'
 import type { MapNode, Node } from './node.js'
-import type { CiConfig } from './plan.js'
 import { resolvePlain } from './yaml/scalar.js'
 
 /**

@@ -8,6 +8,8 @@ import {
   holdingKey,
   type RefFacts,
 } from './clauses.js'
+import type { CiConfig } from './compilation.js'
+import { circleOf, type Included, planJob } from './complete-job.js'
 import type {
   CompiledConfig,
   CompiledInstance,
@@ -16,24 +18,15 @@ import type {
   CompiledRule,
   CompiledWorkflowRule,
 } from './config.js'
+import type { ConfigError } from './config-error.js'
 import { expandText } from './expand.js'
+import type { JobPlan, PlanNeed } from './job-definition.js'
 import { limits } from './limits.js'
 import { spend } from './meter.js'
 import { JobNames } from './needs.js'
-import type {
-  CiConfig,
-  ConfigError,
-  JobDecision,
-  JobPlan,
-  PipelinePlan,
-  PlanContext,
-  PlanNeed,
-  PlanResult,
-  PlanVariable,
-} from './plan.js'
-import { circleOf, type Included, planJob } from './plan-job.js'
+import type { JobDecision, PipelinePlan, PlanContext, PlanResult } from './planning.js'
 import { contextLayers, globalScope, jobScope, ownVariables, type Scope } from './scope.js'
-import { mergeVariables } from './variables.js'
+import { mergeVariables, type PlanVariable } from './variables.js'
 
 /**
  * The pipeline that one event makes of a compiled file: workflow rules, then the rules of every job, then needs between

@@ -3,8 +3,8 @@ import { circleMessage, expandText, mayRefer, referencesOf } from './expand.js'
 import { limits } from './limits.js'
 import { spend } from './meter.js'
 import { groupName } from './parallel.js'
-import type { PlanContext, PlanVariable } from './plan.js'
-import { mergeVariables } from './variables.js'
+import type { PlanContext } from './planning.js'
+import { mergeVariables, type PlanVariable } from './variables.js'
 
 /** One source of variables. */
 type Layer = (name: string) => PlanVariable | undefined

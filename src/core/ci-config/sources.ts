@@ -1,5 +1,5 @@
+import type { ConfigError } from './config-error.js'
 import { ConfigFault } from './fault.js'
-import type { ConfigError } from './plan.js'
 
 /** More than any file may hold, so that file number and offset fit one small integer. */
 const filesApart = 2 ** 22

@@ -1,5 +1,16 @@
 import { spend } from './meter.js'
-import type { PlanVariable } from './plan.js'
+
+/** A variable as it will stand in a job's environment. */
+export interface PlanVariable {
+  key: string
+  value: string
+  /** The value is never expanded (`expand: false`). */
+  raw?: boolean
+  /** The runner writes the value to a file and sets the variable to its path. */
+  file?: boolean
+  /** Never shown: replaced in the trace. */
+  masked?: boolean
+}
 
 /** The value of a variable as a file gives it. */
 export interface VariableValue {

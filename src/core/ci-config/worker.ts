@@ -1,9 +1,10 @@
 import { deserialize, serialize } from 'node:v8'
 import { parentPort } from 'node:worker_threads'
+import type { CiConfig, CompileOptions, CompileResult } from './compilation.js'
 import { compileConfig } from './compile.js'
 import { coverageIn } from './coverage.js'
 import { type LookUpFacts, type PlanEvent, planEvent } from './language.js'
-import type { CiConfig, CompileOptions, CompileResult, PlanResult } from './plan.js'
+import type { PlanResult } from './planning.js'
 
 /**
  * The side of a `LanguageThread` that runs in the thread. One task at a time; while it runs, whatever it must ask goes

@@ -5,9 +5,10 @@
  * as it was. Bounded by an estimate of bytes: what was not used lately goes first.
  */
 import { BoundedCache } from '../bounded-cache.js'
+import type { CompileOptions, CompileResult } from '../ci-config/compilation.js'
 import type { CiLanguage } from '../ci-config/language.js'
 import { packedOf } from '../ci-config/language-pool.js'
-import type { CompileOptions, CompileResult, PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { CommitInfo, Project } from '../project.js'
 import { ConfigFiles, type ConfigPlace, type ConfigWorld } from './config-files.js'
 import { configElsewhere } from './config-place.js'

@@ -3,7 +3,7 @@
  * pipeline's user may read. Notes what of it can move, so that a compiled configuration can be kept as long as none has.
  */
 import isVersion from 'semver/functions/valid.js'
-import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../ci-config/plan.js'
+import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../ci-config/compilation.js'
 import type { Project, Repositories, ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
 import type { Component } from './component.js'

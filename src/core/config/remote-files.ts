@@ -7,7 +7,7 @@ import { lookup } from 'node:dns/promises'
 import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
-import type { IncludeAnswer } from '../ci-config/plan.js'
+import type { IncludeAnswer } from '../ci-config/compilation.js'
 import { isPublicAddress } from '../public-address.js'
 
 /** Why a file of the web is not fetched, and who can change that. */

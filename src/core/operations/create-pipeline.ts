@@ -5,17 +5,12 @@
  */
 
 import { canUpdateRef } from '../authorize.js'
+import type { CiConfig, CompileResult } from '../ci-config/compilation.js'
+import { type ConfigError, describeError } from '../ci-config/config-error.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { LookUpFacts, PlanEvent } from '../ci-config/language.js'
-import {
-  type CiConfig,
-  type CompileResult,
-  type ConfigError,
-  describeError,
-  type JobPlan,
-  type PipelinePlan,
-  type PlanResult,
-  type PlanVariable,
-} from '../ci-config/plan.js'
+import type { PipelinePlan, PlanResult } from '../ci-config/planning.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import { type ConfigRequest, turnOf } from '../config/config-cache.js'
 import type { Core } from '../core.js'
 import { environmentSlug } from '../environment.js'

@@ -4,7 +4,7 @@
  */
 
 import { type Actor, can, canUpdateRef } from '../authorize.js'
-import type { PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'

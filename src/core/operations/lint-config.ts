@@ -1,7 +1,9 @@
 /** Somebody asks whether a configuration is right, without making a pipeline of it. */
 
 import { canUpdateRef } from '../authorize.js'
-import type { ConfigError, IncludedFile, Outline, PipelinePlan } from '../ci-config/plan.js'
+import type { IncludedFile, Outline } from '../ci-config/compilation.js'
+import type { ConfigError } from '../ci-config/config-error.js'
+import type { PipelinePlan } from '../ci-config/planning.js'
 import { turnOf } from '../config/config-cache.js'
 import { configElsewhere } from '../config/config-place.js'
 import type { Core } from '../core.js'

@@ -6,7 +6,7 @@
 
 import { can } from '../authorize.js'
 import { expandText } from '../ci-config/expand.js'
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import type { FailureReason } from '../failure.js'

@@ -1,7 +1,8 @@
 /** A person starts a manual or delayed job. */
 import { withValues } from '../ci-config/inputs.js'
+import type { JobPlan, PlanInput } from '../ci-config/job-definition.js'
 import { limits } from '../ci-config/limits.js'
-import type { JobPlan, PlanInput, PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'

@@ -4,7 +4,7 @@
  */
 
 import { can } from '../authorize.js'
-import type { PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'

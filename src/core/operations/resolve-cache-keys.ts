@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { compileGlob, isPattern } from '../ci-config/glob.js'
-import type { JobPlan, PlanCache } from '../ci-config/plan.js'
+import type { JobPlan, PlanCache } from '../ci-config/job-definition.js'
 import type { Project, Repositories } from '../project.js'
 
 type FileKey = Exclude<PlanCache['key'], string>

@@ -2,7 +2,7 @@
  * An outside system tells how a check of a commit went: the check is a job of the commit's pipeline that no runner runs.
  * Rules: gitlab app/services/ci/create_commit_status_service.rb.
  */
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'

@@ -1,5 +1,5 @@
 /** The variables that a pipeline was started with. */
-import type { PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { userVariables } from '../payload/predefined-variables.js'
 import type { PipelineVariables } from '../pipeline.js'

@@ -4,9 +4,10 @@
  */
 
 import { can } from '../authorize.js'
+import type { IncludeAnswer } from '../ci-config/compilation.js'
 import { expandText } from '../ci-config/expand.js'
-import type { IncludeAnswer, JobPlan, PlanVariable } from '../ci-config/plan.js'
-import { mergeVariables } from '../ci-config/variables.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
+import { mergeVariables, type PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { isUncertain, SignalboxError } from '../errors.js'
 import { type FailureReason, unreadable } from '../failure.js'

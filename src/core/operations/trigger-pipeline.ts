@@ -1,7 +1,7 @@
 /** Somebody with a trigger token, or a job with its own, starts a pipeline. */
 
 import { can, jobMay } from '../authorize.js'
-import type { PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline, PipelineSource } from '../pipeline.js'

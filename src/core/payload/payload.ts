@@ -6,7 +6,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { expandText } from '../ci-config/expand.js'
-import type { JobPlan, PlanInput, PlanVariable } from '../ci-config/plan.js'
+import type { JobPlan, PlanInput } from '../ci-config/job-definition.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import { reasonsForRunners } from '../failure.js'
 import type { Project } from '../project.js'
 import type { IdTokenClaims } from '../tokens/id-token.js'

@@ -3,8 +3,10 @@
  * are what rules and includes see; `jobVariables` belong to one job and reach it only through its payload.
  * Names and meanings: https://docs.gitlab.com/ci/variables/predefined_variables/
  */
+
+import type { JobPlan } from '../ci-config/job-definition.js'
 import { groupName } from '../ci-config/parallel.js'
-import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import { environmentSlug, guessTier } from '../environment.js'
 import type { CommitInfo, Project } from '../project.js'
 import { gitlabVersion } from '../version.js'

@@ -1,5 +1,5 @@
 /** What a job asks of a runner, as the matcher looks at it. */
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Demand } from './match.js'
 
 /** What a job asks of a runner. Features as gitlab app/models/ci/build.rb requires them. */

@@ -3,7 +3,7 @@
  * (`change-status.ts` writes it); here stands what a new status means for the job itself: it is queued, its payload goes,
  * and what must follow the commit is named. What follows for the pipeline is the caller's to do (`process-pipeline.ts`).
  */
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'

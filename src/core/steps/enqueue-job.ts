@@ -3,7 +3,8 @@
  * in this very transaction and never enters the queue; otherwise it joins its lane, and a runner is woken after the commit.
  */
 import { expandVariables, forRunner } from '../ci-config/expand.js'
-import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'

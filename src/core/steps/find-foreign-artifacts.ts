@@ -6,7 +6,7 @@
 
 import { canIn } from '../authorize.js'
 import { expandText } from '../ci-config/expand.js'
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'

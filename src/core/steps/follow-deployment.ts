@@ -1,7 +1,7 @@
 /** Step: a job with an environment has changed: its deployment and its environment follow. */
 import { parseDuration } from '../ci-config/duration.js'
 import { expandText } from '../ci-config/expand.js'
-import type { PlanEnvironment } from '../ci-config/plan.js'
+import type { PlanEnvironment } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { deploymentStatus } from '../environment.js'
 import type { Job } from '../job.js'

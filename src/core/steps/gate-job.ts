@@ -1,4 +1,4 @@
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import type { FailureReason } from '../failure.js'

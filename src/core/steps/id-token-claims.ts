@@ -1,5 +1,5 @@
 /** Step: what the ID tokens of a job say before a runner has it: gitlab lib/gitlab/ci/jwt{,_v2}.rb. */
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { guessTier } from '../environment.js'
 import type { Job } from '../job.js'

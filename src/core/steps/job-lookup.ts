@@ -1,6 +1,7 @@
 /** The variables of a job as texts of its configuration may refer to them, with what they refer to themselves put in. */
 import { expandText } from '../ci-config/expand.js'
-import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { jobVariables } from '../payload/predefined-variables.js'

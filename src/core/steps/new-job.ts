@@ -1,5 +1,5 @@
 /** A job as a pipeline begins with it: created, and nothing has happened to it yet. */
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import { type Job, neverRun } from '../job.js'
 import type { Pipeline } from '../pipeline.js'
 import { isRead } from '../reports/summary.js'

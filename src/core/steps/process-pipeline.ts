@@ -4,7 +4,7 @@
  * transaction of each change that can matter to it, with the pipeline locked; a second run without a change writes nothing.
  * Rules: gitlab app/services/ci/pipeline_processing/atomic_processing_service.rb, app/services/ci/process_build_service.rb.
  */
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { JobEvent, JobStatus } from '../lifecycle/job-machine.js'

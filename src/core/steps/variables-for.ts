@@ -1,5 +1,5 @@
 /** What people have set for a project, as the variables of one of its jobs or of a pipeline that is being made. */
-import type { PlanVariable } from '../ci-config/plan.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 import { toPlanVariable, variablesThatReach } from '../ci-variable.js'
 import type { Core } from '../core.js'
 import { projectFacts } from '../store/projects.js'

@@ -1,6 +1,6 @@
 /** Rows of artifacts, and which of them a job downloads. */
 import type { Artifact } from '../artifact.js'
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Job } from '../job.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'

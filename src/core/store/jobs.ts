@@ -1,6 +1,6 @@
 /** Rows of jobs, their definitions and needs. */
 import { sql } from 'kysely'
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { is, type JobStatus } from '../lifecycle/job-machine.js'

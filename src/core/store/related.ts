@@ -1,6 +1,6 @@
 /** What a list of jobs or pipelines refers to, read in one query a kind instead of one a row. */
 import { sql } from 'kysely'
-import type { JobPlan } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Environment } from '../environment.js'
 import type { Job } from '../job.js'
 import type { Pipeline } from '../pipeline.js'

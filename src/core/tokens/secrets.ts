@@ -3,7 +3,8 @@
  * to show it, both out of the job's variables. Shape: gitlab-runner common/spec/spec.go; names of the variables:
  * https://docs.gitlab.com/ci/secrets/
  */
-import type { JobPlan, PlanVariable } from '../ci-config/plan.js'
+import type { JobPlan } from '../ci-config/job-definition.js'
+import type { PlanVariable } from '../ci-config/variables.js'
 
 type Source = Record<string, unknown>
 type Lookup = (name: string) => string | undefined

@@ -1,6 +1,6 @@
 /** Jobs, as gitlab lib/api/entities/ci/job.rb shows them. */
 import type { Artifact } from '../../core/artifact.js'
-import type { JobPlan } from '../../core/ci-config/plan.js'
+import type { JobPlan } from '../../core/ci-config/job-definition.js'
 import { type Job, secondsBetween } from '../../core/job.js'
 import type { Pipeline } from '../../core/pipeline.js'
 import type { CommitInfo, Project } from '../../core/project.js'

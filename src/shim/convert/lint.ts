@@ -1,6 +1,8 @@
 /** The answer of the linter: gitlab lib/api/entities/ci/lint/result.rb, lib/gitlab/ci/lint.rb. */
-import { type ListedJob, listPlannedJobs } from '../../core/ci-config/list-jobs.js'
-import type { IncludedFile, IncludeRequest } from '../../core/ci-config/plan.js'
+
+import type { IncludedFile, IncludeRequest } from '../../core/ci-config/compilation.js'
+import { listPlannedJobs } from '../../core/ci-config/list-jobs.js'
+import type { ListedJob } from '../../core/ci-config/listed-job.js'
 import { sentence } from '../../core/operations/create-pipeline.js'
 import type { LintResult } from '../../core/operations/lint-config.js'
 import type { Project } from '../../core/project.js'

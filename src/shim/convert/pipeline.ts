@@ -1,5 +1,5 @@
 /** Pipelines, as gitlab lib/api/entities/ci/pipeline*.rb show them. */
-import type { PlanVariable } from '../../core/ci-config/plan.js'
+import type { PlanVariable } from '../../core/ci-config/variables.js'
 import type { JobStatus } from '../../core/lifecycle/job-machine.js'
 import { is } from '../../core/lifecycle/job-machine.js'
 import type { Pipeline } from '../../core/pipeline.js'

@@ -1,7 +1,7 @@
 /** Jobs, for people and scripts. */
 
 import { can, mayReadLog } from '../../core/authorize.js'
-import type { PlanVariable } from '../../core/ci-config/plan.js'
+import type { PlanVariable } from '../../core/ci-config/variables.js'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js'

@@ -1,7 +1,7 @@
 /** Pipelines of a project. */
 
 import { can, canUpdateRef } from '../../core/authorize.js'
-import type { PlanVariable } from '../../core/ci-config/plan.js'
+import type { PlanVariable } from '../../core/ci-config/variables.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'

@@ -1,6 +1,6 @@
 /** Pipeline schedules of a project. */
 
-import type { PlanVariable } from '../../core/ci-config/plan.js'
+import type { PlanVariable } from '../../core/ci-config/variables.js'
 import { defined } from '../../core/defined.js'
 import {
   canManageSchedule,

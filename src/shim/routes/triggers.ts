@@ -1,5 +1,5 @@
 /** Trigger tokens of a project, and the pipelines that they start. */
-import type { PlanVariable } from '../../core/ci-config/plan.js'
+import type { PlanVariable } from '../../core/ci-config/variables.js'
 import { SignalboxError } from '../../core/errors.js'
 import { createTrigger, deleteTrigger, updateTrigger } from '../../core/operations/edit-trigger.js'
 import { triggerPipeline } from '../../core/operations/trigger-pipeline.js'

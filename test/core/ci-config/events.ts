@@ -1,6 +1,8 @@
+import type { CiConfig } from '../../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
-import type { CiConfig, PlanContext, PlanResult, PlanVariable } from '../../../src/core/ci-config/plan.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
+import type { PlanContext, PlanResult } from '../../../src/core/ci-config/planning.js'
+import type { PlanVariable } from '../../../src/core/ci-config/variables.js'
 
 /** Events as the server would tell of them, in a project with the default branch `main`. */
 export interface EventFacts {

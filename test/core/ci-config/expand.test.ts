@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { expandText, expandVariables, forRunner, referencesOf } from '../../../src/core/ci-config/expand.js'
-import type { PlanVariable } from '../../../src/core/ci-config/plan.js'
+import type { PlanVariable } from '../../../src/core/ci-config/variables.js'
 import { tries } from './property.js'
 
 function valuesOf(variables: readonly PlanVariable[], options = {}): Record<string, string> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { CompileOptions, CompileResult } from '../../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
-import type { CompileOptions, CompileResult } from '../../../src/core/ci-config/plan.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
 import { push } from './events.js'
 

@@ -1,11 +1,16 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type {
+  CompileOptions,
+  CompileResult,
+  IncludeAnswer,
+  IncludeRequest,
+} from '../../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
 import { deepMerge, MergeBudget } from '../../../src/core/ci-config/merge.js'
 import type { MapNode } from '../../../src/core/ci-config/node.js'
 import { fromPlain, toPlain } from '../../../src/core/ci-config/plain.js'
-import type { CompileOptions, CompileResult, IncludeAnswer, IncludeRequest } from '../../../src/core/ci-config/plan.js'
 import { tries } from './property.js'
 import { mergedTree } from './vectors.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { CompileOptions } from '../../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
-import type { CompileOptions } from '../../../src/core/ci-config/plan.js'
 import { mergedTree } from './vectors.js'
 
 const options: CompileOptions = {

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import * as yaml from 'yaml'
+import type { CiConfig } from '../../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
 import { encodeDocument, mergedYaml } from '../../../src/core/ci-config/merged-yaml.js'
 import type { Node } from '../../../src/core/ci-config/node.js'
 import { fromPlain } from '../../../src/core/ci-config/plain.js'
-import type { CiConfig } from '../../../src/core/ci-config/plan.js'
 import { readYaml } from '../../../src/core/ci-config/yaml/read.js'
 import { tries } from './property.js'
 

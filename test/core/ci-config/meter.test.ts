@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { factsWanted } from '../../../src/core/ci-config/facts-wanted.js'
 import { spend, within } from '../../../src/core/ci-config/meter.js'
-import type { PlanContext } from '../../../src/core/ci-config/plan.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
+import type { PlanContext } from '../../../src/core/ci-config/planning.js'
 import { compileRegex } from '../../../src/core/ci-config/regex.js'
 import { compileOrThrow, push } from './events.js'
 

@@ -17,16 +17,17 @@ import { anyMatches } from '../../../src/core/ci-config/glob.js'
 import { readHeader } from '../../../src/core/ci-config/header.js'
 import { resolveInputs } from '../../../src/core/ci-config/inputs.js'
 import { interpolate } from '../../../src/core/ci-config/interpolate.js'
+import type { JobWhen } from '../../../src/core/ci-config/job-definition.js'
 import { inputSpecs } from '../../../src/core/ci-config/keywords/header.js'
 import { MergeBudget } from '../../../src/core/ci-config/merge.js'
 import type { MapNode, Node } from '../../../src/core/ci-config/node.js'
 import { replaceMatrixExpressions } from '../../../src/core/ci-config/parallel.js'
 import { fromPlain, toPlain } from '../../../src/core/ci-config/plain.js'
-import type { JobWhen, PlanVariable } from '../../../src/core/ci-config/plan.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
 import { layerOf, Scope } from '../../../src/core/ci-config/scope.js'
 import { Sources } from '../../../src/core/ci-config/sources.js'
 import { validate } from '../../../src/core/ci-config/validate.js'
+import type { PlanVariable } from '../../../src/core/ci-config/variables.js'
 import {
   compileOptionsOf,
   hasVectors,

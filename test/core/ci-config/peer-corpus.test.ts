@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import type { CompileResult, IncludeAnswer, IncludeRequest } from '../../../src/core/ci-config/compilation.js'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
-import type { CompileResult, IncludeAnswer, IncludeRequest } from '../../../src/core/ci-config/plan.js'
 
 /**
  * Real files that gitlab-ci-local runs in its tests. Each compiles, unless the table says what must be told instead: most

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { expandVariables } from '../../../src/core/ci-config/expand.js'
 import { factsWanted } from '../../../src/core/ci-config/facts-wanted.js'
-import type { JobPlan, PipelinePlan, PlanContext } from '../../../src/core/ci-config/plan.js'
+import type { JobPlan } from '../../../src/core/ci-config/job-definition.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
+import type { PipelinePlan, PlanContext } from '../../../src/core/ci-config/planning.js'
 import {
   compileOrThrow,
   type EventFacts,

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
 import type { CompiledConfig } from '../../../src/core/ci-config/config.js'
+import type { ConfigError } from '../../../src/core/ci-config/config-error.js'
 import { parseDuration } from '../../../src/core/ci-config/duration.js'
 import type { Encoded } from '../../../src/core/ci-config/merged-yaml.js'
-import type { ConfigError, PipelinePlan } from '../../../src/core/ci-config/plan.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
+import type { PipelinePlan } from '../../../src/core/ci-config/planning.js'
 import {
   compileOptionsOf,
   contextOf,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { compileConfig } from '../../../src/core/ci-config/compile.js'
-import type { ConfigError } from '../../../src/core/ci-config/plan.js'
+import type { ConfigError } from '../../../src/core/ci-config/config-error.js'
 import { planPipeline } from '../../../src/core/ci-config/plan-pipeline.js'
 import { compileOrThrow, push } from './events.js'
 

@@ -1,26 +1,24 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { assemble } from '../../../src/core/ci-config/assemble.js'
+import type { CompileOptions, IncludeAnswer, IncludeRequest } from '../../../src/core/ci-config/compilation.js'
 import type { CompiledConfig, CompiledJob, CompiledPolicy } from '../../../src/core/ci-config/config.js'
 import { resolveExtends } from '../../../src/core/ci-config/extends.js'
 import { Findings } from '../../../src/core/ci-config/findings.js'
-import { MergeBudget } from '../../../src/core/ci-config/merge.js'
-import type { Encoded } from '../../../src/core/ci-config/merged-yaml.js'
-import { toPlain } from '../../../src/core/ci-config/plain.js'
 import type {
-  CompileOptions,
-  IncludeAnswer,
-  IncludeRequest,
   JobPlan,
   PlanArtifact,
   PlanCache,
-  PlanContext,
   PlanImage,
   PlanService,
-  PlanVariable,
-} from '../../../src/core/ci-config/plan.js'
+} from '../../../src/core/ci-config/job-definition.js'
+import { MergeBudget } from '../../../src/core/ci-config/merge.js'
+import type { Encoded } from '../../../src/core/ci-config/merged-yaml.js'
+import { toPlain } from '../../../src/core/ci-config/plain.js'
+import type { PlanContext } from '../../../src/core/ci-config/planning.js'
 import { resolveReferences } from '../../../src/core/ci-config/references.js'
 import { Sources } from '../../../src/core/ci-config/sources.js'
+import type { PlanVariable } from '../../../src/core/ci-config/variables.js'
 
 /**
  * Reads the vectors of the processor's own test suite, which are not part of this repository. `factsOf` tells of a

@@ -1,5 +1,5 @@
+import type { PlanCache } from '../job-definition.js'
 import { limits } from '../limits.js'
-import type { PlanCache } from '../plan.js'
 import {
   boolean,
   checked,

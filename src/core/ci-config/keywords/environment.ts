@@ -1,5 +1,5 @@
+import type { PlanEnvironment } from '../job-definition.js'
 import { limits } from '../limits.js'
-import type { PlanEnvironment } from '../plan.js'
 import {
   boolean,
   checked,

@@ -1,5 +1,5 @@
+import type { PlanRetry } from '../job-definition.js'
 import { limits } from '../limits.js'
-import type { PlanRetry } from '../plan.js'
 import { compileRegex } from '../regex.js'
 import {
   boolean,

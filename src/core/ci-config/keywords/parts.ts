@@ -1,7 +1,7 @@
 import { isNever, parseDuration, seconds } from '../duration.js'
 import { type Expression, ExpressionError, parseExpression } from '../expression.js'
+import type { PlanImage, PlanService } from '../job-definition.js'
 import { limits } from '../limits.js'
-import type { PlanImage, PlanService } from '../plan.js'
 import {
   anything,
   boolean,

@@ -1,9 +1,9 @@
 import { resolveInputs } from './inputs.js'
+import type { JobPlan, PlanArtifact, PlanInput } from './job-definition.js'
 import { type Artifacts, coverageFormats, reportTypes } from './keywords/artifacts.js'
 import type { Bridge, Job } from './keywords/job.js'
 import type { defaults } from './keywords/root.js'
 import { toPlain } from './plain.js'
-import type { JobPlan, PlanArtifact, PlanInput } from './plan.js'
 import type { ValueOf } from './shape.js'
 
 export type Defaults = ValueOf<typeof defaults>

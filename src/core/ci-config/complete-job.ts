@@ -1,9 +1,9 @@
 import type { CompiledInstance, CompiledJob, CompiledRule } from './config.js'
 import { expandText, mayRefer } from './expand.js'
+import type { JobPlan, PlanNeed } from './job-definition.js'
 import { spend } from './meter.js'
-import type { JobPlan, PlanNeed, PlanVariable } from './plan.js'
 import { environmentName, type Scope } from './scope.js'
-import { mergeVariables } from './variables.js'
+import { mergeVariables, type PlanVariable } from './variables.js'
 
 /** An instance of a job that is in the pipeline, and by which rule. */
 export interface Included {

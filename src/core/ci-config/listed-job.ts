@@ -1,0 +1,25 @@
+/** A job of a file as a linter shows it. */
+import type { PlanNeed } from './job-definition.js'
+
+export interface ListedJob {
+  name: string
+  stage: string
+  beforeScript: string[]
+  script: string[]
+  afterScript: string[]
+  tags: string[]
+  when: string
+  allowFailure: boolean
+  environment?: string
+  needs?: Pick<PlanNeed, 'job' | 'artifacts' | 'optional'>[]
+  /** As written, with the default of `only`; absent in a pipeline, where both are decided. */
+  only?: ListedPolicy
+  except?: ListedPolicy
+}
+
+export interface ListedPolicy {
+  refs?: string[]
+  variables?: string[]
+  changes?: string[]
+  kubernetes?: 'active'
+}
