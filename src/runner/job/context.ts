@@ -5,7 +5,6 @@ import type { JobFolders } from './folders.js'
 import type { JobLog } from './log.js'
 import type { JobPayload } from './payload.js'
 import type { JobSettings } from './settings.js'
-import { envFile } from './stages.js'
 import type { StopLever } from './stop.js'
 import type { Variables } from './variables.js'
 
@@ -35,9 +34,4 @@ export interface JobContext {
   insteadOf: readonly InsteadOf[]
   /** A folder of this machine for caches; absent: the coordinator keeps them. */
   cacheDir: string | undefined
-}
-
-/** The environment of a job's scripts. */
-export function environmentOf({ variables, folders }: JobContext, status: string): Record<string, string> {
-  return { ...variables.environment(), CI_JOB_STATUS: status, GITLAB_ENV: envFile(folders) }
 }

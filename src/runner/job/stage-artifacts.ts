@@ -1,8 +1,8 @@
+import { attempt } from './attempt.js'
 import type { JobContext } from './context.js'
 import { doorOf } from './door.js'
 import type { ArtifactSpec } from './payload.js'
 import type { Failure } from './report.js'
-import { attempt } from './time.js'
 
 /** Fetches what other jobs have kept, as often as it may try. */
 export async function downloadArtifacts(context: JobContext): Promise<Failure | undefined> {

@@ -1,8 +1,9 @@
-import { environmentOf, type JobContext } from './context.js'
+import type { JobContext } from './context.js'
 import { formatDuration } from './duration.js'
 import type { Failure } from './report.js'
 import { userLines } from './script.js'
 import type { Stages } from './stages.js'
+import { environmentOf } from './stages.js'
 import { deadline } from './time.js'
 
 /** `CI_JOB_STATUS` of an after_script. Source: GitLab Runner, `common/build.go` (runtimeStateAndError). */

@@ -1,4 +1,5 @@
-import { environmentOf, type JobContext } from './context.js'
+import { attempt } from './attempt.js'
+import type { JobContext } from './context.js'
 import { isAway, Patience } from './patience.js'
 import type { Failure } from './report.js'
 import {
@@ -11,7 +12,7 @@ import {
   writeGitFiles,
 } from './sources.js'
 import type { Stages } from './stages.js'
-import { attempt } from './time.js'
+import { environmentOf } from './stages.js'
 
 /** Gets the sources, as often as it may try. */
 export async function getSources(context: JobContext, stages: Stages): Promise<Failure | undefined> {

@@ -109,3 +109,8 @@ function readEnvFile(file: string): Record<string, string> {
   const lines = fs.readFileSync(file, 'utf8').matchAll(/^([A-Za-z_]\w*)=([^\0\n]*)$/gm)
   return Object.fromEntries([...lines].map(([, key, value]) => [key, value]))
 }
+
+/** The environment of a job's scripts. */
+export function environmentOf({ variables, folders }: JobContext, status: string): Record<string, string> {
+  return { ...variables.environment(), CI_JOB_STATUS: status, GITLAB_ENV: envFile(folders) }
+}

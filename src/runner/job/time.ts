@@ -1,7 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { JobContext } from './context.js'
-import { formatDuration } from './duration.js'
-import type { Failure } from './report.js'
 import type { Stop } from './stop.js'
 
 // Node: a timer of more milliseconds fires at once.
@@ -52,19 +49,4 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T | un
   const value = await Promise.race([promise.catch(() => undefined), late])
   over.abort()
   return value
-}
-
-/** Tries a stage again, with growing waits between, until it succeeds or the attempts are used up. */
-export async function attempt(
-  { retryWaitMs, stop, log }: JobContext,
-  attempts: number,
-  body: (attempt: number) => Promise<Failure | undefined>,
-): Promise<Failure | undefined> {
-  for (let count = 0; ; count++) {
-    const failure = await body(count)
-    if (failure === undefined || stop.everything.aborted || count + 1 >= attempts) return failure
-    const waitMs = Math.min(retryWaitMs.first * 2 ** count, retryWaitMs.longest)
-    log.warning(`${failure.message}; trying again in ${formatDuration(waitMs)}`)
-    await pause(waitMs, stop.everything)
-  }
 }
