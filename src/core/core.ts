@@ -13,11 +13,10 @@ import type { FollowUps } from './follow-ups.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
-import type { PipelineVariables } from './pipeline.js'
+import type { Memory } from './memory.js'
 import type { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
-import type { RecentMap } from './recent-map.js'
 import type { ReportReader } from './reports/report-reader.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
 import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
@@ -103,8 +102,8 @@ export interface Core {
   readonly readJobToken: (token: string, now: number) => JobTokenClaims | undefined
   readonly settings: CoreSettings
   readonly demands: DemandCache
-  /** Variables of pipelines lately at work, opened. Filled after commits only (`pipeline-context.ts`). */
-  readonly pipelineVariables: RecentMap<number, PipelineVariables>
+  /** What operations remember from one to the next. */
+  readonly memory: Memory
   readonly dispatcher: Dispatcher
   readonly absence: Absence
   readonly pipelineTurns: PipelineTurns

@@ -4,6 +4,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Core } from './core.js'
+import type { Gauge } from './gauge.js'
 import { isStream } from './lease.js'
 import {
   countJobsUnderWay,
@@ -15,16 +16,7 @@ import {
 import type { Reader } from './store/write.js'
 import { gitlabVersion, version } from './version.js'
 
-/** A figure with its values, in the shape in which plugins get it. */
-export interface Gauge {
-  name: string
-  help: string
-  /** A counter only grows, and its name ends with `_total`. Default `gauge`. */
-  type?: 'gauge' | 'counter'
-  values: { labels: Record<string, string>; value: number }[]
-}
-
-type GaugeCore = Pick<Core, 'store' | 'dispatcher' | 'clock'>
+type GaugeCore = Pick<Core, 'store' | 'dispatcher' | 'clock' | 'memory'>
 
 /** A reading is used again for so long: whoever asks often does not keep the store busy. */
 const freshMs = 1000
@@ -32,20 +24,20 @@ const freshMs = 1000
 const heardMs = 2 * 3_600_000
 const lanesAtOnce = 250
 
-const readings = new WeakMap<object, { at: number; gauges: Promise<Gauge[]> }>()
-
 /**
  * Reads the figures; callers of one second share a reading. A million waiting jobs in ten thousand lanes take a few
  * milliseconds at a time. Rejects when the store cannot be read.
  */
 export function readGauges(core: GaugeCore): Promise<Gauge[]> {
+  const { memory } = core
   const now = core.clock.now()
-  const last = readings.get(core.store)
-  if (last && now - last.at < freshMs) return last.gauges
-  const gauges = read(core, now)
-  readings.set(core.store, { at: now, gauges })
-  gauges.catch(() => readings.delete(core.store))
-  return gauges
+  if (memory.gauges && now - memory.gauges.at < freshMs) return memory.gauges.reading
+  const reading = read(core, now)
+  memory.gauges = { at: now, reading }
+  reading.catch(() => {
+    if (memory.gauges?.reading === reading) memory.gauges = undefined
+  })
+  return reading
 }
 
 async function read({ store, dispatcher }: GaugeCore, now: number): Promise<Gauge[]> {

@@ -17,6 +17,7 @@ import { FollowUps } from './follow-ups.js'
 import { defaultLeaseSettings } from './lease.js'
 import { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
+import { makeMemory } from './memory.js'
 import { commitTraces } from './operations/append-trace.js'
 import { continuePipeline } from './operations/continue-pipeline.js'
 import { extendLeases } from './operations/extend-leases.js'
@@ -26,7 +27,6 @@ import { voidOffer } from './operations/void-offer.js'
 import { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import { QueueSli } from './queue-sli.js'
-import { RecentMap } from './recent-map.js'
 import { ReportReader } from './reports/report-reader.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
@@ -35,9 +35,6 @@ import { DemandCache } from './store/queue.js'
 import type { Store } from './store/write.js'
 import { jobTokenReader } from './tokens/job-token.js'
 import type { Keys } from './tokens/keys.js'
-
-/** Pipelines whose variables are kept open. */
-const pipelinesOpened = 1000
 
 export interface CoreParts {
   node: string
@@ -104,7 +101,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     readJobToken: jobTokenReader(parts.keys),
     settings: { ...defaultCoreSettings, leases: defaultLeaseSettings, ...parts.settings },
     demands,
-    pipelineVariables: new RecentMap(pipelinesOpened),
+    memory: makeMemory(),
     dispatcher,
     absence: new Absence({ clock, log, giveBack: (awayMs) => extendLeases(core, awayMs) }),
     pipelineTurns: new PipelineTurns((id) => continuePipeline(core, id)),

@@ -6,7 +6,7 @@
 import { Cron } from 'croner'
 import { compileRegex, type Regex } from './ci-config/regex.js'
 import { SignalboxError } from './errors.js'
-import type { Gauge } from './gauges.js'
+import type { Gauge } from './gauge.js'
 
 /** What a wait is measured against, while its periods last. */
 export interface QueueObjective {

@@ -40,14 +40,9 @@ export async function sendTrace(
 
 /** So long after somebody has read a log its runner is asked to send often. */
 const viewedMs = 10_000
-const viewers = new WeakMap<Core, Map<number, () => void>>()
 
 function noteViewer(core: Core, jobId: number): void {
-  let views = viewers.get(core)
-  if (!views) {
-    views = new Map()
-    viewers.set(core, views)
-  }
+  const views = core.memory.logViewers
   views.get(jobId)?.()
   const unwatch = core.traces.watch(jobId, () => undefined)
   const stopClock = core.clock.after(viewedMs, () => end())

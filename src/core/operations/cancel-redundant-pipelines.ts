@@ -7,7 +7,6 @@ import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
-import { RecentMap } from '../recent-map.js'
 import { cancelLocked } from '../steps/cancel-locked.js'
 import { processPipeline } from '../steps/process-pipeline.js'
 import { findJob, listCurrentJobs, listDefinitions } from '../store/jobs.js'
@@ -20,22 +19,15 @@ const mostCandidates = 3000
 /** Sources of pipelines that do not stand for what a ref is now. */
 const dangling = ['webide']
 
-const mostRefs = 10_000
-const lastSha = new WeakMap<Core, RecentMap<string, string>>()
-
 /**
  * Gives the ids of the pipelines that something was canceled of. A further pipeline of the commit that was looked at last
  * costs nothing: what could be canceled for it was then.
  */
 export async function cancelRedundantPipelines(core: Core, pipeline: Pipeline, project: Project): Promise<number[]> {
   if (project.autoCancel === 0 || pipeline.source === 'parent_pipeline') return []
-  let known = lastSha.get(core)
-  if (!known) {
-    known = new RecentMap(mostRefs)
-    lastSha.set(core, known)
-  }
+  const { redundantFor } = core.memory
   const key = `${project.id} ${pipeline.ref}`
-  if (known.get(key) === pipeline.sha) return []
+  if (redundantFor.get(key) === pipeline.sha) return []
   const candidates = await listRedundantPipelines(core.store.read, pipeline, {
     since: pipeline.createdAt - oldestMs,
     limit: mostCandidates,
@@ -45,7 +37,7 @@ export async function cancelRedundantPipelines(core: Core, pipeline: Pipeline, p
     if (dangling.includes(source)) continue
     if (await core.store.write((tx) => cancelInterruptible(core, tx, id, pipeline.id))) canceled.push(id)
   }
-  known.set(key, pipeline.sha)
+  redundantFor.set(key, pipeline.sha)
   return canceled
 }
 

@@ -4,7 +4,6 @@ import { EventTail } from '../store/event-tail.js'
 import { readCursor, type StoredEvent } from '../store/events.js'
 
 const batch = 500
-const tails = new WeakMap<Core, Map<string, EventTail>>()
 
 /**
  * Batches of events that happened at `until` or before. The caller saves the cursor `name` with what it makes of a batch,
@@ -24,10 +23,8 @@ export async function* eventsFor(core: Core, name: string, until: number): Async
   }
 }
 
-function tailOf(core: Core, name: string): EventTail {
-  const known = tails.get(core) ?? new Map<string, EventTail>()
-  tails.set(core, known)
-  const tail = known.get(name) ?? new EventTail(core.store)
-  known.set(name, tail)
+function tailOf({ memory, store }: Core, name: string): EventTail {
+  const tail = memory.eventTails.get(name) ?? new EventTail(store)
+  memory.eventTails.set(name, tail)
   return tail
 }

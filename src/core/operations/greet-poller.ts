@@ -3,7 +3,6 @@
  * at the store as long as nothing about it has changed.
  */
 import type { Core } from '../core.js'
-import { RecentMap } from '../recent-map.js'
 import type { ManagerInfo, Runner, RunnerManager } from '../runner.js'
 import { findPollerStamp } from '../store/runners.js'
 import { hashToken } from '../tokens/token.js'
@@ -15,19 +14,11 @@ export interface Poller {
   manager: RunnerManager
 }
 
-interface Known extends Poller {
-  stamp: string
-  info: ManagerInfo
-}
-
-const mostKnown = 50_000
-const known = new WeakMap<Core, RecentMap<string, Known>>()
-
 /** Throws `unauthenticated` for a token that is unknown or has expired. */
 export async function greetPoller(core: Core, token: string, info: ManagerInfo): Promise<Poller> {
   const { read } = core.store
   const hash = hashToken(token)
-  const pollers = pollersOf(core)
+  const { pollers } = core.memory
   const key = `${hash} ${info.systemId}`
   const row = token === '' ? undefined : await findPollerStamp(read, hash, info.systemId)
   const before = pollers.get(key)
@@ -40,15 +31,6 @@ export async function greetPoller(core: Core, token: string, info: ManagerInfo):
   // The stamp is older than the rows: if they have changed in between, the next poll reads them again.
   if (row) pollers.set(key, { runner, manager, stamp: row.stamp, info })
   return { runner, manager }
-}
-
-function pollersOf(core: Core): RecentMap<string, Known> {
-  let pollers = known.get(core)
-  if (!pollers) {
-    pollers = new RecentMap(mostKnown)
-    known.set(core, pollers)
-  }
-  return pollers
 }
 
 function isSame(a: ManagerInfo, b: ManagerInfo): boolean {

@@ -23,26 +23,19 @@ export async function noteAttached(core: Core): Promise<number> {
 }
 
 const lookEveryMs = 10 * 60_000
-const mostRemembered = 10_000
-const looked = new WeakMap<Core, Map<number, number>>()
 
 /**
  * The same for a path that is too hot to look each time: now and then, in a transaction of its own that nobody waits for.
  */
 export function noteContactSoon(core: Core, lease: { managerId: number; runnerId: number }): void {
-  let times = looked.get(core)
-  if (!times) {
-    times = new Map()
-    looked.set(core, times)
-  }
+  const { contactLooks } = core.memory
   const now = core.clock.now()
-  if (now - (times.get(lease.managerId) ?? 0) < lookEveryMs) return
-  if (times.size >= mostRemembered) times.clear()
-  times.set(lease.managerId, now)
+  if (now - (contactLooks.get(lease.managerId) ?? 0) < lookEveryMs) return
+  contactLooks.set(lease.managerId, now)
   void core.store
     .write((tx) => noteContact(tx, lease))
     .catch((error) => {
-      times.delete(lease.managerId)
+      contactLooks.delete(lease.managerId)
       core.log.warn({ err: error }, 'a contact was not noted')
     })
 }

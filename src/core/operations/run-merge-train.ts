@@ -10,6 +10,7 @@ import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
+import type { TrainRun } from '../memory.js'
 import type { TrainCar, TrainKey } from '../merge-train.js'
 import { isProtected, type Project } from '../project.js'
 import { takeOut } from '../steps/take-out-of-train.js'
@@ -25,33 +26,23 @@ import { createTrainPipeline } from './create-train-pipeline.js'
 /** GitLab's limit of the pipelines of one train at once. */
 const atOnce = 20
 
-interface Run {
-  /** Something has changed since it looked. */
-  again: boolean
-  merged: Promise<number>
-}
-
-/** By train: the run of this process that is under way. */
-const runs = new WeakMap<Core, Map<string, Run>>()
-
 /** Does all that can be done now; whoever asks meanwhile has it looked at once more. Gives how many were merged. */
 export function runMergeTrain(core: Core, { projectId, targetBranch }: TrainKey): Promise<number> {
-  const ofCore = runs.get(core) ?? new Map<string, Run>()
-  runs.set(core, ofCore)
+  const { trainRuns } = core.memory
   const key = `${projectId} ${targetBranch}`
-  const known = ofCore.get(key)
+  const known = trainRuns.get(key)
   if (known) {
     known.again = true
     return known.merged
   }
-  const run: Run = { again: true, merged: Promise.resolve(0) }
-  ofCore.set(key, run)
-  run.merged = runOn(core, { projectId, targetBranch }, run, () => ofCore.delete(key))
+  const run: TrainRun = { again: true, merged: Promise.resolve(0) }
+  trainRuns.set(key, run)
+  run.merged = runOn(core, { projectId, targetBranch }, run, () => trainRuns.delete(key))
   return run.merged
 }
 
 /** `end` is called in the same turn that finds nothing more to do, so that nobody's wish is lost between. */
-async function runOn(core: Core, train: TrainKey, run: Run, end: () => void): Promise<number> {
+async function runOn(core: Core, train: TrainKey, run: TrainRun, end: () => void): Promise<number> {
   let merged = 0
   try {
     while (run.again) {

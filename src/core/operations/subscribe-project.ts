@@ -71,16 +71,12 @@ export async function unsubscribeProject(core: Core, input: { projectId: number;
   if (!there) throw new SignalboxError('not_found', `the project has no subscription ${input.id}`)
 }
 
-/** Runs that this process is at work on. */
-const underWay = new WeakMap<Core, Set<number>>()
-
 /**
  * Makes the pipelines that successes have asked for, all or these; where one cannot be made for the moment, it is left for
  * the next time. Gives how many were made.
  */
 export async function runSubscribers(core: Core, only?: readonly number[]): Promise<number> {
-  const busy = underWay.get(core) ?? new Set()
-  underWay.set(core, busy)
+  const busy = core.memory.subscribedRuns
   const runs = await listSubscribedRuns(core.store.read)
   const wanted = runs.filter((run) => (only === undefined || only.includes(run.id)) && !busy.has(run.id))
   let made = 0

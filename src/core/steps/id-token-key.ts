@@ -11,15 +11,15 @@ import { type IdTokenKey, idTokenKeyFrom, issueIdToken, makeIdTokenKey } from '.
 
 const name = 'id_token_key'
 
-const loaded = new WeakMap<Core, IdTokenKey>()
-
 export async function idTokenKey(core: Core, tx: Tx): Promise<IdTokenKey> {
-  const known = loaded.get(core)
+  const known = core.memory.idTokenKey
   if (known) return known
   const stored = await findMeta(tx, name)
   const kept = stored === undefined ? undefined : opened(core, stored)
   const key = kept ?? (await made(core, tx, stored))
-  tx.afterCommit(() => loaded.set(core, key))
+  tx.afterCommit(() => {
+    core.memory.idTokenKey = key
+  })
   return key
 }
 

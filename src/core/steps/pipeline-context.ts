@@ -30,7 +30,7 @@ async function readContext(tx: Tx, pipelineId: number): Promise<PipelineContext>
  * Throws `SealError`.
  */
 export async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
-  const kept = core.pipelineVariables.get(pipelineId)
+  const kept = core.memory.pipelineVariables.get(pipelineId)
   return kept ?? tx.once(`variables of pipeline ${pipelineId}`, () => openVariables(core, tx, pipelineId))
 }
 
@@ -40,6 +40,6 @@ async function openVariables(core: Core, tx: Tx, pipelineId: number): Promise<Pi
     ? JSON.parse(core.keys.open(sealed).toString('utf8'))
     : { predefined: [], strong: [] }
   // The pipeline may have been made in this transaction: if it is rolled back, the next one gets its id.
-  tx.afterCommit(() => core.pipelineVariables.set(pipelineId, variables))
+  tx.afterCommit(() => core.memory.pipelineVariables.set(pipelineId, variables))
   return variables
 }

@@ -14,7 +14,7 @@ export async function findJob(from: Reader | Tx, id: number): Promise<Job | unde
   const known = from.known?.jobs.get(id)
   if (known) {
     const job = { ...known }
-    stored.set(job, known)
+    if ('once' in from) storedIn(from).set(job, known)
     return job
   }
   const job = await from.first(jobById, { id })
@@ -42,20 +42,21 @@ export async function lockJob(tx: Tx, id: number): Promise<Job | undefined> {
 }
 
 /**
- * Writes what has changed in a job since it was read or written; its object must be the one that was read. The pipeline
- * must be locked (`lockJob`). A column that is written costs its indexes too, so what stands is left alone. A new status
- * is written on condition that the row still has the old one. Throws `conflict` otherwise.
+ * Writes what has changed in a job since it was read or written; its object must be one that this transaction has read or
+ * made. The pipeline must be locked (`lockJob`). A column that is written costs its indexes too, so what stands is left
+ * alone. A new status is written on condition that the row still has the old one. Throws `conflict` otherwise.
  */
 export async function saveJob(tx: Tx, job: Job): Promise<void> {
-  const before = stored.get(job)
-  const changed = mutableFields.filter((field) => job[field] !== before?.[field])
+  const before = storedIn(tx).get(job)
+  if (!before) throw new Error(`job ${job.id} was not read in this transaction`)
+  const changed = mutableFields.filter((field) => job[field] !== before[field])
   if (changed.length === 0) return
-  const from = before && before.status !== job.status ? before.status : undefined
+  const from = before.status === job.status ? undefined : before.status
   const written = await tx.all(writeJob(changed, from !== undefined), { ...job, from: from ?? null } as JobRow)
   if (from !== undefined && written.length === 0) {
     throw new SignalboxError('conflict', `job ${job.id} is not ${from} any more`)
   }
-  const now: Job = { ...(before ?? job) }
+  const now: Job = { ...before }
   for (const field of changed) Object.assign(now, { [field]: job[field] })
   noteStored(tx, job, now)
 }
@@ -72,11 +73,13 @@ export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
   return job
 }
 
-/** Each job object as its row was when it was last read or written. */
-const stored = new WeakMap<Job, Readonly<Job>>()
+/** Each job object of the transaction as its row was when it was last read or written. */
+function storedIn(tx: Tx): Map<Job, Readonly<Job>> {
+  return tx.once('jobs as they are stored', () => new Map())
+}
 
 function noteStored(from: Reader | Tx, job: Job, row: Readonly<Job>): void {
-  stored.set(job, row)
+  if ('once' in from) storedIn(from).set(job, row)
   if (is('finished', row.status)) from.known?.jobs.forget(row.id)
   else from.known?.jobs.set(row.id, row)
 }

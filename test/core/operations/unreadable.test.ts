@@ -77,7 +77,7 @@ onBothEngines((engine) => {
     const offer = (await runner.request()).offer!
     await acceptLease(box.core, { ...offer, managerId: runner.manager.id })
     await box.core.store.write((tx) => tx.db.updateTable('pipelines').set({ variables: damaged }).execute())
-    box.core.pipelineVariables.delete(pipeline.id)
+    box.core.memory.pipelineVariables.delete(pipeline.id)
     expect(await finishJob(box.core, { ...offer, report: success })).toMatchObject({ outcome: 'applied' })
     expect(await jobOf(box, pipeline, 'second')).toMatchObject(unreadable)
     expect(await box.pipelineStatus(pipeline)).toBe('failed')
