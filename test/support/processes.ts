@@ -16,12 +16,15 @@ export interface Finished {
 /** How Node begins what it warns of. */
 const nodeWarning = /^\(node:\d+\) /
 
-/** The lines of a log that should not be there: what is no JSON, and warnings of Node. The last one may have been cut off. */
+/**
+ * The lines of a log that should not be there: what is neither JSON nor the sentence that a command ends with, and warnings
+ * of Node. The last one may have been cut off.
+ */
 function strayLines(log: string): string[] {
   return log
     .split('\n')
     .slice(0, -1)
-    .filter((line) => line !== '' && messageOf(line) === undefined)
+    .filter((line) => line !== '' && !line.startsWith('signalbox: ') && messageOf(line) === undefined)
 }
 
 function messageOf(line: string): string | undefined {
