@@ -389,6 +389,8 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
   constraint "pipelines_iid" unique ("project_id",
   "iid"));
 
+CREATE INDEX pipelines_by_commit on pipelines (project_id, sha, id);
+
 CREATE INDEX pipelines_by_ref on pipelines (project_id, ref, id);
 
 CREATE UNIQUE INDEX pipelines_by_source_job on pipelines (source_job_id) where source_job_id is not null;

@@ -20,6 +20,7 @@ import * as createReleases from './migrations/2026_11_30_2145_create_releases.js
 import * as schedulePipelines from './migrations/2026_11_30_2150_schedule_pipelines.js'
 import * as indexLocations from './migrations/2026_11_30_2155_index_locations.js'
 import * as countStarts from './migrations/2026_11_30_2200_count_starts.js'
+import * as indexCommits from './migrations/2026_11_30_2300_index_commits.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -30,6 +31,7 @@ const migrations: Record<string, Migration> = {
   '2026_11_30_2150_schedule_pipelines': schedulePipelines,
   '2026_11_30_2155_index_locations': indexLocations,
   '2026_11_30_2200_count_starts': countStarts,
+  '2026_11_30_2300_index_commits': indexCommits,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */
