@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createProject } from '../../src/core/operations/create-project.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox, until } from './support/box.js'
 import { person } from './support/people.js'
@@ -85,6 +86,33 @@ onBothEngines((engine) => {
     const seen = (await box.send('GET', '/groups', other)).body as { full_path: string }[]
     expect(seen.map((group) => group.full_path)).toContain('taken')
     expect(seen.map((group) => group.full_path)).not.toContain('kit')
+  })
+
+  it('gives what bears a user’s name to that user, whoever makes it', async () => {
+    const { core, admin } = box.core
+    const ada = await person(box, 'ada')
+    const grace = await person(box, 'grace')
+    const owns = async (who: { headers: Record<string, string> }, path: string) =>
+      (await box.send('PUT', `/projects/${encodeURIComponent(path)}`, { ...who, json: { description: 'd' } })).status
+    // By the whole path, by somebody else, before there is such a namespace.
+    const made = await createProject(core, { path: 'Ada/one', user: admin })
+    expect(made.fullPath).toBe('ada/one')
+    await createProject(core, { path: 'grace/one', user: grace.user })
+    expect([await owns(ada, 'ada/one'), await owns(grace, 'grace/one'), await owns(grace, 'ada/one')]).toEqual([
+      200, 200, 404,
+    ])
+    for (const [path, user] of [
+      ['ada/two', grace.user],
+      ['ada/sub/two', ada.user],
+      ['ada/sub/two', admin],
+      ['grace/one/two', admin],
+    ] as const) {
+      await expect(createProject(core, { path, user }), path).rejects.toMatchObject({
+        code: user === grace.user ? 'forbidden' : 'invalid',
+      })
+    }
+    await person(box, 'mary')
+    expect((await box.admin('POST', '/groups', { json: { name: 'm', path: 'Mary' } })).status).toBe(400)
   })
 
   it('deletes a group with all that is in it', async () => {

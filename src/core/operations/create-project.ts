@@ -13,7 +13,7 @@ import {
   insertGroup,
   insertProject,
 } from '../store/projects.js'
-import type { User } from '../store/users.js'
+import { findUserByName, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
 
@@ -34,7 +34,7 @@ export interface CreateProjectInput {
 
 /**
  * Gives the project; its repository is there and empty. Throws `invalid` for a path that cannot be one or is reserved, `conflict` when it
- * is taken, `not_found` for the group.
+ * is taken, `not_found` for the group, `forbidden` for a namespace of others.
  */
 export async function createProject(core: Core, input: CreateProjectInput): Promise<Project> {
   const segments = input.path.split('/')
@@ -73,21 +73,31 @@ async function groupFor(tx: Tx, input: CreateProjectInput, segments: string[]): 
     if (!group) throw new SignalboxError('not_found', `no group ${input.groupId}`)
     return group
   }
-  if (segments.length === 0) {
-    const own = await findGroupByPath(tx, input.user.username)
-    return own ?? insertGroup(tx, namespaceOf(input.user))
+  const [top = input.user.username, ...below] = segments
+  let group = (await findGroupByPath(tx, top)) ?? (await makeNamespace(tx, top))
+  if (input.user.isAdmin === 0 && group.ownerId !== input.user.id) {
+    throw new SignalboxError('forbidden', 'this namespace is not yours')
   }
-  let parent: Group | undefined
-  for (const [i, path] of segments.entries()) {
-    const fullPath = segments.slice(0, i + 1).join('/')
-    let group = await findGroupByPath(tx, fullPath)
-    if (!group) {
-      if (await findProjectByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
-      group = await insertGroup(tx, { path, fullPath, parentId: parent?.id ?? null, kind: 'group', ownerId: null })
-    }
-    parent = group
+  for (const path of below) {
+    const fullPath = `${group.fullPath}/${path}`
+    group = (await findGroupByPath(tx, fullPath)) ?? (await makeGroupIn(tx, group, path))
   }
-  return parent!
+  return group
+}
+
+/** Whoever asks for it: what bears a user's name is that user's. */
+async function makeNamespace(tx: Tx, path: string): Promise<Group> {
+  const owner = await findUserByName(tx, path)
+  if (owner && owner.projectId === null) return insertGroup(tx, namespaceOf(owner))
+  return insertGroup(tx, { path, fullPath: path, parentId: null, kind: 'group', ownerId: null })
+}
+
+async function makeGroupIn(tx: Tx, parent: Group, path: string): Promise<Group> {
+  // As on GitLab; who owns it could not be told by it.
+  if (parent.kind === 'user') throw wrongField('path', `the namespace of a user, ${parent.fullPath}, has no groups`)
+  const fullPath = `${parent.fullPath}/${path}`
+  if (await findProjectByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
+  return insertGroup(tx, { path, fullPath, parentId: parent.id, kind: 'group', ownerId: null })
 }
 
 function namespaceOf(user: User): Parameters<typeof insertGroup>[1] {

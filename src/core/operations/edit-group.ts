@@ -9,6 +9,7 @@ import { markGroupDeleted } from '../store/deletions.js'
 import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
 import { findGroup, findGroupByPath, findProjectByPath, insertGroup } from '../store/projects.js'
 import { insertRemovals, type Removal } from '../store/removals.js'
+import { findUserByName } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { deleteProjectIn } from './delete-project.js'
 
@@ -75,4 +76,6 @@ async function requireFree(tx: Tx, path: string, fullPath: string): Promise<void
   if ((await findGroupByPath(tx, fullPath)) || (await findProjectByPath(tx, fullPath))) {
     throw wrongField('path', 'has already been taken')
   }
+  // A user's namespace is made with the first project in it.
+  if (await findUserByName(tx, fullPath)) throw wrongField('path', 'has already been taken')
 }

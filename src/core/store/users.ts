@@ -1,4 +1,5 @@
 /** Rows of users. */
+import { sql } from 'kysely'
 import { hotQuery } from './hot-query.js'
 import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
@@ -21,8 +22,13 @@ export function findUser(from: Reader | Tx, id: number): Promise<User | undefine
   return from.first(userById, { id })
 }
 
+/** Whatever its case, as paths of groups. */
 export function findUserByName(from: Reader | Tx, username: string): Promise<User | undefined> {
-  return from.db.selectFrom('users').select(userColumns).where('username', '=', username).executeTakeFirst()
+  return from.db
+    .selectFrom('users')
+    .select(userColumns)
+    .where(sql<boolean>`lower(username) = ${username.toLowerCase()}`)
+    .executeTakeFirst()
 }
 
 /** People, not the users of projects' tokens; oldest first. */
