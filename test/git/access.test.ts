@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { setAdminToken } from '../../src/core/operations/prepare-node.js'
-import { findGroupByPath, findProjectByPath, insertGroup, insertGroup } from '../../src/core/store/projects.js'
+import { findGroupByPath, findProjectByPath, insertGroup } from '../../src/core/store/projects.js'
 import { adminToken, type GitBox, oneJob, startGitBox } from './support/git-box.js'
 import { basic, send } from './support/raw.js'
 
