@@ -31,6 +31,8 @@ export interface Evidence {
   /** The end of the trace, at most 8 KiB of text; empty where it is not at hand. */
   traceTail: string
   executor: string
+  /** The coordinator was started, or came back after it had not run, while the job ran, and not long before its end. */
+  coordinatorWasAway?: boolean
 }
 
 /** What a classifier makes of the evidence. */

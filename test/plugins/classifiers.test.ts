@@ -124,6 +124,40 @@ describe('exit-code', () => {
   })
 })
 
+describe('a transfer while the coordinator was away', () => {
+  const log = (stage: string, line: string) =>
+    `section_start:1:step_script\r\x1b[0Kok\nsection_end:2:step_script\r\x1b[0K` +
+    `section_start:2:${stage}\r\x1b[0K${line}\nsection_end:3:${stage}\r\x1b[0KERROR: Job failed: exit status 1\n`
+  const refused =
+    'WARNING: Uploading artifacts as "archive" to coordinator... error  error=dial tcp: connection refused'
+  const upload = 'upload_artifacts_on_success'
+  const judged = (traceTail: string, coordinatorWasAway: boolean) =>
+    judgeExitCode(given({ runnerReason: 'script_failure', exitCode: 1, traceTail, coordinatorWasAway }))
+
+  it('is the coordinator’s fault where nobody answered', () => {
+    for (const line of [refused, 'ERROR: 502 Bad Gateway', 'unexpected EOF', 'the coordinator does not answer']) {
+      expect(judged(log(upload, line), true)).toMatchObject({
+        reason: 'script_failure',
+        class: 'internal',
+        retryable: true,
+        explanation: expect.stringContaining('the coordinator was away'),
+      })
+    }
+  })
+
+  it('is not, where it was there, answered, or the script failed', () => {
+    for (const verdict of [
+      judged(log(upload, refused), false),
+      judged(log(upload, 'ERROR: too large'), true),
+      judged(`connection refused\n${log(upload, 'ERROR: 413')}`, true),
+      judged(log('step_script', 'curl: connection refused'), true),
+    ]) {
+      expect(verdict?.explanation).not.toContain('was away')
+      expect(verdict?.retryable).toBe(false)
+    }
+  })
+})
+
 describe('together', () => {
   it('they give the reason that the core would give without them, for every word a runner could say', async () => {
     await using bench = new PluginBench()

@@ -9,6 +9,8 @@ import { findManagerById } from '../store/runners.js'
 import { findTrace } from '../store/traces.js'
 
 const tailBytes = 8 * 1024
+/** A GitLab Runner gives a transfer up after three tries within seconds, but may be kept from reporting for longer. */
+const lastMinutesMs = 5 * 60_000
 
 /** `report`: what its runner has said. */
 export async function gatherEvidence(
@@ -33,5 +35,12 @@ export async function gatherEvidence(
     signal: null,
     traceTail: tail.toString('utf8'),
     executor: manager?.executor ?? '',
+    coordinatorWasAway: wasAway(core, job),
   }
+}
+
+/** Whether this node began to run during the job, not so long ago that the job's end has nothing to do with it. */
+function wasAway({ clock }: Core, { startedAt }: Job): boolean {
+  const awake = clock.awake()
+  return startedAt !== null && awake < lastMinutesMs && startedAt < clock.now() - awake
 }

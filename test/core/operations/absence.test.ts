@@ -2,7 +2,9 @@
 import { expect, it } from 'vitest'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { expireLeases } from '../../../src/core/operations/expire-leases.js'
+import { gatherEvidence } from '../../../src/core/operations/gather-evidence.js'
 import { renewLeases } from '../../../src/core/operations/renew-leases.js'
+import { getJob } from '../../../src/core/store/jobs.js'
 import { findLease } from '../../../src/core/store/leases.js'
 import { startTestCore } from '../../support/core.js'
 import { onBothEngines } from '../../support/stores.js'
@@ -36,6 +38,21 @@ onBothEngines((engine) => {
     clock.advance(60_000)
     await expireLeases(core)
     expect(await one.box.statuses(one.pipeline)).toEqual({ a: 'failed' })
+  })
+
+  it('tells classifiers that it was away in the last minutes of a job', async () => {
+    await using one = await lone()
+    const { core, clock } = one.box
+    const job = { ...(await getJob(core.store.read, one.ref.jobId)), startedAt: clock.now() }
+    const wasAway = async (of = job) =>
+      (await gatherEvidence(core, of, { failureReason: null, message: null, exitCode: 1 })).coordinatorWasAway
+    clock.advance(1000)
+    clock.pause(5000)
+    clock.advance(1000)
+    expect(await wasAway()).toBe(true)
+    expect(await wasAway({ ...job, startedAt: clock.now() - 500 })).toBe(false)
+    clock.advance(5 * 60_000)
+    expect(await wasAway()).toBe(false)
   })
 
   it('never takes from a lease, and does not keep a lost one for ever', async () => {

@@ -69,6 +69,14 @@ export function judgeExitCode(evidence: Evidence): Verdict | undefined {
   const event = bySignal ? `was ended by ${bySignal.name} (exit code ${exitCode})` : `ended with exit code ${exitCode}`
   const around = stageAround(evidence.traceTail)
   if (around !== undefined) {
+    if (evidence.coordinatorWasAway && around.isUnanswered) {
+      return {
+        reason: 'script_failure',
+        class: 'internal',
+        retryable: true,
+        explanation: `${around.what} failed because the coordinator was away meanwhile; the script is not to blame. Retry the job.`,
+      }
+    }
     const complaint = lastComplaint(evidence.traceTail)
     return {
       reason: 'script_failure',
@@ -97,12 +105,23 @@ const stagesAround: Readonly<Record<string, { what: string; class: FailureClass 
  * The stage that failed, where the log shows that it was not the script: the last that began, if none of a script has, or
  * the upload that only follows a script without errors. The names are GitLab Runner's (`common/build.go`).
  */
-function stageAround(traceTail: string): { what: string; class: FailureClass } | undefined {
-  const begun = [...traceTail.matchAll(/section_(?:start|end):\d+:([a-z_]+)\r/g)].map(([, name]) => name!)
-  if (begun.includes('upload_artifacts_on_success')) return stagesAround.upload_artifacts_on_success
-  if (begun.some((name) => name.startsWith('step_') || name === 'after_script')) return undefined
-  return begun.map((name) => stagesAround[name]).findLast((stage) => stage !== undefined)
+function stageAround(traceTail: string): { what: string; class: FailureClass; isUnanswered: boolean } | undefined {
+  const marks = [...traceTail.matchAll(/section_(start|end):\d+:([a-z_]+)\r/g)]
+  const begun = marks.map(([, , name]) => name!)
+  const name = begun.includes('upload_artifacts_on_success')
+    ? 'upload_artifacts_on_success'
+    : begun.some((one) => one.startsWith('step_') || one === 'after_script')
+      ? undefined
+      : begun.findLast((one) => Object.hasOwn(stagesAround, one))
+  if (name === undefined) return undefined
+  const start = marks.find(([, edge, one]) => edge === 'start' && one === name)?.index ?? 0
+  const end = marks.find(({ index, 1: edge, 2: one }) => index > start && edge === 'end' && one === name)?.index
+  return { ...stagesAround[name]!, isUnanswered: unanswered.test(traceTail.slice(start, end)) }
 }
+
+/** How runners say that nobody answered: Go's network errors, git's (curl's) and our own, and answers of proxies. */
+const unanswered =
+  /connection refused|connection reset|\bEOF\b|broken pipe|i\/o timeout|deadline exceeded|ECONN(?:REFUSED|RESET)|socket hang up|does not answer|failed to connect|could not connect|\b50[234] (?:Bad Gateway|Service Unavailable|Gateway Time-?out)|returned error: 50[234]/i
 
 /** The last line of the log that says what is wrong, but for the one that only says that the job has failed. */
 function lastComplaint(traceTail: string): string | undefined {
