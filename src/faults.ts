@@ -1,3 +1,4 @@
+/** Faults that nobody caught: counted and logged, except those of storage, which end the process. */
 import type { Log } from './core/log.js'
 
 /** Faults that storage reports of itself: nothing that is said after them can be trusted. */

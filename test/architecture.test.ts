@@ -69,6 +69,18 @@ describe('the walks of docs/architecture.md', () => {
   })
 })
 
+describe('a file of src', () => {
+  it('begins with a sentence that says what it is for', () => {
+    // Migrations are frozen, and say it in their names.
+    const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(
+      (file) => file.endsWith('.ts') && !/^gen\/|^core\/store\/migrations\//.test(file),
+    )
+    expect(files.length).toBeGreaterThan(500)
+    const purpose = /^(#!.*\n)?\/\*\*[\s*]+[^\s*@][^@]{10,}?[.:][\s\S]*?\*\//
+    expect(files.filter((file) => !purpose.test(readFileSync(path.join('src', file), 'utf8')))).toEqual([])
+  })
+})
+
 describe('pages for those who work on the source', () => {
   const pages = ['docs/architecture.md', 'docs/glossary.md', 'CONTRIBUTING.md']
 

@@ -1,3 +1,4 @@
+/** A log for commands that talk to a person: errors only. */
 import type { Log } from '../core/log.js'
 
 /** A log for people at a terminal: only what went wrong is worth a line. */

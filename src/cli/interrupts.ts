@@ -1,3 +1,4 @@
+/** What the interrupt key and the end of the terminal do to `signalbox run`. */
 import { exitCodes } from './exit.js'
 
 /**

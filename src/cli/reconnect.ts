@@ -1,3 +1,4 @@
+/** Follows a stream of the coordinator across its restarts. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Exit, exitCodes } from './exit.js'
 

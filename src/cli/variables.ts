@@ -1,3 +1,4 @@
+/** Variables given as flags. */
 import { Exit, exitCodes } from './exit.js'
 
 /** `K=V` flags as the API takes variables; `flag` is what they are called. */

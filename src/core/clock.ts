@@ -1,3 +1,4 @@
+/** Time and randomness, which everything in the core is given rather than takes. */
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 

@@ -1,3 +1,4 @@
+/** Work on many things of which one may fail. */
 import type { Log } from './log.js'
 
 /** Does one thing after the other; what fails is logged and holds up none of the others. Gives how many went well. */

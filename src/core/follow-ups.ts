@@ -1,3 +1,6 @@
+/**
+ * What must follow a commit, in a transaction of its own: named here, done by the operations of `follow-up-table.ts`.
+ */
 import type { Log } from './log.js'
 import type { TrainKey } from './merge-train.js'
 import type { Removal } from './store/removals.js'

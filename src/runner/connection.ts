@@ -1,3 +1,4 @@
+/** Keeps one stream to the coordinator: opens it anew when it breaks, counts envelopes, answers pings. */
 import {
   ErrorCode,
   type Error as ErrorMessage,

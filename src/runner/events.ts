@@ -1,3 +1,4 @@
+/** What a runner tells the program that started it. */
 import type { JobReport } from './job/report.js'
 
 /** What a runner tells its owner: the CLI prints some of it, tests wait for it. */

@@ -1,3 +1,4 @@
+/** What this runner says that it can do. */
 import type { Executor } from '../plugins/sdk.js'
 import { program } from './identity.js'
 

@@ -1,3 +1,4 @@
+/** HTTP requests to the coordinator, tried again where that may help. */
 import { randomBytes } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'

@@ -1,3 +1,4 @@
+/** Who this runner is: the program's name and version, and the machine's `system_id`. */
 import { createHash, randomInt } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'

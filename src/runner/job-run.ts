@@ -1,3 +1,4 @@
+/** Runs one job from its payload to its report. */
 import fs from 'node:fs'
 import { program } from './identity.js'
 import { refusal, stopFailure, toReport } from './job/conclude.js'

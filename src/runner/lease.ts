@@ -1,3 +1,4 @@
+/** One lease as the runner holds it: renewals, log, report and cancel, each repeated until it is answered. */
 import {
   type Cancel,
   CancelMode,

@@ -1,3 +1,4 @@
+/** The protocol's side of a runner: offers, leases and credits over a connection that may break. */
 import {
   type CancelPhase,
   ErrorCode,

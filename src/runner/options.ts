@@ -1,3 +1,4 @@
+/** What a runner is started with. */
 import type { Executor } from '../plugins/sdk.js'
 import type { RunnerEvent, RunnerLog } from './events.js'
 import { RunnerError } from './runner-error.js'

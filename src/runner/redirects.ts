@@ -1,3 +1,4 @@
+/** Downloads that follow redirects. */
 import type { Readable } from 'node:stream'
 import type { ArtifactDoor } from './artifacts/upload.js'
 import type { HttpAnswer } from './http.js'

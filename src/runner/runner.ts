@@ -1,3 +1,4 @@
+/** The runner itself: takes jobs, runs them, and ends in one of two ways. */
 import os from 'node:os'
 import type { Offer, Welcome } from '../gen/signalbox/runner/v1/runner.js'
 import type { ExecutorRunner } from '../plugins/sdk.js'

@@ -1,3 +1,4 @@
+/** What survives on disk until the coordinator has it. */
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'

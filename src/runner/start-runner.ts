@@ -1,3 +1,4 @@
+/** Starts a runner in this process. */
 import { runnerFeatures } from './features.js'
 import { HttpClient } from './http.js'
 import { program, randomText, systemId } from './identity.js'

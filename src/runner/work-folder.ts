@@ -1,3 +1,4 @@
+/** The folder of one runner process, held by a lock. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { RunnerError } from './runner-error.js'

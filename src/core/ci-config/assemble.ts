@@ -1,3 +1,4 @@
+/** The first part of compiling: one document out of the main file and all that it includes. */
 import { createRequire } from 'node:module'
 import type { CompileOptions, IncludeAnswer, IncludedFile, IncludeRequest } from './compilation.js'
 import { ConfigFault } from './fault.js'

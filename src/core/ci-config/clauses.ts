@@ -1,3 +1,4 @@
+/** Decides the clauses of rules: `if`, `changes`, `exists`, and those of `only` and `except`. */
 import type { CompiledPolicy } from './config.js'
 import { expandText } from './expand.js'
 import { isTrue } from './expression.js'

@@ -1,3 +1,4 @@
+/** Rules as keywords give them, made into what planning works with. */
 import type { CompiledPolicy, CompiledRule, CompiledWorkflowRule } from './config.js'
 import type { Policy, Rule, WorkflowRule } from './keywords/rules.js'
 import { compiledNeeds } from './needs.js'

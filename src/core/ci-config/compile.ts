@@ -1,3 +1,26 @@
+/**
+ * Compiling a `.gitlab-ci.yml`, and the map of this folder.
+ *
+ *   text ──▶ assemble.ts            load.ts and yaml/ read; header.ts, inputs.ts and interpolate.ts fill in inputs;
+ *     │                             include-entries.ts names what is included; merge.ts puts it together
+ *     ▼
+ *   one document (node.ts) ──▶ extends.ts, references.ts
+ *     ▼
+ *   compileDocument, here           keywords/ describe what may stand where, in the words of shape.ts; validate.ts reads by
+ *     │                             them; jobs.ts makes jobs (static-definition.ts, compile-rules.ts, parallel.ts);
+ *     │                             needs.ts and environments.ts check between jobs
+ *     ▼
+ *   compiled file (config.ts; CiConfig in compilation.ts), kept for every event of its commit
+ *     │   ◀── an event and its surroundings (planning.ts); facts-wanted.ts says which files are asked about
+ *     ▼
+ *   plan-pipeline.ts                clauses.ts, expression.ts and glob.ts decide rules with the variables of scope.ts;
+ *     │                             complete-job.ts completes each job
+ *     ▼
+ *   a pipeline's jobs (job-definition.ts)
+ *
+ * What is wrong goes to findings.ts, with places from sources.ts. language.ts is the face to the rest of the core, and runs it
+ * all in this thread or in others (language-pool.ts, language-thread.ts, worker.ts).
+ */
 import { type AssemblyTrace, assemble } from './assemble.js'
 import type { CompileOptions, CompileOutcome, CompileResult } from './compilation.js'
 import { toWorkflowRule } from './compile-rules.js'

@@ -1,3 +1,4 @@
+/** The last part of planning: one job of a pipeline, completed by the event and the rule that matched. */
 import type { CompiledInstance, CompiledJob, CompiledRule } from './config.js'
 import { expandText, mayRefer } from './expand.js'
 import type { JobPlan, PlanNeed } from './job-definition.js'

@@ -1,3 +1,4 @@
+/** The compiled file as compiling and planning see it. */
 import type { CiConfig } from './compilation.js'
 import type { ConfigError } from './config-error.js'
 import type { JobPlan, JobWhen } from './job-definition.js'

@@ -1,3 +1,4 @@
+/** Checks between jobs: who stops which environment. */
 import type { Findings } from './findings.js'
 import type { Jobs } from './jobs.js'
 import { didYouMean } from './suggest.js'

@@ -1,3 +1,4 @@
+/** Expands references to variables in texts and in lists of variables. */
 import { limits } from './limits.js'
 import type { PlanVariable } from './variables.js'
 

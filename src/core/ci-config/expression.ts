@@ -1,3 +1,4 @@
+/** Parses and evaluates the expressions of rules. */
 import { limits } from './limits.js'
 import { spend } from './meter.js'
 import { compileRegex, parseRegexText, type Regex } from './regex.js'

@@ -1,3 +1,4 @@
+/** A part of compiling: `extends`. */
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
 import { deepMerge, type MergeBudget } from './merge.js'

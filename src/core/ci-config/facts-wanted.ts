@@ -1,3 +1,4 @@
+/** Finds out what rules will ask about files, so that only that is looked up. */
 import type { CiConfig } from './compilation.js'
 import type { CompiledConfig } from './config.js'
 import { expandText } from './expand.js'

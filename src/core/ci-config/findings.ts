@@ -1,3 +1,4 @@
+/** Collects what is wrong with a document, and what is doubtful. */
 import type { ConfigError } from './config-error.js'
 import { limits } from './limits.js'
 import type { Node } from './node.js'

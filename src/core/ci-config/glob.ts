@@ -1,3 +1,4 @@
+/** Patterns of files, as Ruby matches them. */
 import { limits } from './limits.js'
 import { spend } from './meter.js'
 

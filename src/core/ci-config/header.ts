@@ -1,3 +1,4 @@
+/** A part of assembling: the header of a file, its inputs, and the content with their values in it. */
 import { ConfigFault } from './fault.js'
 import { type Findings, StopCompilation } from './findings.js'
 import type { Origin } from './include-entries.js'

@@ -1,3 +1,4 @@
+/** A part of assembling: entries of `include`, each made into requests for files. */
 import { ClauseError, type FileFacts, Files, ruleHolds } from './clauses.js'
 import type { CompileOptions, IncludeRequest } from './compilation.js'
 import { expandText } from './expand.js'

@@ -1,3 +1,4 @@
+/** Gives inputs of a header their values, and checks them. */
 import { type Expression, isTrue } from './expression.js'
 import { ConfigFault } from './fault.js'
 import type { InputType, PlanInput } from './job-definition.js'

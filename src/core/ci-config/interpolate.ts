@@ -1,3 +1,4 @@
+/** Replaces `$[[ … ]]` in a document by the values of inputs. */
 import { expandText } from './expand.js'
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'

@@ -1,3 +1,4 @@
+/** A part of compiling: the jobs of a document, from their keywords to compiled jobs. */
 import { compiledRules, toPolicy } from './compile-rules.js'
 import type { CompiledJob } from './config.js'
 import type { Findings } from './findings.js'

@@ -1,3 +1,4 @@
+/** The language as a JSON Schema, for editors. */
 import { spec } from './keywords/header.js'
 import { include } from './keywords/include.js'
 import { bridgeShape, jobShape } from './keywords/job.js'

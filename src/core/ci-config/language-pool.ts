@@ -1,3 +1,4 @@
+/** Compiles and plans in threads, with projects in turn, and small work here. */
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { deserialize, serialize } from 'node:v8'

@@ -1,3 +1,4 @@
+/** One thread that computes for strangers, within limits of time and memory. */
 import { Worker } from 'node:worker_threads'
 import type { FromWorker, Task, ToWorker } from './worker.js'
 

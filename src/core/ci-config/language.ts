@@ -1,3 +1,4 @@
+/** The face of the language: compiling, planning and coverage, wherever they run. */
 import type { CiConfig, CompileOptions, CompileResult } from './compilation.js'
 import { compileConfig } from './compile.js'
 import { coverageIn } from './coverage.js'

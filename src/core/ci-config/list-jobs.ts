@@ -1,3 +1,4 @@
+/** Lists the jobs and the described variables of a compiled file for people. */
 import type { CiConfig } from './compilation.js'
 import { allowsFailure } from './complete-job.js'
 import type { CompiledConfig, CompiledPolicy, Prefill } from './config.js'

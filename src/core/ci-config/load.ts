@@ -1,3 +1,4 @@
+/** Reads the text of one file into its header and its content. */
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
 import { isBlank, isNull, type MapNode, type Node } from './node.js'

@@ -1,3 +1,4 @@
+/** Merges maps, within a budget. */
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
 import { type Entry, type MapNode, makeMap, type Scalar } from './node.js'

@@ -1,3 +1,4 @@
+/** The merged document, kept with the compiled file and written as YAML on demand. */
 import type { CiConfig } from './compilation.js'
 import type { MapNode, Node } from './node.js'
 import { resolvePlain } from './yaml/scalar.js'

@@ -1,3 +1,4 @@
+/** A part of compiling: `needs` and `dependencies`, and whether what they name is there. */
 import type { CompiledJob, CompiledNeed } from './config.js'
 import type { Findings } from './findings.js'
 import type { JobDraft, Jobs } from './jobs.js'

@@ -1,3 +1,4 @@
+/** The nodes of a document. */
 import { ConfigFault } from './fault.js'
 import { limits } from './limits.js'
 

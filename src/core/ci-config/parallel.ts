@@ -1,8 +1,7 @@
+/** How one job becomes several (lib/gitlab/ci/config/normalizer). */
 import type { CompiledInstance } from './config.js'
 import type { Matrix } from './keywords/needs.js'
 import { limits } from './limits.js'
-
-/** How one job becomes several (lib/gitlab/ci/config/normalizer). */
 
 /** What is wrong with the number of jobs that a matrix makes, if anything. */
 export function matrixProblem(matrix: Matrix): string | undefined {

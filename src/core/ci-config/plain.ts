@@ -1,3 +1,4 @@
+/** Nodes made into plain data, and back. */
 import { checkKey, type Entry, makeList, makeMap, makeScalar, type Node, type Scalar } from './node.js'
 import { floatNode } from './yaml/scalar.js'
 

@@ -1,3 +1,4 @@
+/** Planning: the pipeline that one event makes of a compiled file. */
 import {
   ClauseError,
   clausesText,

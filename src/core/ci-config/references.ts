@@ -1,3 +1,4 @@
+/** A part of compiling: `!reference`. */
 import { ConfigFault } from './fault.js'
 import { type Entry, type MapNode, makeList, makeMap, type Node, type ReferenceNode, type Scalar } from './node.js'
 

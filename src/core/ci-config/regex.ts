@@ -1,3 +1,4 @@
+/** Regular expressions of users, on an engine that takes linear time. */
 import { createRequire } from 'node:module'
 import type { RE2JS } from 're2js'
 import { limits } from './limits.js'

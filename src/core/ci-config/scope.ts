@@ -1,3 +1,4 @@
+/** Which variables a rule or a job sees, and which of two with one name wins. */
 import type { CompiledInstance, CompiledJob } from './config.js'
 import { circleMessage, expandText, mayRefer, referencesOf } from './expand.js'
 import { limits } from './limits.js'

@@ -1,3 +1,4 @@
+/** What a shape accepts, in words and as a question. */
 import type { Node, ScalarNode } from './node.js'
 import type { AnyShape } from './shape.js'
 

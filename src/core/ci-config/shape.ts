@@ -1,3 +1,4 @@
+/** The vocabulary in which keywords are described. */
 import type { Node } from './node.js'
 
 /**

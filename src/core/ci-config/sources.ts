@@ -1,3 +1,4 @@
+/** Knows the file, line and column of every place in a document. */
 import type { ConfigError } from './config-error.js'
 import { ConfigFault } from './fault.js'
 

@@ -1,3 +1,4 @@
+/** A part of compiling: what no event changes about a job. */
 import { resolveInputs } from './inputs.js'
 import type { JobPlan, PlanArtifact, PlanInput } from './job-definition.js'
 import { type Artifacts, coverageFormats, reportTypes } from './keywords/artifacts.js'

@@ -1,3 +1,4 @@
+/** Reads nodes as shapes describe them. */
 import type { Findings } from './findings.js'
 import {
   describeNode,

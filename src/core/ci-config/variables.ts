@@ -1,3 +1,4 @@
+/** Variables as lists, weaker ones first. */
 import { spend } from './meter.js'
 
 /** A variable as it will stand in a job's environment. */

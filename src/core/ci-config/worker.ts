@@ -1,3 +1,4 @@
+/** The code that runs inside a thread of the language. */
 import { deserialize, serialize } from 'node:v8'
 import { parentPort } from 'node:worker_threads'
 import type { CiConfig, CompileOptions, CompileResult } from './compilation.js'

@@ -1,3 +1,4 @@
+/** Step: a job on its way meets its environment and its namespace's quota, which may refuse it. */
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { environmentSlug, guessTier, isEnvironmentName } from '../environment.js'

@@ -1,3 +1,4 @@
+/** Waits for a database that is away. */
 import { SignalboxError } from '../errors.js'
 import type { Log } from '../log.js'
 

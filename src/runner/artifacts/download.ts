@@ -1,3 +1,4 @@
+/** Artifacts of other jobs, fetched and unpacked. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'

@@ -1,3 +1,4 @@
+/** Unpacks zip archives that nobody vouches for. */
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Readable } from 'node:stream'

@@ -1,13 +1,10 @@
+/** Turns selected files into one stream. Nothing is kept in memory but the list of names. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import zlib from 'node:zlib'
 import { openFile } from './open-file.js'
 import type { SelectLog } from './select.js'
-
-/*
- * Turns selected files into one stream. Nothing is kept in memory but the list of names.
- */
 
 /** The formats of `artifact_format` that this runner makes. */
 export type PackFormat = 'zip' | 'gzip' | 'raw'

@@ -1,3 +1,4 @@
+/** Which files an entry of `artifacts` or `cache` means. */
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'

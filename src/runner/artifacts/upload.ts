@@ -1,3 +1,4 @@
+/** Sends artifacts to the coordinator. */
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { Readable } from 'node:stream'

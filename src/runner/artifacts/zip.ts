@@ -1,3 +1,4 @@
+/** Makes zip archives. */
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Readable } from 'node:stream'

@@ -1,3 +1,4 @@
+/** What the stages ask of a place for caches. */
 import type { Readable } from 'node:stream'
 
 /** Where the archives of caches are kept between jobs. What is kept may be gone at any time. */

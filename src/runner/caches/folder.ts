@@ -1,3 +1,4 @@
+/** Caches in a folder of this machine. */
 import { createHash, randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'

@@ -1,3 +1,4 @@
+/** Caches at the coordinator. */
 import fs from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,3 +1,4 @@
+/** How a job that was stopped is reported. */
 import { formatDuration } from './duration.js'
 import type { JobPayload } from './payload.js'
 import type { Failure, JobReport } from './report.js'

@@ -1,3 +1,4 @@
+/** What every stage of a job works with. */
 import type { ExecutorRunner } from '../../plugins/sdk.js'
 import type { HttpClient } from '../http.js'
 import type { InsteadOf } from '../options.js'

@@ -1,3 +1,4 @@
+/** The coordinator's HTTP interface, as the stages of a job use it. */
 import type { ArtifactDoor } from '../artifacts/upload.js'
 import type { JobContext } from './context.js'
 import { Patience } from './patience.js'

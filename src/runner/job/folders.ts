@@ -1,3 +1,4 @@
+/** The folders of one job. */
 import fs from 'node:fs'
 import path from 'node:path'
 import type { JobPayload } from './payload.js'

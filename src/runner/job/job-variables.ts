@@ -1,3 +1,4 @@
+/** Puts the variables of a job together. */
 import { program } from '../identity.js'
 import type { JobRunOptions } from '../job-run.js'
 import type { JobFolders } from './folders.js'

@@ -1,3 +1,4 @@
+/** Writes the log of a job: sections, colours and masked values. */
 import type { Spool } from '../spool.js'
 import { SecretMasker, TokenMasker } from './masker.js'
 import { unlessPulled } from './time.js'

@@ -1,3 +1,5 @@
+/** Hides secret values in a stream of bytes. */
+
 const mask = Buffer.from('[MASKED]')
 
 /** A filter over a stream of bytes: what comes out may lag behind what went in. */

@@ -1,3 +1,4 @@
+/** Waits for a coordinator that is away, within a stage. */
 import { WindowedBackoff } from '../backoff.js'
 import { isDisconnect } from '../http.js'
 import type { JobContext } from './context.js'

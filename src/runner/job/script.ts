@@ -1,3 +1,5 @@
+/** Makes shell scripts of lists of commands. */
+
 export type Shell = 'bash' | 'sh'
 
 const green = '\x1b[32;1m'

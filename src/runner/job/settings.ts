@@ -1,3 +1,4 @@
+/** What the variables of a job ask of the runner. */
 import { parseDuration } from './duration.js'
 import type { JobPayload } from './payload.js'
 import type { Variables } from './variables.js'

@@ -1,3 +1,4 @@
+/** The script that gets the sources of a job. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { program } from '../identity.js'

@@ -1,3 +1,4 @@
+/** Stages: artifacts before and after the scripts. */
 import { attempt } from './attempt.js'
 import type { JobContext } from './context.js'
 import { doorOf } from './door.js'

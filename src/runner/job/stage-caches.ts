@@ -1,3 +1,4 @@
+/** Stages: caches before and after the scripts. */
 import path from 'node:path'
 import type { CachePlace } from '../caches/cache-place.js'
 import { messageOf } from '../runner-error.js'

@@ -1,3 +1,4 @@
+/** Stage: the executor is made ready. */
 import fs from 'node:fs'
 import os from 'node:os'
 import type { PrepareInput, PrepareResult } from '../../plugins/sdk.js'

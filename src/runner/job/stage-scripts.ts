@@ -1,3 +1,4 @@
+/** Stage: the scripts of the job itself. */
 import type { JobContext } from './context.js'
 import { formatDuration } from './duration.js'
 import type { Failure } from './report.js'

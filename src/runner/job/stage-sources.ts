@@ -1,3 +1,4 @@
+/** Stage: the sources. */
 import { attempt } from './attempt.js'
 import type { JobContext } from './context.js'
 import { isAway, Patience } from './patience.js'

@@ -1,3 +1,4 @@
+/** Runs one script after the other through the executor. */
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'

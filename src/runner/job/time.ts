@@ -1,3 +1,4 @@
+/** Deadlines, pauses and signals. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Stop } from './stop.js'
 

@@ -1,3 +1,4 @@
+/** Variables of a job, and their expansion. */
 import path from 'node:path'
 import type { JobVariable } from './payload.js'
 

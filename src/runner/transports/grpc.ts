@@ -1,3 +1,4 @@
+/** The stream over gRPC. */
 import grpc from '@grpc/grpc-js'
 import { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
 import { userAgent } from '../identity.js'

@@ -1,3 +1,4 @@
+/** One job over GitLab's API: requests about its status and log, and what their answers say. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpAnswer } from '../http.js'
 import { type JobPayload, parsePayload } from '../job/payload.js'

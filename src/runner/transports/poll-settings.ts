@@ -1,3 +1,4 @@
+/** What the polling transport is started with. */
 import type { RunnerLog } from '../events.js'
 import type { HttpClient } from '../http.js'
 import type { Spool } from '../spool.js'

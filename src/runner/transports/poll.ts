@@ -1,3 +1,4 @@
+/** The stream's conversation, over GitLab's polling API. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CancelMode,

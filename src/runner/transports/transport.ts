@@ -1,3 +1,4 @@
+/** What the link asks of a transport. */
 import type { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
 
 export type TransportName = 'websocket' | 'grpc' | 'poll'

@@ -1,3 +1,4 @@
+/** The stream over a WebSocket. */
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
 import { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'

@@ -1,3 +1,4 @@
+/** `/.well-known` and the keys of ID tokens. */
 import { idTokenJwk } from '../../core/operations/show-id-token-key.js'
 import type { Route } from '../../http/call.js'
 import { tokenRoute } from '../call.js'

@@ -1,3 +1,4 @@
+/** What jobs leave behind: artifacts, reports and caches. */
 import type { PlanCache } from '../job-definition.js'
 import { limits } from '../limits.js'
 import {
@@ -16,8 +17,6 @@ import {
   type ValueOf,
 } from '../shape.js'
 import { duration, textOrTexts, texts } from './parts.js'
-
-/** What jobs leave behind: artifacts, reports and caches. */
 
 export type ReportFormat = 'gzip' | 'zip' | 'raw'
 

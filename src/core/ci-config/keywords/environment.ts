@@ -1,3 +1,4 @@
+/** The keyword `environment`. */
 import type { PlanEnvironment } from '../job-definition.js'
 import { limits } from '../limits.js'
 import {

@@ -1,3 +1,4 @@
+/** The header of a file: `spec` with its inputs (lib/gitlab/ci/config/header, lib/ci/inputs). */
 import { limits } from '../limits.js'
 import { isNull } from '../node.js'
 import {
@@ -17,8 +18,6 @@ import {
 } from '../shape.js'
 import { include } from './include.js'
 import { expression } from './parts.js'
-
-/** The header of a file: `spec` with its inputs (lib/gitlab/ci/config/header, lib/ci/inputs). */
 
 export const inputTypes = ['string', 'number', 'boolean', 'array'] as const
 

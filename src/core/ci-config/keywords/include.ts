@@ -1,3 +1,4 @@
+/** Entries of `include` and `trigger:include` (lib/gitlab/ci/config/entry/include.rb). */
 import { limits } from '../limits.js'
 import {
   boolean,
@@ -14,8 +15,6 @@ import {
 } from '../shape.js'
 import { duration, inputValues, textOrTexts } from './parts.js'
 import { includeRules, writtenRule } from './rules.js'
-
-/** Entries of `include` and `trigger:include` (lib/gitlab/ci/config/entry/include.rb). */
 
 export const includeKinds = ['local', 'project', 'remote', 'template', 'component', 'artifact'] as const
 

@@ -1,3 +1,4 @@
+/** The keywords of jobs and trigger jobs (lib/gitlab/ci/config/entry/{job,bridge,processable}.rb). */
 import type { PlanRetry } from '../job-definition.js'
 import { limits } from '../limits.js'
 import { compileRegex } from '../regex.js'
@@ -37,8 +38,6 @@ import {
 } from './parts.js'
 import { dastConfiguration, identity, idTokens, pages, release, run, secrets } from './release.js'
 import { policy, rules } from './rules.js'
-
-/** The keywords of jobs and trigger jobs (lib/gitlab/ci/config/entry/{job,bridge,processable}.rb). */
 
 const failureReasons = [
   'always',

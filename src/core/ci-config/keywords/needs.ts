@@ -1,3 +1,4 @@
+/** `parallel:matrix`, and `needs` that points into it. */
 import {
   boolean,
   checked,
@@ -14,8 +15,6 @@ import {
   text,
   type ValueOf,
 } from '../shape.js'
-
-/** `parallel:matrix`, and `needs` that points into it. */
 
 const matrixValue = text({ scalar: 'integer' })
 

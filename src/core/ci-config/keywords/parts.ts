@@ -1,3 +1,4 @@
+/** What several keywords are made of. */
 import { isNever, parseDuration, seconds } from '../duration.js'
 import { type Expression, ExpressionError, parseExpression } from '../expression.js'
 import type { PlanImage, PlanService } from '../job-definition.js'
@@ -21,8 +22,6 @@ import {
   text,
 } from '../shape.js'
 import { toPlanVariables, type VariableValue } from '../variables.js'
-
-/** What several keywords are made of. */
 
 const lines = list(text(), { nested: limits.nestedLists, says: 'a list of strings' })
 

@@ -1,7 +1,6 @@
+/** Keywords with a small language of their own: release, pages, run, secrets, tokens and inputs of jobs. */
 import { anything, boolean, checked, choice, either, entries, keyword, list, record, required, text } from '../shape.js'
 import { duration, inputValues, plainMap, textOrTexts } from './parts.js'
-
-/** Keywords with a small language of their own: release, pages, run, secrets, tokens and inputs of jobs. */
 
 const link = record({
   name: required(text({ filled: true }), 'Name of the link.'),

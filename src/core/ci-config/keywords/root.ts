@@ -1,10 +1,9 @@
+/** The keywords at the top of a file (lib/gitlab/ci/config/entry/root.rb). Every other key there names a job. */
 import { limits } from '../limits.js'
 import { keyword, list, record, text } from '../shape.js'
 import { inheritable } from './job.js'
 import { globalVariables } from './parts.js'
 import { autoCancel, workflowRules } from './rules.js'
-
-/** The keywords at the top of a file (lib/gitlab/ci/config/entry/root.rb). Every other key there names a job. */
 
 export const stages = list(text(), { nested: limits.nestedLists, says: 'a list of strings' })
 

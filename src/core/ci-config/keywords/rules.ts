@@ -1,3 +1,4 @@
+/** `rules` of jobs, workflow and include, and their older relatives `only` and `except`. */
 import { limits } from '../limits.js'
 import { compileRegex, parseRegexText } from '../regex.js'
 import {
@@ -16,8 +17,6 @@ import {
 } from '../shape.js'
 import { sameNeeds } from './needs.js'
 import { duration, expression, oneWeek, plainVariables, texts, wholeSeconds } from './parts.js'
-
-/** `rules` of jobs, workflow and include, and their older relatives `only` and `except`. */
 
 const patterns = list(text(), { max: limits.patterns })
 

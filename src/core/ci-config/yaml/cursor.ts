@@ -1,3 +1,4 @@
+/** A position in YAML text, and the characters that mean something there. */
 import { ConfigFault } from '../fault.js'
 import { limits } from '../limits.js'
 import { quote } from '../node.js'

@@ -1,3 +1,4 @@
+/** Entries of maps: equal keys and merge keys. */
 import { ConfigFault } from '../fault.js'
 import { limits } from '../limits.js'
 import { checkKey, type Entry, type Node, type Scalar } from '../node.js'

@@ -1,3 +1,4 @@
+/** YAML in brackets and braces. */
 import { type Entry, makeList, makeMap, makeScalar, type Node, type Scalar } from '../node.js'
 import { atIndicator, type Cursor, colon, question, startsPlain, unexpected } from './cursor.js'
 import { type EntryWriter, keyOf } from './entries.js'

@@ -1,3 +1,4 @@
+/** Anchors, aliases and tags. */
 import { makeScalar, type Node, quote } from '../node.js'
 import { type Cursor, isBlankOrEnd, isFlowIndicator, unexpected } from './cursor.js'
 import { resolvePlain } from './scalar.js'

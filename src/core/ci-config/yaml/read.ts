@@ -1,3 +1,4 @@
+/** The YAML reader, and its blocks. */
 import { type Entry, makeList, makeMap, makeScalar, type Node, type Scalar } from '../node.js'
 import { atIndicator, Cursor, colon, dash, isBlankOrEnd, question, startsPlain, unexpected } from './cursor.js'
 import { EntryWriter, type OnDuplicateKey } from './entries.js'

@@ -1,3 +1,4 @@
+/** What unquoted YAML scalars mean. */
 import { ConfigFault } from '../fault.js'
 import { makeScalar, quote, type ScalarNode } from '../node.js'
 

@@ -1,3 +1,4 @@
+/** The YAML tags that are taken. */
 import { ConfigFault } from '../fault.js'
 import { makeScalar, type Node, quote } from '../node.js'
 import { resolvePlain } from './scalar.js'

@@ -1,3 +1,4 @@
+/** The four ways to write a text in YAML. */
 import { type Cursor, isBlankOrEnd, isFlowIndicator } from './cursor.js'
 
 /**

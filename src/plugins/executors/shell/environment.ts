@@ -1,3 +1,5 @@
+/** The environment of a job's processes. */
+
 const inherited = [
   'PATH',
   'HOME',

@@ -1,3 +1,4 @@
+/** The shell executor: jobs as processes of this host. */
 import { definePlugin, PluginConfigError } from '../../sdk.js'
 import { ShellRunner } from './shell-runner.js'
 

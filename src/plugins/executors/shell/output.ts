@@ -1,3 +1,4 @@
+/** The output of scripts, through named pipes. */
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
 import net from 'node:net'

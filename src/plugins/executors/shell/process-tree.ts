@@ -1,3 +1,4 @@
+/** Finds and ends every process that a job has started. */
 import fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sessionMarker } from './environment.js'

@@ -1,3 +1,4 @@
+/** Runs the scripts of jobs by a shell. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'

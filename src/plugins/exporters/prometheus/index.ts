@@ -1,3 +1,4 @@
+/** The Prometheus exporter. */
 import type { MetricObjectWithValues, MetricValue } from 'prom-client'
 import { definePlugin, type Gauge } from '../../sdk.js'
 import { eventCounters } from './event-counters.js'
