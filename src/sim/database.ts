@@ -15,8 +15,27 @@ export interface CommitCrash {
   when: 'before' | 'after'
 }
 
+/**
+ * A statement of a transaction fails, and the process lives on: the disk is `full`, with the transaction left open or
+ * `rolledBack` by SQLite itself, or BEGIN finds the file `locked`. An I/O error is `fatal`: the process must end.
+ */
+export interface StatementFault {
+  /** Statements that are carried out before. */
+  in: number
+  kind: 'full' | 'rolledBack' | 'locked' | 'fatal'
+}
+
+const faultCodes: Record<StatementFault['kind'], string> = {
+  full: 'SQLITE_FULL',
+  rolledBack: 'SQLITE_FULL',
+  locked: 'SQLITE_BUSY',
+  fatal: 'SQLITE_IOERR_WRITE',
+}
+
 export class SimDatabase {
   readonly connection: SqliteConnection
+  /** What the writer took for known and was not so, if there was anything. */
+  mistaken: string | undefined
   readonly #clear: readonly { run(): unknown }[]
 
   private constructor(connection: SqliteConnection) {
@@ -28,6 +47,8 @@ export class SimDatabase {
       )
       .pluck()
       .all() as string[]
+    this.#watch('jobs')
+    this.#watch('leases')
     this.#clear = [...tables, 'sqlite_sequence'].map((table) => raw.prepare(`delete from "${table}"`))
   }
 
@@ -39,8 +60,18 @@ export class SimDatabase {
     return new SimDatabase(connection)
   }
 
+  /** Compares each row that is taken for known with the one that there is. */
+  #watch(table: 'jobs' | 'leases'): void {
+    const status = this.connection.raw.prepare(`select status from ${table} where id = ?`).pluck()
+    this.connection.known[table].check = (row: { id: number; status: string }) => {
+      const real = status.get(row.id)
+      if (real !== row.status) this.mistaken = `${table} ${row.id} is ${String(real)} and was taken for ${row.status}`
+    }
+  }
+
   /** Empties every table, for the next life; prepared statements stay. */
   clear(): void {
+    this.mistaken = undefined
     const { raw } = this.connection
     if (raw.inTransaction) raw.exec('rollback')
     for (const statement of this.#clear) statement.run()
@@ -62,6 +93,7 @@ export class LifeConnection implements WritingConnection {
   crash: CommitCrash | undefined
   /** So many of the next commits fail, as on a full disk, and the process lives on. */
   refusals = 0
+  fault: StatementFault | undefined
   readonly #shared: SqliteConnection
   readonly #options: LifeOptions
   #dead = false
@@ -83,6 +115,7 @@ export class LifeConnection implements WritingConnection {
   exec(sql: string): void {
     if (this.#dead) return
     this.#options.moved()
+    this.#mayFail(sql)
     if (sql === 'commit' && this.crash && this.crash.in-- === 0) {
       if (this.crash.when === 'after') this.#shared.exec(sql)
       this.#options.crashed()
@@ -97,11 +130,13 @@ export class LifeConnection implements WritingConnection {
 
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Result[] {
     this.#use()
+    this.#mayFail('query')
     return this.#shared.all(query, params)
   }
 
   executeQuery<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {
     this.#use()
+    this.#mayFail('query')
     return this.#shared.executeQuery(query)
   }
 
@@ -118,6 +153,17 @@ export class LifeConnection implements WritingConnection {
     if (this.#dead) return
     this.#dead = true
     if (this.#shared.raw.inTransaction) this.#shared.raw.exec('rollback')
+  }
+
+  #mayFail(sql: string): void {
+    const { fault } = this
+    if (!fault || (sql !== 'begin immediate' && !this.#shared.raw.inTransaction)) return
+    // These write memory only.
+    if (/^(?:savepoint|release|rollback)/.test(sql)) return
+    if (fault.in-- > 0 || (fault.kind === 'locked' && sql !== 'begin immediate')) return
+    this.fault = undefined
+    if (fault.kind === 'rolledBack' && this.#shared.raw.inTransaction) this.#shared.raw.exec('rollback')
+    throw Object.assign(new Error(`a statement fails: ${fault.kind}`), { code: faultCodes[fault.kind] })
   }
 
   #use(): void {

@@ -96,6 +96,7 @@ export const invariants: readonly Invariant[] = [
     },
   },
   { name: 'a payload is its own pipeline’s', broken: foreignPayload },
+  { name: 'memory holds nothing but what is committed', broken: rememberedTooEarly },
   {
     name: 'a created job was never handed out',
     broken: eachJob((job, _, leases) => (job.status === 'created' && leases.length > 0 ? 'has leases' : undefined)),
@@ -317,6 +318,19 @@ function foreignPayload({ world, now, camera }: Moment): string | undefined {
     const other = [...predefined, ...strong].find(({ key, value }) => inPayload(key) !== value)
     return other && `payload ${jobId}.${fence}: ${other.key} is ${inPayload(other.key)}, not ${other.value}`
   })
+}
+
+/** What the node remembers by ids that no row has ever had, and rows that it has taken for known and that are not so. */
+function rememberedTooEarly({ world, camera }: Moment): string | undefined {
+  const { node, database } = world
+  if (database.mistaken !== undefined) return database.mistaken
+  if (!node.open) return undefined
+  const { memory, demands } = node.core
+  const last = camera.lastIds()
+  for (let id = last.pipelines + 1; id < last.pipelines + 4; id++) {
+    if (memory.pipelineVariables.get(id)) return `variables of pipeline ${id}, which there is not`
+  }
+  return each([...demands.entries()], ([id]) => (id > last.demands ? `demand ${id}, which there is not` : undefined))
 }
 
 /** An answer may be noted so much later than what it answers was done. */

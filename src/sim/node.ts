@@ -87,6 +87,8 @@ export class SimNode {
   /** The doors are open. */
   open = false
   dead = false
+  /** Is called when storage has failed and the process has ended by it. */
+  onFault: () => void = () => undefined
   readonly connection: LifeConnection
   readonly #options: NodeOptions
   readonly #time: ProcessTime
@@ -101,10 +103,7 @@ export class SimNode {
     this.#endDisk = end
     this.connection = new LifeConnection(options.database.connection, {
       moved: options.turns.moved,
-      crashed: () => {
-        this.kill()
-        options.crashed()
-      },
+      crashed: () => this.#die(),
     })
   }
 
@@ -159,7 +158,7 @@ export class SimNode {
     const report = (error: unknown, what: string) => this.#report(what, error)
     const common = { connection, clock, random: random.fork('bodies'), report }
     if (engine === 'sqlite') {
-      return new SqliteStore({ ...common, file: ':memory:', fatal: (error) => report(error, 'fatal') })
+      return new SqliteStore({ ...common, file: ':memory:', fatal: (error) => this.#endBy(error) })
     }
     const order = random.fork('order')
     return new ReadCommittedStore({ ...common, order, interleaving: 0.15, repeating: 0.1 })
@@ -173,6 +172,20 @@ export class SimNode {
       if (!(err instanceof SignalboxError && err.code === 'unavailable')) this.#report(message, err)
     }
     return { debug: quiet, info: quiet, warn: quiet, error: loud }
+  }
+
+  /** As the server does with storage that it can trust no longer. */
+  #endBy(error: unknown): void {
+    if ((error as { code?: unknown })?.code === 'SQLITE_IOERR_WRITE') {
+      this.#die()
+      this.onFault()
+    } else this.#report('fatal', error)
+  }
+
+  #die(): void {
+    if (this.dead) return
+    this.kill()
+    this.#options.crashed()
   }
 
   #report(what: string, error: unknown): void {

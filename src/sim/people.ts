@@ -50,9 +50,11 @@ export function populate(scene: Scene): void {
     ['operator', 30_000, (random) => chore(scene, random)],
     ['fate', 12_000, (random) => befall(scene, random)],
     ['storage', 15_000, (random) => failCommits(world, random)],
+    ['statements', 8000, (random) => failStatement(world, random)],
   ]
   for (const [name, pauseMs, act] of actors) {
     if (name === 'storage' && !world.weather.commitsFail) continue
+    if (name === 'statements' && !world.weather.statementsFail) continue
     const random = world.random.fork(name)
     const again = () => {
       if (world.healed) return
@@ -155,6 +157,19 @@ function failCommits(world: World, random: SimRandom): void {
   if (!world.node.open) return
   world.node.connection.refusals = random.between(1, 3)
   world.note(`${world.node.connection.refusals} commits will fail`)
+}
+
+/** One of the next statements fails, wherever in whatever is done then. */
+function failStatement(world: World, random: SimRandom): void {
+  const { node, weather } = world
+  if (!node.open) return
+  const kind = random.weighted({ full: 4, rolledBack: 4, locked: 1, fatal: weather.engine === 'sqlite' ? 1 : 0 })
+  const fault = { in: random.int(random.pick([4, 40])), kind }
+  node.connection.fault = fault
+  world.note(`a statement will fail: ${kind}`)
+  if (kind !== 'fatal') return
+  const downMs = random.between(500, 40_000)
+  node.onFault = () => world.time.after(downMs, () => void world.startNode())
 }
 
 function downFor(world: World, random: SimRandom, crash: () => void): void {

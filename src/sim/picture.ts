@@ -79,6 +79,7 @@ export class Camera {
   readonly #runner
   readonly #variables
   readonly #endedTwice
+  readonly #lastId
   #taken: { changes: number; picture: Picture } | undefined
 
   constructor({ connection }: SimDatabase) {
@@ -101,6 +102,7 @@ export class Camera {
       .pluck()
     this.#needs = this.#raw.prepare('select name from job_needs where job_id = ?').pluck()
     this.#variables = this.#raw.prepare('select variables from pipelines where id = ?').pluck()
+    this.#lastId = this.#raw.prepare('select seq from sqlite_sequence where name = ?').pluck()
     this.#endedTwice = this.#raw
       .prepare(`
         select job_id from events join jobs on jobs.id = job_id
@@ -124,6 +126,12 @@ export class Camera {
       this.#taken = { changes, picture: picture as unknown as Picture }
     }
     return this.#taken.picture
+  }
+
+  /** The last ids that were given to rows; 0: none has been. */
+  lastIds(): { pipelines: number; demands: number } {
+    const last = (table: string) => (this.#lastId.get(table) as number | undefined) ?? 0
+    return { pipelines: last('pipelines'), demands: last('demands') }
   }
 
   /** A job of a runner that has more than one end, if there is one. */

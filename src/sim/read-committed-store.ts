@@ -142,9 +142,9 @@ export class ReadCommittedStore implements Store {
           if (again) continue
           return false
         }
-        // As PostgreSQL's class 53 is told.
-        const full = (error as { code?: unknown })?.code === 'SQLITE_FULL'
-        pending.reject(full ? new SignalboxError('unavailable', 'the store is not available', { cause: error }) : error)
+        // As PostgreSQL's classes 53 and 57 are told.
+        const away = /^SQLITE_/.test(String((error as { code?: unknown })?.code))
+        pending.reject(away ? new SignalboxError('unavailable', 'the store is not available', { cause: error }) : error)
         return true
       }
     }

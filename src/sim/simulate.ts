@@ -125,6 +125,7 @@ class Run {
     world.note('all is healed')
     world.node.connection.crash = undefined
     world.node.connection.refusals = 0
+    world.node.connection.fault = undefined
     await this.#settled(world.startNode())
     await this.#settled(this.#resumeAll())
     const until = world.time.monotonic() + drainMs

@@ -38,6 +38,7 @@ export interface Weather {
   lostAnswers: boolean
   diskFills: boolean
   commitsFail: boolean
+  statementsFail: boolean
 }
 
 const linesKept = 60
@@ -208,6 +209,7 @@ function weatherOf(random: SimRandom): Weather {
     lostAnswers: random.chance(0.5),
     diskFills: random.chance(0.15),
     commitsFail: random.chance(0.3),
+    statementsFail: random.chance(0.3),
   }
 }
 

@@ -103,7 +103,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'forgets which manager let the job go',
     invariant: 'who let a job go is passed over for a while',
-    seed: 13,
+    seed: 25,
     plant: () => exchange<typeof Leases>(leases, () => ({ excludedManagers: async () => new Set<number>() })),
   },
   {
@@ -129,6 +129,29 @@ export const faults: readonly Fault[] = [
           },
         }
       }),
+  },
+  {
+    bug: 'keeps what a transaction that has failed reserved',
+    invariant: 'every job ends, or waits for a reason',
+    seed: 157,
+    plant: () =>
+      exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
+        Dispatcher: class extends Dispatcher {
+          override reserve(tx: Tx, waiter: DispatcherModule.Waiter): void {
+            super.reserve(Object.create(tx, { onRollback: { value: () => undefined } }), waiter)
+          }
+        },
+      })),
+  },
+  {
+    bug: 'remembers demands before the commit',
+    invariant: 'memory holds nothing but what is committed',
+    seed: 32,
+    plant: () =>
+      exchange<typeof Queue>('../../src/core/store/queue.js', ({ demandId }) => ({
+        demandId: (tx, cache, demand) =>
+          demandId(Object.create(tx, { afterCommit: { value: (effect: () => void) => effect() } }), cache, demand),
+      })),
   },
   {
     bug: 'lets two bodies share a transaction',
@@ -157,7 +180,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'applies a second final report',
     invariant: 'final is final',
-    seed: 9,
+    seed: 25,
     plant: () => {
       exchange<typeof Leases>(leases, ({ findLease }) => ({
         findLease: async (from, jobId, fence) => {
@@ -244,7 +267,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'does not count the first retry',
     invariant: 'nothing is tried by itself more often than it says',
-    seed: 28,
+    seed: 46,
     plant: () =>
       exchange<typeof Failure>('../../src/core/failure.js', ({ retriesByItself }) => ({
         retriesByItself: (retry, failure, retries) => retriesByItself(retry, failure, Math.max(0, retries - 1)),
