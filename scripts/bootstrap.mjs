@@ -48,6 +48,7 @@ function buildIfNeeded() {
     path.join(root, 'tsconfig.build.json'),
     ...filesUnder(path.join(root, 'scripts')),
     path.join(root, 'docs', 'openapi.json'),
+    path.join(root, 'docs', 'signalbox.schema.json'),
     path.join(root, 'package.json'),
     path.join(root, 'package-lock.json'),
   ])

@@ -13,6 +13,8 @@ const bundle = await rolldown({
   platform: 'node',
   // What is installed beside us is left outside, and everything else is held: package.json says which is which.
   external: Object.keys({ ...dependencies, ...optionalDependencies }).map((name) => new RegExp(`^${name}(/|$)`)),
+  // Nobody's getters do anything but answer, so what is only read and not used can go.
+  treeshake: { propertyReadSideEffects: false },
   onLog(level, log, tell) {
     if (level === 'warn' && !quiet.includes(log.code)) tell(level, log)
   },
@@ -38,12 +40,12 @@ chmodSync(path.join(folder, 'bundle/main.js'), 0o755)
 const held = output.flatMap(({ moduleIds = [] }) =>
   moduleIds.map((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0]),
 )
-const notices = [...new Set(held)]
-  .filter(Boolean)
-  .sort()
-  .map((home) => {
-    const { name, version, license } = JSON.parse(readFileSync(path.join(home, 'package.json'), 'utf8'))
-    const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one))
-    return `${name} ${version} (${license})\n\n${file ? readFileSync(path.join(home, file), 'utf8').trim() : ''}\n`
-  })
+const byText = new Map()
+for (const home of [...new Set(held)].filter(Boolean).sort()) {
+  const { name, version, license } = JSON.parse(readFileSync(path.join(home, 'package.json'), 'utf8'))
+  const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one))
+  const text = file ? readFileSync(path.join(home, file), 'utf8').trim() : ''
+  byText.set(text, [...(byText.get(text) ?? []), `${name} ${version} (${license})`])
+}
+const notices = [...byText].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`)
 writeFileSync(path.join(folder, 'bundle/LICENSES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`))

@@ -5,5 +5,7 @@ import { gzipSync } from 'node:zlib'
 const folder = process.argv[2] ?? 'dist'
 cpSync('src/cli/demo/sample', `${folder}/cli/demo/sample`, { recursive: true })
 // As the server sends it: for people it is indented, in half a megabyte.
-const openapi = JSON.stringify(JSON.parse(readFileSync('docs/openapi.json', 'utf8')))
-writeFileSync(`${folder}/openapi.json.gz`, gzipSync(openapi, { level: 9 }))
+for (const name of ['openapi.json', 'signalbox.schema.json']) {
+  const text = JSON.stringify(JSON.parse(readFileSync(`docs/${name}`, 'utf8')))
+  writeFileSync(`${folder}/${name}.gz`, gzipSync(text, { level: 9 }))
+}

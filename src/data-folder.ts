@@ -15,7 +15,7 @@ import {
   writeSync,
 } from 'node:fs'
 import path from 'node:path'
-import { SettingsError } from './config.js'
+import { SettingsError } from './config/settings.js'
 import { systemRandom } from './core/clock.js'
 import { keepKeyCheck, keysFit, needsOldKey } from './core/operations/check-keys.js'
 import type { Store } from './core/store/write.js'

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { readSettings, SettingsError } from '../src/config.js'
+import { readSettings } from '../src/config/read.js'
+import { defaultSettings, SettingsError } from '../src/config/settings.js'
 
 let cwd: string
 beforeEach(() => {
@@ -23,6 +24,17 @@ it('lets a flag beat the environment, which beats the file, which beats the defa
   const env = { SIGNALBOX_HTTP: '127.0.0.1:2' }
   expect(read(toml, { env }).http).toBe('127.0.0.1:2')
   expect(read(toml, { env, flags: { http: '127.0.0.1:3' } }).http).toBe('127.0.0.1:3')
+})
+
+it('is without flags, environment and file what `run` starts on', () => {
+  expect(read(undefined)).toEqual(defaultSettings(path.join(cwd, 'signalbox-data')))
+})
+
+it('lets the environment beat the file in tables too, where there is the table', () => {
+  const env = { SIGNALBOX_S3_ACCESS_KEY_ID: 'new', SIGNALBOX_S3_SECRET_ACCESS_KEY: 'secret', SIGNALBOX_GRPC: '[::1]:7' }
+  expect(read(undefined, { env })).toMatchObject({ s3: undefined, grpc: '[::1]:7' })
+  const { s3, grpc } = read('grpc = "127.0.0.1:5"\n[s3]\nbucket = "kept"\naccess_key_id = "old"', { env })
+  expect([grpc, s3?.credentials]).toEqual(['[::1]:7', { accessKeyId: 'new', secretAccessKey: 'secret' }])
 })
 
 it('takes an empty variable as one that is not set', () => {
@@ -227,6 +239,11 @@ const wrong: [toml: string, message: RegExp][] = [
   ['[poll]\nhold = "2h"', /^poll\.hold: must be a duration of at most 1 h/],
   ['[poll]\nrate = nan', /^poll\.rate: must be a number/],
   ['[[monitoring.job_queuing_durations]]\nperiods = []\nthreshold = "-1s"', /threshold: must be a duration/],
+  ['grpc = "x"', /^grpc: x is not HOST:PORT/],
+  ['grpc = 7', /^grpc: must be a table/],
+  ['[grpc]\naddress = "x"', /^grpc\.address: x is not HOST:PORT/],
+  ['[[plugins]]\nuse = "x"\nconfig = 1', /^plugins\[0\]\.config: must be a table/],
+  ['[s3]\nbucket = "kept"\naccess_key_id = "x"', /^s3\.access_key_id: and s3\.secret_access_key need one another/],
   ['htpp = "127.0.0.1:1"', /signalbox\.toml: unknown key htpp; known are .*http/],
   ['http = 8080', /^http: must be a text/],
   ['http = "8080"', /^http: 8080 is not HOST:PORT/],
@@ -266,6 +283,9 @@ it('names the variable or the flag that is at fault', () => {
   expect(() => read(undefined, { env: { SIGNALBOX_HTTP: 'x' } })).toThrow(/^SIGNALBOX_HTTP: /)
   expect(() => read(undefined, { flags: { grpc: 'x' } })).toThrow(/^--grpc: /)
   expect(() => read(undefined, { flags: { config: 'nowhere.toml' } })).toThrow(/^--config: cannot read .*nowhere\.toml/)
+  const env = { SIGNALBOX_S3_ACCESS_KEY_ID: 'x' }
+  expect(() => read('[s3]\nbucket = "kept"', { env })).toThrow(/^SIGNALBOX_S3_ACCESS_KEY_ID: /)
+  expect(() => read('s3 = 1', { env })).toThrow(/^s3: must be a table/)
 })
 
 it('allows plain text elsewhere where that is asked for', () => {

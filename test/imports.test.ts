@@ -116,7 +116,7 @@ function graphOf(list: readonly Import[]): Map<string, string[]> {
 
 const corePackages = new Set([
   ...['croner', 'yaml', 're2js', 'sax', 'kysely', 'better-sqlite3', 'pg', 'yauzl'],
-  ...['semver/ranges/max-satisfying.js', 'semver/functions/valid.js'],
+  ...['semver/functions/compare.js', 'semver/functions/parse.js', 'semver/functions/valid.js'],
   ...['@aws-sdk/client-s3', '@aws-sdk/lib-storage', '@aws-sdk/s3-request-presigner'],
 ])
 
@@ -163,6 +163,16 @@ describe('imports', () => {
       return !['yaml', 're2js'].includes(one.to) && !one.to.startsWith('node:')
     })
     expect(wrong.map((one) => `${one.from} → ${one.to}`)).toEqual([])
+  })
+
+  it('load the schema of the settings for the coordinator alone, whose start is not waited for', () => {
+    const outside = imports.filter((one) => /^config\/(?!settings$)/.test(one.to) && !one.from.startsWith('config/'))
+    const importers = new Set(outside.map((one) => one.from))
+    expect(importers).toEqual(new Set(['cli/commands/serve.ts', 'cli/executor.ts']))
+    const schemas = imports.filter((one) => one.to.startsWith('zod') && !one.typeOnly).map((one) => one.from)
+    expect(schemas.filter((file) => !file.startsWith('config/') && file !== 'shim/entities.ts')).toEqual([])
+    const entities = imports.filter((one) => one.to === 'shim/entities')
+    expect(entities.filter((one) => !one.typeOnly)).toEqual([])
   })
 
   it('keep steps below operations', () => {

@@ -1,6 +1,5 @@
 /** The executor that a runner is started with, by name. */
 import path from 'node:path'
-import { readSettings } from '../config.js'
 import { SystemClock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
 import { builtinExecutors } from '../plugins/builtin.js'
@@ -15,7 +14,7 @@ export async function executorNamed(
   log: Log,
 ): Promise<{ name: string; executor: Executor }> {
   const { plugins, baseFolder } = configFile
-    ? readSettings({ flags: { config: configFile }, env: {}, cwd: process.cwd() })
+    ? (await import('../config/read.js')).readSettings({ flags: { config: configFile }, env: {}, cwd: process.cwd() })
     : { plugins: [], baseFolder: path.resolve('.') }
   const host = await loadPlugins({
     builtins: builtinExecutors,

@@ -131,6 +131,7 @@ export class PipelineView {
     const room = Math.max(1, rows - 1)
     const lines =
       body.length < room ? [head, ...body.map(({ line }) => line)] : [head, ...this.#fitting(body, jobs, room)]
+    // The last column is for half of a wide character that the cut goes through.
     return lines.slice(0, room).map((line) => sliceAnsi(line, 0, Math.max(1, columns - 1)))
   }
 

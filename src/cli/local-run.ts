@@ -4,7 +4,7 @@
  */
 import os from 'node:os'
 import path from 'node:path'
-import { readSettings } from '../config.js'
+import { defaultSettings, type ServerSettings } from '../config/settings.js'
 import { inThisThread } from '../core/ci-config/language.js'
 import type { PlanVariable } from '../core/ci-config/variables.js'
 import { SignalboxError } from '../core/errors.js'
@@ -119,12 +119,8 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   }
 }
 
-function settingsFor(place: string) {
-  return readSettings({
-    flags: { dataDir: path.join(place, 'data'), http: '127.0.0.1:0', logLevel: 'error' },
-    env: {},
-    cwd: place,
-  })
+function settingsFor(place: string): ServerSettings {
+  return { ...defaultSettings(path.join(place, 'data')), http: '127.0.0.1:0', logLevel: 'error' }
 }
 
 /** The project with the snapshot as its branch, and the pipeline of it. */

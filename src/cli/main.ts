@@ -59,6 +59,7 @@ export function buildProgram(): Command {
     .option('--ready-file <file>', 'written when both ports answer')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
     .option('--insecure', 'allow plain text on addresses that are not loopback')
+    .option('--schema', 'print the JSON Schema of signalbox.toml and end')
     .action(async (options) => (await import('./commands/serve.js')).serve(options))
 
   addRunnerCommands(program)

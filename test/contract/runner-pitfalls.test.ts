@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readSettings } from '../../src/config.js'
+import { readSettings } from '../../src/config/read.js'
 import { inThisThread } from '../../src/core/ci-config/language.js'
 import { errorCodes, SignalboxError } from '../../src/core/errors.js'
 import { expireLeases } from '../../src/core/operations/expire-leases.js'
@@ -386,8 +386,8 @@ describe('against a whole server', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'signalbox-pitfalls-'))
     const settings = readSettings({
-      flags: { dataDir: path.join(folder, 'data'), http: '127.0.0.1:0', grpc: '127.0.0.1:0', adminToken },
-      env: {},
+      flags: { dataDir: path.join(folder, 'data'), http: '127.0.0.1:0', grpc: '127.0.0.1:0' },
+      env: { SIGNALBOX_ADMIN_TOKEN: adminToken },
       cwd: folder,
     })
     const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }

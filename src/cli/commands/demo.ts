@@ -6,7 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { readSettings } from '../../config.js'
+import { defaultSettings } from '../../config/settings.js'
 import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { is } from '../../core/lifecycle/job-machine.js'
 import { createProject } from '../../core/operations/create-project.js'
@@ -39,11 +39,7 @@ export async function demo(options: { keep?: boolean }): Promise<void> {
   let server: Server | undefined
   try {
     server = await startServer({
-      settings: readSettings({
-        flags: { dataDir: path.join(place, 'data'), http: '127.0.0.1:0', grpc: '127.0.0.1:0' },
-        env: {},
-        cwd: place,
-      }),
+      settings: { ...defaultSettings(path.join(place, 'data')), http: '127.0.0.1:0', grpc: '127.0.0.1:0' },
       log: errorsOnly(context.terminal.say),
       language: languageThreads(),
       fatal: (error) => {

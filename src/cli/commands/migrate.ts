@@ -1,5 +1,5 @@
 /** `signalbox migrate`: brings the database to this version's schema, and says what it did. */
-import { SettingsError } from '../../config.js'
+import { SettingsError } from '../../config/settings.js'
 import { SystemClock } from '../../core/clock.js'
 import { SignalboxError } from '../../core/errors.js'
 import { acceptKeys } from '../../core/operations/check-keys.js'

@@ -1,10 +1,14 @@
 /** `signalbox serve`: the coordinator. */
-import { rmSync } from 'node:fs'
-import { readSettings, SettingsError } from '../../config.js'
+import { readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { readSettings } from '../../config/read.js'
+import { SettingsError } from '../../config/settings.js'
 import { languageThreads } from '../../core/ci-config/language-pool.js'
 import { SignalboxError } from '../../core/errors.js'
 import { isStoreAway } from '../../core/store/wait.js'
 import { Faults } from '../../faults.js'
+import { packageRoot } from '../../package-root.js'
 import { removeReadyFile, startServer, writeReadyFile } from '../../server.js'
 import { Exit, exitCodes } from '../exit.js'
 import { openLog } from '../log.js'
@@ -20,6 +24,7 @@ interface ServeOptions {
   readyFile?: string
   logLevel?: string
   insecure?: boolean
+  schema?: boolean
 }
 
 /** A stop that takes longer than this is an end. */
@@ -27,7 +32,12 @@ const stopWithinMs = 9000
 const faultStopMs = 5000
 
 export async function serve(options: ServeOptions): Promise<void> {
-  const { readyFile, ...flags } = options
+  const { readyFile, schema, ...flags } = options
+  if (schema) {
+    const text = gunzipSync(readFileSync(path.join(packageRoot(), 'dist/signalbox.schema.json.gz'))).toString()
+    process.stdout.write(`${JSON.stringify(JSON.parse(text), null, 2)}\n`)
+    return
+  }
   const settings = settingsFrom(flags)
   const log = openLog(settings.logLevel)
   // Whatever this process and the git processes below it write is for nobody else to read.

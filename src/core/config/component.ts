@@ -1,5 +1,6 @@
 /** Addresses of CI/CD components: https://docs.gitlab.com/ci/components/#use-a-component */
-import maxSatisfying from 'semver/ranges/max-satisfying.js'
+import compareVersions from 'semver/functions/compare.js'
+import parseVersion from 'semver/functions/parse.js'
 
 export interface Component {
   /** Full path of the project. */
@@ -24,5 +25,10 @@ export function parseComponent(address: string, host: string): Component | strin
  * of the tag belongs to no version, as GitLab reads it (app/models/concerns/semantic_versionable.rb).
  */
 export function pickVersion(tags: readonly string[], wanted: string): string | undefined {
-  return maxSatisfying(tags, wanted === '~latest' ? '*' : wanted) ?? undefined
+  const start = wanted === '~latest' ? '' : `${wanted}.`
+  const released = tags.flatMap((tag) => parseVersion(tag) ?? []).filter(({ prerelease }) => prerelease.length === 0)
+  return released
+    .filter(({ version }) => version.startsWith(start))
+    .sort(compareVersions)
+    .at(-1)?.raw
 }
