@@ -222,7 +222,7 @@ function stateOf(box: TestCore): object {
   const tables = raw
     .prepare("select name from sqlite_master where type = 'table' and name not like 'sqlite%'")
     .pluck()
-    .all()
+    .all() as string[]
   return {
     rows: Object.fromEntries(tables.map((table) => [table, raw.prepare(`select * from "${table}"`).all()])),
     files: readdirSync(box.folder, { recursive: true, encoding: 'utf8', withFileTypes: true })
