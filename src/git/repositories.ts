@@ -127,7 +127,9 @@ export class GitRepositories implements Repositories {
     } catch (error) {
       await fs.promises.rm(made, { recursive: true, force: true })
       // Somebody else was first.
-      if (!this.exists(project.id)) throw error
+      if (this.exists(project.id)) return
+      // Most often a full disk; the next one who needs the repository makes it.
+      throw new SignalboxError('unavailable', 'the repository cannot be made', { cause: error })
     }
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
 import { SignalboxError } from '../../src/core/errors.js'
@@ -53,6 +53,18 @@ it('makes a bare repository with our settings, once, however often it is asked',
   expect(await setting('receive.hideRefs')).toBe('refs\n!refs/heads\n!refs/tags\n!refs/notes')
   expect(existsSync(path.join(place, 'hooks'))).toBe(false)
   expect(readdirSync(repositories.folder).sort()).toEqual(['.home', '7.git'])
+})
+
+it('says that a repository cannot be made now, and leaves nothing half made', async () => {
+  await using shelf = new Shelf()
+  const { repositories } = shelf
+  const project = { id: 8, defaultBranch: 'main' }
+  writeFileSync(repositories.pathOf(8), 'in the way')
+  expect(await codeOf(repositories.create(project))).toBe('unavailable')
+  expect(readdirSync(repositories.folder).sort()).toEqual(['.home', '8.git'])
+  rmSync(repositories.pathOf(8))
+  await repositories.create(project)
+  expect(repositories.exists(8)).toBe(true)
 })
 
 it('resolves branches, tags and commits by their type', async () => {
