@@ -27,7 +27,7 @@ export interface CiVariable {
 export type ScopedVariable = Pick<CiVariable, 'ownerType' | 'ownerId' | 'key' | 'environmentScope' | 'protected'>
 
 /** Whether a scope holds for the environment; null: the job has none, and only `*` does. */
-export function scopeHolds(scope: string, environment: string | null): boolean {
+function scopeHolds(scope: string, environment: string | null): boolean {
   if (scope === '*') return true
   if (environment === null) return false
   const [first = '', ...rest] = scope.split('*')

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
  * Settings of every hosted repository. They come by the environment, so a changed one holds for old repositories at
  * once, and are written into new ones for whoever works on a folder by hand.
  */
-export const repositorySettings: readonly (readonly [key: string, value: string])[] = [
+const repositorySettings: readonly (readonly [key: string, value: string])[] = [
   // Nothing runs behind our back: an automatic gc would pack and prune while pipelines read.
   ['gc.auto', '0'],
   ['receive.autogc', 'false'],

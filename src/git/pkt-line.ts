@@ -7,7 +7,7 @@ import { Refusal } from './refusal.js'
 export type Packet = { kind: 'data'; bytes: Buffer } | { kind: 'flush' | 'delimiter' | 'end' }
 
 const headerBytes = 4
-export const longestPacketBytes = 65_520
+const longestPacketBytes = 65_520
 
 /** Takes packets out of a stream of bytes. */
 export class PacketReader {

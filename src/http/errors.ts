@@ -8,7 +8,7 @@ import { lingerAfter } from './body.js'
  * What HTTP tells apart beyond our codes. A request that was cut off is answered to nobody; 501 is not in the list of
  * statuses that GitLab's runner repeats.
  */
-export const statusByRefinement = {
+const statusByRefinement = {
   gone: 400,
   too_slow: 408,
   method_not_allowed: 405,

@@ -10,7 +10,7 @@ const idLength = 100
 const configLimits = { values: 10_000, characters: 256 * 1024 }
 
 /** A configuration that a plugin does not take. */
-export class PluginConfigRefused extends Error {
+class PluginConfigRefused extends Error {
   override readonly name = 'PluginConfigRefused'
 }
 

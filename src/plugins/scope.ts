@@ -28,7 +28,7 @@ export function noHooks(): Hooks {
 }
 
 /** Whether a text may name a hook. What every object has by itself (`constructor`) is no name. */
-export function isHookName(name: unknown): name is string {
+function isHookName(name: unknown): name is string {
   return typeof name === 'string' && namePattern.test(name) && !(name in {})
 }
 

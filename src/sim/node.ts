@@ -46,7 +46,7 @@ export interface NodeOptions {
 export const simKeys: Keys = keysFrom(Buffer.alloc(32, 4))
 
 /** Shorter than in life where only waiting would be simulated, and never shorter than a honest runner needs. */
-export const simLeases = {
+const simLeases = {
   ...defaultLeaseSettings,
   twoPhase: { acceptWithinMs: 30_000, heldForMs: 120_000 },
   onePhase: { acceptWithinMs: null, heldForMs: 120_000 },

@@ -1,7 +1,7 @@
 /** Repositories that hold a few files at one commit a project: what the core asks of git, without git. */
 import type { CommitInfo, Project, Repositories } from '../core/project.js'
 
-export const simSha = '5160a1b0c5160a1b0c5160a1b0c5160a1b0c5160'
+const simSha = '5160a1b0c5160a1b0c5160a1b0c5160a1b0c5160'
 
 export class SimRepositories implements Repositories {
   readonly #files = new Map<number, ReadonlyMap<string, string>>()

@@ -21,7 +21,7 @@ interface RunOptions extends IncludeOptions {
   ref?: string
   source: PipelineSource
   project?: string
-  executor?: 'shell' | 'docker'
+  executor?: 'shell'
   artifacts?: string | undefined
   only?: boolean
   list?: boolean
@@ -51,13 +51,6 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
   if (options.list) {
     const { listLocally } = await import('../local-list.js')
     return listLocally(context, { tree, configPath, jobs, ...event, includes, json: options.json === true })
-  }
-  if (options.executor === 'docker') {
-    throw new Exit(
-      exitCodes.usage,
-      'the docker executor is not part of this version',
-      'leave --executor out to use the shell',
-    )
   }
   const artifacts = options.artifacts === undefined ? undefined : artifactFolder(context, options.artifacts)
   const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-run-'))

@@ -90,7 +90,7 @@ function byPlace(one: ConfigError, other: ConfigError): number {
   return (one.line ?? 0) - (other.line ?? 0) || (one.column ?? 0) - (other.column ?? 0)
 }
 
-export function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {
+function compileDocument(root: MapNode, findings: Findings): CompiledConfig | undefined {
   const stages = readStages(root, findings)
   const defaults = readDefaults(root, findings)
   const variables = readKey(root, 'variables', rootKeys.variables.shape, findings)

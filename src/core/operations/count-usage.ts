@@ -61,7 +61,7 @@ function sumsOf(jobs: readonly InstanceJob[], roots: ReadonlyMap<number, number>
 }
 
 /** Brings projects in line with the limits of their namespaces. Gives how many running jobs were ended. */
-export async function applyLimits(core: Core): Promise<number> {
+async function applyLimits(core: Core): Promise<number> {
   let dropped = 0
   for (const usage of await listUsage(core.store.read, monthOf(core.clock.now()))) {
     const projects = await listProjectsBelow(core.store.read, usage.id)

@@ -2,7 +2,7 @@
 import { buffer } from 'node:stream/consumers'
 import { ReportError } from './report-error.js'
 
-export const severities = ['blocker', 'critical', 'major', 'minor', 'info', 'unknown'] as const
+const severities = ['blocker', 'critical', 'major', 'minor', 'info', 'unknown'] as const
 
 export type QualityCounts = Record<(typeof severities)[number], number> & { count: number }
 

@@ -11,7 +11,7 @@ import { type QueueFigures, spliceHandOut } from '../payload/payload.js'
 import type { Claimant } from '../scheduler/dispatcher.js'
 import { lastJobEvent } from '../store/events.js'
 import { saveJob, timeoutsOf } from '../store/jobs.js'
-import { findLease, insertLease } from '../store/leases.js'
+import { insertLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
 import { countInstanceJob, instanceJobsOf } from '../store/queue.js'
 import { findManagerById } from '../store/runners.js'
@@ -171,11 +171,6 @@ export async function repeatOffer(core: Core, tx: Tx, lease: Lease, job: Job, cl
       pipelineVariables: (await variablesOf(core, tx, job.pipelineId)).predefined,
     }),
   }
-}
-
-/** The lease that a repeated request was given before, if it is still open and nothing was written under it. */
-export async function leaseOfRequest(tx: Tx, found: Lease | undefined): Promise<Lease | undefined> {
-  return found && (await findLease(tx, found.jobId, found.fence))
 }
 
 const hourMs = 3_600_000

@@ -82,7 +82,7 @@ export async function processPipeline(
 }
 
 /** Step: more jobs of the pipeline are to be taken on, in a transaction of its own. */
-export async function goOnLater(core: Core, tx: Tx, pipelineId: number): Promise<void> {
+async function goOnLater(core: Core, tx: Tx, pipelineId: number): Promise<void> {
   await saveUnfinishedPass(tx, pipelineId)
   tx.afterCommit(() => core.pipelineTurns.add(pipelineId))
 }

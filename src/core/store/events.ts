@@ -1,5 +1,4 @@
 /** Rows of events: committed facts in order. */
-import { sql } from 'kysely'
 import type { EventKind, NewEvent } from '../events.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
@@ -43,14 +42,6 @@ async function writeEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
     }
     await tx.all(newEvents[some.length - 1]!, params)
   }
-}
-
-/**
- * Events after `id`, oldest first. On PostgreSQL it stops at the oldest transaction still open: an event with a lower id
- * may yet be committed by it, and a reader that went past would never see it.
- */
-export function listEventsAfter(from: Reader, id: number, limit: number): Promise<StoredEvent[]> {
-  return from.all(eventsAfter, { id, limit })
 }
 
 /** Whether an event of this kind has been written for the job. One that this body is about to write does not count. */
@@ -141,8 +132,3 @@ const newEvents = Array.from({ length: atOnce }, (_, last) =>
 const eventOfJob = hotQuery<{ id: number }, 'jobId' | 'kind'>((db, p) =>
   db.selectFrom('events').select('id').where('job_id', '=', p('jobId')).where('kind', '=', p('kind')).limit(1),
 )
-
-const eventsAfter = hotQuery<StoredEvent, 'id' | 'limit'>((db, p, engine) => {
-  const query = db.selectFrom('events').select(columns).where('id', '>', p('id')).orderBy('id').limit(p('limit'))
-  return engine === 'postgres' ? query.where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`) : query
-})

@@ -69,7 +69,7 @@ export async function insertDelivery(
   return { delivery: (await findDelivery(tx, id))!, known: true }
 }
 
-export async function findDelivery(from: Reader | Tx, id: number): Promise<HookDelivery | undefined> {
+async function findDelivery(from: Reader | Tx, id: number): Promise<HookDelivery | undefined> {
   const row = await from.db.selectFrom('hook_deliveries').select(columns).where('id', '=', id).executeTakeFirst()
   return row && toDelivery(row)
 }

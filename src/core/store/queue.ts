@@ -154,11 +154,6 @@ export async function findCandidate(from: Reader | Tx, seeker: Seeker, now: numb
   return bestHead(seeker.facts.type, heads)
 }
 
-/** Whether any job at all is in the queue. */
-export async function queueIsEmpty(from: Reader): Promise<boolean> {
-  return (await from.first(anyHead, {})) === undefined
-}
-
 /** Every lane that has a job waiting, for the sweep that heals lost wake-ups. */
 export async function waitingLanes(
   from: Reader,
@@ -374,10 +369,6 @@ const excludedJobs = hotQuery<{ jobId: number }, 'managerId' | 'now'>((db, p) =>
     .where('manager_id', '=', p('managerId'))
     .where('excluded_until', '>', p('now'))
     .where('excluded_until', 'is not', null),
-)
-
-const anyHead = hotQuery<{ id: number }, never>((db) =>
-  db.selectFrom('lanes').select('id').where('head_job_id', 'is not', null).limit(1),
 )
 
 const lanesWithHeads = hotQuery<

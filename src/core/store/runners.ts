@@ -31,14 +31,6 @@ export function listRunners(from: Reader, page: { limit: number; offset: number 
     .execute()
 }
 
-export async function countRunners(from: Reader): Promise<number> {
-  const row = await from.db
-    .selectFrom('runners')
-    .select((e) => e.fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow()
-  return Number(row.count)
-}
-
 /** The projects that a project runner serves, or the groups of a group runner. */
 export async function runnerScope(
   from: Reader | Tx,

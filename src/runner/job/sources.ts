@@ -161,7 +161,7 @@ export function clearWorktreeScript(folders: JobFolders): string[] {
 }
 
 /** The repository's address without user and password. */
-export function bareUrl(repoUrl: string): string {
+function bareUrl(repoUrl: string): string {
   const url = parseHttp(repoUrl)
   if (url === undefined) return repoUrl
   url.username = ''

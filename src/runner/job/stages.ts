@@ -90,7 +90,7 @@ export const executorDeadlineMs = 30_000
 const lastWordsMs = 5_000
 
 /** `NAME=value` lines that a script appends here are in the environment of the scripts after it (`$GITLAB_ENV`). */
-export function envFile(folders: JobFolders): string {
+function envFile(folders: JobFolders): string {
   return path.join(folders.temp, 'gitlab_runner_env')
 }
 

@@ -5,7 +5,7 @@ import type { User } from '../../core/store/users.js'
 import { toIso } from './time.js'
 import { toUserBasic } from './user.js'
 
-export function toEnvironmentBasic(environment: Environment): object {
+function toEnvironmentBasic(environment: Environment): object {
   return {
     id: environment.id,
     name: environment.name,

@@ -27,7 +27,7 @@ export function fromInfo(params: Params, ipAddress: string | null): ManagerInfo 
 }
 
 /** The manager that the request names; runners that send no `system_id` are filed under one name. */
-export function systemIdOf(params: Params): string {
+function systemIdOf(params: Params): string {
   const id = params.text('system_id')
   if (id === undefined || id === '') return legacySystemId
   if (!systemId.test(id)) throw wrongParameter('system_id')

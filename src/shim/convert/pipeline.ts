@@ -74,7 +74,7 @@ const words: Partial<Record<JobStatus, { text: string; label?: string; icon?: st
 }
 
 /** How the page shows a status: gitlab lib/gitlab/ci/status. */
-export function toDetailedStatus(status: JobStatus, detailsPath: string): PipelineEntity['detailed_status'] {
+function toDetailedStatus(status: JobStatus, detailsPath: string): PipelineEntity['detailed_status'] {
   const text = words[status]?.text ?? `${status[0]!.toUpperCase()}${status.slice(1)}`
   const label = words[status]?.label ?? status
   const icon = words[status]?.icon ?? status

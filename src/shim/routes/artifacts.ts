@@ -63,7 +63,7 @@ function tooLarge(core: Core): SignalboxError {
 const longestName = 255
 
 /** The base name of what the sender calls the file. Throws `invalid` for one that leaves nothing usable. */
-export function cleanName(given: string): string {
+function cleanName(given: string): string {
   const name = given.split(/[/\\]/).at(-1)!.trim()
   const odd = name === '' || name === '.' || name === '..' || /\p{Cc}/u.test(given)
   if (odd || Buffer.byteLength(name) > longestName) throw wrongParameter('file', 'has a name that cannot be kept')

@@ -53,7 +53,7 @@ const together = {
   },
 }
 
-export const includeMap = record(entryKeys(node()), together)
+const includeMap = record(entryKeys(node()), together)
 
 export type IncludeMap = ValueOf<typeof includeMap>
 

@@ -74,7 +74,7 @@ const exists = either(
   ),
 )
 
-export const ruleWhen = ['on_success', 'on_failure', 'always', 'never', 'manual', 'delayed'] as const
+const ruleWhen = ['on_success', 'on_failure', 'always', 'never', 'manual', 'delayed'] as const
 
 const clauses = {
   if: keyword(expression(), 'An expression that must hold.'),

@@ -17,7 +17,7 @@ export interface ProcessTree {
 }
 
 /** Process ids that are alive and belong to the tree. */
-export function findProcesses(tree: ProcessTree): number[] {
+function findProcesses(tree: ProcessTree): number[] {
   const processes = listProcesses()
   if (processes === undefined) return tree.leaders.filter((leader) => groupAlive(leader))
   const leaders = new Set(tree.leaders)
