@@ -93,7 +93,7 @@ test('brings submodules of the same host, with the same token', async () => {
 
 test('tries again as often as GET_SOURCES_ATTEMPTS says', async () => {
   await using box = await startWithGit()
-  box.harness.box.fault(/info\/refs/, 500, { times: 2 })
+  box.harness.box.fault(/info\/refs/, 500, { times: 3 })
   const job = box.job({}, { variables: { GIT_STRATEGY: 'fetch', GET_SOURCES_ATTEMPTS: '2' } })
   await box.harness.runner()
   expect(await job.finished(), job.text).toMatchObject({ state: 'success' })
@@ -210,7 +210,7 @@ test('makes submodules anew, whatever another job has left in them', async () =>
     expect(next.text).toMatch(/\nsub content\n?/)
     expect(next.text).not.toMatch(/evil|\nnew/)
     // A repository in the place of the submodule's own is the one thing that only a fresh clone mends.
-    expect(next.text.includes('once more in a fresh clone')).toBe(script[0] === 'rm -rf sub/.git')
+    expect(next.text.includes('again in a fresh clone')).toBe(script[0] === 'rm -rf sub/.git')
   }
 }, 60_000)
 

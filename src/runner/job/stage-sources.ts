@@ -14,6 +14,10 @@ import {
 } from './sources.js'
 import type { Stages } from './stages.js'
 import { environmentOf } from './stages.js'
+import { pause } from './time.js'
+
+/** How often a stage is tried again in a fresh clone: a coordinator that restarts twice in a row fails no job. */
+const freshTries = 2
 
 /** Gets the sources, as often as it may try. */
 export async function getSources(context: JobContext, stages: Stages): Promise<Failure | undefined> {
@@ -34,19 +38,19 @@ export async function getSources(context: JobContext, stages: Stages): Promise<F
       const why = 'Deleting all tracked and untracked files due to source fetch failure'
       await log.section('clear_worktree', why, () => run('clear_worktree', clearWorktreeScript(folders)))
     }
-    for (let afresh = false; ; ) {
+    for (let fresh = 0; ; ) {
       writeGitFiles(payload, folders, context.httpUrl(), context.insteadOf)
       try {
-        const lines = afresh ? sourcesScript(payload, settings, folders, { afresh }) : script
+        const lines = fresh > 0 ? sourcesScript(payload, settings, folders, { afresh: true }) : script
         const failure = await log.section('get_sources', title, () => run('get_sources', lines))
         if (failure === undefined || !endedInGit(folders)) return failure
         if (await isAway(context)) {
           if (!(await patience.wait())) return failure
         } else {
           // It may have been away for a moment only, or what another job has left is in the way.
-          if (afresh || context.stop.everything.aborted) return failure
-          afresh = true
-          log.warning('getting the sources failed; trying once more in a fresh clone')
+          if (fresh++ === freshTries || context.stop.everything.aborted) return failure
+          log.warning('getting the sources failed; trying again in a fresh clone')
+          await pause(fresh * 500, context.stop.everything)
         }
       } finally {
         removeFetchFiles(folders)
