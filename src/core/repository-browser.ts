@@ -78,6 +78,8 @@ export interface RepositoryBrowser {
   history(project: Repository, filter: HistoryFilter, page: { limit: number; offset: number }): Promise<string[]>
   /** What changed between two commits; `from` undefined: what the commit `to` holds that its first parent did not. */
   diff(project: Repository, from: string | undefined, to: string): Promise<DiffEntry[]>
+  /** Lines that the commit adds to its first parent and takes from it; of files that are no text, none. */
+  lineCounts(project: Repository, sha: string): Promise<{ additions: number; deletions: number }>
   /** Commits of `to` that `from` has not, newest first, at most `limit`. */
   commitsBetween(project: Repository, from: string, to: string, limit: number): Promise<string[]>
   /** Where the histories part; undefined if they have nothing in common. */

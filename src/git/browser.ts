@@ -125,17 +125,28 @@ export class GitBrowser implements RepositoryBrowser {
   }
 
   async diff(project: Repository, from: string | undefined, to: string): Promise<DiffEntry[]> {
-    const after = await this.#host.getCommit(project, to)
-    const base = from ?? after.parents[0]
-    const before = base === undefined ? emptyTree : (await this.#host.getCommit(project, base)).tree
-    if (before === after.tree) return []
-    const trees = [before, after.tree]
+    const trees = await this.#trees(project, from, to)
+    if (trees[0] === trees[1]) return []
     const raw = await this.#text(project, ['diff-tree', '-r', '-M', '--raw', '-z', ...trees])
     const changes = rawChanges(raw)
     const options = ['-r', '-M', '-p', '--no-color', '--no-ext-diff', '--full-index']
     const patch = await this.#tryText(project, ['diff-tree', ...options, ...trees], largestDiffBytes)
     const hunks = patch === undefined ? [] : patch.split(/^diff --git .*\n/m).slice(1)
     return changes.map((change, i) => ({ ...change, diff: hunksOf(hunks[i] ?? '') }))
+  }
+
+  async lineCounts(project: Repository, sha: string): Promise<{ additions: number; deletions: number }> {
+    const trees = await this.#trees(project, undefined, sha)
+    const said = await this.#text(project, ['diff-tree', '-r', '-M', '--shortstat', ...trees])
+    const count = (what: RegExp) => Number(what.exec(said)?.[1] ?? 0)
+    return { additions: count(/(\d+) insertion/), deletions: count(/(\d+) deletion/) }
+  }
+
+  /** The trees before and after; `from` undefined: of the first parent of `to`. */
+  async #trees(project: Repository, from: string | undefined, to: string): Promise<[string, string]> {
+    const after = await this.#host.getCommit(project, to)
+    const base = from ?? after.parents[0]
+    return [base === undefined ? emptyTree : (await this.#host.getCommit(project, base)).tree, after.tree]
   }
 
   async commitsBetween(project: Repository, from: string, to: string, limit: number): Promise<string[]> {

@@ -75,7 +75,13 @@ export const PipelineBasicEntity = z
   .meta({ description: 'A pipeline as lists and jobs show it' })
 export type PipelineBasicEntity = z.infer<typeof PipelineBasicEntity>
 
+export const CommitStatsEntity = z
+  .object({ additions: z.int(), deletions: z.int(), total: z.int() })
+  .meta({ description: 'Lines that a commit changes' })
+export type CommitStatsEntity = z.infer<typeof CommitStatsEntity>
+
 export const CommitDetailEntity = CommitEntity.extend({
+  stats: CommitStatsEntity.optional().meta({ description: 'Not with `stats=false`' }),
   status: z.enum(jobStatuses).nullable().meta({ description: 'Of its newest pipeline' }),
   project_id: id,
   last_pipeline: PipelineBasicEntity.nullable(),

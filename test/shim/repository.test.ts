@@ -97,7 +97,12 @@ it('lists commits by ref, path and time, a page at a time', async () => {
     project_id: project.id,
     status: null,
     last_pipeline: null,
+    stats: { additions: 2, deletions: 1, total: 3 },
   })
+  expect((await get(`/commits/${shas[1]}?stats=false`)).body).not.toHaveProperty('stats')
+  const listed = (await get('/commits?with_stats=true&per_page=1&ref_name=v1')).body
+  expect(listed[0].stats).toEqual({ additions: 2, deletions: 1, total: 3 })
+  expect((await get('/commits')).body[0]).not.toHaveProperty('stats')
   const about = { projectId: project.id, ref: 'main', source: 'api', user: box.admin, onInvalid: 'refuse' } as const
   const made = await createPipeline(box.core, { ...about, config: 'job: {script: x}' })
   expect((await get('/commits/main')).body).toMatchObject({

@@ -79,6 +79,16 @@ onBothEngines((engine) => {
     expect((await box.admin('GET', one)).body).toEqual(before)
   })
 
+  it('changes only what a request names of a variable, and answers with the one that it removes', async () => {
+    const secret = `${await made('topic')}/variables/SECRET`
+    const changed = await box.admin('PUT', secret, { json: { variable_type: 'file' } })
+    const is = { key: 'SECRET', value: 'hunter2', variable_type: 'file', raw: false }
+    expect([changed.status, changed.body]).toEqual([200, is])
+    const removed = await box.admin('DELETE', secret)
+    expect([removed.status, removed.body]).toEqual([202, is])
+    expect((await box.admin('DELETE', secret)).status).toBe(404)
+  })
+
   it('runs a schedule as whoever plays it', async () => {
     const one = await made('topic')
     expect((await developer.send('POST', `${one}/play`)).status).toBe(201)

@@ -156,8 +156,7 @@ async function latest(call: ProjectCall, suffix: string): Promise<Reply> {
     .split('&')
     .filter((pair) => pair !== '' && !/^order_by(=|$)/.test(pair))
   const mark = query.length === 0 ? '' : `?${query.join('&')}`
-  const to = `/api/v4/projects/${project.id}/releases/${encodeURIComponent(release.tag)}${rest}${mark}`
-  return redirect(`${core.externalUrl()}${to}`)
+  return redirect(`/api/v4/projects/${project.id}/releases/${encodeURIComponent(release.tag)}${rest}${mark}`)
 }
 
 function redirect(to: string): Reply {

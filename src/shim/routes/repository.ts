@@ -9,7 +9,7 @@ import { wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute } from '../call.js'
 import { toBranch, toCommit, toDiff, toTag, toTreeEntry } from '../convert/commit.js'
 import { toPipelineBasic } from '../convert/pipeline.js'
-import type { CommitDetailEntity, CommitEntity } from '../entities.js'
+import type { CommitDetailEntity, CommitEntity, CommitStatsEntity } from '../entities.js'
 import { notFound } from '../errors.js'
 import { keysetReply, pageReply, requestedPage } from '../pages.js'
 
@@ -82,16 +82,23 @@ async function commitEntity({ core, project }: ProjectCall, sha: string): Promis
 async function commitDetail(call: ProjectCall, sha: string): Promise<CommitDetailEntity> {
   const { core, project } = call
   const wanted = { projectId: project.id, sha, child: false } as const
-  const [[newest], commit] = await Promise.all([
+  const [[newest], commit, stats] = await Promise.all([
     listPipelines(core.store.read, wanted, { limit: 1, offset: 0 }),
     commitEntity(call, sha),
+    call.params.boolean('stats') === false ? {} : commitStats(call, sha),
   ])
   return {
     ...commit,
+    ...stats,
     status: newest?.status ?? null,
     project_id: project.id,
     last_pipeline: newest ? toPipelineBasic(newest, project, core.externalUrl()) : null,
   }
+}
+
+async function commitStats({ core, project }: ProjectCall, sha: string): Promise<{ stats: CommitStatsEntity }> {
+  const { additions, deletions } = await core.repositories.browser.lineCounts(project, sha)
+  return { stats: { additions, deletions, total: additions + deletions } }
 }
 
 /** The commit that the path names: by its id, or by a branch or tag. */
@@ -137,7 +144,12 @@ async function listCommits(call: ProjectCall): Promise<Reply> {
     ...(until === undefined ? {} : { until }),
   }
   const ids = await core.repositories.browser.history(project, filter, { limit: page.limit + 1, offset: page.offset })
-  return pageReply(call, page, await Promise.all(ids.map((id) => commitEntity(call, id))), undefined)
+  const withStats = params.boolean('with_stats')
+  const entity = async (id: string) => ({
+    ...(await commitEntity(call, id)),
+    ...(withStats ? await commitStats(call, id) : {}),
+  })
+  return pageReply(call, page, await Promise.all(ids.map(entity)), undefined)
 }
 
 const typeOrder = { tree: 0, blob: 1, commit: 2 }

@@ -117,11 +117,13 @@ async function takeOwnership(call: ProjectCall): Promise<Reply> {
 
 const longestValue = 64 * 1024
 
-function fromVariable(params: Params, key: string | undefined): PlanVariable {
+/** `known`: what is there already, of which stays what the request does not name. */
+function fromVariable(params: Params, key: string | undefined, known?: PlanVariable): PlanVariable {
   if (key === undefined || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) throw wrongParameter('key')
-  const value = params.text('value', { max: longestValue, loose: true })
+  const value = params.text('value', { max: longestValue, loose: true }) ?? known?.value
   if (value === undefined) throw wrongParameter('value', 'is missing')
-  const file = params.choice('variable_type', ['env_var', 'file']) === 'file'
+  const type = params.choice('variable_type', ['env_var', 'file'])
+  const file = type === undefined ? known?.file : type === 'file'
   return { key, value, ...(file ? { file } : {}) }
 }
 
@@ -134,18 +136,25 @@ async function addVariable(call: ProjectCall): Promise<Reply> {
 
 async function changeVariable(call: ProjectCall): Promise<Reply> {
   const { id, ownerId } = await edited(call)
-  const key = call.path('key')
-  const known = await scheduleVariables(call.core, call.core.store.read, id)
-  if (!known.some((variable) => variable.key === key)) throw notFound('Pipeline Schedule Variable')
-  const variable = fromVariable(call.params, key)
-  await setScheduleVariable(call.core, id, { key, variable, ownerId })
+  const known = await knownVariable(call, id)
+  const variable = fromVariable(call.params, known.key, known)
+  await setScheduleVariable(call.core, id, { key: known.key, variable, ownerId })
   return { status: 200, body: toPipelineVariable(variable) }
 }
 
+/** Answers with what it was: gitlab lib/api/ci/pipeline_schedules.rb. */
 async function removeVariable(call: ProjectCall): Promise<Reply> {
   const { id, ownerId } = await edited(call)
-  await setScheduleVariable(call.core, id, { key: call.path('key'), variable: undefined, ownerId })
-  return { status: 202 }
+  const known = await knownVariable(call, id)
+  await setScheduleVariable(call.core, id, { key: known.key, variable: undefined, ownerId })
+  return { status: 202, body: toPipelineVariable(known) }
+}
+
+async function knownVariable(call: ProjectCall, scheduleId: number): Promise<PlanVariable> {
+  const all = await scheduleVariables(call.core, call.core.store.read, scheduleId)
+  const known = all.find(({ key }) => key === call.path('key'))
+  if (!known) throw notFound('Pipeline Schedule Variable')
+  return known
 }
 
 async function scheduleOf(call: ProjectCall): Promise<Schedule> {
