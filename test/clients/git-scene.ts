@@ -27,14 +27,16 @@ export class GitScene implements AsyncDisposable {
   }
 }
 
-/** Branches `feature/x` and `main`, with `src/a b.txt` in both. */
-export async function startGitScene(): Promise<GitScene> {
+const files = { 'README.md': 'read', 'src/a b.txt': 'text' }
+
+/** Branches `feature/x` and `main`, with `src/a b.txt` in both, `more` files, and `refs` that are pushed besides. */
+export async function startGitScene(more: Record<string, string> = {}, refs: string[] = []): Promise<GitScene> {
   const box = await startGitBox()
   const shim = createShim(box.core)
   const server = http.createServer((req, res) => shim.handle(req, res))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { project, work } = await box.filled({ 'README.md': 'read', 'src/a b.txt': 'text' })
-  await work.git('push', '--quiet', 'origin', 'main:feature/x')
+  const { project, work } = await box.filled({ ...files, ...more })
+  await work.git('push', '--quiet', 'origin', 'main:feature/x', ...refs)
   return new GitScene(box, server, project.fullPath)
 }
 
