@@ -512,7 +512,9 @@ absent: {stage: c, script: x, rules: [{if: $NO}]}
     const names = async (...onlyJobs: string[]): Promise<string[]> =>
       (await planned(source, push('x', { onlyJobs }))).jobs.map(({ name }) => name)
     expect(await names('three')).toEqual(['one', 'two 1/2', 'two 2/2', 'three'])
-    expect(await names('two 2/2', 'other')).toEqual(['one', 'two 2/2', 'other'])
+    expect(await names('two 2/2')).toEqual(['one', 'two 2/2'])
+    // Without `needs:` it takes from all of earlier stages.
+    expect(await names('other')).toEqual(['one', 'two 1/2', 'two 2/2', 'other'])
     expect(await plan(source, push('x', { onlyJobs: ['absent', 'nobody'] }))).toMatchObject({
       ok: false,
       errors: [
