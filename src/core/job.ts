@@ -16,7 +16,8 @@ export interface Job {
   definitionId: number
   name: string
   kind: JobKind
-  status: JobStatus
+  /** Changed by `steps/change-status.ts` only, as `lifecycle/job-machine.ts` says. */
+  readonly status: JobStatus
   /** The keyword `when` after rules. */
   runWhen: string
   scheduling: 'stage' | 'dag'

@@ -78,7 +78,7 @@ export interface Lease {
   node: string
   door: Door
   requestId: string | null
-  status: LeaseStatus
+  readonly status: LeaseStatus
   termMs: number
   /** The runner has written something under this lease. */
   written: number

@@ -12,7 +12,7 @@ export interface Pipeline {
   sha: string
   beforeSha: string
   source: string
-  status: JobStatus
+  readonly status: JobStatus
   userId: number | null
   name: string | null
   yamlErrors: string | null
@@ -43,7 +43,7 @@ export interface Stage {
   pipelineId: number
   name: string
   position: number
-  status: JobStatus
+  readonly status: JobStatus
 }
 
 /** What started a pipeline: `CI_PIPELINE_SOURCE`. */

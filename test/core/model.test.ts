@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { type Selectable, sql } from 'kysely'
 import { expect, it } from 'vitest'
 import { SignalboxError } from '../../src/core/errors.js'
-import { is, type JobStatus, sourcesOf } from '../../src/core/lifecycle/job-machine.js'
+import { is, type JobStatus } from '../../src/core/lifecycle/job-machine.js'
 import { compositeStatus } from '../../src/core/lifecycle/pipeline-status.js'
 import { acceptLease } from '../../src/core/operations/accept-lease.js'
 import { appendTrace } from '../../src/core/operations/append-trace.js'
@@ -410,7 +410,3 @@ it.each([
   },
   long ? 3_600_000 : 300_000,
 )
-
-it('has a source for every event of the machine', () => {
-  expect(sourcesOf('run')).toEqual(['pending'])
-})

@@ -2,8 +2,8 @@
  * The life of a job as a table. A row reads: this event, in one of these statuses, leads there if every guard holds.
  * When several rows fit, the first wins. Any event in a status without a row is refused and changes nothing.
  *
- * The same table decides the next status, guards every UPDATE (`sourcesOf`), draws `docs/lifecycle.md` and makes the
- * exhaustive test. Rules: gitlab app/models/commit_status.rb, app/models/ci/{processable,build,bridge}.rb.
+ * The same table decides every change of a job's status (`steps/change-status.ts`; its UPDATE repeats the status that was
+ * decided on), draws `docs/lifecycle.md` and makes the exhaustive test. A job begins as `created`. Rules: gitlab app/models/commit_status.rb, app/models/ci/{processable,build,bridge}.rb.
  */
 
 export const jobStatuses = [
@@ -41,6 +41,7 @@ export const jobEvents = [
   'drop',
   'cancel',
   'force_cancel',
+  'doom',
 ] as const
 
 export type JobEvent = (typeof jobEvents)[number]
@@ -123,6 +124,9 @@ export const jobMachine: readonly Transition[] = [
   { event: 'cancel', from: ['running'], to: 'canceling', guards: ['cancel_gracefully'] },
   { event: 'cancel', from: [...unstarted, 'running', 'scheduled', 'manual'], to: 'canceled' },
   { event: 'force_cancel', from: ['canceling'], to: 'canceled' },
+
+  // What follows from its end throws: it is failed all the same, and nothing follows.
+  { event: 'doom', from: [...unstarted, 'running', 'canceling', 'manual', 'scheduled'], to: 'failed' },
 ]
 
 export const bridgeEvents = [...jobEvents, 'start_cancel', 'finish_cancel'] as const
@@ -182,11 +186,6 @@ export function nextStatus<Event extends string = JobEvent>(
   machine: readonly Transition<Event>[] = jobMachine as readonly Transition<Event>[],
 ): JobStatus | undefined {
   return machine.find((row) => row.event === event && row.from.includes(from) && holds(row.guards, facts))?.to
-}
-
-/** Every status in which some row accepts `event`, whatever its guards: the WHERE of a compare-and-set. */
-export function sourcesOf(event: JobEvent): JobStatus[] {
-  return jobStatuses.filter((status) => jobMachine.some((row) => row.event === event && row.from.includes(status)))
 }
 
 function holds(guards: readonly Guard[] | undefined, facts: Partial<JobFacts>): boolean {

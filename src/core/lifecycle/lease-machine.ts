@@ -2,6 +2,7 @@
  * The life of a lease: the claim of one runner manager on one job, named by job id and fence. While `offered`, the job
  * stays `pending` but out of the queue; acceptance makes the lease `held` and, in the same transaction, the job
  * `running`. A lease that has ended never opens again: another hand-out is another lease with a higher fence.
+ * `store/leases.ts` writes no status but those that this table gives.
  */
 
 export const leaseStatuses = ['offered', 'held', 'released', 'refused', 'expired'] as const
@@ -18,14 +19,14 @@ export interface LeaseTransition {
 
 export const leaseMachine: readonly LeaseTransition[] = [
   { event: 'accept', from: ['offered'], to: 'held' },
-  // The runner said no, its answer could not be delivered, or the job ended before it answered.
+  // The runner said no, or the offer could not be delivered.
   { event: 'refuse', from: ['offered'], to: 'refused' },
   // `accept_by` passed without an answer, or a holder was silent for its whole term.
   { event: 'expire', from: ['offered', 'held'], to: 'expired' },
+  // The job has ended: under its holder, or before the runner that it was offered to answered.
   { event: 'release', from: ['held'], to: 'released' },
+  { event: 'release', from: ['offered'], to: 'refused' },
 ]
-
-export const openLeaseStatuses = ['offered', 'held'] as const satisfies readonly LeaseStatus[]
 
 /** The status that `event` leads to from `from`, or undefined when the event is refused. */
 export function nextLeaseStatus(event: LeaseEvent, from: LeaseStatus): LeaseStatus | undefined {

@@ -82,12 +82,6 @@ export function keepsRunning({ status, allowFailure }: StatusPart): boolean {
   return !allowFailure && (status === 'failed' || status === 'canceled')
 }
 
-/** Whether a successful group holds a failure that was allowed: shown as "passed with warnings". */
-export function hasWarnings(parts: Iterable<StatusPart>): boolean {
-  for (const part of parts) if (symbolOf(part) === 'warn') return true
-  return false
-}
-
 function symbolOf({ status, allowFailure }: StatusPart): Symbol {
   if (!allowFailure) return status
   if (status === 'failed' || status === 'canceled') return 'warn'

@@ -25,7 +25,7 @@ export function callBack(
     }
     if (result === 'failed') {
       const said = message === undefined ? {} : { message }
-      await dropLocked(core, tx, job, { reason: 'api_failure', class: 'policy', ...said }, userId)
+      await dropLocked(core, tx, job, { reason: 'api_failure', class: 'policy', ...said }, { by: userId })
     } else {
       await mustApplyJobEvent(core, tx, job, result === 'continue' ? 'call_back' : 'success', { by: userId })
       await processPipeline(core, tx, job.pipelineId)

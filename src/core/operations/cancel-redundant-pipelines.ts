@@ -10,7 +10,7 @@ import type { Project } from '../project.js'
 import { cancelLocked } from '../steps/cancel-locked.js'
 import { processPipeline } from '../steps/process-pipeline.js'
 import { findJob, listCurrentJobs, listDefinitions } from '../store/jobs.js'
-import { getPipeline, listRedundantPipelines, lockPipeline, savePipeline } from '../store/pipelines.js'
+import { getPipeline, listRedundantPipelines, lockPipeline, setAutoCanceledBy } from '../store/pipelines.js'
 import type { Tx } from '../store/write.js'
 
 const oldestMs = 7 * 24 * 3_600_000
@@ -58,7 +58,7 @@ async function cancelInterruptible(core: Core, tx: Tx, id: number, by: number): 
     if (job && (await cancelLocked(core, tx, job))) canceled++
   }
   if (canceled === 0) return false
-  await savePipeline(tx, { ...candidate, autoCanceledBy: by })
+  await setAutoCanceledBy(tx, id, by)
   await processPipeline(core, tx, id)
   return true
 }

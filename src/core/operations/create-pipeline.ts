@@ -26,7 +26,7 @@ import { variablesFor } from '../steps/variables-for.js'
 import { findDefaultConfig } from '../store/default-configs.js'
 import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
 import { listOpenRequests } from '../store/merge-requests.js'
-import { endWithoutJobs, getPipeline, insertPipeline, insertStage } from '../store/pipelines.js'
+import { getPipeline, insertPipeline, insertStage, type NewPipeline } from '../store/pipelines.js'
 import { getProject, takePipelineIid } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
@@ -187,9 +187,10 @@ async function insertFrame(
   tx: Tx,
   { input, project, resolved, predefined, strong }: Frame,
   plan: Pick<PipelinePlan, 'name' | 'autoCancel'>,
+  ended?: Ended,
 ): Promise<Pipeline> {
   const iid = await takePipelineIid(tx, project.id)
-  const pipeline = await insertPipeline(tx, {
+  const made: NewPipeline = {
     projectId: project.id,
     iid,
     ref: input.requestRef ?? resolved.name,
@@ -198,16 +199,16 @@ async function insertFrame(
     sha: resolved.sha,
     beforeSha: beforeShaOf(resolved, input),
     source: input.source,
-    status: 'created',
     userId: input.user?.id ?? null,
     name: plan.name ?? null,
-    yamlErrors: null,
+    yamlErrors: ended?.yamlErrors ?? null,
     onNewCommit: plan.autoCancel.onNewCommit,
     onJobFailure: plan.autoCancel.onJobFailure,
     sourceJobId: input.sourceJobId ?? null,
     followed: 0,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
-  })
+  }
+  const pipeline = await insertPipeline(tx, made, ended?.status)
   await input.alongside?.(tx, pipeline)
   return pipeline
 }
@@ -249,22 +250,23 @@ async function invalid(core: Core, frame: Frame, errors: string[]): Promise<Pipe
   return insertWithoutJobs(core, frame, { status: 'failed', yamlErrors: errors.join('\n') })
 }
 
-function insertWithoutJobs(
-  core: Core,
-  frame: Frame,
-  ended: { status: 'failed' | 'skipped'; yamlErrors?: string },
-): Promise<Pipeline> {
+/** How a pipeline without jobs is over as it is made. */
+interface Ended {
+  status: 'failed' | 'skipped'
+  yamlErrors?: string
+}
+
+function insertWithoutJobs(core: Core, frame: Frame, ended: Ended): Promise<Pipeline> {
   return core.store.write(async (tx) => {
     const plan = { autoCancel: { onNewCommit: 'conservative', onJobFailure: 'none' } } as const
-    const pipeline = await insertFrame(core, tx, frame, plan)
-    await endWithoutJobs(tx, pipeline.id, ended)
+    const pipeline = await insertFrame(core, tx, frame, plan, ended)
     await record(core, tx, {
       kind: 'pipeline.created',
       projectId: pipeline.projectId,
       pipelineId: pipeline.id,
       data: { iid: pipeline.iid, ref: pipeline.ref, source: pipeline.source, jobs: 0 },
     })
-    return getPipeline(tx, pipeline.id)
+    return pipeline
   })
 }
 

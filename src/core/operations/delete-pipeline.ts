@@ -53,7 +53,7 @@ export function deletePipeline(core: Core, input: { pipelineId: number; userId?:
 async function endAtOnce(core: Core, tx: Tx, job: Job, by: number | null | undefined): Promise<boolean> {
   const event = job.kind === 'bridge' ? 'finish_cancel' : job.status === 'canceling' ? 'force_cancel' : 'cancel'
   if (!(await applyJobEvent(core, tx, job, event, { by, facts: { cancel_gracefully: false } }))) return false
-  await endOpenLease(core, tx, job, 'released', 'deleted')
+  await endOpenLease(core, tx, job, { event: 'release', reason: 'deleted' })
   return true
 }
 

@@ -3,7 +3,8 @@
  * failed with `data_integrity_failure`, and nothing follows. Rule: gitlab app/models/commit_status.rb (`doom!`).
  */
 import type { Core } from '../core.js'
-import { is } from '../lifecycle/job-machine.js'
+import { stampsOf } from '../job.js'
+import { statusAfter } from '../steps/change-status.js'
 import { endOpenLease } from '../steps/end-lease.js'
 import { record } from '../steps/record.js'
 import { lockJob, saveJob } from '../store/jobs.js'
@@ -14,27 +15,25 @@ import { lowerHead } from '../store/queue.js'
 export function doomJob(core: Core, jobId: number): Promise<boolean> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, jobId)
-    if (!job || is('completed', job.status)) return false
+    const to = job && statusAfter(job, 'doom')
+    if (!job || to === undefined) return false
     const from = job.status
     const wasQueued = job.inQueue === 1
-    Object.assign(job, {
-      status: 'failed',
+    Object.assign(job, stampsOf(from, to, tx.now), {
       failureReason: 'data_integrity_failure',
       failureClass: 'internal',
-      finishedAt: tx.now,
-      updatedAt: tx.now,
       inQueue: 0,
     })
     await saveJob(tx, job)
     if (wasQueued) await lowerHead(tx, { id: job.id, laneId: job.laneId! })
     await deletePayload(tx, job.id)
-    await endOpenLease(core, tx, job, 'released', 'data_integrity_failure')
+    await endOpenLease(core, tx, job, { event: 'release', reason: 'data_integrity_failure' })
     await record(core, tx, {
       kind: 'job.finished',
       projectId: job.projectId,
       pipelineId: job.pipelineId,
       jobId: job.id,
-      data: { event: 'doom', from, to: 'failed', reason: 'data_integrity_failure' },
+      data: { event: 'doom', from, to, reason: 'data_integrity_failure' },
     })
     return true
   })

@@ -97,11 +97,9 @@ function expireLease(core: Core, overdue: Lease, now: number, onlyOne: boolean):
       return 'void'
     }
     if (lease.status === 'held' && lease.expiresAt! <= now) {
-      await dropLocked(core, tx, job, {
-        reason: 'runner_system_failure',
-        class: 'runner_lost',
-        message: 'The runner was not heard from for the whole term of its lease.',
-      })
+      const message = 'The runner was not heard from for the whole term of its lease.'
+      const failure = { reason: 'runner_system_failure', class: 'runner_lost', message } as const
+      await dropLocked(core, tx, job, failure, { lease: 'expire' })
       return 'lost'
     }
     return undefined

@@ -107,7 +107,7 @@ async function applyReport(
   },
   verdict: Verdict | undefined,
 ): Promise<void> {
-  await closeLease(core, tx, lease, job, { status: 'released', reason: 'finished', report: reportText(report) })
+  await closeLease(core, tx, lease, job, { event: 'release', reason: 'finished', report: reportText(report) })
   await compareTrace(core, tx, job, trace, report)
   const { exitCode } = report
   if (report.state === 'success') {

@@ -100,7 +100,6 @@ async function pipelineFor(core: Core, tx: Tx, input: CommitStatusInput): Promis
     sha,
     beforeSha: noSha,
     source: 'external',
-    status: 'created',
     userId: input.userId,
     name: null,
     yamlErrors: null,

@@ -61,7 +61,7 @@ export async function voidLease(
   const lost = reason === 'undeliverable'
   const passedOver = reason === 'refused' || (reason === 'not_accepted' && !onlyOne)
   await endLease(tx, lease, {
-    status: reason === 'not_accepted' ? 'expired' : 'refused',
+    event: reason === 'not_accepted' ? 'expire' : 'refuse',
     reason: detail ?? reason,
     ...(passedOver ? { excludedUntil: tx.now + excludedForMs } : {}),
   })

@@ -8,10 +8,9 @@ import { ensureTrace } from '../store/traces.js'
 import type { Tx } from '../store/write.js'
 import { changeStatus, statusAfter } from './change-status.js'
 
-/** offered → held, pending → running. The pipeline's status is the caller's to bring up to date. */
+/** Changes `lease` and `job` in place. The pipeline's status is the caller's to bring up to date. */
 export async function acceptOffer(core: Core, tx: Tx, lease: Lease, job: Job): Promise<void> {
-  Object.assign(lease, { status: 'held', acceptedAt: tx.now, expiresAt: tx.now + lease.termMs, acceptBy: null })
-  await holdLease(tx, lease, lease.expiresAt!)
+  Object.assign(lease, await holdLease(tx, lease))
   await ensureTrace(tx, job.id, core.node)
   const to = statusAfter(job, 'run')
   if (to === undefined) throw new SignalboxError('conflict', `job ${job.id} is ${job.status}: it cannot be run`)

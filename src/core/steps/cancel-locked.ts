@@ -17,7 +17,7 @@ export async function cancelLocked(core: Core, tx: Tx, job: Job, by?: number | n
   const graceful = job.status === 'running' && (await cancelsGracefully(tx, job))
   if (!(await applyJobEvent(core, tx, job, event, { by, facts: { cancel_gracefully: graceful } }))) return false
   if (job.status !== 'canceling') {
-    await endOpenLease(core, tx, job, 'released', 'canceled')
+    await endOpenLease(core, tx, job, { event: 'release', reason: 'canceled' })
     return true
   }
   const lease = await findOpenLease(tx, job.id)

@@ -38,7 +38,7 @@ export interface StatusChange {
   /** The user who wants it; undefined: the server or a runner. */
   by?: number | null | undefined
   /** Further fields written with the change. */
-  set?: Partial<Job> | undefined
+  set?: Partial<Omit<Job, 'status'>> | undefined
   /** Further data of the fact. */
   data?: Record<string, number>
 }

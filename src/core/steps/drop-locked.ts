@@ -2,22 +2,26 @@
 import type { Core } from '../core.js'
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
+import type { LeaseEnd } from '../store/leases.js'
 import type { Tx } from '../store/write.js'
 import { afterFinish } from './after-finish.js'
 import { applyJobEvent } from './apply-job-event.js'
 import { endOpenLease } from './end-lease.js'
 import { processPipeline } from './process-pipeline.js'
 
-/** Step: the same for a job that is locked. `by`: the user who wants it. */
+/**
+ * Returns false, and changes nothing, if the job has ended. `by`: the user who wants it. `lease`: what becomes of its open
+ * lease; released unless told.
+ */
 export async function dropLocked(
   core: Core,
   tx: Tx,
   job: Job,
   failure: { reason: FailureReason; class: string; message?: string },
-  by?: number | null,
+  { by, lease = 'release' }: { by?: number | null; lease?: LeaseEnd['event'] } = {},
 ): Promise<boolean> {
   if (!(await applyJobEvent(core, tx, job, 'drop', { failure, by }))) return false
-  await endOpenLease(core, tx, job, 'released', failure.reason)
+  await endOpenLease(core, tx, job, { event: lease, reason: failure.reason })
   await afterFinish(core, tx, job)
   await processPipeline(core, tx, job.pipelineId)
   return true

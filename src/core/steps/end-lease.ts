@@ -7,28 +7,17 @@ import { countInstanceJob } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
 
-/** Ends the lease and tells its runner. Gives the lease, or undefined if none was open. */
-export async function endOpenLease(
-  core: Core,
-  tx: Tx,
-  job: Job,
-  status: 'released' | 'expired',
-  reason: string,
-): Promise<Lease | undefined> {
+/** Ends the lease and tells its runner; does nothing if none is open. */
+export async function endOpenLease(core: Core, tx: Tx, job: Job, end: LeaseEnd): Promise<void> {
   const lease = await findOpenLease(tx, job.id)
-  if (!lease) return undefined
-  await closeLease(core, tx, lease, job, {
-    status: lease.status === 'offered' && status === 'released' ? 'refused' : status,
-    reason,
-  })
-  tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, reason))
-  return lease
+  if (!lease) return
+  await closeLease(core, tx, lease, job, end)
+  tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, end.reason))
 }
 
 /** Step: the rows and the log of a lease that ends; whoever holds it knows already. */
 export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end: LeaseEnd): Promise<void> {
-  const { status, reason } = end
-  await endLease(tx, lease, end)
+  const status = await endLease(tx, lease, end)
   if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
   await record(core, tx, {
     kind: 'lease.ended',
@@ -36,7 +25,7 @@ export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end
     pipelineId: job.pipelineId,
     jobId: job.id,
     runnerId: lease.runnerId,
-    data: { fence: lease.fence, status, reason },
+    data: { fence: lease.fence, status, reason: end.reason },
   })
   tx.afterCommit(() => closeTrace(core, lease))
 }

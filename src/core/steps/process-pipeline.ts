@@ -11,7 +11,7 @@ import type { JobEvent, JobStatus } from '../lifecycle/job-machine.js'
 import { is } from '../lifecycle/job-machine.js'
 import { compositeStatus, keepsRunning, nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import { isOfTrain } from '../merge-train.js'
-import { unionLength } from '../pipeline.js'
+import { type Pipeline, unionLength } from '../pipeline.js'
 import { type Giver, listGivers } from '../store/artifacts.js'
 import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import {
@@ -20,7 +20,7 @@ import {
   listStages,
   lockPipeline,
   runIntervals,
-  savePipeline,
+  savePipelineStatus,
   saveStageStatus,
 } from '../store/pipelines.js'
 import { saveUnfinishedPass } from '../store/unfinished-passes.js'
@@ -186,18 +186,17 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
   const stages = await listStages(tx, pipelineId)
   for (const stage of stages) {
     const status = compositeStatus(jobs.filter((job) => job.stageId === stage.id).map(partOf))
-    if (status !== stage.status) await saveStageStatus(tx, stage.id, status)
+    if (status !== stage.status) await saveStageStatus(tx, stage, status)
   }
-  const pipeline = await getPipeline(tx, pipelineId)
-  const from = pipeline.status
+  const before = await getPipeline(tx, pipelineId)
+  const from = before.status
   const to = nextPipelineStatus(from, compositeStatus(jobs.map(partOf)))
   if (to === from) return
-  pipeline.status = to
-  pipeline.updatedAt = tx.now
+  const pipeline: Pipeline = { ...before, status: to, updatedAt: tx.now }
   if (to === 'running') pipeline.startedAt ??= tx.now
   pipeline.finishedAt = is('finished', to) ? tx.now : null
   if (is('finished', to) || to === 'manual') pipeline.durationMs = await durationOf(tx, pipelineId)
-  await savePipeline(tx, pipeline)
+  await savePipelineStatus(tx, pipeline, from)
   await record(core, tx, {
     kind: 'pipeline.changed',
     projectId: pipeline.projectId,

@@ -1,6 +1,8 @@
 /** Rows of leases: the only truth about who owns a job. */
 import { type RawBuilder, sql } from 'kysely'
+import { SignalboxError } from '../errors.js'
 import type { Lease } from '../lease.js'
+import { type LeaseEvent, type LeaseStatus, nextLeaseStatus } from '../lifecycle/lease-machine.js'
 import { leaseColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
@@ -22,7 +24,7 @@ export type NewLease = Omit<
   | 'written'
 >
 
-/** Inserts an open lease. The unique index on open leases refuses a second one for the job. */
+/** Inserts a lease as it begins. The unique index on open leases refuses a second one for the job. */
 export async function insertLease(tx: Tx, lease: Omit<Lease, 'id'>): Promise<number> {
   const row = await tx.first(newLease, lease as NewLease)
   tx.known?.leases.set(lease.jobId, { ...lease, id: row!.id })
@@ -41,11 +43,33 @@ export function findOpenLease(from: Reader | Tx, jobId: number): Promise<Lease |
 }
 
 type LeaseKey = Pick<Lease, 'id' | 'jobId'>
+type LeaseState = Pick<Lease, 'id' | 'jobId' | 'status'>
 
-/** offered → held. */
-export async function holdLease(tx: Tx, lease: LeaseKey, expiresAt: number): Promise<void> {
-  await tx.all(acceptedLease, { id: lease.id, now: tx.now, expiresAt })
-  noteChanged(tx, lease, { status: 'held', acceptedAt: tx.now, expiresAt, acceptBy: null })
+/**
+ * The lease is accepted, and held for its whole term from now on. Returns it as it is now. Throws `conflict`, and writes
+ * nothing, when its status does not allow that, or its row has another one.
+ */
+export async function holdLease(tx: Tx, lease: Lease): Promise<Lease> {
+  const status = statusAfter(lease, 'accept')
+  const expiresAt = tx.now + lease.termMs
+  const { id, status: from } = lease
+  if (!(await tx.first(acceptedLease, { id, from, status, now: tx.now, expiresAt }))) throw moved(lease)
+  const written = { status, acceptedAt: tx.now, expiresAt, acceptBy: null }
+  noteChanged(tx, lease, written)
+  return { ...lease, ...written }
+}
+
+/** The status that the table gives. Throws `conflict` where it refuses the event. */
+function statusAfter(lease: LeaseState, event: LeaseEvent): LeaseStatus {
+  const to = nextLeaseStatus(event, lease.status)
+  if (to === undefined)
+    throw new SignalboxError('conflict', `a lease of job ${lease.jobId} is ${lease.status}: ${event} is not possible`)
+  return to
+}
+
+/** The row has another status than was read. */
+function moved({ jobId, status }: LeaseState): SignalboxError {
+  return new SignalboxError('conflict', `a lease of job ${jobId} is not ${status} any more`)
 }
 
 function noteChanged(tx: Tx, { id, jobId }: LeaseKey, written: Partial<Lease>): void {
@@ -53,7 +77,7 @@ function noteChanged(tx: Tx, { id, jobId }: LeaseKey, written: Partial<Lease>): 
 }
 
 export interface LeaseEnd {
-  status: 'released' | 'refused' | 'expired'
+  event: Exclude<LeaseEvent, 'accept'>
   reason: string
   /** The final report that ends it. */
   report?: string
@@ -61,16 +85,18 @@ export interface LeaseEnd {
   excludedUntil?: number
 }
 
-/** Ends an open lease. */
-export async function endLease(tx: Tx, lease: LeaseKey, end: LeaseEnd): Promise<void> {
+/** Ends an open lease. Returns the status that it ends with. Throws `conflict` as `holdLease` does. */
+export async function endLease(tx: Tx, lease: LeaseState, end: LeaseEnd): Promise<LeaseStatus> {
+  const { reason, report, excludedUntil = null } = end
+  const status = statusAfter(lease, end.event)
+  const row = { id: lease.id, from: lease.status, status, reason, now: tx.now }
   tx.known?.leases.forget(lease.jobId)
-  await writeEnd(tx, lease.id, end)
-}
-
-async function writeEnd(tx: Tx, id: number, { status, reason, report, excludedUntil }: LeaseEnd): Promise<void> {
-  const end = { id, status, reason, now: tx.now }
-  if (report === undefined) await tx.all(endedLease, { ...end, excludedUntil: excludedUntil ?? null })
-  else await tx.all(finishedLease, { ...end, report })
+  const ended =
+    report === undefined
+      ? await tx.first(endedLease, { ...row, excludedUntil })
+      : await tx.first(finishedLease, { ...row, report })
+  if (!ended) throw moved(lease)
+  return status
 }
 
 /** Notes that the runner has written under the lease, and moves its end: every write is a contact. */
@@ -226,6 +252,7 @@ export async function findLastRefusal(
     .select(['ended_at as at', 'end_reason as reason', 'runner_id as runnerId'])
     .where('job_id', '=', jobId)
     .where('status', 'in', ['refused', 'expired'])
+    .where('accepted_at', 'is', null)
     .orderBy('fence', 'desc')
     .limit(1)
     .executeTakeFirst()
@@ -292,16 +319,18 @@ const openLeaseOfJob = hotQuery<Lease, 'jobId'>((db, p) =>
   db.selectFrom('leases').select(leaseColumns).where('job_id', '=', p('jobId')).where(isOpen),
 )
 
-const acceptedLease = hotQuery<never, 'id' | 'now' | 'expiresAt'>(
+const acceptedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'now' | 'expiresAt'>(
   (db, p) =>
     db
       .updateTable('leases')
-      .set({ status: 'held', accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null, starts: 0 })
-      .where('id', '=', p('id')),
+      .set({ status: p('status'), accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null, starts: 0 })
+      .where('id', '=', p('id'))
+      .where('status', '=', p('from'))
+      .returning('id'),
   { keepsKnown: true },
 )
 
-const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' | 'now'>(
+const endedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'reason' | 'excludedUntil' | 'now'>(
   (db, p) =>
     db
       .updateTable('leases')
@@ -311,11 +340,13 @@ const endedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'excludedUntil' 
         ended_at: p('now'),
         excluded_until: p('excludedUntil'),
       })
-      .where('id', '=', p('id')),
+      .where('id', '=', p('id'))
+      .where('status', '=', p('from'))
+      .returning('id'),
   { keepsKnown: true },
 )
 
-const finishedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'report' | 'now'>(
+const finishedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'reason' | 'report' | 'now'>(
   (db, p) =>
     db
       .updateTable('leases')
@@ -326,7 +357,9 @@ const finishedLease = hotQuery<never, 'id' | 'status' | 'reason' | 'report' | 'n
         report: p('report'),
         report_at: p('now'),
       })
-      .where('id', '=', p('id')),
+      .where('id', '=', p('id'))
+      .where('status', '=', p('from'))
+      .returning('id'),
   { keepsKnown: true },
 )
 

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
+import { nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import type { Pipeline, Stage } from '../pipeline.js'
 import { pipelineColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
@@ -32,11 +33,14 @@ export async function lockPipeline(tx: Tx, id: number): Promise<void> {
 
 export type NewPipeline = Omit<
   Pipeline,
-  'id' | 'autoCanceledBy' | 'createdAt' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
+  'id' | 'status' | 'autoCanceledBy' | 'createdAt' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
 > & { variables: Uint8Array }
 
-export async function insertPipeline(tx: Tx, pipeline: NewPipeline): Promise<Pipeline> {
-  const row = await tx.first(newPipeline, { ...pipeline, now: tx.now })
+/** Inserts a pipeline as it begins. `ended`: it has no jobs and is over at once, with this status. */
+export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'failed' | 'skipped'): Promise<Pipeline> {
+  const status = ended === undefined ? 'created' : nextPipelineStatus('created', ended)
+  const finishedAt = ended === undefined ? null : tx.now
+  const row = await tx.first(newPipeline, { ...pipeline, status, finishedAt, now: tx.now })
   return getPipeline(tx, row!.id)
 }
 
@@ -58,23 +62,19 @@ export async function isRunningOn(tx: Tx, job: Job): Promise<boolean> {
   return (await tx.first(runningWithout, { id, pipelineId, stageId, stagePosition })) !== undefined
 }
 
-/** Writes what processing can change in a pipeline. */
-export async function savePipeline(tx: Tx, pipeline: Pipeline): Promise<void> {
-  const { id, status, updatedAt, startedAt, finishedAt, durationMs, autoCanceledBy } = pipeline
-  await tx.all(writePipeline, { id, status, updatedAt, startedAt, finishedAt, durationMs, autoCanceledBy })
+/**
+ * Writes the pipeline's new status and what goes with it, on condition that the row still has the status `from`. Throws
+ * `conflict` otherwise.
+ */
+export async function savePipelineStatus(tx: Tx, pipeline: Pipeline, from: JobStatus): Promise<void> {
+  const { id, status, updatedAt, startedAt, finishedAt, durationMs } = pipeline
+  const row = await tx.first(writePipeline, { id, from, status, updatedAt, startedAt, finishedAt, durationMs })
+  if (!row) throw new SignalboxError('conflict', `pipeline ${id} is not ${from} any more`)
 }
 
-/** Ends a pipeline that gets no jobs, with the errors of its file if it has some. */
-export async function endWithoutJobs(
-  tx: Tx,
-  id: number,
-  { status, yamlErrors = null }: { status: 'failed' | 'skipped'; yamlErrors?: string | null },
-): Promise<void> {
-  await tx.db
-    .updateTable('pipelines')
-    .set({ status, yaml_errors: yamlErrors, finished_at: tx.now })
-    .where('id', '=', id)
-    .execute()
+/** Notes which newer pipeline made this one redundant. */
+export async function setAutoCanceledBy(tx: Tx, id: number, by: number): Promise<void> {
+  await tx.db.updateTable('pipelines').set({ auto_canceled_by: by }).where('id', '=', id).execute()
 }
 
 export async function setPipelineName(tx: Tx, id: number, name: string | null): Promise<void> {
@@ -85,8 +85,10 @@ export function listStages(from: Reader | Tx, pipelineId: number): Promise<Stage
   return from.all(stagesOfPipeline, { pipelineId })
 }
 
-export async function saveStageStatus(tx: Tx, id: number, status: JobStatus): Promise<void> {
-  await tx.all(writeStage, { id, status })
+/** Writes the stage's new status, on condition that the row still has that of `stage`. Throws `conflict` otherwise. */
+export async function saveStageStatus(tx: Tx, stage: Stage, status: JobStatus): Promise<void> {
+  const row = await tx.first(writeStage, { id: stage.id, from: stage.status, status })
+  if (!row) throw new SignalboxError('conflict', `stage ${stage.id} is not ${stage.status} any more`)
 }
 
 /** Older pipelines of the same ref, at other commits, that have something left to cancel: newest first. */
@@ -149,8 +151,8 @@ const holdPipeline = hotQuery<{ id: number }, 'id'>((db, p) =>
 )
 
 const writePipeline = hotQuery<
-  never,
-  'id' | 'status' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs' | 'autoCanceledBy'
+  { id: number },
+  'id' | 'from' | 'status' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
 >((db, p) =>
   db
     .updateTable('pipelines')
@@ -160,9 +162,10 @@ const writePipeline = hotQuery<
       started_at: p('startedAt'),
       finished_at: p('finishedAt'),
       duration_ms: p('durationMs'),
-      auto_canceled_by: p('autoCanceledBy'),
     })
-    .where('id', '=', p('id')),
+    .where('id', '=', p('id'))
+    .where('status', '=', p('from'))
+    .returning('id'),
 )
 
 const bothRunning = (p: (name: 'pipelineId' | 'stageId') => unknown) => sql`
@@ -196,11 +199,13 @@ const stagesOfPipeline = hotQuery<Stage, 'pipelineId'>((db, p) =>
     .orderBy('position'),
 )
 
-const writeStage = hotQuery<never, 'id' | 'status'>((db, p) =>
+const writeStage = hotQuery<{ id: number }, 'id' | 'from' | 'status'>((db, p) =>
   db
     .updateTable('stages')
     .set({ status: p('status') })
-    .where('id', '=', p('id')),
+    .where('id', '=', p('id'))
+    .where('status', '=', p('from'))
+    .returning('id'),
 )
 
 const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pipelineId'>((db, p) =>
@@ -212,7 +217,7 @@ const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pi
     .where('started_at', 'is not', null),
 )
 
-const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'now'>((db, p) =>
+const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'status' | 'finishedAt' | 'now'>((db, p) =>
   db
     .insertInto('pipelines')
     .values({
@@ -235,6 +240,7 @@ const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'now'>((db, p) 
       followed: p('followed'),
       created_at: p('now'),
       updated_at: p('now'),
+      finished_at: p('finishedAt'),
     })
     .returning('id'),
 )

@@ -11,7 +11,6 @@ import {
   jobStatuses,
   nextStatus,
   type StatusSet,
-  sourcesOf,
   statusSets,
 } from '../../../src/core/lifecycle/job-machine.js'
 
@@ -85,6 +84,9 @@ const expected: Record<JobEvent, Partial<Record<JobStatus, (facts: JobFacts) => 
     manual: () => 'canceled',
   },
   force_cancel: { canceling: () => 'canceled' },
+  doom: Object.fromEntries(
+    jobStatuses.filter((status) => !is('completed', status)).map((status) => [status, () => 'failed' as const]),
+  ),
 }
 
 describe('the job machine', () => {
@@ -99,23 +101,15 @@ describe('the job machine', () => {
     }
   }
 
-  it('names as sources exactly the statuses that some facts let through', () => {
-    for (const event of jobEvents) {
-      const reachable = jobStatuses.filter((status) =>
-        allFacts.some((facts) => nextStatus(event, status, facts) !== undefined),
-      )
-      expect(sourcesOf(event)).toEqual(reachable)
-    }
-  })
-
   it('lets nothing leave success, failed or canceled', () => {
     for (const row of jobMachine) {
       for (const final of statusSets.finished) expect(row.from, `${row.event} → ${row.to}`).not.toContain(final)
     }
   })
 
-  it('ends canceling in canceled only', () => {
-    const ends = new Set(jobMachine.filter((row) => row.from.includes('canceling')).map((row) => row.to))
+  it('ends canceling in canceled only, unless nothing can end the job in the ordinary way', () => {
+    const rows = jobMachine.filter((row) => row.from.includes('canceling') && row.event !== 'doom')
+    const ends = new Set(rows.map((row) => row.to))
     expect([...ends]).toEqual(['canceled'])
   })
 

@@ -8,7 +8,7 @@ import {
 } from '../../../src/core/lifecycle/lease-machine.js'
 
 const expected: Record<LeaseStatus, Partial<Record<LeaseEvent, LeaseStatus>>> = {
-  offered: { accept: 'held', refuse: 'refused', expire: 'expired' },
+  offered: { accept: 'held', refuse: 'refused', expire: 'expired', release: 'refused' },
   held: { release: 'released', expire: 'expired' },
   released: {},
   refused: {},

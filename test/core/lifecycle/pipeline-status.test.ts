@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { type JobStatus, jobStatuses } from '../../../src/core/lifecycle/job-machine.js'
 import {
   compositeStatus,
-  hasWarnings,
   keepsRunning,
   nextPipelineStatus,
   type StatusPart,
@@ -106,11 +105,6 @@ describe('the composite status', () => {
         }
       }),
     )
-  })
-
-  it('is shown with warnings when a failure was allowed', () => {
-    expect(hasWarnings(parse('success, failed*'))).toBe(true)
-    expect(hasWarnings(parse('success, manual*'))).toBe(false)
   })
 })
 
