@@ -216,7 +216,8 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "finish_work" integer not null check ("finish_work" in (0, 1)),
   "id_tokens" integer not null check ("id_tokens" in (0, 1)),
   constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
-  constraint "jobs_reason" check (failure_reason is null or status = 'failed'));
+  constraint "jobs_reason" check (failure_reason is null or status = 'failed'),
+  constraint jobs_finished check ((finished_at is not null) = (status in ('success', 'failed', 'canceled'))));
 
 CREATE INDEX jobs_alive on jobs (status, id) where status in ('pending', 'running', 'canceling', 'scheduled');
 
@@ -280,7 +281,8 @@ CREATE TABLE "leases" ("id" integer primary key autoincrement,
   constraint "leases_identity" unique ("job_id",
   "fence"),
   constraint "leases_offered" check (status <> 'offered' or accept_by is not null),
-  constraint "leases_held" check (status <> 'held' or expires_at is not null));
+  constraint "leases_held" check (status <> 'held' or expires_at is not null),
+  constraint leases_ended check ((ended_at is not null) = (status in ('released', 'refused', 'expired'))));
 
 CREATE INDEX leases_by_accept_by on leases (accept_by) where status = 'offered';
 

@@ -16,8 +16,11 @@ import { bind, type HotQuery, type Params } from './hot-query.js'
 import { KnownRows, writtenTable } from './known-rows.js'
 import type { Database } from './schema.js'
 
-/** Oldest SQLite without the WAL-reset corruption race (https://sqlite.org/wal.html#walresetbug). */
-const minimumVersion = [3, 51, 3]
+/**
+ * Oldest SQLite that adds constraints to a table (https://sqlite.org/lang_altertable.html), as migrations do. It is without
+ * the WAL-reset corruption race too (https://sqlite.org/wal.html#walresetbug).
+ */
+const minimumVersion = [3, 53, 0]
 
 /** Statements kept prepared; the product has fewer, so nothing is evicted but the one-off. */
 const cacheLimit = 500

@@ -121,7 +121,13 @@ onBothEngines((engine) => {
     await box.core.store.write((tx) =>
       tx.db
         .updateTable('jobs')
-        .set({ status: 'failed', in_queue: 0, failure_reason: 'data_integrity_failure', updated_at: tx.now })
+        .set({
+          status: 'failed',
+          in_queue: 0,
+          failure_reason: 'data_integrity_failure',
+          updated_at: tx.now,
+          finished_at: tx.now,
+        })
         .where('name', '=', 'a')
         .execute(),
     )

@@ -51,7 +51,7 @@ describe('what the writer knows of rows', () => {
     expect(known.jobs.get(1)).toMatchObject({ status: 'pending' })
     await box.core.store.write(async (tx) => {
       const job = await getJob(tx, 1)
-      await saveJob(tx, Object.assign(job, { status: 'success', inQueue: 0 }))
+      await saveJob(tx, Object.assign(job, { status: 'success', inQueue: 0, finishedAt: tx.now }))
     })
     expect(known.jobs.get(1)).toBeUndefined()
   })
