@@ -15,7 +15,7 @@ http.createServer = (...args) => {
 }
 
 const { startServer } = await import('../../dist/server.js')
-const { readSettings } = await import('../../dist/config.js')
+const { readSettings } = await import('../../dist/config/read.js')
 const { inThisThread } = await import('../../dist/core/ci-config/language.js')
 const { languageThreads } = await import('../../dist/core/ci-config/language-pool.js')
 const { createRunner } = await import('../../dist/core/operations/create-runner.js')

@@ -123,20 +123,32 @@ export const stuckTable = table({
     z.prefault(oneOf(stuckProfiles), 'classic'),
     'Failure reasons and thresholds of GitLab before 19.1 (`classic`), or since (`granular`).',
   ),
-  pending: setting(z.optional(duration()), 'Pending for so long, whatever runners there are.', { default: '`24h`' }),
-  unmatched: setting(z.optional(duration()), 'Pending for so long, and no runner that is online could take the job.', {
-    default: '`1h`',
+  pending: setting(z.optional(duration({ zero: true })), 'Pending for so long, whatever runners there are.', {
+    default: '`24h`',
   }),
-  running: setting(z.optional(duration()), 'Running and silent for so long, under requests made by hand (curl).', {
+  unmatched: setting(
+    z.optional(duration({ zero: true })),
+    'Pending for so long, and no runner that is online could take the job.',
+    {
+      default: '`1h`',
+    },
+  ),
+  running: setting(
+    z.optional(duration({ zero: true })),
+    'Running and silent for so long, under requests made by hand (curl).',
+    {
+      default: '`1h`; `granular`: `30m`',
+    },
+  ),
+  canceling: setting(z.optional(duration({ zero: true })), 'The same while being canceled.', {
     default: '`1h`; `granular`: `30m`',
   }),
-  canceling: setting(z.optional(duration()), 'The same while being canceled.', {
-    default: '`1h`; `granular`: `30m`',
+  scheduled: setting(z.optional(duration({ zero: true })), 'Delayed, and so much too late.', { default: '`1h`' }),
+  over_timeout: setting(z.optional(duration({ zero: true })), 'Running for so long past its own timeout.', {
+    default: '`15m`',
   }),
-  scheduled: setting(z.optional(duration()), 'Delayed, and so much too late.', { default: '`1h`' }),
-  over_timeout: setting(z.optional(duration()), 'Running for so long past its own timeout.', { default: '`15m`' }),
   spacing: setting(
-    z.optional(duration()),
+    z.optional(duration({ zero: true })),
     'Between `stuck_ci_jobs`, `drop_running`, `drop_scheduled` and `drop_canceling`.',
     { default: '`15m`' },
   ),

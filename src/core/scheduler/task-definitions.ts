@@ -31,6 +31,7 @@ import { runSchedules } from '../operations/run-schedules.js'
 import { stopExpiredEnvironments } from '../operations/stop-environment.js'
 import { runSubscribers } from '../operations/subscribe-project.js'
 import { removeIdleLanes } from '../store/queue.js'
+import type { StuckSettings } from '../stuck.js'
 
 /** What a task may ask of those who run it. */
 export interface TaskRunner {
@@ -44,8 +45,11 @@ export interface Task {
   what: string
   /** Too frequent to be written down each time: only a run that did something is. */
   quiet?: boolean
-  /** Ends jobs of whom nothing was heard: not by itself before this node has listened for a stream's term. */
-  hearsOut?: boolean
+  /**
+   * Ends jobs that were silent for longer than this, in milliseconds: not by itself before this node has listened for as
+   * long, or for a stream's term.
+   */
+  silence?: (stuck: StuckSettings) => number
   /** Gives a short result for people; an empty one means that there was nothing to do. */
   run: (core: Core, tasks: TaskRunner) => Promise<string>
 }
@@ -99,7 +103,7 @@ export const taskDefinitions: readonly Task[] = [
   },
   {
     name: 'drop_running',
-    hearsOut: true,
+    silence: (stuck) => stuck.runningMs,
     what: 'fails running jobs that nothing was heard of for too long',
     run: async (core) => counted({ jobs: await dropRunningJobs(core) }),
   },
@@ -110,13 +114,13 @@ export const taskDefinitions: readonly Task[] = [
   },
   {
     name: 'drop_canceling',
-    hearsOut: true,
+    silence: (stuck) => stuck.cancelingMs,
     what: 'cancels jobs whose runner does not answer the cancel',
     run: async (core) => counted({ jobs: await dropCancelingJobs(core) }),
   },
   {
     name: 'drop_timed_out',
-    hearsOut: true,
+    silence: (stuck) => stuck.overTimeoutMs,
     what: 'ends jobs that ran past their timeout and that their runner did not end',
     run: async (core) => counted({ jobs: await dropTimedOutJobs(core) }),
   },

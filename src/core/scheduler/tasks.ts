@@ -132,8 +132,10 @@ export class Tasks implements TaskRunner {
 
   /** Milliseconds for which this node has to listen before the task may run by itself. */
   #hearingOut(name: string): number {
-    if (!definitionOf(name).hearsOut) return 0
-    return this.#core.settings.leases.stream.heldForMs - this.#core.clock.awake()
+    const { silence } = definitionOf(name)
+    if (!silence) return 0
+    const { settings, clock } = this.#core
+    return Math.min(silence(settings.stuck), settings.leases.stream.heldForMs) - clock.awake()
   }
 
   async #run(task: Task): Promise<string> {
