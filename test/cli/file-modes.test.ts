@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { Coordinator, git } from '../support/processes.js'
 
 /** Every file and folder below that others could read or write, by its path and mode. */
@@ -31,8 +32,8 @@ it('writes everything for its own user, and takes from others what they could re
   mkdirSync(path.join(box.dataDir, 'old'), { mode: 0o755 })
   await box.up()
   expect(openToOthers(box.dataDir)).toBe('')
-  const told = box.stderr.split('\n').find((line) => line.includes('others could read these'))
-  expect(JSON.parse(told!).files).toEqual(
+  const told = await eventually(() => /^.*others could read these.*$/m.exec(box.stderr)![0])
+  expect(JSON.parse(told).files).toEqual(
     expect.arrayContaining([
       box.dataDir,
       ...['signalbox.db', 'repositories', 'key.bak', 'old'].map((name) => path.join(box.dataDir, name)),
