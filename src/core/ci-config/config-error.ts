@@ -15,3 +15,9 @@ export interface ConfigError {
 export function describeError({ message, path }: Pick<ConfigError, 'message' | 'path'>): string {
   return path === '' || message.startsWith(path) ? message : `${path}: ${message}`
 }
+
+/** An error as a sentence that begins with its line, and its file unless that is the main one. */
+export function describeWithPlace(error: ConfigError): string {
+  const place = error.line === undefined ? '' : `${error.file ? `${error.file}:` : 'line '}${error.line}: `
+  return `${place}${describeError(error)}`
+}

@@ -1,9 +1,9 @@
 /** The answer of the linter: gitlab lib/api/entities/ci/lint/result.rb, lib/gitlab/ci/lint.rb. */
 
 import type { IncludedFile, IncludeRequest } from '../../core/ci-config/compilation.js'
+import { describeWithPlace } from '../../core/ci-config/config-error.js'
 import { listPlannedJobs } from '../../core/ci-config/list-jobs.js'
 import type { ListedJob } from '../../core/ci-config/listed-job.js'
-import { sentence } from '../../core/operations/create-pipeline.js'
 import type { LintResult } from '../../core/operations/lint-config.js'
 import type { Project } from '../../core/project.js'
 
@@ -12,8 +12,8 @@ export function toLint(project: Project, result: LintResult, options: { jobs: bo
   const { outline, plan } = result
   return {
     valid: result.errors.length === 0 && outline !== undefined,
-    errors: result.errors.map(sentence),
-    warnings: [...result.warnings.map(sentence), ...(plan?.warnings ?? [])],
+    errors: result.errors.map(describeWithPlace),
+    warnings: [...result.warnings.map(describeWithPlace), ...(plan?.warnings ?? [])],
     merged_yaml: outline?.mergedYaml ?? null,
     includes: result.includes.map((one) => toInclude(project, result, one)),
     ...(options.jobs ? { jobs: jobsOf(result, options.dryRun).map(toLintJob) } : {}),
