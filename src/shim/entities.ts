@@ -179,6 +179,12 @@ export const NamespaceEntity = z
   .meta({ description: 'Where projects lie: a group, or a user’s own place' })
 export type NamespaceEntity = z.infer<typeof NamespaceEntity>
 
+const runners_token = z
+  .string()
+  .nullable()
+  .optional()
+  .meta({ description: 'For those who may administer it: what runners register with; null where only a hash is kept' })
+
 export const GroupEntity = z
   .object({
     id,
@@ -192,6 +198,7 @@ export const GroupEntity = z
     full_name: z.string(),
     full_path: z.string(),
     parent_id: id.nullable(),
+    runners_token,
   })
   .meta({ description: 'A group' })
 export type GroupEntity = z.infer<typeof GroupEntity>
@@ -230,6 +237,7 @@ export const ProjectEntity = ProjectDetailsEntity.extend({
   import_url: url.nullable(),
   mirror: z.boolean(),
   updated_at: time,
+  runners_token,
 }).meta({ description: 'A project by itself' })
 export type ProjectEntity = z.infer<typeof ProjectEntity>
 

@@ -471,7 +471,10 @@ CREATE TABLE "registration_tokens" ("id" integer primary key autoincrement,
   "token_hint" text not null,
   "project_id" bigint references "projects" ("id"),
   "group_id" bigint references "groups" ("id"),
-  "created_at" bigint not null);
+  "created_at" bigint not null,
+  "sealed" blob);
+
+CREATE UNIQUE INDEX registration_tokens_by_scope on registration_tokens (coalesce(project_id, 0), coalesce(group_id, 0));
 
 CREATE TABLE "release_links" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),

@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { keysFrom } from '../../src/core/tokens/keys.js'
+import { adminToken } from '../support/core.js'
 import { eventually } from '../support/eventually.js'
 import { onBothEngines } from '../support/stores.js'
 import { realPoll, type ShimBox, startShimBox } from './support/box.js'
+import { person } from './support/people.js'
+
+const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
 
 onBothEngines((engine) => {
   let box: ShimBox
@@ -76,6 +81,76 @@ onBothEngines((engine) => {
     })
     expect((await box.send('POST', '/groups/grouped/runners/reset_registration_token')).status).toBe(401)
     expect((await box.admin('POST', '/groups/none/runners/reset_registration_token')).status).toBe(404)
+  })
+
+  it('shows a project’s registration token to those who may administer it, and to nobody else', async () => {
+    const eve = await person(box, 'eve-of-tokens')
+    const owned = await box.send('POST', '/projects', {
+      json: { name: 'mine', visibility: 'public' },
+      headers: eve.headers,
+    })
+    expect([owned.status, owned.body.runners_token]).toEqual([201, expect.stringMatching(/^GR1348941/)])
+    const url = `/projects/${owned.body.id}`
+    const tokenOf = async (headers: Record<string, string> = {}) =>
+      (await box.send('GET', url, { headers })).body.runners_token
+    expect(await tokenOf(eve.headers)).toBe(owned.body.runners_token)
+    expect(await tokenOf({ 'PRIVATE-TOKEN': adminToken })).toBe(owned.body.runners_token)
+    const mallory = await person(box, 'mallory-of-tokens')
+    for (const headers of [{}, mallory.headers]) {
+      const { status, body } = await box.send('GET', url, { headers })
+      expect([status, 'runners_token' in body]).toEqual([200, false])
+    }
+    const levels: [number, boolean][] = [
+      [30, false],
+      [40, true],
+    ]
+    for (const [access_level, sees] of levels) {
+      const json = { name: 'bot', scopes: ['api'], access_level, expires_at: inDays(20) }
+      const made = await box.send('POST', `${url}/access_tokens`, { json, headers: eve.headers })
+      expect((await tokenOf({ 'PRIVATE-TOKEN': made.body.token })) !== undefined).toBe(sees)
+    }
+    const listed = await box.send('GET', '/projects', { headers: eve.headers })
+    expect(listed.body.map((one: object) => 'runners_token' in one)).toEqual(listed.body.map(() => false))
+    const changed = await box.send('PUT', url, { json: { description: 'x' }, headers: eve.headers })
+    expect(changed.body.runners_token).toBe(owned.body.runners_token)
+
+    const made = await register({ token: owned.body.runners_token })
+    expect((await box.admin('GET', `/runners/${made.body.id}`)).body.projects).toMatchObject([{ id: owned.body.id }])
+    const reset = await box.send('POST', `${url}/runners/reset_registration_token`, { headers: eve.headers })
+    expect(await tokenOf(eve.headers)).toBe(reset.body.token)
+    expect((await register({ token: owned.body.runners_token })).status).toBe(403)
+  })
+
+  it('makes one token for a group, however many ask at once', async () => {
+    const { groupId } = await box.core.project({}, 'asked/at-once')
+    const asked = await Promise.all(Array.from({ length: 8 }, () => box.admin('GET', '/groups/asked')))
+    const tokens = new Set(asked.map(({ body }) => body.runners_token))
+    expect([...tokens]).toEqual([expect.stringMatching(/^GR1348941/)])
+    const made = await register({ token: asked[0]!.body.runners_token })
+    expect((await box.admin('GET', `/runners/${made.body.id}`)).body.groups).toMatchObject([{ id: groupId }])
+    const eve = await person(box, 'eve-of-groups')
+    await box.admin('PUT', '/groups/asked', { json: { visibility: 'public' } })
+    expect((await box.send('GET', '/groups/asked', { headers: eve.headers })).body).not.toHaveProperty('runners_token')
+    const renamed = await box.admin('PUT', '/groups/asked', { json: { description: 'x' } })
+    expect(renamed.body.runners_token).toBe(asked[0]!.body.runners_token)
+  })
+
+  it('shows null for a token of which only the hash is kept, and leaves it alone', async () => {
+    const { id } = await box.core.project({}, 'acme/hashed')
+    const url = `/projects/${id}`
+    const { token } = (await box.admin('POST', `${url}/runners/reset_registration_token`)).body
+    const keep = (sealed: Uint8Array | null) =>
+      box.core.core.store.write(async ({ db }) => {
+        await db.updateTable('registration_tokens').set({ sealed }).where('project_id', '=', id).execute()
+      })
+    await keep(null)
+    expect((await box.admin('GET', url)).body.runners_token).toBeNull()
+    expect((await register({ token })).status).toBe(201)
+    // As after `signalbox migrate --new-key`.
+    await keep(keysFrom(Buffer.alloc(32, 9)).seal(Buffer.from(token)))
+    expect((await box.admin('GET', url)).body.runners_token).toBeNull()
+    const reset = await box.admin('POST', `${url}/runners/reset_registration_token`)
+    expect((await box.admin('GET', url)).body.runners_token).toBe(reset.body.token)
   })
 
   it('verifies a token with the runner’s id, and files its manager', async () => {

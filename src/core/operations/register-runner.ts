@@ -4,10 +4,14 @@ import { SignalboxError } from '../errors.js'
 import type { Runner } from '../runner.js'
 import { getProject } from '../store/projects.js'
 import {
+  addRegistrationToken,
   findRegistrationToken,
+  findSealedToken,
   type RegistrationScope,
   replaceRegistrationToken,
 } from '../store/registration-tokens.js'
+import type { Tx } from '../store/write.js'
+import { SealError } from '../tokens/keys.js'
 import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 import { type CreateRunnerInput, createRunner } from './create-runner.js'
 
@@ -28,12 +32,38 @@ export async function registerRunner(
   return createRunner(core, { ...settings, type: 'instance', registered: true })
 }
 
-/** Gives a new registration token, shown this once; the scope's old one is dead. Throws `not_found` for the project. */
+/** Gives a new registration token; the scope's old one is dead. Throws `not_found` for the project. */
 export function resetRegistrationToken(core: Core, scope: RegistrationScope): Promise<string> {
   return core.store.write(async (tx) => {
     if (scope.projectId !== null) await getProject(tx, scope.projectId)
-    const token = mintToken('registration', tx.random, core.settings.cell)
-    await replaceRegistrationToken(tx, scope, { hash: hashToken(token), hint: hintOf(token) })
-    return token
+    const made = newToken(core, tx)
+    await replaceRegistrationToken(tx, scope, made)
+    return made.token
   })
+}
+
+/**
+ * The scope's registration token, for those who may administer it; one that has none gets its first, as in GitLab
+ * (app/models/concerns/token_authenticatable.rb, `ensure_runners_token!`). Null where only a hash is kept, as versions before
+ * this did, or another key file has sealed it: resetting makes one that can be shown.
+ */
+export async function showRegistrationToken(core: Core, scope: RegistrationScope): Promise<string | null> {
+  const known =
+    (await findSealedToken(core.store.read, scope)) ??
+    (await core.store.write(async (tx) => {
+      // Another request may have been quicker: its token stays.
+      await addRegistrationToken(tx, scope, newToken(core, tx))
+      return (await findSealedToken(tx, scope))!
+    }))
+  try {
+    return known.sealed && core.keys.open(known.sealed).toString('utf8')
+  } catch (error) {
+    if (error instanceof SealError) return null
+    throw error
+  }
+}
+
+function newToken(core: Core, tx: Tx) {
+  const token = mintToken('registration', tx.random, core.settings.cell)
+  return { token, hash: hashToken(token), hint: hintOf(token), sealed: core.keys.seal(Buffer.from(token)) }
 }

@@ -22,6 +22,7 @@ import * as indexLocations from './migrations/2026_11_30_2155_index_locations.js
 import * as countStarts from './migrations/2026_11_30_2200_count_starts.js'
 import * as indexCommits from './migrations/2026_11_30_2300_index_commits.js'
 import * as tieTimesToStatuses from './migrations/2026_11_30_2310_tie_times_to_statuses.js'
+import * as sealRegistrationTokens from './migrations/2026_12_01_0110_seal_registration_tokens.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -34,6 +35,7 @@ const migrations: Record<string, Migration> = {
   '2026_11_30_2200_count_starts': countStarts,
   '2026_11_30_2300_index_commits': indexCommits,
   '2026_11_30_2310_tie_times_to_statuses': tieTimesToStatuses,
+  '2026_12_01_0110_seal_registration_tokens': sealRegistrationTokens,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

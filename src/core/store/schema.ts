@@ -405,6 +405,7 @@ export interface Database {
     project_id: number | null
     group_id: number | null
     created_at: number
+    sealed: Uint8Array | null
   }
 
   leases: {

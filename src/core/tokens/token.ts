@@ -1,6 +1,6 @@
 /**
  * Tokens: random text with a prefix that tells its kind to people, clients and secret scanners. At rest there is only
- * their SHA-256 and a hint for lists. The prefixes are GitLab's, since its clients look at them.
+ * their SHA-256 and a hint for lists; registration tokens are sealed beside it, since they are shown again. The prefixes are GitLab's, since its clients look at them.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { Random } from '../clock.js'

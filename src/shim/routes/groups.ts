@@ -2,6 +2,7 @@
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { createGroup, deleteGroup, updateGroup } from '../../core/operations/edit-group.js'
+import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import type { Group } from '../../core/project.js'
 import { countGroups, type GroupFilter, listGroups, listSubtree } from '../../core/store/groups.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
@@ -123,8 +124,12 @@ async function namespace({ core, path, actor }: UserCall): Promise<Reply> {
   return { status: 200, body: toNamespace(found, core.externalUrl()) }
 }
 
-function shown({ core }: UserCall, group: Group, status = 200): Reply {
-  return { status, body: toGroup(group, core.externalUrl()) }
+/** A group by itself; with its registration token for administrators: gitlab lib/api/entities/group_detail.rb */
+async function shown({ core, actor }: UserCall, group: Group, status = 200): Promise<Reply> {
+  const body = toGroup(group, core.externalUrl())
+  if (actor.user.isAdmin === 1)
+    body.runners_token = await showRegistrationToken(core, { projectId: null, groupId: group.id })
+  return { status, body }
 }
 
 async function told<T>(act: () => Promise<T>): Promise<T> {

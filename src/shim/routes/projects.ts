@@ -7,6 +7,7 @@ import { SignalboxError, wrongField } from '../../core/errors.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { deleteProject } from '../../core/operations/delete-project.js'
 import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fetch-mirror.js'
+import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
@@ -56,10 +57,18 @@ export async function projectEntities(core: Core, projects: readonly Project[]):
   return projects.map((project) => toProject(project, groups.get(project.groupId), core.externalUrl()))
 }
 
-async function entity({ core }: Call, project: Project): Promise<ProjectEntity> {
+/** A project by itself; with its registration token for those who may administer it: gitlab lib/api/entities/project.rb */
+async function entity({ core, actor }: Call & Pick<ProjectCall, 'actor'>, project: Project): Promise<ProjectEntity> {
   const [shown] = await projectEntities(core, [project])
   const mirror = project.mirrored === 0 ? undefined : await findMirror(core, core.store.read, project.id)
-  return mirror === undefined ? shown! : { ...shown!, import_url: mirror.source.url }
+  const administers = await can(core, actor, 'administer', project)
+  return {
+    ...shown!,
+    ...(mirror === undefined ? {} : { import_url: mirror.source.url }),
+    ...(administers
+      ? { runners_token: await showRegistrationToken(core, { projectId: project.id, groupId: null }) }
+      : {}),
+  }
 }
 
 const visibilities = ['private', 'internal', 'public'] as const
