@@ -1,0 +1,42 @@
+/** Variables as a runner gets them, and their JSON text, which is kept where many jobs have the same variable. */
+import type { PlanVariable } from '../ci-config/variables.js'
+
+export function textOf(one: PlanVariable, isPublic: boolean): string {
+  return JSON.stringify(variableFor(one, isPublic))
+}
+
+/** Predefined variables are raw, so a job changes none of them. */
+const textsOfAll = new WeakMap<readonly PlanVariable[], string>()
+
+export function textOfAll(list: readonly PlanVariable[]): string {
+  let text = textsOfAll.get(list)
+  if (text === undefined) {
+    text = list.map((one) => textOf(one, true)).join()
+    textsOfAll.set(list, text)
+  }
+  return text
+}
+
+/** A pipeline's own variables serve all its jobs: their texts are kept as long as the objects live. */
+const texts = { public: new WeakMap<PlanVariable, string>(), hidden: new WeakMap<PlanVariable, string>() }
+
+export function textOnce(one: PlanVariable, isPublic: boolean): string {
+  const known = texts[isPublic ? 'public' : 'hidden']
+  let text = known.get(one)
+  if (text === undefined) {
+    text = textOf(one, isPublic)
+    known.set(one, text)
+  }
+  return text
+}
+
+export function variableFor(one: PlanVariable, isPublic: boolean): object {
+  return {
+    key: one.key,
+    value: one.value,
+    public: isPublic,
+    masked: one.masked ?? false,
+    file: one.file ?? false,
+    raw: one.raw ?? false,
+  }
+}
