@@ -1,6 +1,6 @@
 // What every measurement needs: processes that are asked over IPC, percentiles, medians over runs, temporary folders.
 import { fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
@@ -21,6 +21,15 @@ export const nowUs = () => Number(process.hrtime.bigint() / 1000n)
 export const cpuUs = () => {
   const { user, system } = process.cpuUsage()
   return user + system
+}
+
+/** Microseconds that this process's main thread has run; of the whole process where the kernel does not tell. */
+export function mainThreadUs() {
+  try {
+    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1000
+  } catch {
+    return cpuUs()
+  }
 }
 
 export function percentile(samples, p) {

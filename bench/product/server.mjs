@@ -1,8 +1,9 @@
-// A real coordinator of the built program in this process, asked over IPC. Notes when each submit reaches the HTTP server.
+// A real coordinator of the built program (`DIST`: of another build) in this process, asked over IPC. Notes when each submit reaches the HTTP server.
 import http from 'node:http'
 import path from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { cpuUs, nowUs, residentBytes, serve } from '../lib.mjs'
+import { pathToFileURL } from 'node:url'
+import { cpuUs, here, mainThreadUs, nowUs, residentBytes, serve } from '../lib.mjs'
 
 const received = []
 const { createServer } = http
@@ -14,13 +15,14 @@ http.createServer = (...args) => {
   return server
 }
 
-const { startServer } = await import('../../dist/server.js')
-const { readSettings } = await import('../../dist/config/read.js')
-const { inThisThread } = await import('../../dist/core/ci-config/language.js')
-const { languageThreads } = await import('../../dist/core/ci-config/language-pool.js')
-const { createRunner } = await import('../../dist/core/operations/create-runner.js')
-const { createProject } = await import('../../dist/core/operations/create-project.js')
-const { findUser } = await import('../../dist/core/store/users.js')
+const dist = pathToFileURL(process.env.DIST ?? path.join(here, '../dist')).href
+const { startServer } = await import(`${dist}/server.js`)
+const { readSettings } = await import(`${dist}/config/read.js`)
+const { inThisThread } = await import(`${dist}/core/ci-config/language.js`)
+const { languageThreads } = await import(`${dist}/core/ci-config/language-pool.js`)
+const { createRunner } = await import(`${dist}/core/operations/create-runner.js`)
+const { createProject } = await import(`${dist}/core/operations/create-project.js`)
+const { findUser } = await import(`${dist}/core/store/users.js`)
 const { execFileSync } = await import('node:child_process')
 const { mkdirSync, writeFileSync } = await import('node:fs')
 
@@ -70,7 +72,12 @@ serve({
     return project.id
   },
   received: () => received.splice(0),
-  stat: () => ({ cpuUs: cpuUs(), ...server.core.store.stats, waiters: server.core.dispatcher.waiters }),
+  stat: () => ({
+    cpuUs: cpuUs(),
+    mainUs: mainThreadUs(),
+    ...server.core.store.stats,
+    waiters: server.core.dispatcher.waiters,
+  }),
   /** The 99th percentile of how late the event loop was since the last time, in milliseconds. */
   delay() {
     const p99 = delays.percentile(99) / 1e6
