@@ -118,6 +118,7 @@ async function start(
     builtins: ephemeral ? builtinDeciders : builtins,
     configured: settings.plugins,
     baseFolder: settings.baseFolder,
+    chain: settings.classification,
     log,
     clock,
   })

@@ -1,4 +1,5 @@
 /** Entities of our own API. */
+import type { FailureExplanation } from '../core/operations/explain-failure.js'
 import type { Explanation } from '../core/operations/explain-job.js'
 import type { Project } from '../core/project.js'
 import type { StoredEvent } from '../core/store/events.js'
@@ -34,6 +35,12 @@ export function toEvent(event: StoredEvent): object {
     runner_id: event.runnerId,
     data: JSON.parse(event.data),
   }
+}
+
+/** Why a job failed. */
+export function toFailure(failure: FailureExplanation): object {
+  const { decidedBy, ...fields } = failure
+  return { ...fields, decided_by: decidedBy }
 }
 
 /** Why a job is where it is. */

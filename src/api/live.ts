@@ -1,7 +1,7 @@
 /**
  * What people follow: pipelines and logs, found by their ids alone and sent as they grow.
  *
- * - `GET /pipelines/:id`, `GET /jobs/:id`: where a pipeline or job is to be found in GitLab's API
+ * - `GET /pipelines/:id`, `GET /jobs/:id`: where a pipeline or job is to be found in GitLab's API; why a job failed
  * - `GET /jobs/:id/why`: what keeps a job waiting
  * - `POST /jobs/:id/hold`, `POST /jobs/:id/callback`: an outside system holds a job, and says how it goes on
  * - `GET /pipelines/:id/events`: server-sent events, each the whole state after a change; ends with the pipeline
@@ -18,6 +18,7 @@ import { is } from '../core/lifecycle/job-machine.js'
 import { parseRemote } from '../core/mirror.js'
 import { callBack, callbackResults } from '../core/operations/call-back.js'
 import { createProject } from '../core/operations/create-project.js'
+import { explainFailure } from '../core/operations/explain-failure.js'
 import { explainJob } from '../core/operations/explain-job.js'
 import { holdJob } from '../core/operations/hold-job.js'
 import { hasEnded, type Pipeline } from '../core/pipeline.js'
@@ -29,7 +30,7 @@ import { listReports } from '../core/store/reports.js'
 import { findTrace } from '../core/store/traces.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import { writePiece } from '../http/write-piece.js'
-import { toExplanation, toProject, toReport } from './convert.js'
+import { toExplanation, toFailure, toProject, toReport } from './convert.js'
 import { signedInRoute } from './route.js'
 
 export const liveRoutes: readonly Route[] = [
@@ -42,7 +43,9 @@ export const liveRoutes: readonly Route[] = [
   }),
   signedInRoute('get', '/pipelines/:id/events', async (call) => {
     const pipeline = await pipelineOf(call)
-    await sendEvents(call.core, pipeline.id, call.res, call.requestId)
+    const project = await getProject(call.core.store.read, pipeline.projectId)
+    const debugLogs = await can(call.core, call.actor, 'operate', project)
+    await sendEvents(call.core, pipeline.id, call.res, { requestId: call.requestId, debugLogs })
     return undefined
   }),
   signedInRoute('get', '/pipelines/:id/reports', async (call) => {
@@ -58,13 +61,15 @@ export const liveRoutes: readonly Route[] = [
         pipeline_id: job.pipelineId,
         name: job.name,
         status: job.status,
+        ...(await failureOf(call, job)),
       }),
     }
   }),
   signedInRoute('get', '/jobs/:id/why', async (call) => {
     // It names runners, which are not everybody's to see.
     const job = await operatedJobOf(call)
-    return { status: 200, body: toExplanation(await explainJob(call.core, job)) }
+    const why = toExplanation(await explainJob(call.core, job))
+    return { status: 200, body: { ...why, ...(await failureOf(call, job)) } }
   }),
   signedInRoute(
     'post',
@@ -106,6 +111,15 @@ export const liveRoutes: readonly Route[] = [
   }),
   signedInRoute('post', '/projects', makeProject, 'api'),
 ]
+
+/** `failure`, for a job that has failed. Its lines are for those who may read the log. */
+async function failureOf(call: UserCall, job: Job): Promise<{ failure?: object }> {
+  if (job.status !== 'failed') return {}
+  const project = await getProject(call.core.store.read, job.projectId)
+  const showsLog = await mayReadLog(call.core, call.actor, project, job.id)
+  const failure = await explainFailure(call.core, job, { showsLog })
+  return failure === undefined ? {} : { failure: toFailure(failure) }
+}
 
 /** The job, for those who may change what runs on its ref. */
 async function changeableJobOf(call: UserCall): Promise<Job> {
@@ -177,7 +191,12 @@ function offsetOf(text: string | undefined): number {
 /** A comment now and then, so that no proxy takes a quiet stream for a dead one. */
 const quietMs = 15_000
 
-async function sendEvents(core: Core, pipelineId: number, res: ServerResponse, requestId: string): Promise<void> {
+async function sendEvents(
+  core: Core,
+  pipelineId: number,
+  res: ServerResponse,
+  { requestId, debugLogs }: { requestId: string; debugLogs: boolean },
+): Promise<void> {
   res.writeHead(200, {
     'Content-Type': 'text/event-stream; charset=utf-8',
     'Cache-Control': 'no-store',
@@ -193,7 +212,7 @@ async function sendEvents(core: Core, pipelineId: number, res: ServerResponse, r
   try {
     for (let status = ''; !changes.gone; ) {
       const pipeline = await getPipeline(core.store.read, pipelineId)
-      const jobs = await listJobViews(core.store.read, pipelineId)
+      const jobs = await listJobViews(core.store.read, pipelineId, { debugLogs })
       await writePiece(
         res,
         `event: pipeline\ndata: ${JSON.stringify({ id: pipelineId, status: pipeline.status, jobs })}\n\n`,

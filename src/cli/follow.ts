@@ -16,6 +16,8 @@ export interface FollowedJob {
   allow_failure: boolean
   failure_reason?: string | null
   failure_message?: string | null
+  /** Lines of its log that show why it failed. */
+  failure_lines?: readonly string[]
   runner?: string | null
   /** Milliseconds since 1970. */
   started_at: number | null
@@ -77,7 +79,9 @@ export class PipelineView {
       const before = this.#known.get(job.id)
       if (before === job.status) continue
       this.#known.set(job.id, job.status)
-      if (!this.#terminal.live && job.status !== 'created') this.#terminal.say(jobLine(this.#terminal, job, name))
+      if (this.#terminal.live || job.status === 'created') continue
+      this.#terminal.say(jobLine(this.#terminal, job, name))
+      for (const line of shownLines(this.#terminal, job)) this.#terminal.say(line)
     }
     this.#redraw()
   }
@@ -187,6 +191,12 @@ export function jobLine(terminal: Terminal, job: FollowedJob, name: string): str
     job.status === 'failed' && job.allow_failure ? '(allowed to fail)' : '',
   ]
   return `${status} ${printable(name)} ${colors.dim(printable(facts.filter(Boolean).join(' ')))}`.trimEnd()
+}
+
+/** The lines of its log that show why a job failed, to stand below its own line. */
+export function shownLines({ colors }: Terminal, job: FollowedJob): string[] {
+  if (job.status !== 'failed') return []
+  return (job.failure_lines ?? []).map((line) => `${colors.dim('  |')} ${printable(line)}`)
 }
 
 /** Seconds; null while it has not both begun and ended. */

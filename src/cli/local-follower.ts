@@ -140,7 +140,7 @@ export class LocalFollower {
   async #readTree(pipelineId: number): Promise<ReadPipeline> {
     const { read } = this.#core.store
     // The pipelines that are there after its jobs were read are those that the jobs can have made.
-    const jobs: ReadJob[] = await listJobViews(read, pipelineId)
+    const jobs: ReadJob[] = await listJobViews(read, pipelineId, { debugLogs: true })
     const pipeline = await getPipeline(read, pipelineId)
     const by = new Map(jobs.map((job) => [job.id, job]))
     for (const id of this.#options.triggers ? await listChildren(read, pipelineId) : []) {

@@ -1,5 +1,5 @@
 /** What `signalbox run` says at its end: which jobs failed and why, what their logs ended with, and what to do next. */
-import { jobLine, type Placed, placedJobs } from './follow.js'
+import { jobLine, type Placed, placedJobs, shownLines } from './follow.js'
 import type { LocalFollower, ReadPipeline } from './local-follower.js'
 import { statusText, type Terminal } from './terminal.js'
 
@@ -23,6 +23,7 @@ export function report(terminal: Terminal, root: ReadPipeline, follower: Pick<Lo
       terminal.say('')
       terminal.say(jobLine(terminal, placed.job, placed.name))
       const tail = index < quoted ? follower.tailOf(placed.job.id) : []
+      for (const line of shownLines(terminal, missingFrom(tail, placed.job))) terminal.say(line)
       for (const line of tail) terminal.say(`${colors.dim('  |')} ${line}`)
     }
     if (told.length > 0) terminal.say('')
@@ -34,6 +35,12 @@ export function report(terminal: Terminal, root: ReadPipeline, follower: Pick<Lo
     terminal.say(`pipeline ${statusText(terminal, root.status)}`)
     for (const line of nextSteps(root)) terminal.say(colors.dim(line))
   })
+}
+
+/** The job with those lines that the end of its log does not show anyway. */
+function missingFrom(tail: readonly string[], job: Placed['job']): Placed['job'] {
+  const shown = (line: string) => tail.some((one) => one.includes(line))
+  return { ...job, failure_lines: (job.failure_lines ?? []).filter((line) => !shown(line)) }
 }
 
 function hasFailedBelow(job: Placed['job']): boolean {

@@ -151,6 +151,7 @@ function settingsOf(given: GivenSettings, cwd: string, baseFolder: string): Serv
     pollHoldMs: poll.hold,
     pollsPerSecond: poll.rate,
     plugins: given.plugins,
+    classification: given.classification,
     baseFolder,
   }
 }

@@ -36,6 +36,8 @@ export interface ServerSettings {
   /** How often one runner may poll, in polls a second; 0: as often as it likes. Undefined: the default. */
   pollsPerSecond: number | undefined
   plugins: PluginSetting[]
+  /** How classifiers are asked why a job failed. */
+  classification: { order: string[]; threshold: number }
   /** Where relative paths of plugins start, and their packages are looked for: the settings file's folder. */
   baseFolder: string
 }
@@ -84,6 +86,7 @@ export function defaultSettings(dataDir: string): ServerSettings {
     pollHoldMs: 50_000,
     pollsPerSecond: undefined,
     plugins: [],
+    classification: { order: [], threshold: 0.5 },
     baseFolder: path.dirname(dataDir),
   }
 }

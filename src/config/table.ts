@@ -33,6 +33,7 @@ import { defaultSettings, logLevels } from './settings.js'
 const given = defaultSettings('./signalbox-data')
 
 const grpcUrlMessage = 'must be grpc://HOST[:PORT] or grpcs://HOST[:PORT]'
+const thresholdMessage = 'must be a number from 0 to 1'
 const rateMessage = 'must be a number of polls a second, not negative'
 const httpsMessage = 'must be an https URL'
 const shortestToken = 20
@@ -280,6 +281,31 @@ export const settingsTable = table({
       [],
     ),
     'Plugins, in their order.',
+  ),
+  classification: setting(
+    z.prefault(
+      table({
+        order: setting(
+          z.prefault(
+            z.array(
+              z.string('must be a text').check(z.regex(/^classifier\.[a-z0-9-]+$/, 'must be the id of a classifier')),
+              'must be a list of ids of classifiers',
+            ),
+            [],
+          ),
+          'Classifiers that are asked first, by their ids: the built-in ones among themselves, then the configured ones.',
+        ),
+        threshold: setting(
+          z.prefault(
+            z.number(thresholdMessage).check(z.minimum(0, thresholdMessage), z.maximum(1, thresholdMessage)),
+            given.classification.threshold,
+          ),
+          'A verdict that is less sure than this, from 0 to 1, gives way to the next.',
+        ),
+      }),
+      {},
+    ),
+    'Who says why a job failed.',
   ),
 }).check((ctx) => {
   const { http, grpc, insecure } = ctx.value

@@ -8,7 +8,7 @@ import type { CiLanguage } from './ci-config/language.js'
 import type { Clock, Random } from './clock.js'
 import type { ConfigCache } from './config/config-cache.js'
 import type { EventHub } from './events.js'
-import type { Evidence, Verdict } from './failure.js'
+import type { Evidence, Judgment } from './failure.js'
 import type { FollowUps } from './follow-ups.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
@@ -125,9 +125,9 @@ export interface Core {
   /** Goes on with pushes whose pipelines a stop or a fault has left to be made. Gives how many there were. */
   readonly followPushesLeft: () => Promise<number>
   /** Built-in classifiers, in order: pure and quick. */
-  readonly classify: (evidence: Evidence) => Verdict | undefined
+  readonly classify: (evidence: Evidence) => Judgment | undefined
   /** Configured classifiers, which may take seconds; absent: there are none. Must not reject. */
-  readonly classifyLater?: ((evidence: Evidence) => Promise<Verdict | undefined>) | undefined
+  readonly classifyLater?: ((evidence: Evidence) => Promise<Judgment | undefined>) | undefined
   /** Features that an executor adds to those that its manager reports. */
   readonly capabilitiesOf: (facts: {
     executor: string

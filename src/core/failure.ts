@@ -19,6 +19,18 @@ export type FailureClass =
   | 'internal'
   | 'unknown'
 
+/** An earlier run of the same job in its pipeline. */
+export interface EarlierAttempt {
+  jobId: number
+  status: string
+  /** The failure reason; null for one that did not fail. */
+  reason: string | null
+  class: string | null
+  exitCode: number | null
+  /** Null if it never had a runner. */
+  runnerId: number | null
+}
+
 /** What is known about a job that has failed, for classifiers. */
 export interface Evidence {
   job: { id: number; name: string; stage: string; projectPath: string }
@@ -27,10 +39,15 @@ export interface Evidence {
   /** What the runner said in words. */
   message: string
   exitCode: number | null
+  /** The name of the signal that ended the script, such as `SIGKILL`, where the exit code is one of a signal. */
   signal: string | null
-  /** The end of the trace, at most 8 KiB of text; empty where it is not at hand. */
+  /** The end of the trace, at most 64 KiB of text; empty where it is not at hand. */
   traceTail: string
   executor: string
+  /** What the runner says of itself: `platform`, `architecture`, `version`, `revision`; empty where it is not known. */
+  facts: Record<string, string>
+  /** Earlier runs of the same job in its pipeline, the newest first, at most 10. */
+  attempts: EarlierAttempt[]
   /** The coordinator was started, or came back after it had not run, while the job ran, and not long before its end. */
   coordinatorWasAway?: boolean
 }
@@ -42,8 +59,18 @@ export interface Verdict {
   class: FailureClass
   /** Whether trying again is likely to help. */
   retryable: boolean
+  /** How sure the classifier is, from 0 to 1; 1 if it is missing. Verdicts under the threshold of the configuration give way. */
+  confidence?: number
   /** One sentence for people: what happened, and what to look at. */
   explanation: string
+  /** Lines of the log that show it, at most 5 of 300 characters. */
+  lines?: string[]
+}
+
+/** A verdict with who gave it. */
+export interface Judgment extends Verdict {
+  /** The id of the plugin and its classifier's name if that is another: `classifier.log-patterns`, `classifier.mine/second`. */
+  by: string
 }
 
 interface ReasonFacts {

@@ -21,12 +21,22 @@ const failureClasses: Record<FailureClass, true> = {
 
 const small: PlainLimits = { values: 1000, characters: 64 * 1024 }
 const explanationLength = 1000
+const mostLines = 5
+const lineLength = 300
 const bodyLength = 16 * 1024 * 1024
 
 /** A classifier's answer: a verdict, or nothing (`undefined` or `null`). */
 export function asVerdict(value: unknown): Verdict | undefined {
   if (value === undefined || value === null) return undefined
-  const { reason, class: failureClass, retryable, explanation, ...more } = toPlainObject(value, small)
+  const {
+    reason,
+    class: failureClass,
+    retryable,
+    confidence,
+    explanation,
+    lines,
+    ...more
+  } = toPlainObject(value, small)
   if (typeof reason !== 'string' || !Object.hasOwn(failureReasons, reason)) {
     throw new ShapeError('reason', `is not a failure reason: ${shown(reason)}`)
   }
@@ -39,8 +49,28 @@ export function asVerdict(value: unknown): Verdict | undefined {
     throw new ShapeError('explanation', `has more than ${explanationLength} characters`)
   }
   refuseMore(more)
-  const sentence = oneLine(explanation, explanationLength)
-  return { reason: reason as FailureReason, class: failureClass as FailureClass, retryable, explanation: sentence }
+  return {
+    reason: reason as FailureReason,
+    class: failureClass as FailureClass,
+    retryable,
+    ...(confidence === undefined ? {} : { confidence: asConfidence(confidence) }),
+    explanation: oneLine(explanation, explanationLength),
+    ...(lines === undefined ? {} : { lines: asLines(lines) }),
+  }
+}
+
+function asConfidence(value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value
+  throw new ShapeError('confidence', `must be a number from 0 to 1, not ${shown(value)}`)
+}
+
+function asLines(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new ShapeError('lines', `must be a list of texts, not ${nameOf(value)}`)
+  if (value.length > mostLines) throw new ShapeError('lines', `has more than ${mostLines} lines`)
+  return Array.from(value as unknown[], (line, at) => {
+    if (typeof line === 'string') return oneLine(line, lineLength)
+    throw new ShapeError(`lines.${at}`, `must be a text, not ${nameOf(line)}`)
+  })
 }
 
 /** An executor's capabilities: at most 100 short words. */

@@ -5,9 +5,10 @@
  */
 import type { Clock } from '../core/clock.js'
 import type { Core } from '../core/core.js'
-import type { Evidence, Verdict } from '../core/failure.js'
+import type { Evidence, Judgment } from '../core/failure.js'
 import type { Log } from '../core/log.js'
 import { asCapabilities, asScrape, asVerdict } from './answers.js'
+import { type ChainSettings, classifierName, defaultChain, inOrder, isSure, surer } from './chain.js'
 import type { ExporterFeed } from './feed.js'
 import { fencedExecutor } from './fenced-executor.js'
 import { bringIn, closeAll, type LoadOptions } from './load.js'
@@ -25,7 +26,7 @@ export interface LateVerdict {
   plugin: string
   /** The classifier's name. */
   classifier: string
-  verdict: Verdict
+  verdict: Judgment
 }
 
 /** Classifiers and exporters answer within this. */
@@ -48,29 +49,38 @@ export class Plugins {
   /** In the order of their setup. */
   readonly #ready: readonly Plugin[]
   readonly #log: Log
+  readonly #chain: ChainSettings
   readonly #clock: Clock
   #feed: ExporterFeed | undefined
   #started: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
-  constructor(plugins: readonly Plugin[], ready: readonly Plugin[], { log, clock }: LoadOptions) {
+  constructor(plugins: readonly Plugin[], ready: readonly Plugin[], { log, clock, chain }: LoadOptions) {
     this.#plugins = plugins
     this.#ready = ready
     this.#log = log
     this.#clock = clock
+    this.#chain = chain ?? defaultChain
   }
 
-  /** The verdict of the first built-in classifier that has one: pure and at once, for the way of a finishing job. */
-  classify(evidence: Evidence): Verdict | undefined {
+  /**
+   * The verdict of the first built-in classifier that is sure enough; if none is, that of the surest. Pure and at once, for
+   * the way of a finishing job.
+   */
+  classify(evidence: Evidence): Judgment | undefined {
     const shown = Object.freeze({ ...evidence, job: Object.freeze({ ...evidence.job }) })
-    for (const { plugin, name, hook } of this.#hooks('classifiers', true)) {
+    let best: Judgment | undefined
+    for (const { plugin, name, hook } of this.#classifiers(true)) {
       const startedAt = performance.now()
       const answer = plugin.fence.callNow(`classify ${name}`, () => hook(shown), asVerdict)
       const tookMs = performance.now() - startedAt
       if (tookMs > quickMs) this.#log.warn({ plugin: plugin.id, classifier: name, ms: tookMs }, 'a classifier is slow')
-      if (answer.ok && answer.value) return answer.value
+      if (!answer.ok || !answer.value) continue
+      const judgment = { ...answer.value, by: classifierName(plugin.id, name) }
+      if (isSure(judgment, this.#chain)) return judgment
+      best = surer(best, judgment)
     }
-    return undefined
+    return best
   }
 
   /** Whether a configured plugin classifies. */
@@ -79,16 +89,18 @@ export class Plugins {
   }
 
   /**
-   * The verdict of the first configured classifier that has one, in the order of the configuration. For after the finishing
+   * The verdict of the first configured classifier that is sure enough, in the order of the chain. For after the finishing
    * transaction: each may take 2 s. Never rejects.
    */
   async classifyLater(evidence: Evidence): Promise<LateVerdict | undefined> {
-    for (const { plugin, name, hook } of this.#hooks('classifiers', false)) {
+    for (const { plugin, name, hook } of this.#classifiers(false)) {
       const answer = await plugin.fence.call(`classify ${name}`, () => hook(structuredClone(evidence)), asVerdict, {
         deadlineMs,
         order: 'serial',
       })
-      if (answer.ok && answer.value) return { plugin: plugin.id, classifier: name, verdict: answer.value }
+      if (!answer.ok || !answer.value || !isSure(answer.value, this.#chain)) continue
+      const verdict = { ...answer.value, by: classifierName(plugin.id, name) }
+      return { plugin: plugin.id, classifier: name, verdict }
     }
     return undefined
   }
@@ -173,6 +185,10 @@ export class Plugins {
       if (found) return { plugin, hook: found.hook }
     }
     return undefined
+  }
+
+  #classifiers(builtin: boolean) {
+    return inOrder(this.#hooks('classifiers', builtin), this.#chain.order)
   }
 
   /** Hooks of the built-ins or of the configured plugins, in the order of the lists. */

@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import type { Clock } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Log } from '../core/log.js'
+import type { ChainSettings } from './chain.js'
 import { checkDefinition, pluginKinds, setupOrder } from './definition.js'
 import { asError, inTime } from './fence.js'
 import { isObject, nameOf } from './plain.js'
@@ -34,6 +35,8 @@ export interface LoadOptions {
   baseFolder?: string
   /** Configured plugins of other kinds are left out: a runner needs executors, and nothing else of a common configuration. */
   kinds?: readonly PluginKind[]
+  /** How classifiers are asked; `defaultChain` unless told. */
+  chain?: ChainSettings
   log: Log
   clock: Clock
   /** Brings in the module at a file URL; by default `import()`. */

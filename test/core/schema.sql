@@ -651,6 +651,12 @@ CREATE TABLE "variables" ("id" integer primary key autoincrement,
   "key",
   "environment_scope"));
 
+CREATE TABLE "verdicts" ("job_id" bigint primary key references "jobs" ("id"),
+  "decided_by" text not null,
+  "confidence" real not null,
+  "retryable" smallint not null,
+  "lines" text not null);
+
 CREATE TABLE "webhook_deliveries" ("id" integer primary key autoincrement,
   "webhook_id" bigint not null references "webhooks" ("id") on delete cascade,
   "event" text not null check ("event" in ('Job Hook', 'Pipeline Hook')),

@@ -10,8 +10,10 @@ vi.setConfig({ testTimeout: 120_000 })
 
 const classifier = `import { definePlugin } from 'signalbox/plugin'
 export default definePlugin({ id: 'classifier.disk', apiVersion: 1, setup(host) {
-  host.classify('disk', ({ exitCode }) => exitCode === 28
-    ? { reason: 'runner_system_failure', class: 'capacity', retryable: true, explanation: 'The disk was full, says the plugin.' }
+  const full = { reason: 'runner_system_failure', class: 'capacity', retryable: true, explanation: 'The disk was full, says the plugin.' }
+  host.classify('guess', () => ({ ...full, explanation: 'It is the weather.', confidence: 0.4 }))
+  host.classify('disk', ({ exitCode, traceTail, attempts, facts }) => exitCode === 28
+    ? { ...full, confidence: 0.8, lines: [traceTail.split('\\n')[0], attempts.length + ' before on ' + facts.platform] }
     : undefined)
 } })`
 
@@ -38,9 +40,13 @@ it('amends class and explanation, keeps status and reason, and adds the retry th
     const fail = async (exitCode: number) => {
       const asked = await fetch(`${box.url}/api/v4/jobs/request`, {
         method: 'POST',
-        body: new URLSearchParams({ token: stdout.trim() }),
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ token: stdout.trim(), info: { platform: 'linux', executor: 'shell' } }),
       })
       const { id, token } = (await asked.json()) as { id: number; token: string }
+      const text = `write failed: attempt ${exitCode}\nend\n`
+      const headers = { 'job-token': token, 'content-range': `0-${text.length - 1}` }
+      await fetch(`${box.url}/api/v4/jobs/${id}/trace`, { method: 'PATCH', headers, body: text })
       const body = new URLSearchParams({
         token,
         state: 'failed',
@@ -69,6 +75,27 @@ it('amends class and explanation, keeps status and reason, and adds the retry th
       expect((await box.signalbox('job', 'why', String(second))).stdout).toContain('says the plugin')
     })
     expect((await jobs()).filter(({ name }) => name === 'a')).toHaveLength(2)
+    const failure = {
+      reason: 'script_failure',
+      class: 'capacity',
+      explanation: 'The disk was full, says the plugin.',
+      retryable: true,
+      confidence: 0.8,
+      decided_by: 'classifier.disk',
+      lines: ['write failed: attempt 28', '1 before on linux'],
+    }
+    expect(await box.api('GET', `/api/signalbox/v1/jobs/${second}`)).toMatchObject({ status: 'failed', failure })
+    expect(await box.api('GET', `/api/signalbox/v1/jobs/${second}/why`)).toMatchObject({ failure })
+    const shown = (await box.signalbox('job', 'show', String(second))).stdout
+    expect(shown).toContain(
+      'why: The disk was full, says the plugin.\nclass: capacity (decided by classifier.disk, 80 % sure)',
+    )
+    expect(shown).toContain('  | write failed: attempt 28\n')
+    // What is erased with the log is not told any more.
+    await box.api('POST', `/api/v4/projects/team%2Fapp/jobs/${second}/erase`)
+    expect(await box.api('GET', `/api/signalbox/v1/jobs/${second}`)).toMatchObject({
+      failure: { ...failure, lines: [] },
+    })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -265,7 +265,7 @@ describe('a built-in classifier', () => {
         named('third', (() => verdict) as () => never),
       ],
     )
-    expect(plugins.classify(evidence)).toEqual(verdict)
+    expect(plugins.classify(evidence)).toMatchObject(verdict)
     expect(plugins.list().map(({ failures }) => failures)).toEqual([1, 1, 0])
     for (let i = 0; i < 10; i++) expect(plugins.classify(evidence)?.explanation).toBe('third')
   })

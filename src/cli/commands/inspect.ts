@@ -4,6 +4,27 @@ import { Exit, exitCodes } from '../exit.js'
 import { printable } from '../printable.js'
 import { statusText, table } from '../terminal.js'
 
+/** Why a job failed. */
+export interface Failure {
+  reason: string
+  class: string
+  explanation: string
+  retryable: boolean | null
+  confidence: number | null
+  decided_by: string | null
+  lines: string[]
+}
+
+/** What is said of a failure below its sentence. */
+export function failureLines({ class: name, retryable, decided_by: by, confidence, lines }: Failure): string[] {
+  const sure = confidence === null ? '' : `, ${Math.round(confidence * 100)} % sure`
+  return [
+    `class: ${printable(name)}${by === null ? '' : ` (decided by ${printable(by)}${sure})`}`,
+    ...(retryable === null ? [] : [`a retry ${retryable ? 'may help' : 'will hardly help'}`]),
+    ...lines.map((line) => `  | ${printable(line)}`),
+  ]
+}
+
 interface Why {
   job_id: number
   name: string
@@ -16,6 +37,7 @@ interface Why {
   runners?: { id: number; description: string; fits: boolean; lacks: string[] }[]
   blocked_by?: { id: number; name: string; status: string }[]
   manual_confirmation?: string
+  failure?: Failure
   last_refusal?: { at: string; reason: string; runner_id: number }
 }
 
@@ -25,6 +47,7 @@ export async function why(id: string, options: { json?: boolean }): Promise<void
   if (options.json) return json(found)
   terminal.out(`job ${found.job_id} ${printable(found.name)} ${statusText(terminal, found.status)}`)
   terminal.out(printable(found.summary))
+  if (found.failure) for (const line of failureLines(found.failure)) terminal.out(line)
   if (found.manual_confirmation) terminal.out(`asks: ${printable(found.manual_confirmation)}`)
   if (found.since) terminal.out(`since: ${found.since}`)
   if (found.expected_start) terminal.out(`expected start: ${found.expected_start}`)

@@ -7,6 +7,7 @@ import { printable } from '../printable.js'
 import { followToEnd } from '../reconnect.js'
 import { statusText } from '../terminal.js'
 import { parseVariables } from '../variables.js'
+import { type Failure, failureLines } from './inspect.js'
 
 interface Job {
   id: number
@@ -20,14 +21,17 @@ interface Job {
 
 export async function showJob(id: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
-  const { project_id: projectId } = await find(id)
+  const { project_id: projectId, failure } = await find(id)
   const job = await client().get<Job>(`/api/v4/projects/${projectId}/jobs/${id}`)
-  if (options.json) return json(job)
+  if (options.json) return json(failure === undefined ? job : { ...job, failure })
   terminal.out(`job ${job.id} ${printable(job.name)} ${statusText(terminal, job.status)}`)
   for (const [key, value] of Object.entries(job)) {
     if (value === null || typeof value === 'object' || ['id', 'name', 'status'].includes(key)) continue
     terminal.out(`${key}: ${printable(String(value))}`)
   }
+  if (failure === undefined) return
+  terminal.out(`why: ${printable(failure.explanation)}`)
+  for (const line of failureLines(failure)) terminal.out(line)
 }
 
 export async function printLog(id: string, options: { follow?: boolean }): Promise<void> {
@@ -120,7 +124,9 @@ export async function printToken(id: string): Promise<void> {
 }
 
 /** Ids of jobs are unique on a coordinator, so no project need be named. */
-async function find(id: string): Promise<{ project_id: number; status: JobStatus }> {
+async function find(id: string): Promise<{ project_id: number; status: JobStatus; failure?: Failure }> {
   if (!/^\d+$/.test(id)) throw new Exit(exitCodes.usage, `${id} is not the id of a job`)
-  return openContext().client().get<{ project_id: number; status: JobStatus }>(`/api/signalbox/v1/jobs/${id}`)
+  return openContext()
+    .client()
+    .get<{ project_id: number; status: JobStatus; failure?: Failure }>(`/api/signalbox/v1/jobs/${id}`)
 }

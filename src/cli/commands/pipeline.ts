@@ -4,11 +4,11 @@ import { parseDuration } from '../../core/ci-config/duration.js'
 import { is, type JobStatus } from '../../core/lifecycle/job-machine.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { type FollowedPipeline, PipelineView } from '../follow.js'
+import { type FollowedPipeline, jobLine, PipelineView, shownLines } from '../follow.js'
 import { remoteProject } from '../project-of.js'
 import { followToEnd } from '../reconnect.js'
 import { readEvents } from '../sse.js'
-import { duration, statusText, table } from '../terminal.js'
+import { duration, statusText, type Terminal, table } from '../terminal.js'
 import { parseVariables } from '../variables.js'
 
 interface Pipeline {
@@ -200,9 +200,20 @@ async function follow(id: number, options: Common & { timeout?: string }): Promi
   }
   if (!last) return
   if (options.json) json((await load(String(id))).pipeline)
-  else terminal.say(`pipeline ${id} ${statusText(terminal, last.status)}`)
+  else {
+    if (terminal.live) sayWhy(terminal, last)
+    terminal.say(`pipeline ${id} ${statusText(terminal, last.status)}`)
+  }
   const good = ['success', 'skipped', 'manual', 'scheduled']
   if (!good.includes(last.status)) throw new Exit(exitCodes.failed)
+}
+
+/** Below the last picture, which has room for one line of each job: what has failed, and the lines that show why. */
+function sayWhy(terminal: Terminal, pipeline: FollowedPipeline): void {
+  for (const job of pipeline.jobs.filter((one) => one.status === 'failed' && !one.allow_failure)) {
+    terminal.say(jobLine(terminal, job, job.name))
+    for (const line of shownLines(terminal, job)) terminal.say(line)
+  }
 }
 
 function seconds(text: string): number {

@@ -13,6 +13,7 @@ import { resetSkippedJobs } from '../steps/reset-skipped-jobs.js'
 import { retryLocked } from '../steps/retry-locked.js'
 import { countRetries, findJob, getDefinition, lockJob, saveJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
+import { saveVerdict } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
 import { gatherEvidence } from './gather-evidence.js'
 
@@ -32,13 +33,14 @@ export async function amendVerdict(core: Core, jobId: number): Promise<void> {
     failed.failureClass = verdict.class
     failed.failureMessage = verdict.explanation
     await saveJob(tx, failed)
+    await saveVerdict(tx, jobId, verdict)
     await record(core, tx, {
       kind: 'job.classified',
       projectId: failed.projectId,
       pipelineId: failed.pipelineId,
       jobId,
       runnerId: failed.runnerId,
-      data: { class: verdict.class, retryable: verdict.retryable },
+      data: { class: verdict.class, retryable: verdict.retryable, decided_by: verdict.by },
     })
     if (await allowsRetry(tx, failed, verdict)) {
       await retryLocked(core, tx, failed, { userId: failed.userId })

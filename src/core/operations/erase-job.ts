@@ -11,6 +11,7 @@ import { lockJob, saveJob } from '../store/jobs.js'
 import { insertRemovals } from '../store/removals.js'
 import { deleteReports } from '../store/reports.js'
 import { findTrace, forgetTrace } from '../store/traces.js'
+import { forgetLines } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
 
 /**
@@ -28,6 +29,7 @@ export function eraseJob(core: Core, jobId: number): Promise<Job> {
     await remove(core, tx, artifacts)
     await deleteReports(tx, jobId)
     await forgetTrace(tx, jobId)
+    await forgetLines(tx, jobId)
     removeLater(core, tx, await insertRemovals(tx, 'trace', [`${jobId}.${job.fence}`]))
     job.erasedAt = tx.now
     job.updatedAt = tx.now

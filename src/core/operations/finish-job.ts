@@ -9,7 +9,7 @@
  */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import { type FailureReason, failureReasons, fromRunnerReason, type Verdict } from '../failure.js'
+import { type FailureReason, failureReasons, fromRunnerReason, type Judgment } from '../failure.js'
 import type { Job } from '../job.js'
 import { type FinalReport, isStream, type Lease, reportFrom, reportText } from '../lease.js'
 import { acceptOffer, fenced } from '../steps/accept-offer.js'
@@ -21,6 +21,7 @@ import { record } from '../steps/record.js'
 import { findJob, getDefinition, getJob, lockJob } from '../store/jobs.js'
 import { findLease, saveReport } from '../store/leases.js'
 import { findTrace, flagTrace, type TraceRow } from '../store/traces.js'
+import { saveVerdict } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
 import { gatherEvidence } from './gather-evidence.js'
 
@@ -105,7 +106,7 @@ async function applyReport(
     trace: TraceRow | undefined
     report: FinalReport
   },
-  verdict: Verdict | undefined,
+  verdict: Judgment | undefined,
 ): Promise<void> {
   await closeLease(core, tx, lease, job, { event: 'release', reason: 'finished', report: reportText(report) })
   await compareTrace(core, tx, job, trace, report)
@@ -125,6 +126,7 @@ async function applyReport(
       },
       ...(allowed ? { set: { allowFailure: 1 } } : {}),
     })
+    if (verdict && job.status === 'failed') await saveVerdict(tx, job.id, verdict)
   }
   const alone = await afterFinish(core, tx, job)
   await (alone ? processAfter(core, tx, job) : processPipeline(core, tx, job.pipelineId))
@@ -172,7 +174,7 @@ async function compareTrace(
   })
 }
 
-async function classify(core: Core, input: { jobId: number; report: FinalReport }): Promise<Verdict | undefined> {
+async function classify(core: Core, input: { jobId: number; report: FinalReport }): Promise<Judgment | undefined> {
   const { report } = input
   if (report.state === 'success') return undefined
   const { read } = core.store

@@ -10,6 +10,7 @@ export const ofJobs = [
   'dotenv_variables',
   'job_variables',
   'external_statuses',
+  'verdicts',
   'pipeline_mirrors',
   'leases',
   'traces',

@@ -9,6 +9,8 @@ export interface JobView {
   allow_failure: boolean
   failure_reason: string | null
   failure_message: string | null
+  /** Lines of its log that show why it failed. */
+  failure_lines: string[]
   /** Description of the runner that has or had the job. */
   runner: string | null
   /** How the runner was reached: grpc, websocket, poll; null before a lease. */
@@ -29,13 +31,21 @@ const transports: Record<string, string> = {
   job_router: 'job_router',
 }
 
-/** The current jobs of a pipeline, in the order of their stages. */
-export async function listJobViews(from: Reader, pipelineId: number): Promise<JobView[]> {
+/**
+ * The current jobs of a pipeline, in the order of their stages. `debugLogs`: lines are shown of logs of debugging shells too.
+ */
+export async function listJobViews(
+  from: Reader,
+  pipelineId: number,
+  { debugLogs = false }: { debugLogs?: boolean } = {},
+): Promise<JobView[]> {
   const rows = await from.db
     .selectFrom('jobs')
     .innerJoin('stages', 'stages.id', 'jobs.stage_id')
     .leftJoin('runners', 'runners.id', 'jobs.runner_id')
     .leftJoin('leases', (join) => join.onRef('leases.job_id', '=', 'jobs.id').onRef('leases.fence', '=', 'jobs.fence'))
+    .leftJoin('verdicts', 'verdicts.job_id', 'jobs.id')
+    .leftJoin('traces', 'traces.job_id', 'jobs.id')
     .select([
       'jobs.id',
       'jobs.name',
@@ -44,6 +54,8 @@ export async function listJobViews(from: Reader, pipelineId: number): Promise<Jo
       'jobs.allow_failure',
       'jobs.failure_reason',
       'jobs.failure_message',
+      'verdicts.lines',
+      'traces.debug',
       'runners.description as runner',
       'leases.door',
       'jobs.created_at',
@@ -56,8 +68,9 @@ export async function listJobViews(from: Reader, pipelineId: number): Promise<Jo
     .orderBy('jobs.stage_position')
     .orderBy('jobs.id')
     .execute()
-  return rows.map(({ door, ...row }) => ({
+  return rows.map(({ door, lines, debug, ...row }) => ({
     ...row,
+    failure_lines: lines === null || (debug === 1 && !debugLogs) ? [] : (JSON.parse(lines) as string[]),
     allow_failure: row.allow_failure === 1,
     transport: door === null ? null : (transports[door] ?? door),
   }))

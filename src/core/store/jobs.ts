@@ -234,6 +234,20 @@ export async function countRetries(tx: Tx, pipelineId: number, name: string): Pr
   return Number(row.count)
 }
 
+/** The jobs of this name in the pipeline that came before this one, the newest first. */
+export async function listAttempts(from: Reader, { id, pipelineId, name }: Job, limit: number): Promise<Job[]> {
+  return from.db
+    .selectFrom('jobs')
+    .select(jobColumns)
+    .where('pipeline_id', '=', pipelineId)
+    .where('name', '=', name)
+    .where('retried', '=', 1)
+    .where('id', '<', id)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+}
+
 const mutable = {
   status: 'status',
   allowFailure: 'allow_failure',

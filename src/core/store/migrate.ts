@@ -23,6 +23,7 @@ import * as countStarts from './migrations/2026_11_30_2200_count_starts.js'
 import * as indexCommits from './migrations/2026_11_30_2300_index_commits.js'
 import * as tieTimesToStatuses from './migrations/2026_11_30_2310_tie_times_to_statuses.js'
 import * as sealRegistrationTokens from './migrations/2026_12_01_0110_seal_registration_tokens.js'
+import * as keepVerdicts from './migrations/2026_12_01_0130_keep_verdicts.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -36,6 +37,7 @@ const migrations: Record<string, Migration> = {
   '2026_11_30_2300_index_commits': indexCommits,
   '2026_11_30_2310_tie_times_to_statuses': tieTimesToStatuses,
   '2026_12_01_0110_seal_registration_tokens': sealRegistrationTokens,
+  '2026_12_01_0130_keep_verdicts': keepVerdicts,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

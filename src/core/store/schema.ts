@@ -249,6 +249,7 @@ export interface Database {
     description: string | null
   }
   job_variables: { job_id: number; body: Uint8Array }
+  verdicts: { job_id: number; decided_by: string; confidence: number; retryable: Flag; lines: string }
   external_statuses: { job_id: number; target_url: string | null; description: string | null }
   job_definitions: { id: Generated<number>; body: string }
   job_needs: { job_id: number; position: number; name: string; artifacts: Flag; optional: Flag }

@@ -137,5 +137,7 @@ export const evidence = {
   exitCode: 1,
   signal: null,
   traceTail: '',
+  facts: {},
+  attempts: [],
   executor: 'shell',
 }

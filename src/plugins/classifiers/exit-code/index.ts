@@ -9,14 +9,22 @@ interface Meaning {
   clause: string
   class?: FailureClass
   retryable?: boolean
+  /** How much the number alone says; what is not told here leaves the word to the log. */
+  confidence?: number
 }
+
+const vague = 0.3
 
 const codes: Readonly<Record<number, Meaning>> = {
   1: { clause: 'a command reported an error. The end of the log shows which.' },
   2: { clause: 'a command was used wrongly, or reported an error of its own. The end of the log shows which.' },
-  124: { clause: 'that is what `timeout` answers when it has stopped a command that took too long.' },
+  124: {
+    confidence: 0.6,
+    clause: 'that is what `timeout` answers when it has stopped a command that took too long.',
+  },
   125: { clause: 'a command that starts others (`timeout`, `docker run`, `env`) failed itself.' },
   126: {
+    confidence: 0.6,
     clause:
       'a command was found but cannot be run. Is its file executable (`chmod +x`), its first line right, and is it made for this architecture?',
   },
@@ -40,9 +48,14 @@ const signals: Readonly<Record<number, { name: string } & Meaning>> = {
   9: {
     name: 'SIGKILL',
     class: 'capacity',
+    confidence: 0.45,
     clause: 'it was ended by force. Most often the memory was used up: give the job more, or let it use less.',
   },
-  11: { name: 'SIGSEGV', clause: 'a program crashed: it reached for memory that is not its own.' },
+  11: {
+    name: 'SIGSEGV',
+    confidence: 0.6,
+    clause: 'a program crashed: it reached for memory that is not its own.',
+  },
   13: {
     name: 'SIGPIPE',
     clause: 'a command wrote to another that had ended. With `pipefail`, `… | head` does so.',
@@ -51,6 +64,7 @@ const signals: Readonly<Record<number, { name: string } & Meaning>> = {
     name: 'SIGTERM',
     class: 'interrupted',
     retryable: true,
+    confidence: 0.6,
     clause: 'it was asked to stop, by a command of the job or because its host was shut down.',
   },
   24: { name: 'SIGXCPU', class: 'capacity', clause: 'it used more processor time than it may.' },
@@ -74,6 +88,7 @@ export function judgeExitCode(evidence: Evidence): Verdict | undefined {
         reason: 'script_failure',
         class: 'internal',
         retryable: true,
+        confidence: 1,
         explanation: `${around.what} failed because the coordinator was away meanwhile; the script is not to blame. Retry the job.`,
       }
     }
@@ -82,7 +97,9 @@ export function judgeExitCode(evidence: Evidence): Verdict | undefined {
       reason: 'script_failure',
       class: around.class,
       retryable: false,
+      confidence: 0.9,
       explanation: `${around.what} failed${complaint === undefined ? ` (exit code ${exitCode}). The end of the log shows why.` : `: ${complaint}`}`,
+      ...(complaint === undefined ? {} : { lines: [complaint] }),
     }
   }
   const missing = exitCode === 127 ? missingCommand(evidence.traceTail) : undefined
@@ -90,7 +107,9 @@ export function judgeExitCode(evidence: Evidence): Verdict | undefined {
     reason: 'script_failure',
     class: meaning.class ?? 'script',
     retryable: meaning.retryable ?? false,
-    explanation: `The script ${event}: ${missing === undefined ? meaning.clause : notFound(missing)}`,
+    confidence: missing === undefined ? (meaning.confidence ?? vague) : 0.95,
+    explanation: `The script ${event}: ${missing === undefined ? meaning.clause : notFound(missing.command)}`,
+    ...(missing === undefined ? {} : { lines: [missing.line] }),
   }
 }
 
@@ -147,14 +166,14 @@ const notFound = (command: string) =>
   `the command ${command} was not found. Is it installed where the job runs, and is its folder in PATH?`
 
 /** `bash: line 3: foo: command not found`, `sh: 1: foo: not found`: the command of the last such line of the log. */
-function missingCommand(traceTail: string): string | undefined {
+function missingCommand(traceTail: string): { command: string; line: string } | undefined {
   const lines = traceTail.split('\n').slice(-50).reverse()
   for (const line of lines) {
     const text = line.slice(0, 500).trimEnd()
     const ending = [': command not found', ': not found'].find((one) => text.endsWith(one))
     if (ending === undefined) continue
     const command = text.slice(0, -ending.length).split(': ').at(-1) ?? ''
-    if (/^[\w./+-]{1,100}$/.test(command)) return command
+    if (/^[\w./+-]{1,100}$/.test(command)) return { command, line: text.slice(0, 300) }
   }
   return undefined
 }

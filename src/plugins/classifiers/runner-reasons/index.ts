@@ -4,43 +4,50 @@
  */
 import { definePlugin, type Evidence, type Verdict } from '../../sdk.js'
 
-type Meaning = Omit<Verdict, 'explanation'> & { sentence: string }
+/** `confidence`: low where the log may say more. */
+type Meaning = Omit<Verdict, 'explanation'> & { sentence: string; confidence: number }
 
 const meanings: Readonly<Record<string, Meaning>> = {
   script_failure: {
     reason: 'script_failure',
     class: 'script',
     retryable: false,
+    confidence: 0.3,
     sentence: 'A command of the job’s script ended with an error: the end of the log shows which.',
   },
   runner_system_failure: {
     reason: 'runner_system_failure',
     class: 'internal',
     retryable: true,
+    confidence: 0.45,
     sentence: 'The runner, or the environment that it prepared, had a fault; the script is not to blame.',
   },
   job_execution_timeout: {
     reason: 'job_execution_timeout',
     class: 'timeout_job',
     retryable: false,
+    confidence: 1,
     sentence: 'The job ran longer than its timeout and was stopped: make it shorter, or raise its `timeout`.',
   },
   runner_configuration_error: {
     reason: 'runner_configuration_error',
     class: 'config',
     retryable: false,
+    confidence: 0.8,
     sentence: 'The job asks for something that the runner is not set up for, or the runner’s configuration is wrong.',
   },
   runner_external_dependency_failure: {
     reason: 'runner_external_dependency_failure',
     class: 'dependency',
     retryable: true,
+    confidence: 0.45,
     sentence: 'Something outside that the runner needs, such as a registry or the network, was not available.',
   },
   runner_interrupted: {
     reason: 'runner_interrupted',
     class: 'interrupted',
     retryable: true,
+    confidence: 1,
     sentence: 'The runner was stopped while the job ran.',
   },
   // Not a reason of the server's list: runners send it only to servers that say they know it.
@@ -48,18 +55,21 @@ const meanings: Readonly<Record<string, Meaning>> = {
     reason: 'unknown_failure',
     class: 'image',
     retryable: true,
+    confidence: 0.9,
     sentence: 'The image of the job could not be pulled.',
   },
   job_canceled: {
     reason: 'unknown_failure',
     class: 'canceled',
     retryable: false,
+    confidence: 1,
     sentence: 'The job was canceled on its runner.',
   },
   unknown_failure: {
     reason: 'unknown_failure',
     class: 'unknown',
     retryable: false,
+    confidence: 0.1,
     sentence: 'The runner does not know why the job failed: look at the end of the log.',
   },
 }
@@ -99,6 +109,7 @@ export function judgeReason({ runnerReason, message, exitCode }: Evidence): Verd
       reason: 'unknown_failure',
       class: 'unknown',
       retryable: false,
+      confidence: 0.2,
       explanation: withMessage(`The runner gave a reason that is not known here: ${word}.`, message),
     }
   }
@@ -113,6 +124,7 @@ export function judgeReason({ runnerReason, message, exitCode }: Evidence): Verd
     reason: meaning.reason,
     class: cause.class,
     retryable: cause.retryable,
+    confidence: 0.9,
     explanation: withMessage(cause.sentence, message),
   }
 }
