@@ -15,6 +15,8 @@ import type * as DispatcherModule from '../../src/core/scheduler/dispatcher.js'
 import type * as Order from '../../src/core/scheduler/order.js'
 import type * as PipelineContext from '../../src/core/steps/pipeline-context.js'
 import type * as Jobs from '../../src/core/store/jobs.js'
+import type * as LeaseRefusals from '../../src/core/store/lease-refusals.js'
+import type * as LeaseTerms from '../../src/core/store/lease-terms.js'
 import type * as Leases from '../../src/core/store/leases.js'
 import type * as Queue from '../../src/core/store/queue.js'
 import type * as ResourceGroups from '../../src/core/store/resource-groups.js'
@@ -33,6 +35,8 @@ export interface Fault {
 }
 
 const leases = '../../src/core/store/leases.js'
+const leaseTerms = '../../src/core/store/lease-terms.js'
+const leaseRefusals = '../../src/core/store/lease-refusals.js'
 
 const exchanged = new Set<string>()
 
@@ -68,12 +72,17 @@ export const faults: readonly Fault[] = [
     invariant: 'only the owner writes',
     seed: 17,
     plant: () =>
-      exchange<typeof Leases>(leases, ({ renewLeases, findLease }) => ({
+      exchange<typeof LeaseTerms>(leaseTerms, ({ renewLeases }) => ({
         renewLeases: async (tx, managerId, list) => {
           const renewed = []
           for (const one of list) {
-            const owner = (await findLease(tx, one.jobId, one.fence))?.managerId ?? managerId
-            renewed.push(...(await renewLeases(tx, owner, [one])))
+            const row = await tx.db
+              .selectFrom('leases')
+              .select('manager_id as owner')
+              .where('job_id', '=', one.jobId)
+              .where('fence', '=', one.fence)
+              .executeTakeFirst()
+            renewed.push(...(await renewLeases(tx, row?.owner ?? managerId, [one])))
           }
           return renewed
         },
@@ -84,7 +93,7 @@ export const faults: readonly Fault[] = [
     invariant: 'an ended lease stays ended',
     seed: 119,
     plant: () =>
-      exchange<typeof Leases>(leases, ({ renewLeases }) => ({
+      exchange<typeof LeaseTerms>(leaseTerms, ({ renewLeases }) => ({
         renewLeases: async (tx, managerId, list) => {
           for (const { jobId, fence } of list) {
             await tx.db
@@ -104,7 +113,8 @@ export const faults: readonly Fault[] = [
     bug: 'forgets which manager let the job go',
     invariant: 'who let a job go is passed over for a while',
     seed: 25,
-    plant: () => exchange<typeof Leases>(leases, () => ({ excludedManagers: async () => new Set<number>() })),
+    plant: () =>
+      exchange<typeof LeaseRefusals>(leaseRefusals, () => ({ excludedManagers: async () => new Set<number>() })),
   },
   {
     bug: 'acknowledges before the commit',

@@ -6,7 +6,7 @@
 import type { Core } from '../core.js'
 import { processPipeline } from '../steps/process-pipeline.js'
 import { deleteOtherTokens, findAccessToken, insertAccessToken } from '../store/access-tokens.js'
-import { refreshOpenLeases } from '../store/leases.js'
+import { refreshOpenLeases } from '../store/lease-terms.js'
 import { saveNode } from '../store/nodes.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'

@@ -1,6 +1,6 @@
 /** A stream's sign of life for all its leases: each gets a full term from now. */
 import type { Core } from '../core.js'
-import { renewLeases as renewRows } from '../store/leases.js'
+import { renewLeases as renewRows } from '../store/lease-terms.js'
 
 export interface Renewal {
   jobId: number

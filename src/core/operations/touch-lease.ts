@@ -4,7 +4,8 @@ import { SignalboxError } from '../errors.js'
 import { acceptOffer, fenced } from '../steps/accept-offer.js'
 import { processAfter } from '../steps/process-pipeline.js'
 import { lockJob } from '../store/jobs.js'
-import { findLease, moveAcceptBy, touchLeaseOf } from '../store/leases.js'
+import { moveAcceptBy } from '../store/lease-terms.js'
+import { findLease, touchLeaseOf } from '../store/leases.js'
 import { noteContact } from './note-contact.js'
 
 export interface TouchInput {
