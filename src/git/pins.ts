@@ -110,7 +110,10 @@ export class Pins {
 
   async #remove(repository: string, pipelineId: number): Promise<void> {
     const ref = `refs/pipelines/${pipelineId}`
-    await fs.rm(path.join(repository, ref), { force: true })
+    // `rm` would look at the file first, on the main thread.
+    await fs.unlink(path.join(repository, ref)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
     await this.#options.deletePacked(repository, ref)
   }
 }

@@ -9,6 +9,7 @@ import { groupName } from '../ci-config/parallel.js'
 import type { PlanVariable } from '../ci-config/variables.js'
 import { environmentSlug, guessTier } from '../environment.js'
 import type { CommitInfo, Project } from '../project.js'
+import { RecentMap } from '../recent-map.js'
 import { gitlabVersion } from '../version.js'
 
 export interface PipelineFacts {
@@ -35,10 +36,54 @@ export interface PipelineFacts {
   user: { id: number; username: string; name: string; email: string } | null
 }
 
+/** What the last pipeline of a commit has made of it; the next one most often differs in its time only. */
+const ofCommits = new WeakMap<CommitInfo, { facts: PipelineFacts; list: PlanVariable[]; timeAt: number }>()
+
 /** Variables of a pipeline, its project and the server, weakest first. */
 export function pipelineVariables(facts: PipelineFacts): PlanVariable[] {
-  return variables({ ...serverValues(facts.externalUrl), ...projectValues(facts), ...commitValues(facts) })
+  const known = ofCommits.get(facts.commit)
+  if (known && isAlike(known.facts, facts)) {
+    return known.list.with(known.timeAt, { key: createdAt, value: iso8601(facts.createdAt), raw: true })
+  }
+  const list = variables({ ...serverValues(facts.externalUrl), ...projectValues(facts), ...commitValues(facts) })
+  ofCommits.set(facts.commit, { facts, list, timeAt: list.findIndex(({ key }) => key === createdAt) })
+  return list
 }
+
+const createdAt = 'CI_PIPELINE_CREATED_AT'
+
+/** Whether two pipelines of a commit have the same variables, but for their times. */
+function isAlike(one: PipelineFacts, other: PipelineFacts): boolean {
+  return (
+    projectFields.every((field) => one.project[field] === other.project[field]) &&
+    ownFields.every((field) => one[field] === other[field]) &&
+    String(one.openRequests) === String(other.openRequests)
+  )
+}
+
+const projectFields = [
+  'id',
+  'groupId',
+  'path',
+  'fullPath',
+  'name',
+  'description',
+  'visibility',
+  'defaultBranch',
+  'configPath',
+] as const satisfies readonly (keyof PipelineFacts['project'])[]
+
+const ownFields = [
+  'externalUrl',
+  'source',
+  'mergeRequest',
+  'ref',
+  'tag',
+  'protected',
+  'sha',
+  'beforeSha',
+  'tagMessage',
+] as const satisfies readonly (keyof PipelineFacts)[]
 
 /** Variables of whoever started the pipeline; they are stronger than a job's own. */
 export function userVariables(user: PipelineFacts['user']): PlanVariable[] {
@@ -99,8 +144,20 @@ function environmentUrl({ environment }: JobFacts['plan']): PlanVariable[] {
 
 /** Where a job clones from, with its token in the user part, as GitLab's runner expects. */
 export function repositoryUrl(externalUrl: string, projectPath: string, token: string): string {
-  const url = new URL(externalUrl)
-  return `${url.protocol}//gitlab-ci-token:${token}@${url.host}${url.pathname.replace(/\/$/, '')}/${projectPath}.git`
+  const { protocol, rest } = partsOf(externalUrl)
+  return `${protocol}//gitlab-ci-token:${token}@${rest}/${projectPath}.git`
+}
+
+const parts = new RecentMap<string, { protocol: string; rest: string }>(16)
+
+/** A base of URLs in two, without its user and the slash at its end: parsing it for each job would cost more than the rest. */
+function partsOf(externalUrl: string): { protocol: string; rest: string } {
+  const known = parts.get(externalUrl)
+  if (known) return known
+  const { protocol, host, pathname } = new URL(externalUrl)
+  const made = { protocol, rest: `${host}${pathname.replace(/\/$/, '')}` }
+  parts.set(externalUrl, made)
+  return made
 }
 
 /** GitLab's slug: lower case, everything else a dash, at most 63 characters, no dash at the ends. */
@@ -187,7 +244,7 @@ function commitValues(facts: PipelineFacts): Values {
     CI_COMMIT_TIMESTAMP: commit.timestamp,
     CI_COMMIT_AUTHOR: commit.author,
     CI_PIPELINE_SOURCE: facts.source,
-    CI_PIPELINE_CREATED_AT: iso8601(facts.createdAt),
+    [createdAt]: iso8601(facts.createdAt),
     CI_PIPELINE_TRIGGERED: facts.source === 'trigger' ? 'true' : undefined,
   }
 }

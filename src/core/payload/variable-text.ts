@@ -11,13 +11,13 @@ const textsOfAll = new WeakMap<readonly PlanVariable[], string>()
 export function textOfAll(list: readonly PlanVariable[]): string {
   let text = textsOfAll.get(list)
   if (text === undefined) {
-    text = list.map((one) => textOf(one, true)).join()
+    text = list.map((one) => textOnce(one, true)).join()
     textsOfAll.set(list, text)
   }
   return text
 }
 
-/** A pipeline's own variables serve all its jobs: their texts are kept as long as the objects live. */
+/** A pipeline's own variables serve all its jobs, most of them all pipelines of a commit: their texts are kept as long as the objects live. */
 const texts = { public: new WeakMap<PlanVariable, string>(), hidden: new WeakMap<PlanVariable, string>() }
 
 export function textOnce(one: PlanVariable, isPublic: boolean): string {

@@ -1,10 +1,11 @@
 /**
  * What the node's key file gives: one secret of 32 bytes, from which come the key that seals what must not be readable at
- * rest, and the key pair that signs job tokens. Losing the file loses sealed variables and ends open job tokens.
+ * rest, and those that job tokens are known by. Losing the file loses sealed variables and ends open job tokens.
  */
 import {
   createCipheriv,
   createDecipheriv,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
@@ -12,6 +13,7 @@ import {
   type KeyObject,
   randomBytes,
   sign,
+  timingSafeEqual,
   verify,
 } from 'node:crypto'
 import { SignalboxError } from '../errors.js'
@@ -21,6 +23,9 @@ export interface Keys {
   seal(plain: Uint8Array): Buffer
   /** The reverse of `seal`. Throws `SealError` if the bytes were not sealed with this key, or were altered. */
   open(sealed: Uint8Array): Buffer
+  /** Authenticates with HMAC-SHA256: only who has the key file can make it, or check it. Deterministic. */
+  mac(message: string): Buffer
+  isMac(message: string, mac: Uint8Array): boolean
   /** Signs with Ed25519; deterministic. */
   sign(message: Uint8Array): Buffer
   verify(message: Uint8Array, signature: Uint8Array): boolean
@@ -40,6 +45,8 @@ const tagBytes = 16
 export function keysFrom(secret: Uint8Array): Keys {
   const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, 'signalbox', purpose, 32))
   const sealing = createSecretKey(derive('seal v1'))
+  const authenticating = createSecretKey(derive('job token v1'))
+  const mac = (message: string) => createHmac('sha256', authenticating).update(message).digest()
   const signing = ed25519PrivateKey(derive('sign v1'))
   const verifying = createPublicKey(signing)
   return {
@@ -59,6 +66,11 @@ export function keysFrom(secret: Uint8Array): Keys {
       } catch (error) {
         throw new SealError(error)
       }
+    },
+    mac,
+    isMac(message, given) {
+      const expected = mac(message)
+      return given.length === expected.length && timingSafeEqual(expected, given)
     },
     sign: (message) => sign(null, message, signing),
     verify: (message, signature) => verify(null, message, verifying, signature),

@@ -17,7 +17,7 @@ export const tokenPrefixes = {
   registeredRunner: 'glrtr-',
   /** What a runner registers with. */
   registration: 'GR1348941',
-  /** A job's own token; the rest is a signed JWT. */
+  /** A job's own token; the rest is a JWT. */
   job: 'glcbt-',
   trigger: 'glptt-',
   /** What a forge signs its webhooks with. */
