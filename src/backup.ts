@@ -32,7 +32,9 @@ export async function makeBackup(places: BackupPlaces): Promise<Readable> {
     const zip = new yazl.ZipFile()
     const output = zip.outputStream as Readable
     zip.on('error', (error) => output.destroy(error as Error))
-    output.once('close', () => void discard().catch(() => undefined))
+    output.once('close', () => {
+      discard().catch(() => undefined)
+    })
     for await (const file of filesOf(staging)) await add(zip, staging, file)
     zip.end()
     return output

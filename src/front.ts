@@ -4,7 +4,9 @@
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { SignalboxError } from './core/errors.js'
+import { guarded } from './core/guarded.js'
 import type { Log } from './core/log.js'
 import { answerUpgrade, refuseConnect, refuseUnreadable, type UpgradeDoor } from './raw-sockets.js'
 
@@ -31,23 +33,31 @@ export class Front {
   #stopping = false
 
   constructor(log: Log) {
+    const answer = async (req: http.IncomingMessage, res: http.ServerResponse) => {
+      if (namesTwoHosts(req)) text(res, 400, 'the request names more than one host\n')
+      else if (!this.#routes || this.#stopping) this.#turnAway(res)
+      else await this.#routes.route(req, res)
+    }
     this.#server = http.createServer(limits, (req, res) => {
-      if (namesTwoHosts(req)) return text(res, 400, 'the request names more than one host\n')
-      if (!this.#routes || this.#stopping) return this.#turnAway(res)
-      this.#routes.route(req, res).catch((error) => {
+      answer(req, res).catch((error) => {
         log.error({ err: error }, 'a request failed')
         if (res.headersSent) res.destroy()
         else if (SignalboxError.from(error).code === 'unavailable') text(res, 503, 'not available\n', retryLater)
         else text(res, 500, 'internal error\n')
       })
     })
+    const cut = (error: unknown, _: unknown, socket: Duplex) => {
+      log.error({ err: error }, 'a bare connection could not be answered')
+      socket.destroy()
+    }
     const closed = '503 Service Unavailable\r\nRetry-After: 1'
-    this.#server.on('upgrade', (req, socket, head) => {
+    const upgrade = (req: http.IncomingMessage, socket: Duplex, head: Buffer) => {
       const door = this.#routes && !this.#stopping ? this.#routes.doorOf(req) : closed
       answerUpgrade(namesTwoHosts(req) ? '400 Bad Request' : door, req, socket, head, log)
-    })
-    this.#server.on('connect', refuseConnect)
-    this.#server.on('clientError', refuseUnreadable)
+    }
+    this.#server.on('upgrade', guarded(upgrade, cut))
+    this.#server.on('connect', guarded(refuseConnect, cut))
+    this.#server.on('clientError', guarded(refuseUnreadable, cut))
   }
 
   /** Gives the base of every address here, without a slash at the end. Rejects as `server.listen` does. */

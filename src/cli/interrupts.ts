@@ -25,7 +25,7 @@ export class Interrupts {
     if (this.happened || !this.cancel) return leave()
     this.happened = true
     this.#say('canceling; once more to leave at once')
-    void this.cancel().catch(() => undefined)
+    this.cancel().catch(() => undefined)
   }
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `signalbox` command. Each command's file is loaded when it is called for, so that the quick ones stay quick. */
 import { Command, CommanderError, Option } from 'commander'
+import { asFault } from '../core/as-fault.js'
 import { pipelineSources } from '../core/pipeline.js'
 import { version } from '../core/version.js'
 import { addonFailure } from './addon.js'
@@ -441,6 +442,8 @@ export async function main(argv: string[]): Promise<number> {
 watchProcess()
 // A program whose last promise is forgotten ends by itself, and must not look as if it had done its work.
 process.exitCode = exitCodes.internalFault
-void main(process.argv.slice(2)).then((code) => {
-  process.exitCode = code
-})
+main(process.argv.slice(2))
+  .then((code) => {
+    process.exitCode = code
+  })
+  .catch(asFault)

@@ -1,6 +1,7 @@
 /**
  * What must follow a commit, in a transaction of its own: named here, done by the operations of `follow-up-table.ts`.
  */
+import { asFault } from './as-fault.js'
 import type { Log } from './log.js'
 import type { TrainKey } from './merge-train.js'
 import type { Removal } from './store/removals.js'
@@ -46,7 +47,7 @@ export class FollowUps {
 
   /** Has it done in the background, now. Never throws: what goes wrong is logged, and the task does it again. */
   soon<Name extends keyof FollowUpInputs>(name: Name, input: FollowUpInputs[Name]): void {
-    void this.#run(name, input)
+    this.#run(name, input).catch(asFault)
   }
 
   async #run<Name extends keyof FollowUpInputs>(name: Name, input: FollowUpInputs[Name]): Promise<void> {

@@ -4,6 +4,7 @@
  * this memory costs latency only. docs/decisions/0020 explains why.
  */
 import { setImmediate as turn } from 'node:timers/promises'
+import { asFault } from './as-fault.js'
 
 export class PipelineTurns {
   readonly #pass: (pipelineId: number) => Promise<void>
@@ -11,14 +12,14 @@ export class PipelineTurns {
   #running = false
   #last: Promise<unknown> = Promise.resolve()
 
-  /** `pass` must not reject. It adds the pipeline again if there is still more. */
+  /** `pass` does not reject. It adds the pipeline again if there is still more. */
   constructor(pass: (pipelineId: number) => Promise<void>) {
     this.#pass = pass
   }
 
   add(pipelineId: number): void {
     this.#waiting.add(pipelineId)
-    if (!this.#running) void this.#run()
+    if (!this.#running) this.#run().catch(asFault)
   }
 
   /**
@@ -37,7 +38,10 @@ export class PipelineTurns {
         this.#waiting.delete(id)
         // A write that is asked for while others are carried out joins them: what has come in meanwhile goes first.
         await turn()
-        await this.#pass(id)
+        const pass = this.#pass(id)
+        pass.catch(asFault)
+        // The others have their turns all the same.
+        await pass.catch(() => undefined)
       }
     } finally {
       this.#running = false

@@ -47,7 +47,7 @@ export async function runBackend(run: BackendRun): Promise<void> {
   const stopKilling = killOnAbort(child, signal)
   const stderr = tailOf(child)
   // Not awaited: a client may never send what git did not wait for. A body that fails ends git.
-  void feed(child, run, ended).catch((error: unknown) => {
+  feed(child, run, ended).catch((error: unknown) => {
     failure ??= error
     endGroup(child, 'SIGTERM')
   })

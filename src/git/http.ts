@@ -149,7 +149,10 @@ const discardLimitBytes = 64 * 1024 * 1024
 const discardMs = 10_000
 
 function discard(req: IncomingMessage, clock: Clock): void {
-  if (req.complete || req.destroyed) return void req.resume()
+  if (req.complete || req.destroyed) {
+    req.resume()
+    return
+  }
   let bytes = 0
   const stop = clock.after(discardMs, () => req.destroy())
   req.once('close', stop)

@@ -1,4 +1,5 @@
 /** Keeps the object readers of the repositories in use: so many at once, and none that nobody has asked for a while. */
+import { asFault } from '../core/as-fault.js'
 import type { Clock } from '../core/clock.js'
 import { type GitObject, ObjectReader } from './object-reader.js'
 
@@ -81,7 +82,7 @@ export class ObjectPool {
     if (this.#entries.size < this.#options.limit) return true
     for (const [repository, { reader }] of this.#entries) {
       if (!reader.idle) continue
-      void this.release(repository)
+      this.release(repository).catch(asFault)
       return true
     }
     return false
@@ -90,7 +91,7 @@ export class ObjectPool {
   #sweep(): void {
     const before = this.#options.clock.now() - this.#options.idleMs
     for (const [repository, { reader, usedAt }] of this.#entries) {
-      if (reader.idle && usedAt <= before) void this.release(repository)
+      if (reader.idle && usedAt <= before) this.release(repository).catch(asFault)
     }
     if (this.#entries.size > 0) return
     this.#stopSweep?.()

@@ -9,6 +9,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import type { Clock } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
+import { guarded } from '../core/guarded.js'
 
 export interface GitObject {
   type: string
@@ -90,9 +91,13 @@ export class ObjectReader {
     child.once('error', () => undefined)
     child.stdin.on('error', () => undefined)
     child.stderr.resume()
-    child.stdout.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer) => {
       if (this.#child === child) this.#take(chunk)
-    })
+    }
+    child.stdout.on(
+      'data',
+      guarded(take, () => this.#break()),
+    )
     return child
   }
 

@@ -5,6 +5,7 @@
  */
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { asFault } from '../core/as-fault.js'
 import type { Log } from '../core/log.js'
 
 interface Wish {
@@ -81,10 +82,12 @@ export class Pins {
     const work = this.#queue.shift()
     if (!work) return
     this.#running++
-    void work().finally(() => {
-      this.#running--
-      this.#next()
-    })
+    work()
+      .finally(() => {
+        this.#running--
+        this.#next()
+      })
+      .catch(asFault)
   }
 
   /** Never rejects. */

@@ -117,7 +117,7 @@ function noteBranches(core: Core, { project, changes }: Push): void {
     ref.startsWith('refs/heads/') ? [ref.slice('refs/heads/'.length)] : [],
   )
   if (branches.length === 0) return
-  void followBranches(core, project.id, branches).catch((error: unknown) =>
+  followBranches(core, project.id, branches).catch((error: unknown) =>
     core.log.error({ err: error, project: project.id }, 'the merge trains of a push could not go on'),
   )
 }

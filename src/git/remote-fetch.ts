@@ -9,6 +9,7 @@ import { lookup } from 'node:dns/promises'
 import { readdir, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import path from 'node:path'
+import { asFault } from '../core/as-fault.js'
 import { SignalboxError } from '../core/errors.js'
 import type { RemoteSource } from '../core/mirror.js'
 import { isPublicAddress } from '../core/public-address.js'
@@ -124,9 +125,9 @@ async function run(
   }
   const timer = setTimeout(() => stop(`it took longer than ${limits.timeoutMs / 1000} s`), limits.timeoutMs)
   const watch = setInterval(() => {
-    void largestPack(repository).then((bytes) => {
-      if (bytes > limits.packBytes) stop(`it has more than ${limits.packBytes} bytes`)
-    })
+    largestPack(repository)
+      .then((bytes) => bytes > limits.packBytes && stop(`it has more than ${limits.packBytes} bytes`))
+      .catch(asFault)
   }, lookEveryMs)
   try {
     const [output, errors, code] = await Promise.all([readAll(child.stdout), readAll(child.stderr), endOf(child)])

@@ -1,5 +1,6 @@
 /** The three requests of git's smart HTTP, once they are let in. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { asFault } from '../core/as-fault.js'
 import type { Core } from '../core/core.js'
 import type { Log } from '../core/log.js'
 import type { PushedRef } from '../core/store/pushes.js'
@@ -165,7 +166,7 @@ export class GitService {
       })
     } finally {
       // Not awaited: a client that has its answer may never send the rest.
-      void body.return(undefined).catch(() => undefined)
+      body.return(undefined).catch(() => undefined)
     }
   }
 
@@ -192,7 +193,7 @@ export class GitService {
     const { core, limits } = this.#options
     const following = this.#accepted(access, head, report, id)
     this.#following.add(following)
-    void following.finally(() => this.#following.delete(following))
+    following.finally(() => this.#following.delete(following)).catch(asFault)
     let stop = () => {}
     const late = new Promise<string[]>((resolve) => {
       stop = core.clock.after(limits.pipelinesWaitMs, () => resolve(['Its pipelines are still being made.']))

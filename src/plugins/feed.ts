@@ -7,6 +7,7 @@
  * finds what other processes have committed. A follower is `idle`, `running`, or `waiting` after a failure.
  */
 import { setImmediate as turn } from 'node:timers/promises'
+import { asFault } from '../core/as-fault.js'
 import type { Core } from '../core/core.js'
 import { EventTail } from '../core/store/event-tail.js'
 import { lastEventId, readCursor, type StoredEvent, saveCursor } from '../core/store/events.js'
@@ -76,10 +77,13 @@ export class ExporterFeed {
     if (!follower || this.#closed) return
     await new Promise<void>((resolve) => {
       const stop = this.#core.clock.after(catchUpMs, resolve)
-      void follower.run().finally(() => {
-        stop()
-        resolve()
-      })
+      follower
+        .run()
+        .finally(() => {
+          stop()
+          resolve()
+        })
+        .catch(asFault)
     })
   }
 
@@ -111,14 +115,14 @@ export class ExporterFeed {
 
   #wake(): void {
     if (this.#closed) return
-    for (const follower of this.#followers) void follower.run()
+    for (const follower of this.#followers) follower.run().catch(asFault)
   }
 
   #saveSoon(): void {
     if (this.#saveTimer || this.#closed) return
     this.#saveTimer = this.#core.clock.after(saveMs, () => {
       this.#saveTimer = undefined
-      void this.#save()
+      this.#save().catch(asFault)
     })
   }
 
@@ -195,7 +199,7 @@ class Follower {
       })
       .finally(() => {
         this.#running = undefined
-        if (this.#again) void this.run()
+        if (this.#again) this.run().catch(asFault)
       })
     return this.#running
   }
@@ -243,7 +247,7 @@ class Follower {
     if (this.#stopped) return
     const cancel = this.#core.clock.after(ms, () => {
       this.#waiting = undefined
-      void this.run()
+      this.run().catch(asFault)
     })
     this.#waiting = cancel
   }

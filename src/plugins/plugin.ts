@@ -112,7 +112,7 @@ export class Plugin {
     } catch (error) {
       this.#stop.abort()
       // One that comes too late is ended as it comes.
-      void setup.then((instance) => asInstance(instance)?.close?.()).catch(() => undefined)
+      setup.then((instance) => asInstance(instance)?.close?.()).catch(() => undefined)
       throw error
     } finally {
       scope.shut()

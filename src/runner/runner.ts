@@ -91,7 +91,7 @@ export class Runner implements LinkOwner {
 
   drainAsked(reason: string): void {
     this.options.log.info({ reason }, 'the coordinator wants this runner to take no more jobs')
-    void this.drain()
+    this.drain().catch(this.#asEnd)
   }
 
   drainSettled(): void {
@@ -102,7 +102,7 @@ export class Runner implements LinkOwner {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     for (const job of this.#jobs.values()) job.run.stop({ cause: 'interrupted', graceMs: 0 })
-    void this.#close(error)
+    this.#close(error).catch(this.#asEnd)
   }
 
   /** No new job; resolves once the running ones have ended and were reported. Safe to repeat. */
@@ -223,7 +223,10 @@ export class Runner implements LinkOwner {
         this.#emit({ type: 'job.abandoned', jobId, fence, reason })
         job.run.stop({ cause: 'abandoned', graceMs: 0 })
         if (job.ended === undefined) this.#free(spool.key)
-        void (job.ended ?? Promise.resolve()).then(() => spool.remove())
+        const remove = () => spool.remove()
+        Promise.resolve(job.ended)
+          .then(remove)
+          .catch((failure) => this.options.log.error({ jobId, error: messageOf(failure) }, 'cannot remove the spool'))
         this.#leaveIfDone()
       },
       reported: (outcome, status) => this.#reported(spool, outcome, status),
@@ -233,13 +236,15 @@ export class Runner implements LinkOwner {
   /** Runs a job to its end, and gives its place free once the report had a chance to go first. */
   async #see(job: RunningJob, spool: Spool): Promise<void> {
     const { jobId, fence } = spool.lease
-    const report = await job.run.run()
+    const report = await job.run.run().catch((error): JobReport => {
+      return { state: 'failed', failureReason: 'runner_system_failure', message: messageOf(error) }
+    })
     const lease = this.#link?.leases.find((each) => each.spool === spool)
     this.#end(lease, report)
     this.options.log.info({ jobId, fence, ...report }, 'job ended')
     this.#emit({ type: 'job.finished', jobId, fence, report })
     this.#free(spool.key)
-    if (this.options.once === true) void this.drain()
+    if (this.options.once === true) this.drain().catch(this.#asEnd)
   }
 
   #end(lease: Lease | undefined, report: JobReport): void {
@@ -330,7 +335,16 @@ export class Runner implements LinkOwner {
   }
 
   #emit(event: RunnerEvent): void {
-    this.options.onEvent?.(event)
+    try {
+      this.options.onEvent?.(event)
+    } catch (error) {
+      this.options.log.error({ event: event.type, error: messageOf(error) }, 'who listens to the runner has failed')
+    }
+  }
+
+  /** What leaving fails with ends the runner too. */
+  #asEnd = (error: unknown): void => {
+    this.#settle?.reject(error as RunnerError)
   }
 }
 

@@ -69,7 +69,7 @@ export class HandOuts {
 
   /** Takes an offer back now: its answer could not even be sent. */
   takeBack(offer: Named): void {
-    void voidOffer(this.#core, offer, 'undeliverable').catch((error) =>
+    voidOffer(this.#core, offer, 'undeliverable').catch((error) =>
       this.#core.log.error({ err: error, job: offer.jobId }, 'taking back an offer failed'),
     )
   }
@@ -83,7 +83,7 @@ export class HandOuts {
   #doubt(managerId: number, handOut: HandOut): void {
     if (this.#closed || handOut.stopClock || this.#open.get(managerId)?.get(handOut.offer.leaseId) !== handOut) return
     handOut.stopClock = () => undefined
-    void this.#startClock(managerId, handOut).catch((error) =>
+    this.#startClock(managerId, handOut).catch((error) =>
       this.#core.log.error({ err: error, job: handOut.offer.jobId }, 'a lost answer could not be looked into'),
     )
   }

@@ -46,7 +46,10 @@ export class SimDisk {
     const disk: Disk = {
       open: (file, flags) => act(() => this.#open(file, flags, act)),
       mkdir: (folder) => act(() => this.#makeFolder(folder)),
-      rm: (file) => act(() => void this.#files.delete(file)),
+      rm: (file) =>
+        act(() => {
+          this.#files.delete(file)
+        }),
     }
     return {
       disk,

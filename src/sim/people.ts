@@ -1,4 +1,5 @@
 /** Users who start, cancel, retry and play; an operator who pauses and runs things; and what befalls machines. */
+import { asFault } from '../core/as-fault.js'
 import { SignalboxError } from '../core/errors.js'
 import { cancelJob } from '../core/operations/cancel-job.js'
 import { cancelPipeline } from '../core/operations/cancel-pipeline.js'
@@ -120,7 +121,11 @@ function befall(scene: Scene, random: SimRandom): void {
       if (!weather.crashes || node.dead) return
       const when = random.pick(['before', 'after'] as const)
       node.connection.crash = { in: random.int(12), when }
-      world.onceCrashed(() => world.time.after(random.between(500, 20_000), () => void world.startNode()))
+      world.onceCrashed(() =>
+        world.time.after(random.between(500, 20_000), () => {
+          world.startNode().catch(asFault)
+        }),
+      )
     },
     jump: () => {
       if (!weather.clockJumps) return
@@ -169,13 +174,18 @@ function failStatement(world: World, random: SimRandom): void {
   world.note(`a statement will fail: ${kind}`)
   if (kind !== 'fatal') return
   const downMs = random.between(500, 40_000)
-  node.onFault = () => world.time.after(downMs, () => void world.startNode())
+  node.onFault = () =>
+    world.time.after(downMs, () => {
+      world.startNode().catch(asFault)
+    })
 }
 
 function downFor(world: World, random: SimRandom, crash: () => void): void {
   if (world.node.dead) return
   crash()
-  world.time.after(random.between(500, 40_000), () => void world.startNode())
+  world.time.after(random.between(500, 40_000), () => {
+    world.startNode().catch(asFault)
+  })
 }
 
 /** Asks, and lets go: what is refused is refused, what is not answered may have been done. */

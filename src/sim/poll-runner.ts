@@ -1,5 +1,6 @@
 /** A simulated runner that polls: what GitLab Runner says over REST, said to the same operations without HTTP. */
 import { crc32 } from 'node:zlib'
+import { asFault } from '../core/as-fault.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Door } from '../core/lease.js'
 import { appendTrace } from '../core/operations/append-trace.js'
@@ -36,7 +37,9 @@ export class PollRunner {
     this.#world = world
     this.#who = who
     this.#door = door
-    world.time.after(who.random.int(3000), () => void this.#pollOn(1))
+    world.time.after(who.random.int(3000), () => {
+      this.#pollOn(1).catch(asFault)
+    })
   }
 
   get character(): Character {
@@ -47,7 +50,9 @@ export class PollRunner {
     this.#world.note(`${this.#who.systemId} is killed`)
     this.works.clear()
     const boot = ++this.#boot
-    this.#world.time.after(this.#who.random.between(2000, 60_000), () => void this.#pollOn(boot))
+    this.#world.time.after(this.#who.random.between(2000, 60_000), () => {
+      this.#pollOn(boot).catch(asFault)
+    })
   }
 
   cut(): void {
@@ -97,7 +102,9 @@ export class PollRunner {
       const work = { jobId, fence, token }
       this.#world.oracle.tokens.push(work)
       this.works.set(nameOf(work), work)
-      void this.#work(work, boot).finally(() => this.works.delete(nameOf(work)))
+      this.#work(work, boot)
+        .finally(() => this.works.delete(nameOf(work)))
+        .catch(asFault)
       return
     }
   }

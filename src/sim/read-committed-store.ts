@@ -12,6 +12,7 @@
  * same as one of the histories here, or a deadlock, as long as bodies see one another's writes only through commits.
  */
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import { asFault } from '../core/as-fault.js'
 import type { Clock, Random } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
 import type { HotQuery, Params } from '../core/store/hot-query.js'
@@ -79,7 +80,9 @@ export class ReadCommittedStore implements Store {
       this.#queue.push({ body, resolve: resolve as (value: unknown) => void, reject })
       if (this.#state === 'running') return
       this.#state = 'running'
-      setImmediate(() => void this.#pump())
+      setImmediate(() => {
+        this.#pump().catch(asFault)
+      })
     })
   }
 

@@ -34,7 +34,7 @@ export class LogIntake {
         overlap: 'skip',
         managerId: this.#stream.managerId,
       })
-      void durable.then((length) => this.#acknowledge(ref, length)).catch((error) => this.#failed(ref, error))
+      durable.then((length) => this.#acknowledge(ref, length)).catch((error) => this.#failed(ref, error))
     } catch (thrown) {
       this.#failed(ref, thrown)
     }

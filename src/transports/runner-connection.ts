@@ -379,7 +379,7 @@ export class RunnerConnection implements Waiter, LeaseListener, Listener {
   }
 
   #spawn(work: Promise<unknown>): void {
-    void work.catch((error) =>
+    work.catch((error) =>
       this.core.log.error({ err: error, runner: this.#peer?.runner.id }, 'work for a stream failed'),
     )
   }

@@ -60,7 +60,7 @@ export class StreamHub implements Hub {
       core.clock.every(tickMs, () => this.#tick()),
       core.events.listen((event) => {
         if (event.kind === 'runner.changed' || event.kind === 'runner.deleted') {
-          void this.#refresh(event.runnerId!).catch((error) =>
+          this.#refresh(event.runnerId!).catch((error) =>
             core.log.error({ err: error, runner: event.runnerId }, 'a stream could not follow its runner’s change'),
           )
         }

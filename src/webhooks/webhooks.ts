@@ -4,6 +4,7 @@
  * tries. Where no project has a webhook nothing is read at all. Several nodes share the work: whoever moves the cursor, or
  * takes a delivery, is alone with it.
  */
+import { asFault } from '../core/as-fault.js'
 import type { Core } from '../core/core.js'
 import { eachSafely } from '../core/each-safely.js'
 import type { JobStatus } from '../core/lifecycle/job-machine.js'
@@ -74,11 +75,13 @@ export class Webhooks {
     await this.#refresh()
     this.#stops = [
       events.listen((event) => {
-        if (event.kind === 'project.changed') void this.#refresh()
+        if (event.kind === 'project.changed') this.#refresh().catch(asFault)
         if (this.#hooked.has(event.projectId ?? 0)) this.#gather()
       }),
       clock.every(lookEveryMs, () => this.#wake()),
-      clock.every(refreshEveryMs, () => void this.#refresh()),
+      clock.every(refreshEveryMs, () => {
+        this.#refresh().catch(asFault)
+      }),
     ]
     this.#wake()
   }

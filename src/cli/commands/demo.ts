@@ -138,7 +138,7 @@ async function pushSample(server: Server, place: string): Promise<number> {
 async function follow(server: Server, pipelineId: number, { terminal }: Context): Promise<JobView[]> {
   const { core } = server
   const view = new PipelineView(terminal)
-  const ended = new Promise<void>((resolve) => {
+  const ended = new Promise<void>((resolve, reject) => {
     const look = async () => {
       const pipeline = await getPipeline(core.store.read, pipelineId)
       const jobs = await listJobViews(core.store.read, pipelineId)
@@ -146,9 +146,9 @@ async function follow(server: Server, pipelineId: number, { terminal }: Context)
       if (is('completed', pipeline.status)) resolve()
     }
     core.events.listen((event) => {
-      if (event.pipelineId === pipelineId) void look()
+      if (event.pipelineId === pipelineId) look().catch(reject)
     })
-    void look()
+    look().catch(reject)
   })
   await ended
   view.close()

@@ -47,10 +47,16 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
       signals++
       if (signals === 1) {
         log.info('no new job; running ones go on to their end. A second signal stops them')
-        void runner.drain().then(() => runner.close())
+        runner
+          .drain()
+          .then(() => runner.close())
+          .catch((error) => faults.take(error))
       } else if (signals === 2) {
         log.warn('stopping running jobs')
-        void runner.stop().then(() => runner.close())
+        runner
+          .stop()
+          .then(() => runner.close())
+          .catch((error) => faults.take(error))
       }
     })
   }

@@ -82,7 +82,7 @@ export class Folders {
     const ended = () => {
       if (this.#syncing.get(folder) === state && !state.next) this.#syncing.delete(folder)
     }
-    void state.running.then(ended, ended)
+    state.running.then(ended, ended)
     return state.running
   }
 }

@@ -11,6 +11,7 @@
  */
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
+import { asFault } from '../as-fault.js'
 import { isUncertain, SignalboxError } from '../errors.js'
 import { type Disk, type DiskFile, systemDisk } from './disk.js'
 import { Folders, openCut } from './folders.js'
@@ -174,7 +175,10 @@ export class TraceFiles {
   /** Sessions whose bytes reached the disk in the same turn share a transaction. */
   #commitSoon(session: TraceSession): void {
     this.#synced.push(session)
-    if (this.#synced.length === 1) setImmediate(() => void this.#commit())
+    if (this.#synced.length === 1)
+      setImmediate(() => {
+        this.#commit().catch(asFault)
+      })
   }
 
   async #commit(): Promise<void> {
@@ -285,7 +289,7 @@ export class TraceSession {
     this.#accepted += data.length
     return new Promise((resolve, reject) => {
       this.#queue.push({ data, resolve, reject })
-      if (this.#flying.length === 0) void this.#flush()
+      if (this.#flying.length === 0) this.#flush().catch(asFault)
     })
   }
 
@@ -310,7 +314,7 @@ export class TraceSession {
       this.#tail = this.#committedTail
       for (const chunk of lost) chunk.reject(error)
     }
-    if (this.#queue.length > 0) void this.#flush()
+    if (this.#queue.length > 0) this.#flush().catch(asFault)
     else for (const resolve of this.#idle.splice(0)) resolve()
   }
 

@@ -134,12 +134,13 @@ export class LanguagePool implements CiLanguage {
       this.#lanes.delete(turn)
       this.#lanes.set(turn, lane)
       lane.running++
-      void thread.run(next.task, next.answers).then((outcome) => {
+      const end = (outcome: Outcome) => {
         lane.running--
         if (lane.running === 0 && lane.waiting.length === 0) this.#lanes.delete(turn)
         next.finish(outcome)
         this.#next()
-      })
+      }
+      thread.run(next.task, next.answers).then(end, () => end({ ok: false, problem: 'crashed' }))
       return
     }
   }

@@ -117,7 +117,12 @@ export class LanguageThread {
     if (worker !== this.#worker) return
     this.#openQuestions--
     if (this.#openQuestions === 0) this.#startClock()
-    send(worker, { kind: 'answer', question, ok, value })
+    try {
+      send(worker, { kind: 'answer', question, ok, value })
+    } catch {
+      // Only data can cross.
+      send(worker, { kind: 'answer', question, ok: false, value: undefined })
+    }
   }
 
   #startClock(): void {
@@ -144,7 +149,7 @@ export class LanguageThread {
       return
     }
     this.#lost(worker, `takes longer than ${this.#limits.milliseconds} ms`)
-    void worker.terminate()
+    worker.terminate().catch(() => undefined)
   }
 
   /** The thread is gone, or as good as gone. */

@@ -51,7 +51,9 @@ port?.on('message', (message: ToWorker) => {
     return
   }
   // A fault of our own ends the thread, which the other side tells as a crash.
-  void run(message.task)
+  run(message.task).catch((error) => {
+    throw error
+  })
 })
 
 async function run(task: Task): Promise<void> {

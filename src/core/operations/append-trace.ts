@@ -135,7 +135,7 @@ export async function commitTraces(core: Core, progress: TraceProgress[]): Promi
     return results
   })
   for (const one of complete) {
-    void finishReported(core, one).catch((error) =>
+    finishReported(core, one).catch((error) =>
       core.log.error({ err: error, job: one.jobId }, 'a report that had waited for its log could not be applied'),
     )
   }

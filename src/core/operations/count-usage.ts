@@ -78,7 +78,11 @@ async function applyLimits(core: Core): Promise<number> {
 export async function setOverQuota(core: Core, tx: Tx, projectId: number, over: boolean): Promise<void> {
   await saveOverQuota(tx, projectId, over)
   await refreshShares(tx, projectId)
-  if (!over) tx.afterCommit(() => void core.dispatcher.sweep())
+  if (!over) {
+    tx.afterCommit(() => {
+      core.dispatcher.sweep().catch((error) => core.log.error({ err: error }, 'looking for jobs failed'))
+    })
+  }
 }
 
 async function dropBeyondGrace(

@@ -62,7 +62,7 @@ export async function fetchMirror(core: Core, project: Project): Promise<Project
 
 /** The same in the background: how it went is seen in the project's mirror. */
 export function fetchMirrorSoon(core: Core, project: Project): void {
-  void fetchMirror(core, project).catch((error) =>
+  fetchMirror(core, project).catch((error) =>
     core.log.warn({ err: error, project: project.id }, 'a mirrored repository could not be fetched'),
   )
 }

@@ -32,7 +32,7 @@ export function noteContactSoon(core: Core, lease: { managerId: number; runnerId
   const now = core.clock.now()
   if (now - (contactLooks.get(lease.managerId) ?? 0) < lookEveryMs) return
   contactLooks.set(lease.managerId, now)
-  void core.store
+  core.store
     .write((tx) => noteContact(tx, lease))
     .catch((error) => {
       contactLooks.delete(lease.managerId)

@@ -2,7 +2,6 @@
  * A forge tells what has happened to a mirrored repository: kept first, answered, and then worked on. A delivery that comes
  * twice is one; one whose repository cannot be fetched for the moment is tried again.
  */
-
 import { can } from '../authorize.js'
 import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
@@ -42,7 +41,7 @@ export function receiveHook(core: Core, hook: ReceivedHook): Promise<{ delivery:
     const kept = await insertDelivery(tx, hook)
     if (!kept.known) {
       tx.afterCommit(() => {
-        void workOnDelivery(core, kept.delivery.id).catch((error) =>
+        workOnDelivery(core, kept.delivery.id).catch((error) =>
           core.log.error({ err: error, delivery: kept.delivery.id }, 'a webhook could not be worked on'),
         )
       })

@@ -143,7 +143,7 @@ export class Dispatcher {
   /** Hands over an offer whose commit is durable. If nobody is there any more it is void. */
   deliver(claimant: Claimant, offer: Offer): void {
     if (claimant.deliver(offer)) return
-    void this.#options
+    this.#options
       .takeBack(offer)
       .catch((error) => this.#options.log.error({ err: error, job: offer.jobId }, 'taking back an offer failed'))
   }
@@ -186,7 +186,7 @@ export class Dispatcher {
     if (waiter.free() <= 0) return
     const state = { again: true }
     this.#seeking.set(waiter, state)
-    void this.#search(waiter, state)
+    this.#search(waiter, state)
       .catch((error) => this.#options.log.error({ err: error, runner: waiter.runner.id }, 'looking for a job failed'))
       .finally(() => this.#seeking.delete(waiter))
   }

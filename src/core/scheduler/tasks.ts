@@ -109,7 +109,7 @@ export class Tasks implements TaskRunner {
   /** Runs it in the background, unless it is paused or running. */
   runByItself(name: string): void {
     if (this.isPaused(name) || this.#running.has(name) || this.#hearingOut(name) > 0) return
-    void this.run(name).catch(() => undefined)
+    this.run(name).catch(() => undefined)
   }
 
   #arm(name: string): void {
@@ -124,8 +124,10 @@ export class Tasks implements TaskRunner {
       const running = this.#running.get(name)
       if (waitMs() > 0) this.#arm(name)
       // A run by hand that was begun before leaves the time that is due now as it is: it is looked at again after it.
-      else if (running) void running.catch(() => undefined).then(() => this.#started && this.#arm(name))
-      else this.runByItself(name)
+      else if (running) {
+        const again = () => this.#started && this.#arm(name)
+        running.then(again, again)
+      } else this.runByItself(name)
     })
     this.#timers.set(name, stop)
   }

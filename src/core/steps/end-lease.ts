@@ -32,7 +32,7 @@ export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end
 
 /** Closes the log of a lease that has ended. Called after the commit that ended it. */
 function closeTrace(core: Core, lease: { jobId: number; fence: number }): void {
-  void core.traces
+  core.traces
     .closeSession(lease.jobId, lease.fence)
     .catch((error) => core.log.error({ err: error, job: lease.jobId }, 'closing a log failed'))
 }

@@ -139,7 +139,7 @@ async function openPayload(core: Core, tx: Tx, job: Job): Promise<Buffer> {
 /** Counts the wait for those who are pushed to; one that polls counts by itself. */
 function measure(core: Core, { runner, managerId }: Claimant, waitedS: number, running: string): void {
   const now = core.clock.now()
-  void findManagerById(core.store.read, managerId)
+  findManagerById(core.store.read, managerId)
     .then((manager) => {
       const labels = { runner: String(runner.id), runner_name: runner.description, system_id: manager?.systemId ?? '' }
       core.queueSli.observe(labels, now, waitedS, running)

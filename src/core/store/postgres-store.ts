@@ -19,6 +19,7 @@ import {
   type QueryResult,
 } from 'kysely'
 import pg from 'pg'
+import { asFault } from '../as-fault.js'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import { bind, type HotQuery, type Params } from './hot-query.js'
@@ -88,7 +89,7 @@ export class PostgresStore implements Store {
       () => undefined,
     )
     this.#open.add(settled)
-    void settled.then(() => this.#open.delete(settled))
+    settled.then(() => this.#open.delete(settled)).catch(asFault)
     return work
   }
 

@@ -50,7 +50,7 @@ class PollCarrier implements Carrier {
     private readonly settings: PollSettings,
     private readonly handlers: CarrierHandlers,
   ) {
-    void this.#verify()
+    this.#verify().catch((error) => this.abort(messageOf(error)))
   }
 
   send({ body }: RunnerMessage): void {
@@ -138,7 +138,7 @@ class PollCarrier implements Carrier {
       },
     })
     for (const { jobId, fence } of running) this.#job(jobId, fence)?.resume()
-    void this.#ask()
+    this.#ask().catch((error) => this.abort(messageOf(error)))
   }
 
   /** Asks for jobs as long as there are places for them. */

@@ -2,12 +2,12 @@
  * HTTP/2 in a WebSocket, so that the Job Router is reached through whatever lets the web through: binary messages make up
  * one stream of bytes, and their borders mean nothing (gitlab-runner router/internal/wstunnel).
  */
-
 import type { IncomingMessage } from 'node:http'
 import { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import type { Core } from '../../core/core.js'
 import { SignalboxError } from '../../core/errors.js'
+import { guarded } from '../../core/guarded.js'
 import { bearerToken } from '../../core/tokens/token.js'
 import { type Access, addressOf } from '../../http/access.js'
 
@@ -78,10 +78,14 @@ class TunnelConnection extends Duplex {
   constructor(ws: WebSocket) {
     super()
     this.#ws = ws
-    ws.on('message', (data: RawData, isBinary: boolean) => {
+    const take = (data: RawData, isBinary: boolean) => {
       if (!isBinary) this.#end(closeCodes.wrongFrame)
       else if (!this.push(data as Buffer)) ws.pause()
-    })
+    }
+    ws.on(
+      'message',
+      guarded(take, (error) => this.destroy(error as Error)),
+    )
     ws.on('close', () => {
       this.push(null)
       this.destroy()

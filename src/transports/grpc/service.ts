@@ -2,11 +2,11 @@
  * The runner stream over gRPC. Envelopes are decoded and encoded here, not by the library: what is malformed is answered
  * with a reason, and what waits to be sent is counted in bytes.
  */
-
 import type { Duplex } from 'node:stream'
 import grpc from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
 import type { Core } from '../../core/core.js'
+import { guarded } from '../../core/guarded.js'
 import { bearerToken } from '../../core/tokens/token.js'
 import {
   type GoodbyeCode,
@@ -109,7 +109,7 @@ function serve(core: Core, hub: StreamHub, call: Call): void {
   call.sendMetadata(new grpc.Metadata())
   const carrier = new GrpcCarrier(call)
   const connection: RunnerConnection = hub.open(carrier)
-  call.on('data', (bytes: Buffer) => {
+  const take = (bytes: Buffer) => {
     if (bytes.length > maxMessageBytes) {
       connection.malformed(`a message may have ${maxMessageBytes} bytes`)
       return
@@ -122,7 +122,12 @@ function serve(core: Core, hub: StreamHub, call: Call): void {
       return
     }
     connection.receive(message, bytes.length)
-  })
+  }
+  const fail = (error: unknown) => {
+    core.log.error({ err: error }, 'a message on a gRPC stream failed')
+    call.emit('error', { code: grpc.status.INTERNAL, details: 'internal error' })
+  }
+  call.on('data', guarded(take, fail))
   call.on('end', () => {
     connection.gone()
     carrier.end()

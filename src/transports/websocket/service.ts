@@ -2,11 +2,11 @@
  * The runner stream over WebSocket: one envelope a message. Sub-protocol `signalbox.v1+proto` takes binary frames,
  * `signalbox.v1+json` text frames in protobuf's JSON mapping.
  */
-
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import type { Core } from '../../core/core.js'
+import { guarded } from '../../core/guarded.js'
 import { bearerToken } from '../../core/tokens/token.js'
 import { type GoodbyeCode, RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
 import type { Carrier } from '../carrier.js'
@@ -61,7 +61,7 @@ function refusalOf(req: IncomingMessage, allowedOrigins: readonly string[]): str
 function serve(core: Core, hub: StreamHub, ws: WebSocket, req: IncomingMessage): void {
   const carrier = new WebSocketCarrier(ws, req)
   const connection = hub.open(carrier)
-  ws.on('message', (data: RawData, isBinary: boolean) => {
+  const take = (data: RawData, isBinary: boolean) => {
     const bytes = data as Buffer
     if (isBinary !== carrier.binary) {
       connection.gone()
@@ -78,7 +78,13 @@ function serve(core: Core, hub: StreamHub, ws: WebSocket, req: IncomingMessage):
       return
     }
     connection.receive(message, bytes.length)
-  })
+  }
+  const fail = (error: unknown) => {
+    core.log.error({ err: error }, 'a message on a WebSocket stream failed')
+    connection.gone()
+    ws.terminate()
+  }
+  ws.on('message', guarded(take, fail))
   ws.on('close', () => connection.gone())
   ws.on('error', (error) => core.log.debug({ err: error }, 'a WebSocket stream broke'))
 }

@@ -108,7 +108,7 @@ export function openOutputPipe(file: string): OpenPipe {
       }
     },
     finish() {
-      void drain(socket, handing)
+      drain(socket, handing).catch(() => socket.destroy())
     },
     destroy() {
       handedOver()
