@@ -24,7 +24,7 @@ function installIfNeeded() {
   const wanted = hashOf([path.join(root, 'package-lock.json')]) + process.version
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && addonLoads()) return
   console.error('installing packages (better-sqlite3 is compiled here: a minute or two, once)')
-  // Not `npm ci`: it insists on entries for every platform that optional packages exist for, which not every registry has.
+  // Not `npm ci`: that begins by deleting what is there, and better-sqlite3 would be compiled again for every other package.
   run(
     'npm',
     ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],

@@ -25,7 +25,7 @@ const { output } = await bundle.write({
   dir: path.join(folder, 'bundle'),
   format: 'esm',
   chunkFileNames: '[name]-[hash].js',
-  comments: { legal: true, annotation: false, jsdoc: false },
+  comments: { legal: false, annotation: false, jsdoc: false },
   // Small, and still with the names of functions and classes: stack traces are read by people.
   minify: {
     compress: { keepNames: { function: true, class: true } },

@@ -1168,102 +1168,6 @@ export const RunnerMessage: MessageFns<RunnerMessage> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<RunnerMessage>, I>>(base?: I): RunnerMessage {
-    return RunnerMessage.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<RunnerMessage>, I>>(object: I): RunnerMessage {
-    const message = createBaseRunnerMessage();
-    message.seq = object.seq ?? 0;
-    message.ack = object.ack ?? 0;
-    switch (object.body?.$case) {
-      case "hello": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "hello", value: Hello.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "want": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "want", value: Want.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "accept": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "accept", value: Accept.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "reject": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "reject", value: Reject.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "started": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "started", value: Started.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "logChunk": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "logChunk", value: LogChunk.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "stateUpdate": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "stateUpdate", value: StateUpdate.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "cancelAck": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "cancelAck", value: CancelAck.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "leaseRenew": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "leaseRenew", value: LeaseRenew.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "drain": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "drain", value: Drain.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "ping": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "ping", value: Ping.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "pong": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "pong", value: Pong.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "goodbye": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "goodbye", value: Goodbye.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "error": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "error", value: Error.fromPartial(object.body.value) };
-        }
-        break;
-      }
-    }
-    return message;
-  },
 };
 
 function createBaseServerMessage(): ServerMessage {
@@ -1548,96 +1452,6 @@ export const ServerMessage: MessageFns<ServerMessage> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<ServerMessage>, I>>(base?: I): ServerMessage {
-    return ServerMessage.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ServerMessage>, I>>(object: I): ServerMessage {
-    const message = createBaseServerMessage();
-    message.seq = object.seq ?? 0;
-    message.ack = object.ack ?? 0;
-    switch (object.body?.$case) {
-      case "welcome": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "welcome", value: Welcome.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "offer": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "offer", value: Offer.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "offerRevoked": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "offerRevoked", value: OfferRevoked.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "leaseState": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "leaseState", value: LeaseState.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "logAck": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "logAck", value: LogAck.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "stateAck": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "stateAck", value: StateAck.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "cancel": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "cancel", value: Cancel.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "drain": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "drain", value: Drain.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "drainState": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "drainState", value: DrainState.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "ping": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "ping", value: Ping.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "pong": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "pong", value: Pong.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "goodbye": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "goodbye", value: Goodbye.fromPartial(object.body.value) };
-        }
-        break;
-      }
-      case "error": {
-        if (object.body?.value !== undefined && object.body?.value !== null) {
-          message.body = { $case: "error", value: Error.fromPartial(object.body.value) };
-        }
-        break;
-      }
-    }
-    return message;
-  },
 };
 
 function createBaseLeaseRef(): LeaseRef {
@@ -1716,16 +1530,6 @@ export const LeaseRef: MessageFns<LeaseRef> = {
       obj.fence = Math.round(message.fence);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<LeaseRef>, I>>(base?: I): LeaseRef {
-    return LeaseRef.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LeaseRef>, I>>(object: I): LeaseRef {
-    const message = createBaseLeaseRef();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    return message;
   },
 };
 
@@ -2075,38 +1879,6 @@ export const Hello: MessageFns<Hello> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Hello>, I>>(base?: I): Hello {
-    return Hello.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Hello>, I>>(object: I): Hello {
-    const message = createBaseHello();
-    message.token = object.token ?? "";
-    message.systemId = object.systemId ?? "";
-    message.bootId = object.bootId ?? "";
-    message.protocolMin = object.protocolMin ?? 0;
-    message.protocolMax = object.protocolMax ?? 0;
-    message.name = object.name ?? "";
-    message.version = object.version ?? "";
-    message.revision = object.revision ?? "";
-    message.platform = object.platform ?? "";
-    message.architecture = object.architecture ?? "";
-    message.executor = object.executor ?? "";
-    message.features = object.features?.map((e) => e) || [];
-    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
-    message.capacity = object.capacity ?? 0;
-    message.running = object.running?.map((e) => HeldLease.fromPartial(e)) || [];
-    message.protocolFeatures = object.protocolFeatures?.map((e) => e) || [];
-    return message;
-  },
 };
 
 function createBaseHello_LabelsEntry(): Hello_LabelsEntry {
@@ -2181,16 +1953,6 @@ export const Hello_LabelsEntry: MessageFns<Hello_LabelsEntry> = {
       obj.value = message.value;
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Hello_LabelsEntry>, I>>(base?: I): Hello_LabelsEntry {
-    return Hello_LabelsEntry.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Hello_LabelsEntry>, I>>(object: I): Hello_LabelsEntry {
-    const message = createBaseHello_LabelsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
-    return message;
   },
 };
 
@@ -2285,17 +2047,6 @@ export const HeldLease: MessageFns<HeldLease> = {
       obj.finished = message.finished;
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<HeldLease>, I>>(base?: I): HeldLease {
-    return HeldLease.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<HeldLease>, I>>(object: I): HeldLease {
-    const message = createBaseHeldLease();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.finished = object.finished ?? false;
-    return message;
   },
 };
 
@@ -2589,27 +2340,6 @@ export const Welcome: MessageFns<Welcome> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Welcome>, I>>(base?: I): Welcome {
-    return Welcome.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Welcome>, I>>(object: I): Welcome {
-    const message = createBaseWelcome();
-    message.protocol = object.protocol ?? 0;
-    message.epoch = object.epoch ?? 0;
-    message.node = object.node ?? "";
-    message.runnerId = object.runnerId ?? 0;
-    message.pingIntervalMs = object.pingIntervalMs ?? 0;
-    message.leaseMs = object.leaseMs ?? 0;
-    message.renewEveryMs = object.renewEveryMs ?? 0;
-    message.maxMessageBytes = object.maxMessageBytes ?? 0;
-    message.maxLogChunkBytes = object.maxLogChunkBytes ?? 0;
-    message.logWindowBytes = object.logWindowBytes ?? 0;
-    message.httpUrl = object.httpUrl ?? "";
-    message.verdicts = object.verdicts?.map((e) => LeaseVerdict.fromPartial(e)) || [];
-    message.protocolFeatures = object.protocolFeatures?.map((e) => e) || [];
-    return message;
-  },
 };
 
 function createBaseLeaseVerdict(): LeaseVerdict {
@@ -2780,23 +2510,6 @@ export const LeaseVerdict: MessageFns<LeaseVerdict> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<LeaseVerdict>, I>>(base?: I): LeaseVerdict {
-    return LeaseVerdict.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LeaseVerdict>, I>>(object: I): LeaseVerdict {
-    const message = createBaseLeaseVerdict();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.verdict = object.verdict ?? Verdict.VERDICT_UNSPECIFIED;
-    message.expiresInMs = object.expiresInMs ?? 0;
-    message.logOffset = object.logOffset ?? 0;
-    message.cancel = (object.cancel !== undefined && object.cancel !== null)
-      ? Cancel.fromPartial(object.cancel)
-      : undefined;
-    message.reason = object.reason ?? "";
-    return message;
-  },
 };
 
 function createBaseWant(): Want {
@@ -2854,15 +2567,6 @@ export const Want: MessageFns<Want> = {
       obj.credits = Math.round(message.credits);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Want>, I>>(base?: I): Want {
-    return Want.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Want>, I>>(object: I): Want {
-    const message = createBaseWant();
-    message.credits = object.credits ?? 0;
-    return message;
   },
 };
 
@@ -3082,23 +2786,6 @@ export const Offer: MessageFns<Offer> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Offer>, I>>(base?: I): Offer {
-    return Offer.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Offer>, I>>(object: I): Offer {
-    const message = createBaseOffer();
-    message.offerId = object.offerId ?? "";
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.acceptWithinMs = object.acceptWithinMs ?? 0;
-    message.payload = object.payload ?? Buffer.alloc(0);
-    message.projectId = object.projectId ?? 0;
-    message.pipelineId = object.pipelineId ?? 0;
-    message.jobName = object.jobName ?? "";
-    message.timeoutMs = object.timeoutMs ?? 0;
-    return message;
-  },
 };
 
 function createBaseOfferRevoked(): OfferRevoked {
@@ -3212,18 +2899,6 @@ export const OfferRevoked: MessageFns<OfferRevoked> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<OfferRevoked>, I>>(base?: I): OfferRevoked {
-    return OfferRevoked.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<OfferRevoked>, I>>(object: I): OfferRevoked {
-    const message = createBaseOfferRevoked();
-    message.offerId = object.offerId ?? "";
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.reason = object.reason ?? "";
-    return message;
-  },
 };
 
 function createBaseAccept(): Accept {
@@ -3321,17 +2996,6 @@ export const Accept: MessageFns<Accept> = {
       obj.fence = Math.round(message.fence);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Accept>, I>>(base?: I): Accept {
-    return Accept.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Accept>, I>>(object: I): Accept {
-    const message = createBaseAccept();
-    message.offerId = object.offerId ?? "";
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    return message;
   },
 };
 
@@ -3461,19 +3125,6 @@ export const Reject: MessageFns<Reject> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Reject>, I>>(base?: I): Reject {
-    return Reject.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Reject>, I>>(object: I): Reject {
-    const message = createBaseReject();
-    message.offerId = object.offerId ?? "";
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.reason = object.reason ?? "";
-    message.message = object.message ?? "";
-    return message;
-  },
 };
 
 function createBaseStarted(): Started {
@@ -3590,25 +3241,6 @@ export const Started: MessageFns<Started> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Started>, I>>(base?: I): Started {
-    return Started.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Started>, I>>(object: I): Started {
-    const message = createBaseStarted();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.facts = (globalThis.Object.entries(object.facts ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
-    return message;
-  },
 };
 
 function createBaseStarted_FactsEntry(): Started_FactsEntry {
@@ -3683,16 +3315,6 @@ export const Started_FactsEntry: MessageFns<Started_FactsEntry> = {
       obj.value = message.value;
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Started_FactsEntry>, I>>(base?: I): Started_FactsEntry {
-    return Started_FactsEntry.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Started_FactsEntry>, I>>(object: I): Started_FactsEntry {
-    const message = createBaseStarted_FactsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
-    return message;
   },
 };
 
@@ -3802,18 +3424,6 @@ export const LogChunk: MessageFns<LogChunk> = {
       obj.data = base64FromBytes(message.data);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<LogChunk>, I>>(base?: I): LogChunk {
-    return LogChunk.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LogChunk>, I>>(object: I): LogChunk {
-    const message = createBaseLogChunk();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.offset = object.offset ?? 0;
-    message.data = object.data ?? Buffer.alloc(0);
-    return message;
   },
 };
 
@@ -3931,18 +3541,6 @@ export const LogAck: MessageFns<LogAck> = {
       obj.windowBytes = Math.round(message.windowBytes);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<LogAck>, I>>(base?: I): LogAck {
-    return LogAck.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LogAck>, I>>(object: I): LogAck {
-    const message = createBaseLogAck();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.durableOffset = object.durableOffset ?? 0;
-    message.windowBytes = object.windowBytes ?? 0;
-    return message;
   },
 };
 
@@ -4154,23 +3752,6 @@ export const StateUpdate: MessageFns<StateUpdate> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<StateUpdate>, I>>(base?: I): StateUpdate {
-    return StateUpdate.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<StateUpdate>, I>>(object: I): StateUpdate {
-    const message = createBaseStateUpdate();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.revision = object.revision ?? 0;
-    message.state = object.state ?? JobState.JOB_STATE_UNSPECIFIED;
-    message.exitCode = object.exitCode ?? undefined;
-    message.failureReason = object.failureReason ?? "";
-    message.message = object.message ?? "";
-    message.logLength = object.logLength ?? 0;
-    message.logCrc32 = object.logCrc32 ?? 0;
-    return message;
-  },
 };
 
 function createBaseStateAck(): StateAck {
@@ -4298,19 +3879,6 @@ export const StateAck: MessageFns<StateAck> = {
       obj.jobStatus = message.jobStatus;
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<StateAck>, I>>(base?: I): StateAck {
-    return StateAck.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<StateAck>, I>>(object: I): StateAck {
-    const message = createBaseStateAck();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.revision = object.revision ?? 0;
-    message.outcome = object.outcome ?? StateOutcome.STATE_OUTCOME_UNSPECIFIED;
-    message.jobStatus = object.jobStatus ?? "";
-    return message;
   },
 };
 
@@ -4440,19 +4008,6 @@ export const Cancel: MessageFns<Cancel> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Cancel>, I>>(base?: I): Cancel {
-    return Cancel.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Cancel>, I>>(object: I): Cancel {
-    const message = createBaseCancel();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.revision = object.revision ?? 0;
-    message.mode = object.mode ?? CancelMode.CANCEL_MODE_UNSPECIFIED;
-    message.graceMs = object.graceMs ?? 0;
-    return message;
-  },
 };
 
 function createBaseCancelAck(): CancelAck {
@@ -4562,18 +4117,6 @@ export const CancelAck: MessageFns<CancelAck> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<CancelAck>, I>>(base?: I): CancelAck {
-    return CancelAck.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<CancelAck>, I>>(object: I): CancelAck {
-    const message = createBaseCancelAck();
-    message.jobId = object.jobId ?? 0;
-    message.fence = object.fence ?? 0;
-    message.revision = object.revision ?? 0;
-    message.phase = object.phase ?? CancelPhase.CANCEL_PHASE_UNSPECIFIED;
-    return message;
-  },
 };
 
 function createBaseLeaseRenew(): LeaseRenew {
@@ -4634,15 +4177,6 @@ export const LeaseRenew: MessageFns<LeaseRenew> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<LeaseRenew>, I>>(base?: I): LeaseRenew {
-    return LeaseRenew.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LeaseRenew>, I>>(object: I): LeaseRenew {
-    const message = createBaseLeaseRenew();
-    message.leases = object.leases?.map((e) => LeaseRef.fromPartial(e)) || [];
-    return message;
-  },
 };
 
 function createBaseLeaseState(): LeaseState {
@@ -4702,15 +4236,6 @@ export const LeaseState: MessageFns<LeaseState> = {
       obj.leases = message.leases.map((e) => LeaseVerdict.toJSON(e));
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<LeaseState>, I>>(base?: I): LeaseState {
-    return LeaseState.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<LeaseState>, I>>(object: I): LeaseState {
-    const message = createBaseLeaseState();
-    message.leases = object.leases?.map((e) => LeaseVerdict.fromPartial(e)) || [];
-    return message;
   },
 };
 
@@ -4786,16 +4311,6 @@ export const Drain: MessageFns<Drain> = {
       obj.reason = message.reason;
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Drain>, I>>(base?: I): Drain {
-    return Drain.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Drain>, I>>(object: I): Drain {
-    const message = createBaseDrain();
-    message.revision = object.revision ?? 0;
-    message.reason = object.reason ?? "";
-    return message;
   },
 };
 
@@ -4876,16 +4391,6 @@ export const DrainState: MessageFns<DrainState> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<DrainState>, I>>(base?: I): DrainState {
-    return DrainState.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<DrainState>, I>>(object: I): DrainState {
-    const message = createBaseDrainState();
-    message.revision = object.revision ?? 0;
-    message.openLeases = object.openLeases ?? 0;
-    return message;
-  },
 };
 
 function createBasePing(): Ping {
@@ -4944,15 +4449,6 @@ export const Ping: MessageFns<Ping> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Ping>, I>>(base?: I): Ping {
-    return Ping.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Ping>, I>>(object: I): Ping {
-    const message = createBasePing();
-    message.nonce = object.nonce ?? 0;
-    return message;
-  },
 };
 
 function createBasePong(): Pong {
@@ -5010,15 +4506,6 @@ export const Pong: MessageFns<Pong> = {
       obj.nonce = Math.round(message.nonce);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Pong>, I>>(base?: I): Pong {
-    return Pong.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Pong>, I>>(object: I): Pong {
-    const message = createBasePong();
-    message.nonce = object.nonce ?? 0;
-    return message;
   },
 };
 
@@ -5113,17 +4600,6 @@ export const Goodbye: MessageFns<Goodbye> = {
       obj.reconnectAfterMs = Math.round(message.reconnectAfterMs);
     }
     return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Goodbye>, I>>(base?: I): Goodbye {
-    return Goodbye.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Goodbye>, I>>(object: I): Goodbye {
-    const message = createBaseGoodbye();
-    message.code = object.code ?? GoodbyeCode.GOODBYE_CODE_UNSPECIFIED;
-    message.reason = object.reason ?? "";
-    message.reconnectAfterMs = object.reconnectAfterMs ?? 0;
-    return message;
   },
 };
 
@@ -5249,21 +4725,6 @@ export const Error: MessageFns<Error> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<Error>, I>>(base?: I): Error {
-    return Error.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Error>, I>>(object: I): Error {
-    const message = createBaseError();
-    message.code = object.code ?? ErrorCode.ERROR_CODE_UNSPECIFIED;
-    message.message = object.message ?? "";
-    message.relatedSeq = object.relatedSeq ?? 0;
-    message.fatal = object.fatal ?? false;
-    message.lease = (object.lease !== undefined && object.lease !== null)
-      ? LeaseRef.fromPartial(object.lease)
-      : undefined;
-    return message;
-  },
 };
 
 /**
@@ -5303,19 +4764,6 @@ function base64FromBytes(arr: Uint8Array): string {
   return globalThis.Buffer.from(arr).toString("base64");
 }
 
-type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
-
-export type DeepPartial<T> = T extends Builtin ? T
-  : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
-  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
-  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
-  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
-  : Partial<T>;
-
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -5340,6 +4788,4 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

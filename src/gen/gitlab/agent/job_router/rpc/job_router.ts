@@ -86,15 +86,6 @@ export const GetJobRequest: MessageFns<GetJobRequest> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<GetJobRequest>, I>>(base?: I): GetJobRequest {
-    return GetJobRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<GetJobRequest>, I>>(object: I): GetJobRequest {
-    const message = createBaseGetJobRequest();
-    message.jobRequest = object.jobRequest ?? Buffer.alloc(0);
-    return message;
-  },
 };
 
 function createBaseGetJobResponse(): GetJobResponse {
@@ -159,15 +150,6 @@ export const GetJobResponse: MessageFns<GetJobResponse> = {
     }
     return obj;
   },
-
-  create<I extends Exact<DeepPartial<GetJobResponse>, I>>(base?: I): GetJobResponse {
-    return GetJobResponse.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<GetJobResponse>, I>>(object: I): GetJobResponse {
-    const message = createBaseGetJobResponse();
-    message.jobResponse = object.jobResponse ?? Buffer.alloc(0);
-    return message;
-  },
 };
 
 /** Hands out jobs. Everything else about a job stays with GitLab's REST. */
@@ -206,19 +188,6 @@ function base64FromBytes(arr: Uint8Array): string {
   return globalThis.Buffer.from(arr).toString("base64");
 }
 
-type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
-
-export type DeepPartial<T> = T extends Builtin ? T
-  : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
-  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
-  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
-  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
-  : Partial<T>;
-
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
 }
@@ -228,6 +197,4 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }
