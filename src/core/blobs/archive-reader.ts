@@ -9,6 +9,7 @@ import { BoundedCache } from '../bounded-cache.js'
 import type { BlobStore } from './blob-store.js'
 import { bytesOf, readZipDirectory, type ZipDirectory, type ZipEntry } from './zip-directory.js'
 
+/** An entry of an archive, as people browse it. */
 export interface ArchiveEntry {
   /** The whole path; a directory's ends with a slash. */
   path: string
@@ -24,6 +25,7 @@ const mebibyte = 1024 * 1024
 const largestEntryBytes = 1024 ** 3
 const atOnce = 2
 
+/** Reads directories of archives, two at once, and keeps 128 MiB of what it has read. */
 export class ArchiveReader {
   readonly #files: BlobStore
   readonly #known = new BoundedCache<{ directory: ZipDirectory | undefined }>(128 * mebibyte)

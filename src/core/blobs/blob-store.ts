@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import { isUncertain } from '../errors.js'
 
+/** Bytes that are durable; they count once a row names their place. */
 export interface StoredBlob {
   /** What `open` and `remove` take. */
   location: string
@@ -16,6 +17,7 @@ export interface BlobRange {
   end: number
 }
 
+/** Where bytes are kept: a local disk, or S3. */
 export interface BlobStore {
   /**
    * Takes in a stream and keeps it durably. Throws `too_large` past `limitBytes`, and what the stream fails with; nothing

@@ -16,6 +16,7 @@ export function diskRooms(folder: string): BlobRooms {
   return { artifacts: room('artifacts'), caches: room('caches') }
 }
 
+/** Bytes as files of a folder of this node. */
 export class DiskBlobs implements BlobStore {
   readonly #folder: string
 

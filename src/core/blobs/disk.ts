@@ -20,4 +20,5 @@ export interface Disk {
   rm(path: string, options: { force: true }): Promise<void>
 }
 
+/** The file system of this machine. */
 export const systemDisk: Disk = { open, mkdir, rm }

@@ -9,6 +9,7 @@ import type { HeadObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
 import { SignalboxError } from '../errors.js'
 import { type BlobRange, type BlobRooms, type BlobStore, rowWithinMs, type StoredBlob } from './blob-store.js'
 
+/** The bucket, and how it is reached. `credentials` undefined: the AWS client's own search for them. */
 export interface S3Settings {
   bucket: string
   /** Base URL; empty: Amazon's of the region. */

@@ -16,6 +16,7 @@ import { isUncertain, SignalboxError } from '../errors.js'
 import { type Disk, type DiskFile, systemDisk } from './disk.js'
 import { Folders, openCut } from './folders.js'
 
+/** How far a log has come on the disk, to be committed. */
 export interface TraceProgress {
   jobId: number
   fence: number
@@ -24,6 +25,7 @@ export interface TraceProgress {
   crc32: number
 }
 
+/** Where the files are, and how their lengths are committed. */
 export interface TraceFilesOptions {
   folder: string
   /**
@@ -42,6 +44,7 @@ export interface TraceFilesOptions {
 
 const atOnce = 8
 
+/** The log files of this node, and who waits for more of one. */
 export class TraceFiles {
   readonly #options: TraceFilesOptions
   readonly #sessions = new Map<string, TraceSession>()

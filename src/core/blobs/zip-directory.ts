@@ -9,6 +9,7 @@ import { SignalboxError } from '../errors.js'
 import { sortedInTurns, Turns } from '../turns.js'
 import type { BlobStore } from './blob-store.js'
 
+/** An entry of the directory of a zip. */
 export interface ZipEntry {
   /** The whole path; a directory's ends with a slash. */
   path: string
@@ -31,6 +32,7 @@ export interface ZipDirectory {
   weight: number
 }
 
+/** What a directory may come to before it is refused: archives are made by jobs, which run anything. */
 export const zipLimits = {
   entries: 100_000,
   /** Of the directory, packed as it is. */

@@ -2,6 +2,7 @@
 import compareVersions from 'semver/functions/compare.js'
 import parseVersion from 'semver/functions/parse.js'
 
+/** A component, by its address. */
 export interface Component {
   /** Full path of the project. */
   project: string

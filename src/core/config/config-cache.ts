@@ -13,12 +13,14 @@ import type { CommitInfo, Project } from '../project.js'
 import { ConfigFiles, type ConfigPlace, type ConfigWorld } from './config-files.js'
 import { configElsewhere } from './config-place.js'
 
+/** A commit, and the configuration that it has. */
 export interface LoadedConfig {
   commit: CommitInfo
   /** Undefined: the commit has no configuration file. */
   result: CompileResult | undefined
 }
 
+/** What configurations are compiled by, and how much of them is kept. */
 export interface ConfigCacheOptions extends ConfigWorld {
   language: Pick<CiLanguage, 'compile'>
   /** Estimated bytes; default 256 MiB. */
@@ -55,6 +57,7 @@ interface Kept {
 const variantsKept = 8
 const standardLimitBytes = 256 * 1024 * 1024
 
+/** Compiled configurations by commit, used least recently first out. */
 export class ConfigCache {
   readonly #options: ConfigCacheOptions
   readonly #kept: BoundedCache<Kept>

@@ -10,6 +10,7 @@ import type { Component } from './component.js'
 import { parseComponent, pickVersion } from './component.js'
 import { type RemoteFiles, switchedOff } from './remote-files.js'
 
+/** What a configuration may look at besides its own text. */
 export interface ConfigWorld {
   repositories: Repositories
   /** A project by path, if this user may read it. */

@@ -16,6 +16,7 @@ export const switchedOff = {
   template: 'templates are switched off: none are built in, the operator names where they lie (templates_url)',
 } as const
 
+/** Which hosts may be asked, and how long and how much of them. */
 export interface RemoteFilesOptions {
   /** `HOST` or `HOST:PORT`, as they stand in URLs. */
   hosts: readonly string[]
@@ -39,6 +40,7 @@ class Blocked extends Error {
   override readonly name = 'Blocked'
 }
 
+/** Fetches files from the hosts that are allowed, and from no others. */
 export class RemoteFiles {
   readonly #hosts: ReadonlySet<string>
   readonly #private: ReadonlySet<string>

@@ -22,8 +22,10 @@ export const jobStatuses = [
   'scheduled',
 ] as const
 
+/** What a job is at. The same words as GitLab's: https://docs.gitlab.com/api/jobs/ */
 export type JobStatus = (typeof jobStatuses)[number]
 
+/** What can happen to a job. */
 export const jobEvents = [
   'enqueue',
   'enqueue_scheduled',
@@ -44,6 +46,7 @@ export const jobEvents = [
   'doom',
 ] as const
 
+/** One of `jobEvents`. */
 export type JobEvent = (typeof jobEvents)[number]
 
 /** Facts that guards look at. A guard written with `!` holds when the fact does not. */
@@ -60,8 +63,10 @@ export interface JobFacts {
   cancel_gracefully: boolean
 }
 
+/** A fact that a transition asks for, or with `!` the lack of it. */
 export type Guard = keyof JobFacts | `!${keyof JobFacts}`
 
+/** A row of the table: what an event leads to, from where, and on which condition. */
 export interface Transition<Event extends string = JobEvent> {
   event: Event
   from: readonly JobStatus[]
@@ -72,6 +77,7 @@ export interface Transition<Event extends string = JobEvent> {
 const queueable = ['created', 'skipped', 'manual', 'scheduled'] as const
 const unstarted = ['created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending'] as const
 
+/** The life of a job. The first row that fits the event, the status and the facts decides. */
 export const jobMachine: readonly Transition[] = [
   { event: 'enqueue', from: queueable, to: 'waiting_for_resource', guards: ['resource_group'] },
   { event: 'enqueue', from: queueable, to: 'preparing', guards: ['prerequisites'] },
@@ -129,7 +135,9 @@ export const jobMachine: readonly Transition[] = [
   { event: 'doom', from: [...unstarted, 'running', 'canceling', 'manual', 'scheduled'], to: 'failed' },
 ]
 
+/** What can happen to a trigger job, which nobody runs. */
 export const bridgeEvents = [...jobEvents, 'start_cancel', 'finish_cancel'] as const
+/** One of `bridgeEvents`. */
 export type BridgeEvent = (typeof bridgeEvents)[number]
 
 const cancelable = [...unstarted, 'running', 'scheduled'] as const
@@ -169,6 +177,7 @@ export const statusSets = {
   started: ['running', 'success', 'failed'],
 } as const satisfies Record<string, readonly JobStatus[]>
 
+/** A named set of statuses. */
 export type StatusSet = keyof typeof statusSets
 
 /** Whether `status` belongs to the set. */

@@ -6,17 +6,22 @@
  */
 
 export const leaseStatuses = ['offered', 'held', 'released', 'refused', 'expired'] as const
+/** What a lease is at; only `offered` and `held` are open. */
 export type LeaseStatus = (typeof leaseStatuses)[number]
 
+/** What can happen to a lease. */
 export const leaseEvents = ['accept', 'refuse', 'expire', 'release'] as const
+/** One of `leaseEvents`. */
 export type LeaseEvent = (typeof leaseEvents)[number]
 
+/** A row of the table: what an event leads to, and from where. */
 export interface LeaseTransition {
   event: LeaseEvent
   from: readonly LeaseStatus[]
   to: LeaseStatus
 }
 
+/** The life of a lease. What is not in the table is refused. */
 export const leaseMachine: readonly LeaseTransition[] = [
   { event: 'accept', from: ['offered'], to: 'held' },
   // The runner said no, or the offer could not be delivered.

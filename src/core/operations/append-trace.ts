@@ -23,6 +23,7 @@ import { acceptLease } from './accept-lease.js'
 import { dropJob } from './drop-job.js'
 import { finishReported } from './finish-job.js'
 
+/** Bytes of a log, under the lease that they are written with. */
 export interface AppendInput {
   jobId: number
   fence: number
@@ -35,6 +36,7 @@ export interface AppendInput {
   managerId?: number
 }
 
+/** How far the log is after an append. */
 export interface AppendResult {
   /** Committed length of the log in bytes. */
   length: number

@@ -32,6 +32,7 @@ export async function authenticateUser(core: Core, token: string): Promise<Actor
   return { user: found.user, scopes: new Set(JSON.parse(found.scopes)), tokenId: found.id }
 }
 
+/** A job that proved by its token that its lease is open. */
 export interface JobActor {
   job: Job
   lease: Lease

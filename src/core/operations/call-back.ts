@@ -9,6 +9,7 @@ import { lockJob } from '../store/jobs.js'
 
 /** `continue`: its turn comes as if nothing had been. `success`, `failed`: it ends so, and no runner sees it. */
 export const callbackResults = ['continue', 'success', 'failed'] as const
+/** What the outside system says of the job that it holds. */
 export type CallbackResult = (typeof callbackResults)[number]
 
 /** Gives the job as it is then. Throws `not_found`; `conflict` for a job that does not wait for a callback. */

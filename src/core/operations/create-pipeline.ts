@@ -24,6 +24,7 @@ import { fetchMirror } from './fetch-mirror.js'
 import { resolveCacheKeys } from './resolve-cache-keys.js'
 import { ruleFacts } from './rule-facts.js'
 
+/** The event that makes a pipeline, and how it is to be read. */
 export interface CreatePipelineInput extends DraftInput {
   projectId: number
   /** A branch or tag by its short name. */

@@ -17,6 +17,7 @@ import { findUserByName, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
 
+/** What is said of a project as it is made. */
 export interface CreateProjectInput {
   /** `group/subgroup/name`, or `name` in the user's own namespace. */
   path: string

@@ -8,6 +8,7 @@ import { insertRunner } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { hashToken, hintOf, mintToken, type TokenKind } from '../tokens/token.js'
 
+/** What is said of a runner as it is made; absent settings have GitLab's defaults. */
 export interface CreateRunnerInput {
   type: RunnerType
   projectId?: number

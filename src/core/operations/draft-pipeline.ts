@@ -8,6 +8,7 @@ import type { PipelineDraft, PipelineOrigin } from '../steps/insert-pipeline.js'
 import { variablesFor } from '../steps/variables-for.js'
 import { listOpenRequests } from '../store/merge-requests.js'
 
+/** What the event says that the draft is made of. */
 export interface DraftInput extends PipelineOrigin {
   /** Where the branch was before a push. */
   beforeSha?: string
@@ -17,6 +18,7 @@ export interface DraftInput extends PipelineOrigin {
   predefined?: readonly PlanVariable[]
 }
 
+/** A draft, with what rules and includes look at besides. */
 export interface Draft extends PipelineDraft {
   /** What people have set for the project: looked at now, and read anew when a job is queued. */
   set: PlanVariable[]

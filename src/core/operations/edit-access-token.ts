@@ -12,6 +12,7 @@ import { insertUser, setUserState } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { type AccessScope, accessScopes, adminTokenName, hashToken, hintOf, mintToken } from '../tokens/token.js'
 
+/** What the maker of a token says of it. */
 export interface TokenSettings {
   name: string
   description?: string

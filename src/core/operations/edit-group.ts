@@ -13,6 +13,7 @@ import { findUserByName } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { deleteProjectIn } from './delete-project.js'
 
+/** What is said of a group as it is made; `parentId` null: at the top. */
 export interface CreateGroupInput {
   name: string
   path: string

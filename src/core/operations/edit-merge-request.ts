@@ -6,6 +6,7 @@ import type { Project } from '../project.js'
 import { leaveIfThere } from '../steps/take-out-of-train.js'
 import { findMergeRequest, findOpenRequest, insertMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 
+/** What is said of a merge request as it is opened. */
 export type NewMergeRequest = Pick<
   MergeRequest,
   'projectId' | 'sourceBranch' | 'targetBranch' | 'title' | 'description' | 'userId'

@@ -11,6 +11,7 @@ import {
 } from '../store/releases.js'
 import type { Tx } from '../store/write.js'
 
+/** A release, as addresses name it. */
 export interface OfRelease {
   projectId: number
   tag: string

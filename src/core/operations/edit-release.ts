@@ -18,6 +18,7 @@ import type { User } from '../store/users.js'
 import { createPipeline } from './create-pipeline.js'
 import { checkReleaseLink } from './edit-release-link.js'
 
+/** A release, with the tag that is made for it where it is missing. */
 export interface CreateReleaseInput {
   project: Project
   user: User | null

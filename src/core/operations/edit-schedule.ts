@@ -19,6 +19,7 @@ import {
 } from '../store/schedules.js'
 import type { Reader, Tx } from '../store/write.js'
 
+/** What people set of a schedule. */
 export interface ScheduleInput {
   description: string
   /** A branch or tag by its short name. */
@@ -65,6 +66,7 @@ export function updateSchedule(
   })
 }
 
+/** Deletes a schedule; nothing happens when it is gone already. */
 export async function deleteSchedule(core: Core, scheduleId: number): Promise<void> {
   await core.store.write((tx) => deleteRow(tx, scheduleId))
 }

@@ -7,6 +7,7 @@ import { record } from '../steps/record.js'
 import { findGroupByPath } from '../store/projects.js'
 import { findUser, findUserByName, insertUser, setUserState, type User } from '../store/users.js'
 
+/** What an administrator says of a user. */
 export interface NewUser {
   username: string
   name: string

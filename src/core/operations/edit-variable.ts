@@ -6,6 +6,7 @@ import { record } from '../steps/record.js'
 import { countVariables, deleteVariable as deleteRow, findVariables, saveVariable } from '../store/variables.js'
 import type { Tx } from '../store/write.js'
 
+/** What people set of a variable; what is absent stays, or has GitLab's default in a new one. */
 export interface VariableSettings {
   value?: string
   file?: boolean

@@ -15,6 +15,7 @@ import {
 } from '../store/webhooks.js'
 import { type Webhook, type WebhookSecrets, webhookCursor } from '../webhook.js'
 
+/** What people set of a webhook, its address and secrets in plain text. */
 export type WebhookInput = Pick<Webhook, 'name' | 'description' | 'jobEvents' | 'pipelineEvents' | 'verifiesTls'> &
   WebhookSecrets
 

@@ -19,6 +19,7 @@ import { anyFits, listOnlineRunners, type OnlineRunner } from './find-fitting-ru
 import { finishReported } from './finish-job.js'
 import { voidLease } from './void-offer.js'
 
+/** How many leases a run has dealt with, by what it did: the result that tasks show. */
 export interface ExpireResult {
   void: number
   lost: number

@@ -4,6 +4,7 @@ import { type FailureReason, factsOf } from '../failure.js'
 import type { Job } from '../job.js'
 import { listVerdicts } from '../store/verdicts.js'
 
+/** Why a job failed, in words and for scripts. */
 export interface FailureExplanation {
   reason: FailureReason
   class: string

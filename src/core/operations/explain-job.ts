@@ -20,6 +20,7 @@ import { findRunner, listManagers, listRunners } from '../store/runners.js'
 import { SealError } from '../tokens/keys.js'
 import { runnerFacts } from './contact-runner.js'
 
+/** What a job waits for; `nothing`: it runs, or is over. */
 export type Waiting =
   | 'nothing'
   | 'runner'
@@ -33,6 +34,7 @@ export type Waiting =
   | 'preparation'
   | 'callback'
 
+/** A runner, and in sentences what keeps it from the job. */
 export interface JudgedRunner {
   id: number
   description: string
@@ -40,6 +42,7 @@ export interface JudgedRunner {
   lacks: string[]
 }
 
+/** Why a job is where it is, as our own API tells it. */
 export interface Explanation {
   jobId: number
   name: string

@@ -25,6 +25,7 @@ import { saveVerdict } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
 import { gatherEvidence } from './gather-evidence.js'
 
+/** A final report, under the lease that it is sent with. */
 export interface FinishInput {
   jobId: number
   fence: number
@@ -33,6 +34,7 @@ export interface FinishInput {
   managerId?: number
 }
 
+/** What became of a final report. */
 export interface FinishResult {
   /** `waiting`: kept, and applied when the log it counts is here. */
   outcome: 'applied' | 'duplicate' | 'waiting'

@@ -14,6 +14,7 @@ import { createRequestPipeline } from './create-request-pipeline.js'
 /** Requests of one branch that a push makes pipelines for. */
 const most = 4
 
+/** Who pushed, and what else is to happen in the transactions of the pipelines. */
 export interface FollowOptions {
   /** Requests that have their pipeline already. */
   done?: readonly number[]

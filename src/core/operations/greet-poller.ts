@@ -8,6 +8,7 @@ import { findPollerStamp } from '../store/runners.js'
 import { hashToken } from '../tokens/token.js'
 import { authenticateRunner, contactEveryMs, contactRunner } from './contact-runner.js'
 
+/** What a poll says of the machine that it comes from. */
 export interface Poller {
   /** The same objects as before, as long as nothing in them has changed but the times of contact. */
   runner: Runner

@@ -15,6 +15,7 @@ import { variablesFor } from '../steps/variables-for.js'
 import type { User } from '../store/users.js'
 import { ruleFacts } from './rule-facts.js'
 
+/** A configuration to check: a text, or the file at a commit. */
 export interface LintInput {
   project: Project
   user: User | null
@@ -28,6 +29,7 @@ export interface LintInput {
   dryRun?: boolean
 }
 
+/** All that can be said of a configuration, right or wrong. */
 export interface LintResult {
   errors: ConfigError[]
   warnings: ConfigError[]

@@ -27,6 +27,7 @@ const keptMs = 7 * 24 * 3_600_000
 const claimMs = 15 * 60_000
 const mostAttempts = 5
 
+/** A delivery that has come, as it is told to its sender and found again. */
 export type ReceivedHook = Pick<HookDelivery, 'projectId' | 'forge' | 'delivery' | 'event'>
 
 /**

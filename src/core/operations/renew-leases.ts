@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import { renewLeases as renewRows } from '../store/lease-terms.js'
 
+/** A lease that was renewed, and until when it holds. */
 export interface Renewal {
   jobId: number
   fence: number

@@ -8,6 +8,7 @@ import { SignalboxError } from '../errors.js'
 import type { Project, ResolvedRef } from '../project.js'
 import type { User } from '../store/users.js'
 
+/** The commit, and who looks at it. */
 export interface RuleFactsInput {
   project: Project
   /** Absent: the project has no commit, and so no files. */

@@ -24,9 +24,12 @@ import { getPipeline, insertPipeline, lockPipeline } from '../store/pipelines.js
 import { takePipelineIid } from '../store/projects.js'
 import type { Tx } from '../store/write.js'
 
+/** What an outside check may say of a commit. Rule: https://docs.gitlab.com/api/commits/#set-commit-pipeline-status */
 export const externalStates = ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'] as const
+/** One of `externalStates`. */
 export type ExternalState = (typeof externalStates)[number]
 
+/** An outside check, and what it says of a commit. */
 export interface CommitStatusInput {
   project: Project
   sha: string

@@ -4,6 +4,7 @@ import { addCounts, countTests, type TestCase, type TestCounts } from '../report
 import { findArtifact } from '../store/artifacts.js'
 import { listReports } from '../store/reports.js'
 
+/** The cases of the jobs of one name. Rule: https://docs.gitlab.com/api/pipelines/#get-a-test-report-for-a-pipeline */
 export interface TestSuite {
   /** The job's name; jobs that are parts of one (`test 1/3`) share a suite. */
   name: string

@@ -11,6 +11,7 @@ import { writeUnderLease } from '../steps/write-under-lease.js'
 import { findArtifact, insertArtifact, moveArtifact } from '../store/artifacts.js'
 import { saveDotenvVariables } from '../store/dotenv-variables.js'
 
+/** A stream of bytes, under the lease of the job that they are of. */
 export interface StoreArtifactInput {
   jobId: number
   fence: number
@@ -20,6 +21,7 @@ export interface StoreArtifactInput {
   about: () => AboutArtifact
 }
 
+/** What the runner says of a file that it uploads. */
 export interface AboutArtifact {
   /** Default `archive`. */
   type: string | undefined

@@ -11,6 +11,7 @@ import { getPipeline } from '../store/pipelines.js'
 import { lockProject } from '../store/projects.js'
 import { evictProjectCaches, forgetBytes } from './evict-caches.js'
 
+/** A stream of bytes, and the key that they are found by. */
 export interface StoreCacheInput {
   job: Job
   fence: number

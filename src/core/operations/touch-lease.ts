@@ -8,6 +8,7 @@ import { moveAcceptBy } from '../store/lease-terms.js'
 import { findLease, touchLeaseOf } from '../store/leases.js'
 import { noteContact } from './note-contact.js'
 
+/** The lease that a runner proves to be alive under. */
 export interface TouchInput {
   jobId: number
   fence: number

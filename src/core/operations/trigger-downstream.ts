@@ -41,6 +41,7 @@ interface Trigger {
   inputs?: Record<string, unknown>
 }
 
+/** Returns what a trigger job says of the pipeline that it starts; empty for other jobs. */
 export const triggerOf = (plan: JobPlan): Trigger => (plan.trigger ?? {}) as Trigger
 
 /** Why a trigger job fails, and in words. */

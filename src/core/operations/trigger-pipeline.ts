@@ -13,6 +13,7 @@ import { hashToken, tokenPrefixes } from '../tokens/token.js'
 import { authenticateJob } from './authenticate.js'
 import { createPipeline } from './create-pipeline.js'
 
+/** A request with a trigger token, or with the token of a job. */
 export interface TriggerPipelineInput {
   projectId: number
   token: string

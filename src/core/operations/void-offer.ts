@@ -26,6 +26,7 @@ import { countInstanceJob, demandId } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { SealError } from '../tokens/keys.js'
 
+/** Why an offer came to nothing: the runner said no, nobody answered in time, or it could not be handed over. */
 export type VoidReason = 'refused' | 'not_accepted' | 'undeliverable'
 
 /**

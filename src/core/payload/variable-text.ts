@@ -1,6 +1,7 @@
 /** Variables as a runner gets them, and their JSON text, which is kept where many jobs have the same variable. */
 import type { PlanVariable } from '../ci-config/variables.js'
 
+/** Returns a variable as JSON text. */
 export function textOf(one: PlanVariable, isPublic: boolean): string {
   return JSON.stringify(variableFor(one, isPublic))
 }
@@ -8,6 +9,7 @@ export function textOf(one: PlanVariable, isPublic: boolean): string {
 /** Predefined variables are raw, so a job changes none of them. */
 const textsOfAll = new WeakMap<readonly PlanVariable[], string>()
 
+/** Returns a list of public variables as JSON text, without brackets. Kept as long as the list lives. */
 export function textOfAll(list: readonly PlanVariable[]): string {
   let text = textsOfAll.get(list)
   if (text === undefined) {
@@ -20,6 +22,7 @@ export function textOfAll(list: readonly PlanVariable[]): string {
 /** A pipeline's own variables serve all its jobs, most of them all pipelines of a commit: their texts are kept as long as the objects live. */
 const texts = { public: new WeakMap<PlanVariable, string>(), hidden: new WeakMap<PlanVariable, string>() }
 
+/** The same as `textOf`, kept as long as the variable lives. */
 export function textOnce(one: PlanVariable, isPublic: boolean): string {
   const known = texts[isPublic ? 'public' : 'hidden']
   let text = known.get(one)
@@ -30,6 +33,7 @@ export function textOnce(one: PlanVariable, isPublic: boolean): string {
   return text
 }
 
+/** Returns a variable in GitLab's shape. `isPublic`: services of the job get it too. */
 export function variableFor(one: PlanVariable, isPublic: boolean): object {
   return {
     key: one.key,

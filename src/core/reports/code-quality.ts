@@ -4,6 +4,7 @@ import { ReportError } from './report-error.js'
 
 const severities = ['blocker', 'critical', 'major', 'minor', 'info', 'unknown'] as const
 
+/** Findings by severity, and of all. */
 export type QualityCounts = Record<(typeof severities)[number], number> & { count: number }
 
 /** Findings by severity; each fingerprint counts once. Throws `ReportError` for what is no list of findings. */

@@ -2,6 +2,7 @@
 import { ReportError } from './report-error.js'
 import { readXml, type XmlHandler } from './xml.js'
 
+/** Lines that could be covered, and those that are. */
 export interface LineCoverage {
   lines: number
   covered: number

@@ -20,6 +20,7 @@ const mebibyte = 1024 * 1024
 const largest = { xml: 64 * mebibyte, json: 4 * mebibyte }
 const atOnce = 2
 
+/** Reads reports, and keeps 64 MiB of what it has read. */
 export class ReportReader {
   readonly #artifacts: BlobStore
   readonly #tests = new BoundedCache<Read<TestCase[]>>(64 * mebibyte)

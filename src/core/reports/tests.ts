@@ -2,6 +2,7 @@
 
 export type TestStatus = 'success' | 'failed' | 'error' | 'skipped'
 
+/** A test case, whatever report it is from. */
 export interface TestCase {
   status: TestStatus
   name: string
@@ -13,6 +14,7 @@ export interface TestCase {
   output: string | null
 }
 
+/** How many cases ended how, and how long all took. */
 export interface TestCounts {
   /** In seconds. */
   time: number
@@ -23,6 +25,7 @@ export interface TestCounts {
   skipped: number
 }
 
+/** Returns the counts of a list of cases. */
 export function countTests(cases: Iterable<TestCase>): TestCounts {
   const counts = noTests()
   for (const { status, time } of cases) {
@@ -34,10 +37,12 @@ export function countTests(cases: Iterable<TestCase>): TestCounts {
   return counts
 }
 
+/** Returns the counts of no cases. */
 export function noTests(): TestCounts {
   return { time: 0, count: 0, success: 0, failed: 0, error: 0, skipped: 0 }
 }
 
+/** Returns the sum of two counts. */
 export function addCounts(one: TestCounts, other: TestCounts): TestCounts {
   return {
     time: rounded(one.time + other.time),

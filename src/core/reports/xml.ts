@@ -5,6 +5,7 @@
 import sax from 'sax'
 import { ReportError } from './report-error.js'
 
+/** What is told of a document while it is read, in its order. */
 export interface XmlHandler {
   open(name: string, attributes: Readonly<Record<string, string>>): void
   text(text: string): void

@@ -4,6 +4,7 @@
  */
 import { type Demand, demandPredicates, type ProjectFacts, type RunnerFacts, scopePredicates } from './match.js'
 
+/** What keeps a runner from a job. */
 export interface Judgement {
   /** Everything that keeps the runner from the job, in sentences that go on after its name; none: it fits. */
   lacks: string[]

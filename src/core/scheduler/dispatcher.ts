@@ -51,6 +51,7 @@ interface RunnerClass {
   lucky: boolean
 }
 
+/** What the dispatcher asks to claim jobs and to take offers back. */
 export interface DispatcherOptions {
   store: Store
   clock: Clock
@@ -65,6 +66,7 @@ export interface DispatcherOptions {
 /** An eligible job beside an idle fitting runner for longer than this is a fault of ours. */
 const livenessMs = 10_000
 
+/** Who waits for jobs on this node. Losing all of it costs latency only. */
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #classes = new Map<string, RunnerClass>()

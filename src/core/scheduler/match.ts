@@ -41,6 +41,7 @@ export interface ProjectFacts {
   overQuota: boolean
 }
 
+/** A condition that a runner must meet, and how to say that it does not. */
 export interface Predicate<Against> {
   name: string
   holds(runner: RunnerFacts, against: Against): boolean
@@ -48,6 +49,7 @@ export interface Predicate<Against> {
   lacks(runner: RunnerFacts, against: Against): string
 }
 
+/** What a job asks of a runner. */
 export const demandPredicates: readonly Predicate<Demand>[] = [
   {
     name: 'active',
@@ -77,6 +79,7 @@ export const demandPredicates: readonly Predicate<Demand>[] = [
   },
 ]
 
+/** What a project asks of a runner. */
 export const scopePredicates: readonly Predicate<ProjectFacts>[] = [
   {
     name: 'builds',

@@ -39,6 +39,7 @@ export interface TaskRunner {
   later(name: string, ms: number): Promise<void>
 }
 
+/** A background task, and how a run of it may go. */
 export interface Task {
   name: string
   /** Says in a sentence what it does. */
@@ -65,6 +66,7 @@ const idleLaneMs = 10 * 60_000
 /** The parts of `stuck_ci_jobs` that follow it, in order: gitlab app/workers/stuck_ci_jobs_worker.rb. */
 const stuckParts = ['drop_running', 'drop_scheduled', 'drop_canceling']
 
+/** All background tasks. */
 export const taskDefinitions: readonly Task[] = [
   {
     name: 'initial_pipeline_process',

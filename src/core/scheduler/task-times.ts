@@ -8,6 +8,7 @@ export type TaskTimes = Readonly<Record<string, number | string>>
 const second = 1000
 const minute = 60 * second
 
+/** Milliseconds, or a cron expression in UTC, for each task that runs by itself. */
 export const defaultTaskTimes: TaskTimes = {
   expire_leases: second,
   wake_runners: second,

@@ -10,6 +10,7 @@ import { type Task, type TaskRunner, taskDefinitions } from './task-definitions.
 
 export { taskDefinitions } from './task-definitions.js'
 
+/** The background tasks of a node, each at most once at a time. */
 export class Tasks implements TaskRunner {
   readonly #core: Core
   readonly #paused = new Set<string>()

@@ -15,6 +15,7 @@ import { changeStatus, type StatusChange, statusAfter } from './change-status.js
 import { enqueueJob } from './enqueue-job.js'
 import { contextOf } from './pipeline-context.js'
 
+/** What comes with an event, and what is known already and need not be read. */
 export interface JobEventOptions extends Pick<StatusChange, 'failure' | 'by' | 'set'> {
   /** What the machine's guards look at. */
   facts?: Partial<JobFacts>

@@ -22,6 +22,7 @@ import { followDeployment } from './follow-deployment.js'
 import { followResource } from './follow-resource.js'
 import { record } from './record.js'
 
+/** Why a job failed: its reason, and what a classifier says besides. */
 export interface Failure {
   reason: FailureReason
   class?: string
@@ -29,6 +30,7 @@ export interface Failure {
   exitCode?: number | null
 }
 
+/** A status that the table has allowed, and what is written with it. */
 export interface StatusChange {
   /** `mirror`: a trigger job takes over the status of another pipeline. */
   event: BridgeEvent | 'mirror'

@@ -31,6 +31,7 @@ interface ForeignNeed {
   ref?: string
 }
 
+/** Why a job cannot have what it needs. */
 export type Missing = Failure
 
 /** Gives what there is, in the order of the needs, or the failure that the job ends with. */
@@ -52,6 +53,7 @@ export async function findForeignArtifacts(
   return found
 }
 
+/** Returns the needs of a job that name jobs of other pipelines. */
 export function needsOf(plan: JobPlan): ForeignNeed[] {
   return (plan.crossNeeds ?? []).filter((need) => 'job' in need) as unknown as ForeignNeed[]
 }
@@ -91,6 +93,9 @@ async function rootOf(from: Reader | Tx, pipeline: Pipeline): Promise<number> {
   return (chain.find((one) => one.source !== 'parent_pipeline') ?? pipeline).id
 }
 
+/**
+ * Returns the project by its path if the job's user may read it: one that is hidden looks like one that is not there.
+ */
 export async function readable(tx: Tx, job: Job, path: string) {
   const project = await findProjectByPath(tx, path)
   if (!project || project.id === job.projectId) return project

@@ -5,6 +5,7 @@ import { is, type JobStatus } from '../lifecycle/job-machine.js'
 import { releaseResource } from '../store/resource-groups.js'
 import type { Tx } from '../store/write.js'
 
+/** Lets the resource go when the job has ended, and asks after the commit whose turn it is. */
 export async function followResource(core: Core, tx: Tx, job: Job, to: JobStatus): Promise<void> {
   const { projectId, resourceKey: key } = job
   if (key === null || to === 'pending' || to === 'running' || to === 'canceling') return

@@ -10,6 +10,7 @@ import type { Tx } from '../store/write.js'
 import type { IdTokenClaims } from '../tokens/id-token.js'
 import type { PipelineContext } from './pipeline-context.js'
 
+/** Returns the claims but `aud`, which each token of the job has its own of. */
 export async function idTokenClaimsOf(
   core: Core,
   tx: Tx,

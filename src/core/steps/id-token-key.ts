@@ -11,6 +11,7 @@ import { type IdTokenKey, idTokenKeyFrom, issueIdToken, makeIdTokenKey } from '.
 
 const name = 'id_token_key'
 
+/** Returns the key, the same one on all nodes. It reaches this node's memory when the transaction is committed. */
 export async function idTokenKey(core: Core, tx: Tx): Promise<IdTokenKey> {
   const known = core.memory.idTokenKey
   if (known) return known

@@ -8,6 +8,7 @@ import { jobVariables } from '../payload/predefined-variables.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Project } from '../project.js'
 
+/** Returns the value of a variable; undefined: the job has none of this name. */
 export type VariableLookup = (name: string) => string | undefined
 
 /** `dotenv`: what jobs have reported. Tokens are not looked up: such texts are shown. */

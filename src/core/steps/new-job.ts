@@ -7,6 +7,7 @@ import type { Job } from '../job.js'
 import type { Pipeline } from '../pipeline.js'
 import { isRead } from '../reports/summary.js'
 
+/** Returns the fields of a job that nothing has happened to, to be inserted. */
 export function newJob(
   pipeline: Pick<Pipeline, 'id' | 'projectId' | 'userId'>,
   plan: JobPlan,

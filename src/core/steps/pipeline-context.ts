@@ -7,6 +7,7 @@ import { findPipelineVariables, getPipeline } from '../store/pipelines.js'
 import { getProject, projectFacts } from '../store/projects.js'
 import type { Tx } from '../store/write.js'
 
+/** A pipeline, its project, and what scheduling asks of that. */
 export interface PipelineContext {
   pipeline: Pipeline
   project: Project

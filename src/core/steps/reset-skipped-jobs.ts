@@ -8,6 +8,7 @@ import { getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import type { Tx } from '../store/write.js'
 import { applyJobEvent } from './apply-job-event.js'
 
+/** Makes those jobs wait for their turn again, as jobs of `userId`; null: of nobody. */
 export async function resetSkippedJobs(core: Core, tx: Tx, after: Job, userId: number | null): Promise<void> {
   const jobs = await listCurrentJobs(tx, after.pipelineId)
   const skipped = jobs.filter((job) => job.status === 'skipped')

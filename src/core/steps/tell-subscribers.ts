@@ -4,6 +4,7 @@ import type { Pipeline } from '../pipeline.js'
 import { insertSubscribedRuns } from '../store/subscriptions.js'
 import type { Tx } from '../store/write.js'
 
+/** Writes down what the subscriptions owe, and has it made after the commit. */
 export async function tellSubscribers(core: Core, tx: Tx, pipeline: Pipeline): Promise<void> {
   const ids = await insertSubscribedRuns(tx, pipeline.projectId, pipeline.id)
   if (ids.length === 0) return

@@ -6,6 +6,7 @@ import { projectFacts } from '../store/projects.js'
 import { listVariablesAround } from '../store/variables.js'
 import type { Reader, Tx } from '../store/write.js'
 
+/** For whom the variables are. */
 export interface VariablesForInput {
   projectId: number
   /** Of the pipeline's ref. */

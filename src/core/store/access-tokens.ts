@@ -4,6 +4,7 @@ import type { Page } from './lists.js'
 import type { User } from './users.js'
 import type { Reader, Tx } from './write.js'
 
+/** A token as it is kept: never its text, only a hash to find it by and a hint to know it by. */
 export interface AccessToken {
   id: number
   userId: number
@@ -21,6 +22,7 @@ export interface AccessToken {
 /** A token with the user that it acts as. */
 export type OwnedToken = AccessToken & { user: User }
 
+/** Which tokens a list shows; what is absent does not count. */
 export interface TokenFilter {
   userId?: number
   /** Those that belong to this project; absent: those of people. */
@@ -39,6 +41,7 @@ export async function findAccessToken(from: Reader | Tx, tokenHash: string): Pro
   return row && owned(row)
 }
 
+/** Returns the token with its user, revoked and expired ones too; undefined: there is none of this id. */
 export async function findAccessTokenById(from: Reader | Tx, id: number): Promise<OwnedToken | undefined> {
   const row = await from.db
     .selectFrom('access_tokens')
@@ -80,6 +83,7 @@ export async function listAccessTokens(from: Reader | Tx, filter: TokenFilter, p
   return rows.map(owned)
 }
 
+/** Inserts a token that its maker will see once. Returns its id. */
 export async function insertAccessToken(
   tx: Tx,
   token: {

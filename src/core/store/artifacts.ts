@@ -5,6 +5,7 @@ import type { Job } from '../job.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** Returns the job's artifact of a type (`archive`, or that of a report); undefined: it has none. */
 export function findArtifact(from: Reader | Tx, jobId: number, type: string): Promise<Artifact | undefined> {
   return from.db
     .selectFrom('artifacts')
@@ -14,6 +15,7 @@ export function findArtifact(from: Reader | Tx, jobId: number, type: string): Pr
     .executeTakeFirst()
 }
 
+/** Returns all artifacts of these jobs, in the order in which they came. */
 export function listArtifacts(from: Reader | Tx, jobIds: readonly number[]): Promise<Artifact[]> {
   if (jobIds.length === 0) return Promise.resolve([])
   return from.db.selectFrom('artifacts').select(columns).where('job_id', 'in', jobIds).orderBy('id').execute()
@@ -24,6 +26,7 @@ export async function moveArtifact(tx: Tx, id: number, location: string): Promis
   await tx.db.updateTable('artifacts').set({ location }).where('id', '=', id).execute()
 }
 
+/** Inserts the row that makes uploaded bytes count. The bytes are durable by then. */
 export async function insertArtifact(tx: Tx, artifact: Omit<Artifact, 'id' | 'createdAt'>): Promise<Artifact> {
   const { id } = await tx.db
     .insertInto('artifacts')
@@ -55,6 +58,7 @@ export function listExpiredArtifacts(from: Reader | Tx, now: number, limit: numb
     .execute()
 }
 
+/** Deletes the rows alone: the bytes are the caller's to remove after the commit. */
 export async function deleteArtifacts(tx: Tx, ids: readonly number[]): Promise<void> {
   if (ids.length > 0) await tx.db.deleteFrom('artifacts').where('id', 'in', ids).execute()
 }
@@ -154,6 +158,7 @@ export async function listGiven(tx: Tx, job: Job, plan: JobPlan, known?: () => P
     })
 }
 
+/** A job that others take artifacts from, and what it has to give. */
 export interface Giver {
   id: number
   name: string

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Cache } from '../cache.js'
 import type { Reader, Tx } from './write.js'
 
+/** Returns the cache that the project has under this key; undefined: there is none. */
 export function findCache(from: Reader | Tx, projectId: number, key: string): Promise<Cache | undefined> {
   return from.db
     .selectFrom('caches')
@@ -26,6 +27,7 @@ export async function saveCache(
     .execute()
 }
 
+/** Notes that the cache was used now: those unused for longest are evicted first. */
 export async function touchCache(tx: Tx, id: number): Promise<void> {
   await tx.db.updateTable('caches').set({ used_at: tx.now }).where('id', '=', id).execute()
 }
@@ -56,6 +58,7 @@ export async function sumCaches(from: Reader | Tx, projectId: number): Promise<n
   return Number(row.bytes)
 }
 
+/** Deletes the rows alone: the bytes are the caller's to remove after the commit. */
 export async function deleteCaches(tx: Tx, ids: readonly number[]): Promise<void> {
   if (ids.length > 0) await tx.db.deleteFrom('caches').where('id', 'in', ids).execute()
 }

@@ -46,6 +46,7 @@ export const jobColumns = [
   'jobs.id_tokens as idTokens',
 ] as const
 
+/** The columns of a `Lease`. */
 export const leaseColumns = [
   'leases.id',
   'leases.job_id as jobId',
@@ -73,6 +74,7 @@ export const leaseColumns = [
   'leases.report_at as reportAt',
 ] as const
 
+/** The columns of a `Pipeline`, without its sealed variables. */
 export const pipelineColumns = [
   'pipelines.id',
   'pipelines.project_id as projectId',
@@ -99,6 +101,7 @@ export const pipelineColumns = [
   'pipelines.duration_ms as durationMs',
 ] as const
 
+/** The columns of a `Group`. */
 export const groupColumns = [
   'groups.id',
   'groups.parent_id as parentId',
@@ -112,6 +115,7 @@ export const groupColumns = [
   'groups.created_at as createdAt',
 ] as const
 
+/** The columns of a `Project`. */
 export const projectColumns = [
   'projects.id',
   'projects.group_id as groupId',
@@ -138,6 +142,7 @@ export const projectColumns = [
   'projects.updated_at as updatedAt',
 ] as const
 
+/** The columns of a `Runner`. */
 export const runnerColumns = [
   'runners.id',
   'runners.type',
@@ -158,6 +163,7 @@ export const runnerColumns = [
   'runners.contacted_at as contactedAt',
 ] as const
 
+/** The columns of a `RunnerManager`. */
 export const managerColumns = [
   'runner_managers.id',
   'runner_managers.runner_id as runnerId',

@@ -3,6 +3,7 @@ import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { SignalboxError } from '../errors.js'
 
+/** A data folder that this process holds until it lets go, or ends. */
 export interface DataLock {
   release(): void
 }

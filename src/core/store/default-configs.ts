@@ -1,6 +1,10 @@
 /** Configurations for the commits of projects that have none of their own. */
 import type { Reader, Tx } from './write.js'
 
+/**
+ * Returns the text of the configuration that commits of the project without one of their own get; undefined: none is
+ * set.
+ */
 export async function findDefaultConfig(from: Reader | Tx, projectId: number): Promise<string | undefined> {
   const row = await from.db
     .selectFrom('default_configs')

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Deployment, DeploymentStatus, Environment, EnvironmentState } from '../environment.js'
 import type { Reader, Tx } from './write.js'
 
+/** The columns of an `Environment`. */
 export const environmentColumns = [
   'id',
   'project_id as projectId',
@@ -33,10 +34,12 @@ const deploymentColumns = [
   'finished_at as finishedAt',
 ] as const
 
+/** Returns the environment, stopped ones too. */
 export function findEnvironment(from: Reader | Tx, id: number): Promise<Environment | undefined> {
   return from.db.selectFrom('environments').select(environmentColumns).where('id', '=', id).executeTakeFirst()
 }
 
+/** Returns the environment by its name, of which a project has one. */
 export function findEnvironmentByName(
   from: Reader | Tx,
   projectId: number,
@@ -50,6 +53,7 @@ export function findEnvironmentByName(
     .executeTakeFirst()
 }
 
+/** Which environments of a project a list shows. */
 export interface EnvironmentFilter {
   projectId: number
   name?: string
@@ -113,6 +117,7 @@ export async function ensureEnvironment(
   return (await findEnvironmentByName(tx, wanted.projectId, wanted.name))!
 }
 
+/** Changes what is given, and leaves the rest as it is. */
 export async function saveEnvironment(
   tx: Tx,
   id: number,
@@ -169,10 +174,12 @@ export async function ensureDeployment(
   return (await findDeploymentOf(tx, wanted.jobId))!
 }
 
+/** Returns the deployment that the job makes; undefined: it makes none. */
 export function findDeploymentOf(from: Reader | Tx, jobId: number): Promise<Deployment | undefined> {
   return from.db.selectFrom('deployments').select(deploymentColumns).where('job_id', '=', jobId).executeTakeFirst()
 }
 
+/** Returns the deployment of this id; undefined: there is none. */
 export function findDeployment(from: Reader | Tx, id: number): Promise<Deployment | undefined> {
   return from.db.selectFrom('deployments').select(deploymentColumns).where('id', '=', id).executeTakeFirst()
 }
@@ -193,6 +200,7 @@ export function findLastDeployment(
     .executeTakeFirst()
 }
 
+/** Writes how far a deployment is; with a status that ends it, its end is now. */
 export async function saveDeploymentStatus(tx: Tx, id: number, status: DeploymentStatus): Promise<void> {
   const ended = status === 'success' || status === 'failed' || status === 'canceled'
   await tx.db
@@ -246,6 +254,7 @@ export async function findDeployers(
   return row && JSON.parse(row.deployers)
 }
 
+/** Returns the project's protected environments by name, each with the ids of the users who may deploy. */
 export async function listProtectedEnvironments(
   from: Reader,
   projectId: number,
@@ -259,6 +268,7 @@ export async function listProtectedEnvironments(
   return rows.map((row) => ({ name: row.name, deployers: JSON.parse(row.deployers) }))
 }
 
+/** Protects an environment, or replaces its protection: `deployers` are the ids of the users who may deploy. */
 export async function saveProtectedEnvironment(
   tx: Tx,
   projectId: number,

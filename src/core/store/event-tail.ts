@@ -12,6 +12,7 @@ import type { StoredEvent } from './events.js'
 import { hotQuery } from './hot-query.js'
 import type { Store } from './write.js'
 
+/** A reader of committed events. It keeps no place of its own: who reads says after which id. */
 export class EventTail {
   readonly #store: Pick<Store, 'engine' | 'read'>
   #settled = 0

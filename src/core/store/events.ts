@@ -3,6 +3,7 @@ import type { EventKind, NewEvent } from '../events.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** A committed fact, with the ids of what it is about. */
 export interface StoredEvent {
   id: number
   at: number
@@ -61,10 +62,12 @@ export function lastJobEvent(from: Reader | Tx, jobId: number, kind: EventKind):
     .executeTakeFirst()
 }
 
+/** Returns all facts about a job, oldest first. */
 export function listJobEvents(from: Reader, jobId: number): Promise<StoredEvent[]> {
   return from.db.selectFrom('events').select(columns).where('job_id', '=', jobId).orderBy('id').execute()
 }
 
+/** Returns the id of the newest event, 0 when there is none yet. */
 export async function lastEventId(from: Reader): Promise<number> {
   const row = await from.db.selectFrom('events').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
   return row?.id ?? 0
@@ -93,6 +96,7 @@ export async function moveCursor(tx: Tx, name: string, from: number, to: number)
   return true
 }
 
+/** Keeps how far an exporter has come: the id of the last event that it has taken in. */
 export async function saveCursor(tx: Tx, name: string, eventId: number): Promise<void> {
   await tx.db
     .insertInto('exporter_cursors')

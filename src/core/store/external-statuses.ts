@@ -49,6 +49,7 @@ export async function markRetried(tx: Tx, pipelineId: number, name: string): Pro
     .execute()
 }
 
+/** Returns the id of the stage that outside checks of the pipeline are in, made if it is not there. */
 export async function externalStage(tx: Tx, pipelineId: number, position: number): Promise<number> {
   const row = await tx.db
     .selectFrom('stages')
@@ -59,6 +60,7 @@ export async function externalStage(tx: Tx, pipelineId: number, position: number
   return row?.id ?? insertStage(tx, { pipelineId, name: 'external', position })
 }
 
+/** Keeps what an outside check tells of itself; what is absent stays as it was. */
 export async function saveExternalStatus(
   tx: Tx,
   jobId: number,

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { hotQuery } from './hot-query.js'
 import type { Reader } from './write.js'
 
+/** A lane with queued jobs, as the metrics tell it. */
 export interface WaitingLane {
   laneId: number
   /** Whether the project takes instance runners, and group runners. */

@@ -2,6 +2,7 @@
 import type { Given } from './artifacts.js'
 import type { Tx } from './write.js'
 
+/** How a configuration names a job of another pipeline. */
 export interface ForeignJob {
   projectId: number
   name: string

@@ -6,6 +6,7 @@ import type { Page } from './lists.js'
 import type { Database } from './schema.js'
 import type { Reader, Tx } from './write.js'
 
+/** Which groups a list shows; what is absent does not count. */
 export interface GroupFilter {
   kinds: readonly Group['kind'][]
   /** Part of the path or name, whatever its case. */
@@ -71,6 +72,7 @@ export async function listSubtree(from: Reader | Tx, groupId: number): Promise<{
   return rows
 }
 
+/** What may be changed of a group; what is absent stays. */
 export interface GroupChanges {
   name?: string
   path?: string
@@ -78,6 +80,7 @@ export interface GroupChanges {
   visibility?: Group['visibility']
 }
 
+/** Changes the row alone: the paths of what is below the group are `renameTree`'s. */
 export async function saveGroup(tx: Tx, id: number, changes: GroupChanges): Promise<void> {
   if (Object.keys(changes).length > 0) await tx.db.updateTable('groups').set(changes).where('id', '=', id).execute()
 }

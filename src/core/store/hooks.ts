@@ -3,12 +3,14 @@ import type { Forge, HookDelivery } from '../hook.js'
 import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
 
+/** The sealed secret of a project, and as whose user its deliveries make pipelines. */
 export interface HookSecretRow {
   secret: Uint8Array
   userId: number
   createdAt: number
 }
 
+/** Returns the project's secret; undefined: deliveries for it are refused. */
 export function findHookSecret(from: Reader | Tx, projectId: number): Promise<HookSecretRow | undefined> {
   return from.db
     .selectFrom('hook_secrets')

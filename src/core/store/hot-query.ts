@@ -19,8 +19,10 @@ import type { Engine } from './write.js'
 /** Values that both drivers take as parameters. */
 export type Value = number | string | null | Uint8Array
 
+/** The values of a query by the names of its parameters. */
 export type Params<Names extends string> = Readonly<Record<Names, Value>>
 
+/** A query as an engine runs it. */
 export interface CompiledHotQuery {
   /** Short and unique: the name of the prepared statement on PostgreSQL. */
   name: string
@@ -29,6 +31,7 @@ export interface CompiledHotQuery {
   slots: readonly { param: string }[]
 }
 
+/** A query that is compiled once for each engine. */
 export interface HotQuery<Result, Names extends string> {
   compiledFor(engine: Engine): CompiledHotQuery
   /** Whoever runs it tells what is known of the rows (`known-rows.ts`); others make all of the table be forgotten. */

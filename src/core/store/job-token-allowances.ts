@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
 
+/** A project, or a group with all that is below it, whose jobs are let in. */
 export type Allowed = { kind: 'project' | 'group'; id: number }
 
 /** Whether the project of a job is let in, by itself or by a group around it. */

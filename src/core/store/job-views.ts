@@ -1,6 +1,7 @@
 /** Jobs as people see them: a row of what is shown in lists and followed live. */
 import type { Reader } from './write.js'
 
+/** A job in the shape of our own API, which is what people's commands read. */
 export interface JobView {
   id: number
   name: string

@@ -63,6 +63,7 @@ export async function saveJob(tx: Tx, job: Job): Promise<void> {
 
 type JobRow = Readonly<Record<MutableField | 'id' | 'from', number | string | null>>
 
+/** Inserts a job. Returns it with its id; later writes of the same object save only what has changed. */
 export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
   const row = await tx.first(
     newJob,
@@ -84,6 +85,7 @@ function noteStored(from: Reader | Tx, job: Job, row: Readonly<Job>): void {
   else from.known?.jobs.set(row.id, row)
 }
 
+/** Keeps what a job does. Returns its id, which retries of the job share. */
 export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
   const row = await tx.first(newDefinition, { body: JSON.stringify(plan) })
   return row!.id
@@ -149,6 +151,7 @@ export async function saveJobVariables(tx: Tx, jobId: number, body: Uint8Array):
     .execute()
 }
 
+/** Returns the sealed variables that a person gave to this job alone; undefined: none. */
 export async function findJobVariables(from: Reader | Tx, jobId: number): Promise<Uint8Array | undefined> {
   const row = await from.db.selectFrom('job_variables').select('body').where('job_id', '=', jobId).executeTakeFirst()
   return row?.body
@@ -186,16 +189,19 @@ export async function pipelineCoverage(from: Reader, pipelineId: number): Promis
   return row?.mean == null ? null : Number(row.mean)
 }
 
+/** A job of the same pipeline that another one waits for; flags are 0 or 1. */
 export interface Need {
   name: string
   artifacts: number
   optional: number
 }
 
+/** Keeps what a job needs, in the order of the configuration. */
 export async function insertNeeds(tx: Tx, jobId: number, needs: readonly Need[]): Promise<void> {
   for (const [position, need] of needs.entries()) await tx.all(newNeed, { jobId, position, ...need })
 }
 
+/** Returns what a job needs, in the order of the configuration. */
 export function listNeeds(from: Reader | Tx, jobId: number): Promise<Need[]> {
   return from.all(needsOfJob, { jobId })
 }
@@ -213,6 +219,7 @@ export interface CurrentJob {
   enqueueAtOnce: number
 }
 
+/** Returns the jobs that count for the pipeline: of those that were retried the newest. */
 export function listCurrentJobs(from: Reader | Tx, pipelineId: number): Promise<CurrentJob[]> {
   return from.all(currentJobs, { pipelineId })
 }

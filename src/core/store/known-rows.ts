@@ -45,6 +45,7 @@ export class KnownTable<Row extends object> {
   }
 }
 
+/** Rows that one connection has written or read, by job. Transactions that fail make it forget. */
 export class KnownRows {
   readonly jobs = new KnownTable<Job>()
   /** The newest lease of each job. */

@@ -10,6 +10,7 @@ import type { Reader, Tx } from './write.js'
 // Statuses are written as literals wherever a partial index is to serve the query: SQLite does not match it otherwise.
 const isOpen = sql<boolean>`status in ('offered', 'held')`
 
+/** What is said of a lease as it begins; the rest is empty by then. */
 export type NewLease = Omit<
   Lease,
   | 'id'
@@ -31,6 +32,7 @@ export async function insertLease(tx: Tx, lease: Omit<Lease, 'id'>): Promise<num
   return row!.id
 }
 
+/** Returns the lease by the pair that names it everywhere, open or ended. */
 export async function findLease(from: Reader | Tx, jobId: number, fence: number): Promise<Lease | undefined> {
   const known = from.known?.leases.get(jobId)
   if (known?.fence === fence) return { ...known }
@@ -76,6 +78,7 @@ function noteChanged(tx: Tx, { id, jobId }: LeaseKey, written: Partial<Lease>): 
   tx.known?.leases.change(jobId, (lease) => lease.id === id, written)
 }
 
+/** How and why a lease ends. */
 export interface LeaseEnd {
   event: Exclude<LeaseEvent, 'accept'>
   reason: string

@@ -9,11 +9,13 @@ import { jobColumns, pipelineColumns, projectColumns, runnerColumns } from './co
 import type { Database } from './schema.js'
 import type { Reader } from './write.js'
 
+/** A part of a list: `limit` rows after the first `offset`. */
 export interface Page {
   limit: number
   offset: number
 }
 
+/** Which jobs a list shows; what is absent does not count. */
 export interface JobFilter {
   projectId?: number
   pipelineId?: number
@@ -32,6 +34,7 @@ export interface JobFilter {
 /** The projects in a user's own namespace, or the one of a project's token. */
 export type Membership = { ownerId: number } | { projectId: number }
 
+/** By id or another column, rising or falling. */
 export type Sort = 'asc' | 'desc'
 
 /** Jobs by id, newest first unless `sort` says otherwise. */
@@ -85,6 +88,7 @@ function jobsWhere(e: ExpressionBuilder<Database, 'jobs'>, filter: JobFilter, so
   ])
 }
 
+/** Which pipelines of a project a list shows. Rule: https://docs.gitlab.com/api/pipelines/ */
 export interface PipelineFilter {
   projectId: number
   ids?: readonly number[]
@@ -110,6 +114,7 @@ export interface PipelineFilter {
   createdAfter?: number
 }
 
+/** What lists of pipelines may be ordered by. Rule: https://docs.gitlab.com/api/pipelines/ */
 export const pipelineOrders = ['id', 'status', 'ref', 'updated_at', 'user_id'] as const
 
 /** Pipelines of a project, by one of the columns that may be asked for. */
@@ -202,6 +207,7 @@ function pipelinesWhere(e: ExpressionBuilder<Database, 'pipelines'>, filter: Pip
   ])
 }
 
+/** Which runners a list shows; what is absent does not count. */
 export interface RunnerFilter {
   type?: RunnerType
   status?: RunnerStatus | 'active'
@@ -322,6 +328,7 @@ function hasStatus(status: RunnerStatus | 'active', now: number) {
   }
 }
 
+/** Which projects a list shows; what is absent does not count. */
 export interface ProjectFilter {
   /** Part of the path, whatever its case. */
   search?: string

@@ -1,6 +1,7 @@
 /** Which places of bytes have a row. */
 import type { Reader } from './write.js'
 
+/** The tables whose rows name bytes by their place. */
 export type LocatedTable = 'artifacts' | 'caches'
 
 /** Of these locations, those that a row names. */

@@ -4,6 +4,7 @@ import type { MergeRequest } from '../merge-request.js'
 import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
 
+/** Returns the request by its number within the project. */
 export function findMergeRequest(from: Reader | Tx, projectId: number, iid: number): Promise<MergeRequest | undefined> {
   return from.db
     .selectFrom('merge_requests')
@@ -69,6 +70,7 @@ export function listMergeRequests(
     .execute()
 }
 
+/** Returns how many `listMergeRequests` would show on all its pages. */
 export async function countMergeRequests(
   from: Reader,
   { projectId, state, sourceBranch }: Parameters<typeof listMergeRequests>[1],
@@ -112,6 +114,7 @@ export async function insertMergeRequest(
     .executeTakeFirstOrThrow()
 }
 
+/** Changes what is given, and leaves the rest as it is. */
 export async function saveMergeRequest(
   tx: Tx,
   id: number,

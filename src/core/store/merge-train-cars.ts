@@ -3,16 +3,19 @@ import type { TrainCar, TrainKey } from '../merge-train.js'
 import type { Page, Sort } from './lists.js'
 import type { Reader, Tx } from './write.js'
 
+/** Which cars a list shows: `active` are those that still wait for their merge. */
 export interface CarFilter {
   projectId: number
   targetBranch?: string
   scope?: 'active' | 'complete'
 }
 
+/** Returns a page of cars, by when they joined. */
 export function listCars(from: Reader, filter: CarFilter, page: Page, sort: Sort): Promise<TrainCar[]> {
   return carsWhere(from, filter).select(columns).orderBy('id', sort).limit(page.limit).offset(page.offset).execute()
 }
 
+/** Returns how many cars all pages of `listCars` have. */
 export async function countCars(from: Reader, filter: CarFilter): Promise<number> {
   const row = await carsWhere(from, filter)
     .select((e) => e.fn.countAll<number>().as('count'))
@@ -52,6 +55,7 @@ export function listTrainsOf(from: Reader, projectId: number, branches: readonly
     .execute()
 }
 
+/** Returns the car of a merge request; undefined: it has never joined a train. */
 export function findCarOf(from: Reader | Tx, mergeRequestId: number): Promise<TrainCar | undefined> {
   return from.db
     .selectFrom('merge_train_cars')

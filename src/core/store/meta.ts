@@ -1,6 +1,7 @@
 /** Single values of the whole installation. */
 import type { Reader, Tx } from './write.js'
 
+/** Returns the value under this key; undefined: it was never set. */
 export async function findMeta(from: Reader | Tx, key: string): Promise<string | undefined> {
   const row = await from.db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst()
   return row?.value

@@ -1,12 +1,14 @@
 /** Rows of the repositories that projects mirror; the source is sealed by the caller. */
 import type { Reader, Tx } from './write.js'
 
+/** A mirrored repository: its sealed address and credentials, and how the last fetch went. */
 export interface MirrorRow {
   source: Uint8Array
   fetchedAt: number | null
   error: string | null
 }
 
+/** Returns what the project mirrors; undefined: nothing. */
 export function findMirror(from: Reader | Tx, projectId: number): Promise<MirrorRow | undefined> {
   return from.db
     .selectFrom('project_mirrors')

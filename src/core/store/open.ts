@@ -5,6 +5,7 @@ import { migrateSqlite } from './migrate.js'
 import { SqliteStore } from './sqlite-store.js'
 import type { Store } from './write.js'
 
+/** Which database to open, and what the store takes from its node. */
 export interface OpenOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `postgres://…`. */
   url: string

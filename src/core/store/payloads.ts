@@ -2,14 +2,17 @@
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** Keeps the sealed payload of a job that has become pending. */
 export async function savePayload(tx: Tx, jobId: number, sealed: Uint8Array): Promise<void> {
   await tx.all(newPayload, { jobId, body: sealed })
 }
 
+/** Returns the sealed payload; undefined: the job has ended, or was never queued. */
 export async function findPayload(from: Reader | Tx, jobId: number): Promise<Uint8Array | undefined> {
   return (await from.first(payloadOfJob, { jobId }))?.body
 }
 
+/** Deletes the payload: variables and secrets of a job that is over are not kept. */
 export async function deletePayload(tx: Tx, jobId: number): Promise<void> {
   await tx.all(endedPayload, { jobId })
 }

@@ -9,6 +9,7 @@ import { pipelineColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** Returns the pipeline of this id; undefined: there is none, or it was deleted. */
 export function findPipeline(from: Reader | Tx, id: number): Promise<Pipeline | undefined> {
   return from.first(pipelineById, { id })
 }
@@ -31,6 +32,7 @@ export async function lockPipeline(tx: Tx, id: number): Promise<void> {
   if (tx.engine === 'postgres') await tx.all(holdPipeline, { id })
 }
 
+/** What is said of a pipeline as it is made; `variables` are sealed. */
 export type NewPipeline = Omit<
   Pipeline,
   'id' | 'status' | 'autoCanceledBy' | 'createdAt' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
@@ -44,6 +46,7 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'fai
   return getPipeline(tx, row!.id)
 }
 
+/** Inserts a stage. Returns its id. */
 export async function insertStage(
   tx: Tx,
   stage: { pipelineId: number; name: string; position: number },
@@ -77,10 +80,12 @@ export async function setAutoCanceledBy(tx: Tx, id: number, by: number): Promise
   await tx.db.updateTable('pipelines').set({ auto_canceled_by: by }).where('id', '=', id).execute()
 }
 
+/** Gives the pipeline a name, or takes it away. */
 export async function setPipelineName(tx: Tx, id: number, name: string | null): Promise<void> {
   await tx.db.updateTable('pipelines').set({ name, updated_at: tx.now }).where('id', '=', id).execute()
 }
 
+/** Returns the stages of a pipeline with their statuses, in order. */
 export function listStages(from: Reader | Tx, pipelineId: number): Promise<Stage[]> {
   return from.all(stagesOfPipeline, { pipelineId })
 }

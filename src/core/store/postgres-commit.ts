@@ -11,6 +11,7 @@ import pg from 'pg'
 /** `unknown`: it will never be known. */
 export type Fate = 'committed' | 'aborted' | 'unknown'
 
+/** What tells a transaction whose fate is not known. */
 export interface SentCommit {
   /** The transaction's number. */
   xid: string

@@ -28,6 +28,7 @@ import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
 import type { Database } from './schema.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
+/** Where the database is, and what the store takes from its node. */
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:port/database`. */
   url: string
@@ -55,6 +56,7 @@ const askAgainMs = 250
 const types = new pg.TypeOverrides()
 types.setTypeParser(pg.types.builtins.INT8, Number)
 
+/** The store on PostgreSQL. Several nodes may use one database. */
 export class PostgresStore implements Store {
   readonly engine = 'postgres' as const
   readonly read: Reader

@@ -7,6 +7,7 @@ import { groupColumns, projectColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** Returns the project of this id; undefined: there is none, or it is being deleted. */
 export function findProject(from: Reader | Tx, id: number): Promise<Project | undefined> {
   return from.first(projectById, { id })
 }
@@ -66,6 +67,7 @@ export async function insertProject(
   return getProject(tx, id)
 }
 
+/** What may be changed of a project; what is absent stays. */
 export interface ProjectChanges {
   name?: string
   description?: string
@@ -142,6 +144,7 @@ export async function raiseCacheIndex(tx: Tx, id: number): Promise<void> {
     .execute()
 }
 
+/** Returns the group by its full path, whatever its case. */
 export async function findGroupByPath(from: Reader | Tx, fullPath: string): Promise<Group | undefined> {
   return from.db
     .selectFrom('groups')
@@ -151,6 +154,7 @@ export async function findGroupByPath(from: Reader | Tx, fullPath: string): Prom
     .executeTakeFirst()
 }
 
+/** Returns the group of this id; undefined: there is none, or it is being deleted. */
 export async function findGroup(from: Reader | Tx, id: number): Promise<Group | undefined> {
   return from.db
     .selectFrom('groups')
@@ -160,6 +164,7 @@ export async function findGroup(from: Reader | Tx, id: number): Promise<Group | 
     .executeTakeFirst()
 }
 
+/** Inserts a group; without a name it is called as its path, and without a visibility it is private. */
 export async function insertGroup(
   tx: Tx,
   group: Pick<Group, 'path' | 'fullPath' | 'parentId' | 'kind' | 'ownerId'> &

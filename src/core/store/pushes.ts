@@ -4,6 +4,7 @@
  */
 import type { Reader, Tx } from './write.js'
 
+/** One command of a push: a ref and where it goes. */
 export interface PushedRef {
   /** The full name. */
   ref: string
@@ -21,6 +22,7 @@ export interface PendingRef extends PushedRef {
   done: number[]
 }
 
+/** A push that is under way, or whose pipelines are still to be made. */
 export interface PushRow {
   id: number
   projectId: number
@@ -33,6 +35,7 @@ export interface PushRow {
   createdAt: number
 }
 
+/** Keeps a push before git moves a ref. Returns its id. */
 export async function insertPush(
   tx: Tx,
   push: Pick<PushRow, 'projectId' | 'userId' | 'commands' | 'options'> & { node: string },
@@ -54,6 +57,7 @@ export async function insertPush(
   return id
 }
 
+/** Returns the push; undefined: all of its pipelines are made. */
 export async function findPush(from: Reader | Tx, id: number): Promise<PushRow | undefined> {
   const row = await from.db.selectFrom('pushes').select(columns).where('id', '=', id).executeTakeFirst()
   return row && toPush(row)
@@ -111,6 +115,7 @@ export async function countAttempt(tx: Tx, id: number): Promise<void> {
     .execute()
 }
 
+/** Returns the refs of the push whose pipelines are still to be made. */
 export const pendingOf = ({ pending }: Pick<PushRow, 'pending'>): PendingRef[] =>
   pending === null ? [] : JSON.parse(pending)
 

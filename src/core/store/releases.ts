@@ -16,6 +16,7 @@ const columns = [
   'updated_at as updatedAt',
 ] as const
 
+/** Which releases of a project a list shows. */
 export interface ReleaseFilter {
   projectId: number
   /** Milliseconds since 1970, exclusive. */
@@ -23,6 +24,7 @@ export interface ReleaseFilter {
   updatedAfter?: number
 }
 
+/** What lists of releases may be ordered by. Rule: https://docs.gitlab.com/api/releases/ */
 export const releaseOrders = ['released_at', 'created_at'] as const
 
 function filtered(from: Reader, { projectId, updatedBefore, updatedAfter }: ReleaseFilter) {
@@ -33,6 +35,7 @@ function filtered(from: Reader, { projectId, updatedBefore, updatedAfter }: Rele
     .$if(updatedAfter !== undefined, (q) => q.where('updated_at', '>', updatedAfter!))
 }
 
+/** Returns a page of releases, the newest first unless told. */
 export function listReleases(
   from: Reader,
   filter: ReleaseFilter,
@@ -48,6 +51,7 @@ export function listReleases(
     .execute()
 }
 
+/** Returns how many releases all pages of `listReleases` have. */
 export async function countReleases(from: Reader, filter: ReleaseFilter): Promise<number> {
   const row = await filtered(from, filter)
     .select((e) => e.fn.countAll<number>().as('count'))
@@ -55,6 +59,7 @@ export async function countReleases(from: Reader, filter: ReleaseFilter): Promis
   return Number(row.count)
 }
 
+/** Returns the project's release of a tag, of which there is one. */
 export function findRelease(from: Reader | Tx, projectId: number, tag: string): Promise<Release | undefined> {
   return from.db
     .selectFrom('releases')
@@ -64,6 +69,7 @@ export function findRelease(from: Reader | Tx, projectId: number, tag: string): 
     .executeTakeFirst()
 }
 
+/** Inserts a release; without a date it is released now. */
 export async function insertRelease(
   tx: Tx,
   release: Omit<Release, 'id' | 'createdAt' | 'updatedAt' | 'releasedAt'> & { releasedAt: number | undefined },
@@ -87,8 +93,10 @@ export async function insertRelease(
   return { ...release, releasedAt, id, createdAt: tx.now, updatedAt: tx.now }
 }
 
+/** What may be changed of a release; what is absent stays. */
 export type ReleaseChanges = Partial<Pick<Release, 'name' | 'description' | 'releasedAt'>>
 
+/** Changes what is given, and leaves the rest as it is. */
 export async function saveRelease(tx: Tx, id: number, changes: ReleaseChanges): Promise<void> {
   const { name, description, releasedAt } = changes
   await tx.db
@@ -131,6 +139,7 @@ export function listReleaseLinks(from: Reader | Tx, releaseIds: readonly number[
     .execute()
 }
 
+/** Inserts a link. The schema refuses a second one of the name, address or file path in a release. */
 export async function insertReleaseLink(
   tx: Tx,
   release: Pick<Release, 'id' | 'projectId'>,
@@ -144,10 +153,12 @@ export async function insertReleaseLink(
   return { ...link, id, releaseId: release.id, createdAt: tx.now }
 }
 
+/** Replaces all that a link says. */
 export async function saveReleaseLink(tx: Tx, id: number, link: NewReleaseLink): Promise<void> {
   await tx.db.updateTable('release_links').set(link).where('id', '=', id).execute()
 }
 
+/** Deletes a link; nothing happens when it is gone already. */
 export async function deleteReleaseLink(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('release_links').where('id', '=', id).execute()
 }

@@ -11,6 +11,7 @@ import type { Reader, Tx } from './write.js'
  */
 export type RemovalKind = Database['removals']['kind']
 
+/** Something that a deletion has left to be taken away after its commit. */
 export interface Removal {
   id: number
   kind: RemovalKind
@@ -55,6 +56,7 @@ export function listRemovals(from: Reader, after: number, limit: number): Promis
     .execute()
 }
 
+/** Deletes the notes of removals that have been carried out. */
 export async function deleteRemovals(tx: Tx, ids: readonly number[]): Promise<void> {
   if (ids.length > 0) await tx.db.deleteFrom('removals').where('id', 'in', ids).execute()
 }

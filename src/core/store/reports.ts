@@ -2,6 +2,7 @@
 import type { ReportSummary } from '../reports/summary.js'
 import type { Reader, Tx } from './write.js'
 
+/** What is kept of a report, so that its file need not be read again. */
 export interface StoredReport {
   jobId: number
   jobName: string
@@ -18,6 +19,7 @@ export async function saveReport(tx: Tx, jobId: number, summary: ReportSummary):
     .execute()
 }
 
+/** Deletes what is kept of all reports of a job. */
 export async function deleteReports(tx: Tx, jobId: number): Promise<void> {
   await tx.db.deleteFrom('reports').where('job_id', '=', jobId).execute()
 }

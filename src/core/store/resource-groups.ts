@@ -2,9 +2,12 @@
 import { sql } from 'kysely'
 import type { Reader, Tx } from './write.js'
 
+/** The orders in which jobs get a resource. Rule: https://docs.gitlab.com/ci/resource_groups/#process-modes */
 export const processModes = ['unordered', 'oldest_first', 'newest_first', 'newest_ready_first'] as const
+/** How the next job is chosen; `unordered`: whichever asks first. */
 export type ProcessMode = (typeof processModes)[number]
 
+/** A resource of a project, which one job at a time holds. */
 export interface ResourceGroup {
   id: number
   projectId: number
@@ -23,6 +26,7 @@ const columns = [
   'created_at as createdAt',
 ] as const
 
+/** Returns the resource by its key; undefined: no job of the project has ever wanted it. */
 export function findResourceGroup(
   from: Reader | Tx,
   projectId: number,
@@ -36,6 +40,7 @@ export function findResourceGroup(
     .executeTakeFirst()
 }
 
+/** Returns the project's resources, by key. */
 export function listResourceGroups(from: Reader, projectId: number): Promise<ResourceGroup[]> {
   return from.db
     .selectFrom('resource_groups')
@@ -45,6 +50,7 @@ export function listResourceGroups(from: Reader, projectId: number): Promise<Res
     .execute()
 }
 
+/** Makes the resource unless the project has it already. */
 export async function ensureResourceGroup(tx: Tx, projectId: number, key: string): Promise<void> {
   await tx.db
     .insertInto('resource_groups')
@@ -53,6 +59,7 @@ export async function ensureResourceGroup(tx: Tx, projectId: number, key: string
     .execute()
 }
 
+/** Changes the order for those that wait now and those to come. */
 export async function saveProcessMode(tx: Tx, id: number, mode: ProcessMode): Promise<void> {
   await tx.db.updateTable('resource_groups').set({ process_mode: mode }).where('id', '=', id).execute()
 }
@@ -109,6 +116,7 @@ export function listFreeGroups(from: Reader): Promise<{ projectId: number; key: 
     .execute()
 }
 
+/** A job that waits for a resource. */
 export interface UpcomingJob {
   id: number
   pipelineId: number

@@ -6,6 +6,7 @@ import { managerColumns, runnerColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** Returns the runner of this id; undefined: there is none. */
 export function findRunner(from: Reader | Tx, id: number): Promise<Runner | undefined> {
   return from.first(runnerById, { id })
 }
@@ -17,10 +18,12 @@ export async function getRunner(from: Reader | Tx, id: number): Promise<Runner> 
   return runner
 }
 
+/** Returns the runner by the hash of its token, expired ones too: who asks decides what that means. */
 export function findRunnerByToken(from: Reader | Tx, tokenHash: string): Promise<Runner | undefined> {
   return from.first(runnerByToken, { hash: tokenHash })
 }
 
+/** Returns a page of all runners, the newest first. */
 export function listRunners(from: Reader, page: { limit: number; offset: number }): Promise<Runner[]> {
   return from.db
     .selectFrom('runners')
@@ -41,8 +44,10 @@ export async function runnerScope(
   return { projectIds: projects.map((row) => row.id), groupIds: groups.map((row) => row.id) }
 }
 
+/** What is said of a runner as it is made, with the project or group that it belongs to. */
 export type NewRunner = Omit<Runner, 'id' | 'createdAt' | 'contactedAt'> & { projectId?: number; groupId?: number }
 
+/** Inserts a runner and what it belongs to. */
 export async function insertRunner(tx: Tx, runner: NewRunner): Promise<Runner> {
   const { id } = await tx.db
     .insertInto('runners')
@@ -84,6 +89,7 @@ export async function addRunnerProject(tx: Tx, runnerId: number, projectId: numb
     .execute()
 }
 
+/** Takes the runner from a project; it goes on serving its others. */
 export async function removeRunnerProject(tx: Tx, runnerId: number, projectId: number): Promise<void> {
   await tx.db
     .deleteFrom('runner_projects')
@@ -109,6 +115,7 @@ export async function isFull(tx: Tx, runnerId: number, limit: number): Promise<b
   return Number(row.count) >= limit
 }
 
+/** What may be changed of a runner; what is absent stays. */
 export interface RunnerChanges {
   description?: string
   maintenanceNote?: string | null
@@ -164,10 +171,12 @@ export async function deleteManager(tx: Tx, runnerId: number, systemId: string):
   return rows.length > 0
 }
 
+/** Returns the manager that a runner has under this system id, which its machine chose. */
 export function findManager(from: Reader | Tx, runnerId: number, systemId: string): Promise<RunnerManager | undefined> {
   return from.first(managerByIdentity, { runnerId, systemId })
 }
 
+/** Returns the manager of this id; undefined: there is none. */
 export function findManagerById(from: Reader | Tx, id: number): Promise<RunnerManager | undefined> {
   return from.first(managerById, { id })
 }
@@ -188,6 +197,7 @@ export async function countOpenLeasesOf(from: Reader, runnerId: number): Promise
   return Number(row.count)
 }
 
+/** Returns all managers of a runner, the oldest first. */
 export function listManagers(from: Reader, runnerId: number): Promise<RunnerManager[]> {
   return from.db
     .selectFrom('runner_managers')

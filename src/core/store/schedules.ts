@@ -1,6 +1,7 @@
 /** Rows of pipeline schedules. */
 import type { Reader, Tx } from './write.js'
 
+/** A pipeline schedule, without its sealed variables. */
 export interface Schedule {
   id: number
   projectId: number
@@ -31,6 +32,7 @@ const columns = [
   'updated_at as updatedAt',
 ] as const
 
+/** Returns the schedule of this id; undefined: there is none. */
 export function findSchedule(from: Reader | Tx, id: number): Promise<Schedule | undefined> {
   return from.db.selectFrom('pipeline_schedules').select(columns).where('id', '=', id).executeTakeFirst()
 }
@@ -64,11 +66,13 @@ export async function listDueSchedules(from: Reader, now: number): Promise<numbe
   return rows.map((row) => row.id)
 }
 
+/** What is said of a schedule as it is made; `variables` are sealed. */
 export type NewSchedule = Pick<
   Schedule,
   'projectId' | 'ownerId' | 'description' | 'ref' | 'cron' | 'cronTimezone' | 'active' | 'nextRunAt'
 > & { variables: Uint8Array }
 
+/** Inserts a schedule. Returns it with its id. */
 export async function insertSchedule(tx: Tx, schedule: NewSchedule): Promise<Schedule> {
   const { id } = await tx.db
     .insertInto('pipeline_schedules')
@@ -91,6 +95,7 @@ export async function insertSchedule(tx: Tx, schedule: NewSchedule): Promise<Sch
   return (await findSchedule(tx, id))!
 }
 
+/** What may be changed of a schedule; what is absent stays. */
 export type ScheduleChanges = Partial<
   Pick<
     Schedule,
@@ -110,6 +115,7 @@ const changeColumns: Record<keyof ScheduleChanges, string> = {
   variables: 'variables',
 }
 
+/** Changes what is given, and leaves the rest as it is. */
 export async function saveSchedule(tx: Tx, id: number, changes: ScheduleChanges): Promise<void> {
   const set = Object.fromEntries(
     Object.entries(changes).flatMap(([field, value]) =>
@@ -144,11 +150,13 @@ export async function insertScheduledPipeline(tx: Tx, scheduleId: number, pipeli
   await saveSchedule(tx, scheduleId, { lastPipelineId: pipelineId })
 }
 
+/** Returns the sealed variables; undefined: there is no such schedule. */
 export async function findScheduleVariables(from: Reader | Tx, id: number): Promise<Uint8Array | undefined> {
   const row = await from.db.selectFrom('pipeline_schedules').select('variables').where('id', '=', id).executeTakeFirst()
   return row?.variables
 }
 
+/** Deletes the schedule with its variables. Pipelines that it made stay. */
 export async function deleteSchedule(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('pipeline_schedules').where('id', '=', id).execute()
 }

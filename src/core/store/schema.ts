@@ -9,6 +9,7 @@ import type { LeaseStatus } from '../lifecycle/lease-machine.js'
 /** 0 or 1. */
 export type Flag = number
 
+/** Every table with its columns. `Generated` ones have a default in the database. */
 export interface Database {
   meta: { key: string; value: string }
   nodes: { id: string; started_at: number; seen_at: number; http_url: string }

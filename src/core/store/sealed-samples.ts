@@ -2,6 +2,7 @@
 import { findMeta } from './meta.js'
 import type { Reader } from './write.js'
 
+/** Returns at most one sealed value of each kind; none in a database that is new. */
 export async function sealedSamples(from: Reader): Promise<Uint8Array[]> {
   const pipeline = await from.db
     .selectFrom('pipelines')

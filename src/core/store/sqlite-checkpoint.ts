@@ -28,6 +28,7 @@ parentPort.on('message', (message) => {
 })
 `
 
+/** The thread that checkpoints, and when it is asked to. */
 export class Checkpointer {
   readonly #worker: Worker
   readonly #report: (error: unknown) => void

@@ -25,6 +25,7 @@ const minimumVersion = [3, 53, 0]
 /** Statements kept prepared; the product has fewer, so nothing is evicted but the one-off. */
 const cacheLimit = 500
 
+/** A connection for one user at a time, to write or to read with. */
 export class SqliteConnection implements DatabaseConnection {
   readonly raw: Sqlite.Database
   /** What this connection knows of rows without asking; whoever else writes them through it makes it forget. */

@@ -20,6 +20,7 @@ import { Checkpointer } from './sqlite-checkpoint.js'
 import { kyselyOn, SqliteConnection, type WritingConnection } from './sqlite-connection.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
+/** Where the database is, and what the store takes from its node. */
 export interface SqliteStoreOptions {
   /** Path of the database file, or `:memory:`. */
   file: string
@@ -54,6 +55,7 @@ interface Settled {
   outcome: { ok: true; value: unknown } | { ok: false; error: unknown }
 }
 
+/** The store on SQLite. One process at a time may use a database. */
 export class SqliteStore implements Store {
   readonly engine = 'sqlite' as const
   readonly read: Reader

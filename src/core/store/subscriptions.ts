@@ -1,6 +1,7 @@
 /** Rows of projects that run a pipeline when a tag of another has succeeded. */
 import type { Reader, Tx } from './write.js'
 
+/** One project listens for the tags of another. */
 export interface Subscription {
   id: number
   /** Whose tags are listened for. */
@@ -25,6 +26,7 @@ export function listSubscriptions(
     .execute()
 }
 
+/** Inserts a subscription. Returns it with its id. */
 export async function insertSubscription(
   tx: Tx,
   one: Pick<Subscription, 'upstreamId' | 'projectId' | 'userId'>,
@@ -79,6 +81,7 @@ export async function insertSubscribedRuns(tx: Tx, upstreamId: number, pipelineI
   return ids
 }
 
+/** A pipeline that a subscription owes, and which one upstream it follows. */
 export interface SubscribedRun {
   id: number
   projectId: number
@@ -86,6 +89,7 @@ export interface SubscribedRun {
   upstreamPipelineId: number
 }
 
+/** Returns what all subscriptions still owe, oldest first. */
 export function listSubscribedRuns(from: Reader): Promise<SubscribedRun[]> {
   return from.db
     .selectFrom('subscribed_runs')

@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { Reader } from './write.js'
 
+/** How many ids a sweep takes at a time, so that its transactions stay short. */
 export const sweepBatch = 100
 
 // The list of statuses is that of the partial index, which serves a query only if it is repeated.

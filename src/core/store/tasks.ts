@@ -1,6 +1,7 @@
 /** Rows of background tasks. */
 import type { Reader, Tx } from './write.js'
 
+/** A background task with its times, in milliseconds since 1970. */
 export interface TaskRow {
   name: string
   paused: number
@@ -13,6 +14,7 @@ export interface TaskRow {
   lastResult: string | null
 }
 
+/** Makes the row of a task, or gives it the times that this version has; whether it is paused stays. */
 export async function ensureTask(
   tx: Tx,
   task: { name: string; intervalMs: number; cron: string | null; next: number | null },
@@ -30,6 +32,7 @@ export async function saveTaskNext(tx: Tx, name: string, at: number): Promise<vo
   await tx.db.updateTable('background_tasks').set({ next_run_at: at }).where('name', '=', name).execute()
 }
 
+/** Returns every task that has a row, also those that this version no longer has. */
 export function listTasks(from: Reader): Promise<TaskRow[]> {
   return from.db
     .selectFrom('background_tasks')
@@ -47,6 +50,7 @@ export function listTasks(from: Reader): Promise<TaskRow[]> {
     .execute()
 }
 
+/** Keeps over restarts whether a task is paused. */
 export async function saveTaskPaused(tx: Tx, name: string, paused: boolean): Promise<void> {
   await tx.db
     .updateTable('background_tasks')
@@ -55,6 +59,7 @@ export async function saveTaskPaused(tx: Tx, name: string, paused: boolean): Pro
     .execute()
 }
 
+/** Keeps when a task last ran, for how long, and what it says of it. */
 export async function saveTaskRun(
   tx: Tx,
   name: string,

@@ -4,6 +4,7 @@ import type { Door } from '../lease.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
+/** What counts of a job's log. Flags are 0 or 1. */
 export interface TraceRow {
   jobId: number
   /** Committed length in bytes: what lies beyond in the file was never acknowledged. */
@@ -20,6 +21,7 @@ export interface TraceRow {
   updatedAt: number
 }
 
+/** Returns the row; undefined: the job has never run. */
 export function findTrace(from: Reader | Tx, jobId: number): Promise<TraceRow | undefined> {
   return from.first(traceByJob, { jobId })
 }
@@ -50,6 +52,7 @@ export async function growTrace(
   return lease
 }
 
+/** Sets what is given: more bytes were promised, the checksum differs, or the job ran with debug output. */
 export async function flagTrace(
   tx: Tx,
   jobId: number,

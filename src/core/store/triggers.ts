@@ -1,6 +1,7 @@
 /** Rows of trigger tokens: who has one starts pipelines as its owner. */
 import type { Reader, Tx } from './write.js'
 
+/** A trigger token, known by its hash and shown by its hint. */
 export interface Trigger {
   id: number
   projectId: number
@@ -23,10 +24,12 @@ const columns = [
   'updated_at as updatedAt',
 ] as const
 
+/** Returns the trigger of this id; undefined: there is none. */
 export function findTrigger(from: Reader | Tx, id: number): Promise<Trigger | undefined> {
   return from.db.selectFrom('triggers').select(columns).where('id', '=', id).executeTakeFirst()
 }
 
+/** Returns the trigger by the hash of its token. */
 export function findTriggerByToken(from: Reader | Tx, tokenHash: string): Promise<Trigger | undefined> {
   return from.db.selectFrom('triggers').select(columns).where('token_hash', '=', tokenHash).executeTakeFirst()
 }
@@ -47,6 +50,7 @@ export function listTriggers(
     .execute()
 }
 
+/** Inserts a trigger whose token its maker will see once. */
 export async function insertTrigger(
   tx: Tx,
   trigger: { projectId: number; ownerId: number; description: string; tokenHash: string; tokenHint: string },
@@ -68,6 +72,7 @@ export async function insertTrigger(
   return (await findTrigger(tx, id))!
 }
 
+/** Changes what is given, and leaves the rest as it is. */
 export async function saveTrigger(
   tx: Tx,
   id: number,
@@ -84,6 +89,7 @@ export async function saveTrigger(
     .execute()
 }
 
+/** Deletes the trigger; its token is refused from now on. */
 export async function deleteTrigger(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('triggers').where('id', '=', id).execute()
 }

@@ -3,6 +3,7 @@ import type { Reader, Tx } from './write.js'
 
 const prefix = 'unfinished_pass:'
 
+/** Notes that a pass over the pipeline has left jobs for the next one. */
 export async function saveUnfinishedPass(tx: Tx, pipelineId: number): Promise<void> {
   await tx.db
     .insertInto('meta')
@@ -11,6 +12,7 @@ export async function saveUnfinishedPass(tx: Tx, pipelineId: number): Promise<vo
     .execute()
 }
 
+/** Notes that a pass has left nothing. */
 export async function deleteUnfinishedPass(tx: Tx, pipelineId: number): Promise<void> {
   await tx.db.deleteFrom('meta').where('key', '=', `${prefix}${pipelineId}`).execute()
 }

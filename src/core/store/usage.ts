@@ -66,6 +66,7 @@ export async function rootsOf(from: Reader | Tx, groupIds: readonly number[]): P
   return new Map(groupIds.map((id) => [id, rootOf(id)]))
 }
 
+/** Adds what a job used to its project and namespace in a month (`2026-01`). Minutes are weighted by cost factors. */
 export async function addUsage(
   tx: Tx,
   used: { namespaceId: number; projectId: number; month: string; minutes: number; durationMs: number; jobs: number },
@@ -138,6 +139,7 @@ export function listProjectsBelow(
     .execute()
 }
 
+/** Keeps whether the project's namespace has used up its minutes: instance runners pass its jobs over then. */
 export async function saveOverQuota(tx: Tx, projectId: number, over: boolean): Promise<void> {
   await tx.db
     .updateTable('projects')
@@ -153,6 +155,7 @@ export async function saveLimit(tx: Tx, namespaceId: number, minutes: number | n
   await tx.db.insertInto('compute_limits').values({ namespace_id: namespaceId, minutes }).execute()
 }
 
+/** Sets by how much a minute of the runner counts for public and other projects. */
 export async function saveCostFactors(tx: Tx, runnerId: number, factors: CostFactors): Promise<void> {
   const row = { public_factor: factors.public, private_factor: factors.private }
   await tx.db

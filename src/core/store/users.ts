@@ -4,6 +4,7 @@ import { hotQuery } from './hot-query.js'
 import type { Page } from './lists.js'
 import type { Reader, Tx } from './write.js'
 
+/** A person, or the user behind a project's access token. `isAdmin` is 0 or 1. */
 export interface User {
   id: number
   username: string
@@ -18,6 +19,7 @@ export interface User {
   createdAt: number
 }
 
+/** Returns the user of this id, blocked ones too; undefined: there is none. */
 export function findUser(from: Reader | Tx, id: number): Promise<User | undefined> {
   return from.first(userById, { id })
 }
@@ -44,6 +46,7 @@ export function listPeople(from: Reader, username: string | undefined, page: Pag
     .execute()
 }
 
+/** Inserts an active user. The schema refuses a username that is taken. */
 export async function insertUser(
   tx: Tx,
   user: Pick<User, 'username' | 'name' | 'email' | 'isAdmin'> & Partial<Pick<User, 'projectId' | 'accessLevel'>>,
@@ -66,10 +69,12 @@ export async function insertUser(
   return { ...user, id, state: 'active', projectId, accessLevel, createdAt: tx.now }
 }
 
+/** Blocks a user, or lets it in again. */
 export async function setUserState(tx: Tx, id: number, state: User['state']): Promise<void> {
   await tx.db.updateTable('users').set({ state }).where('id', '=', id).execute()
 }
 
+/** The columns of a `User`. */
 export const userColumns = [
   'users.id',
   'users.username',

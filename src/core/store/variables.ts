@@ -18,6 +18,7 @@ export function listVariables(from: Reader | Tx, owner: VariableOwner, page?: Pa
     .execute()
 }
 
+/** Returns how many variables the owner has. */
 export async function countVariables(from: Reader | Tx, owner: VariableOwner): Promise<number> {
   const row = await from.db
     .selectFrom('variables')
@@ -65,6 +66,7 @@ export async function saveVariable(tx: Tx, variable: Omit<CiVariable, 'id'> & { 
   else await tx.db.updateTable('variables').set(row).where('id', '=', id).execute()
 }
 
+/** Deletes the variable; jobs that are queued already keep it in their payload. */
 export async function deleteVariable(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('variables').where('id', '=', id).execute()
 }

@@ -2,6 +2,7 @@
 import type { Judgment } from '../failure.js'
 import type { Reader, Tx } from './write.js'
 
+/** Who said why a job failed, and how sure it was. */
 export interface StoredVerdict {
   jobId: number
   /** The classifier that decided, as `Judgment.by`. */

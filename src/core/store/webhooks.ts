@@ -6,6 +6,7 @@ import type { Reader, Tx } from './write.js'
 type Row = Omit<Webhook, 'jobEvents' | 'pipelineEvents' | 'verifiesTls'> & Record<Flag, number>
 type Flag = 'jobEvents' | 'pipelineEvents' | 'verifiesTls'
 
+/** Returns the webhook, disabled ones too; undefined: there is none of this id. */
 export async function findWebhook(from: Reader | Tx, id: number): Promise<Webhook | undefined> {
   const row = await from.db.selectFrom('webhooks').select(columns).where('id', '=', id).executeTakeFirst()
   return row && fromRow(row)
@@ -29,11 +30,13 @@ export async function listHookedProjects(from: Reader | Tx): Promise<number[]> {
   return rows.map((row) => row.project_id)
 }
 
+/** What people set of a webhook; `sealed` holds its address and secrets. */
 export type WebhookFields = Pick<
   Webhook,
   'name' | 'description' | 'jobEvents' | 'pipelineEvents' | 'verifiesTls' | 'sealed'
 >
 
+/** Inserts a webhook that has never failed. Returns it with its id. */
 export async function insertWebhook(tx: Tx, projectId: number, fields: WebhookFields): Promise<Webhook> {
   const row = await tx.db
     .insertInto('webhooks')
@@ -52,6 +55,7 @@ export async function saveWebhook(tx: Tx, id: number, fields: WebhookFields): Pr
     .execute()
 }
 
+/** Keeps how many deliveries in a row have failed, and until when none is tried. */
 export async function saveWebhookState(
   tx: Tx,
   id: number,
@@ -64,11 +68,13 @@ export async function saveWebhookState(
     .execute()
 }
 
+/** Deletes the webhook with what was still to be delivered. */
 export async function deleteWebhook(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('webhook_deliveries').where('webhook_id', '=', id).execute()
   await tx.db.deleteFrom('webhooks').where('id', '=', id).execute()
 }
 
+/** Keeps a delivery until the other server has taken it; its bytes are sent as they are. */
 export async function insertDelivery(
   tx: Tx,
   delivery: { webhookId: number; event: WebhookEvent; uuid: string; body: Uint8Array },
@@ -114,10 +120,12 @@ export async function takeDelivery(tx: Tx, delivery: Pick<WebhookDelivery, 'id' 
   return row !== undefined
 }
 
+/** Puts the next try off, to a time in milliseconds since 1970. */
 export async function delayDelivery(tx: Tx, id: number, dueAt: number): Promise<void> {
   await tx.db.updateTable('webhook_deliveries').set({ due_at: dueAt }).where('id', '=', id).execute()
 }
 
+/** Forgets a delivery: it was taken, or has been tried often enough. */
 export async function deleteDelivery(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('webhook_deliveries').where('id', '=', id).execute()
 }

@@ -11,6 +11,7 @@ import type { HotQuery, Params } from './hot-query.js'
 import type { KnownRows } from './known-rows.js'
 import type { Database } from './schema.js'
 
+/** The databases that a store can be on. */
 export type Engine = 'sqlite' | 'postgres'
 
 /** What a body works with. Useless once the body has ended. */
@@ -43,6 +44,7 @@ export interface Tx {
   onRollback(undo: () => void): void
 }
 
+/** What one transaction does. It may run twice, and awaits nothing but its own queries. */
 export type Body<T> = (tx: Tx) => Promise<T>
 
 /** Reads outside a transaction: they see committed facts only. */
@@ -56,6 +58,7 @@ export interface Reader {
   ): Promise<Result | undefined>
 }
 
+/** The database of a node, and the only way to it. */
 export interface Store {
   readonly engine: Engine
   readonly read: Reader
@@ -72,6 +75,7 @@ export interface Store {
   close(): Promise<void>
 }
 
+/** What a store has done since it was opened. */
 export interface StoreStats {
   commits: number
   bodies: number

@@ -19,6 +19,7 @@ export interface IdTokenMoment {
   timeoutS: number
 }
 
+/** A pair of keys: the public half is shown to everybody who wants to check a token. */
 export interface IdTokenKey {
   /** The public half. */
   jwk: { kty: 'RSA'; n: string; e: string; kid: string; use: 'sig'; alg: 'RS256' }

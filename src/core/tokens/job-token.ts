@@ -8,6 +8,7 @@ import { RecentMap } from '../recent-map.js'
 import type { Keys } from './keys.js'
 import { tokenPrefixes } from './token.js'
 
+/** What a job token says. */
 export interface JobTokenClaims {
   jobId: number
   projectId: number
@@ -27,6 +28,7 @@ export interface JobTokenClaims {
 /** `job`: the job's own affairs and the API; `artifacts`: up and down; `read_repository`: git. */
 export const jobTokenScopes = ['job', 'artifacts', 'read_repository'] as const
 
+/** One of `jobTokenScopes`. */
 export type JobTokenScope = (typeof jobTokenScopes)[number]
 
 /** What a token begins with, and what proves it then: the header alone decides, and each has a key of its own. */

@@ -18,6 +18,7 @@ import {
 } from 'node:crypto'
 import { SignalboxError } from '../errors.js'
 
+/** What the key file is used for. */
 export interface Keys {
   /** Encrypts and authenticates (AES-256-GCM). */
   seal(plain: Uint8Array): Buffer

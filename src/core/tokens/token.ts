@@ -6,6 +6,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import type { Random } from '../clock.js'
 import { routableBody } from './cell.js'
 
+/** How tokens of each kind begin, as GitLab's do where it has the kind: https://docs.gitlab.com/security/tokens/ */
 export const tokenPrefixes = {
   /** A person's or script's access token. */
   access: 'glpat-',
@@ -36,11 +37,13 @@ export const accessScopes = [
   'self_rotate',
 ] as const
 
+/** What a token may be used for. */
 export type AccessScope = (typeof accessScopes)[number]
 
 /** The administrator's token that the settings give; it is changed there. */
 export const adminTokenName = 'admin token'
 
+/** A kind of token that is random text; job tokens are not. */
 export type TokenKind = Exclude<keyof typeof tokenPrefixes, 'job'>
 
 /**
