@@ -65,11 +65,13 @@ export interface Verdict {
   explanation: string
   /** Lines of the log that show it, at most 5 of 300 characters. */
   lines?: string[]
+  /** Which of its rules decided, where the classifier has many: letters, digits, `_`, `.` and `-`, at most 64. */
+  rule?: string
 }
 
 /** A verdict with who gave it. */
 export interface Judgment extends Verdict {
-  /** The id of the plugin and its classifier's name if that is another: `classifier.log-patterns`, `classifier.mine/second`. */
+  /** The id of the plugin and its classifier's name if that is another, with the rule: `classifier.mine/second (rule)`. */
   by: string
 }
 

@@ -35,6 +35,7 @@ export function asVerdict(value: unknown): Verdict | undefined {
     confidence,
     explanation,
     lines,
+    rule,
     ...more
   } = toPlainObject(value, small)
   if (typeof reason !== 'string' || !Object.hasOwn(failureReasons, reason)) {
@@ -56,12 +57,18 @@ export function asVerdict(value: unknown): Verdict | undefined {
     ...(confidence === undefined ? {} : { confidence: asConfidence(confidence) }),
     explanation: oneLine(explanation, explanationLength),
     ...(lines === undefined ? {} : { lines: asLines(lines) }),
+    ...(rule === undefined ? {} : { rule: asRule(rule) }),
   }
 }
 
 function asConfidence(value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value
   throw new ShapeError('confidence', `must be a number from 0 to 1, not ${shown(value)}`)
+}
+
+function asRule(value: unknown): string {
+  if (typeof value === 'string' && /^[\w.-]{1,64}$/.test(value)) return value
+  throw new ShapeError('rule', `is not the name of a rule: ${shown(value)}`)
 }
 
 function asLines(value: unknown): string[] {

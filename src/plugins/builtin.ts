@@ -1,5 +1,6 @@
 /** The plugins that come with Signalbox, in the order in which they are set up and asked. */
 import exitCode from './classifiers/exit-code/index.js'
+import logPatterns from './classifiers/log-patterns/index.js'
 import runnerReasons from './classifiers/runner-reasons/index.js'
 import shell from './executors/shell/index.js'
 import prometheus from './exporters/prometheus/index.js'
@@ -11,9 +12,10 @@ export const builtinExecutors: readonly PluginDefinition<unknown>[] = [shell]
 /** What a coordinator decides with: all that one needs that nobody measures. */
 export const builtinDeciders: readonly PluginDefinition<unknown>[] = [
   ...builtinExecutors,
-  // What the runner says of itself comes first; only what it calls the script's failure is told by its exit code.
+  // What the runner says of itself comes first, then the exit code; where these say little, the log.
   runnerReasons,
   exitCode,
+  logPatterns,
 ]
 
 export const builtins: readonly PluginDefinition<unknown>[] = [...builtinDeciders, prometheus]

@@ -31,7 +31,8 @@ export function surer(earlier: Judgment | undefined, later: Judgment): Judgment 
   return earlier && (earlier.confidence ?? 1) >= (later.confidence ?? 1) ? earlier : later
 }
 
-/** How a classifier is named to people: by its plugin, and by its own name where that is another. */
-export function classifierName(plugin: string, classifier: string): string {
-  return plugin === `classifier.${classifier}` ? plugin : `${plugin}/${classifier}`
+/** A verdict with who gave it: the plugin, the classifier's own name where that is another, and the rule. */
+export function judgmentOf(plugin: string, classifier: string, verdict: Verdict): Judgment {
+  const name = plugin === `classifier.${classifier}` ? plugin : `${plugin}/${classifier}`
+  return { ...verdict, by: verdict.rule === undefined ? name : `${name} (${verdict.rule})` }
 }

@@ -8,7 +8,7 @@ import type { Core } from '../core/core.js'
 import type { Evidence, Judgment } from '../core/failure.js'
 import type { Log } from '../core/log.js'
 import { asCapabilities, asScrape, asVerdict } from './answers.js'
-import { type ChainSettings, classifierName, defaultChain, inOrder, isSure, surer } from './chain.js'
+import { type ChainSettings, defaultChain, inOrder, isSure, judgmentOf, surer } from './chain.js'
 import type { ExporterFeed } from './feed.js'
 import { fencedExecutor } from './fenced-executor.js'
 import { bringIn, closeAll, type LoadOptions } from './load.js'
@@ -76,7 +76,7 @@ export class Plugins {
       const tookMs = performance.now() - startedAt
       if (tookMs > quickMs) this.#log.warn({ plugin: plugin.id, classifier: name, ms: tookMs }, 'a classifier is slow')
       if (!answer.ok || !answer.value) continue
-      const judgment = { ...answer.value, by: classifierName(plugin.id, name) }
+      const judgment = judgmentOf(plugin.id, name, answer.value)
       if (isSure(judgment, this.#chain)) return judgment
       best = surer(best, judgment)
     }
@@ -99,7 +99,7 @@ export class Plugins {
         order: 'serial',
       })
       if (!answer.ok || !answer.value || !isSure(answer.value, this.#chain)) continue
-      const verdict = { ...answer.value, by: classifierName(plugin.id, name) }
+      const verdict = judgmentOf(plugin.id, name, answer.value)
       return { plugin: plugin.id, classifier: name, verdict }
     }
     return undefined

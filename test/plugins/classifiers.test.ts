@@ -180,6 +180,7 @@ describe('together', () => {
       ['executor.shell', 'ready', ['executor shell']],
       ['classifier.runner-reasons', 'ready', ['classifier runner-reasons']],
       ['classifier.exit-code', 'ready', ['classifier exit-code']],
+      ['classifier.log-patterns', 'ready', ['classifier log-patterns']],
       ['exporter.prometheus', 'ready', ['exporter prometheus']],
     ])
     expect(plugins.executors()).toEqual(['shell'])

@@ -29,7 +29,7 @@ describe('every example', () => {
   })
 })
 
-describe('classifier-log-patterns', () => {
+describe('classifier-own-words', () => {
   const patterns = [
     { contains: 'ETIMEDOUT', class: 'dependency', retryable: true, explanation: 'The mirror did not answer.' },
     { contains: 'oops', explanation: 'Somebody said oops.' },
@@ -37,12 +37,12 @@ describe('classifier-log-patterns', () => {
 
   it('finds the first pattern that the end of the log contains', async () => {
     await using bench = new PluginBench()
-    const { plugins, ...status } = await bench.loadOne(example('classifier-log-patterns', { patterns }))
-    expect(status).toMatchObject({ id: 'classifier.log-patterns', state: 'ready', lastError: null })
+    const { plugins, ...status } = await bench.loadOne(example('classifier-own-words', { patterns }))
+    expect(status).toMatchObject({ id: 'classifier.own-words', state: 'ready', lastError: null })
     const ask = (traceTail: string) => plugins.classifyLater({ ...evidence, traceTail })
-    expect(await ask('oops\nconnect ETIMEDOUT 1.2.3.4\n')).toEqual({
-      plugin: 'classifier.log-patterns',
-      classifier: 'log-patterns',
+    expect(await ask('oops\nconnect ETIMEDOUT 1.2.3.4\n')).toMatchObject({
+      plugin: 'classifier.own-words',
+      classifier: 'own-words',
       verdict: {
         reason: 'script_failure',
         class: 'dependency',
@@ -64,8 +64,8 @@ describe('classifier-log-patterns', () => {
     [{ patterns: [{ ...patterns[1], class: 'constructor' }] }, 'patterns.0.class', 'must be one of script'],
   ])('refuses %j', async (config, key, message) => {
     await using bench = new PluginBench()
-    const { lastError } = await bench.loadOne(example('classifier-log-patterns', config))
-    expect(lastError).toContain(`plugin classifier.log-patterns: config key "${key}": ${message}`)
+    const { lastError } = await bench.loadOne(example('classifier-own-words', config))
+    expect(lastError).toContain(`plugin classifier.own-words: config key "${key}": ${message}`)
   })
 })
 

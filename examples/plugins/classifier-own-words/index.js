@@ -12,7 +12,7 @@ import { definePlugin, PluginConfigError } from 'signalbox/plugin'
 const classes = ['script', 'config', 'dependency', 'capacity', 'unknown']
 
 export default definePlugin({
-  id: 'classifier.log-patterns',
+  id: 'classifier.own-words',
   apiVersion: 1,
   config(given) {
     for (const key of Object.keys(given)) if (key !== 'patterns') throw new PluginConfigError(key, 'unknown key')
@@ -21,7 +21,7 @@ export default definePlugin({
     return { patterns: patterns.map(readPattern) }
   },
   setup(host, { patterns }) {
-    host.classify('log-patterns', (evidence) => {
+    host.classify('own-words', (evidence) => {
       const found = patterns.find((pattern) => evidence.traceTail.includes(pattern.contains))
       if (!found) return undefined
       host.metrics.count('matches', { class: found.class })
