@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { Exit, exitCodes } from './exit.js'
 
+/** Which coordinator, and as whom. */
 export interface ClientSettings {
   url: string
   token: string
@@ -45,6 +46,7 @@ const codeOfStatus: Record<number, number> = {
   422: exitCodes.conflict,
 }
 
+/** A coordinator, as the commands ask it. */
 export class Client {
   readonly #settings: ClientSettings
 

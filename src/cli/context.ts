@@ -3,6 +3,7 @@ import { Client, clientSettings } from './client.js'
 import { projectOf } from './project-of.js'
 import { openTerminal, type Terminal } from './terminal.js'
 
+/** What a command gets. */
 export interface Context {
   readonly terminal: Terminal
   readonly env: NodeJS.ProcessEnv
@@ -14,6 +15,7 @@ export interface Context {
   json(value: unknown): void
 }
 
+/** Returns the context of this process. Nothing is asked of a coordinator until `client` is. */
 export function openContext(): Context {
   const terminal = openTerminal()
   const { env } = process

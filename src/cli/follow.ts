@@ -8,6 +8,7 @@ import stringWidth from 'string-width'
 import { printable } from './printable.js'
 import { duration, statusText, type Terminal } from './terminal.js'
 
+/** A job, as followers print it. */
 export interface FollowedJob {
   id: number
   name: string
@@ -26,6 +27,7 @@ export interface FollowedJob {
   downstream?: FollowedPipeline
 }
 
+/** A pipeline, as followers print it. */
 export interface FollowedPipeline {
   id: number
   status: string
@@ -51,6 +53,7 @@ export function placedJobs(pipeline: FollowedPipeline, above = '', depth = 0): P
   })
 }
 
+/** The picture of one pipeline, told of each change. */
 export class PipelineView {
   readonly #terminal: Terminal
   readonly #known = new Map<number, string>()

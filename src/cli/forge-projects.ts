@@ -20,6 +20,7 @@ export class NotFetched extends Error {
   override readonly name = 'NotFetched'
 }
 
+/** Projects on the host of `origin`, each fetched once. */
 export class ForgeProjects {
   readonly #tree: WorkingTree
   readonly #folder: string

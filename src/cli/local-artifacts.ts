@@ -9,6 +9,7 @@ import { extract } from '../runner/artifacts/extract.js'
 import { placedJobs } from './follow.js'
 import type { ReadPipeline } from './local-follower.js'
 
+/** Unpacks every archive of a pipeline that has ended. */
 export async function unpackArtifacts(core: Core, root: ReadPipeline, folder: string): Promise<void> {
   const jobs = new Map(placedJobs(root).map(({ job, name }) => [job.id, name]))
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'signalbox-artifacts-'))

@@ -15,6 +15,7 @@ import { defaultBranchOf, eventRef, placesOf, readRefs } from './local-refs.js'
 import { projectPath } from './project-path.js'
 import { gitOutput, listFiles, ownFolders, type WorkingTree } from './working-tree.js'
 
+/** The event that is imagined, as options name it. */
 export interface LocalEventInput {
   /** `CI_PIPELINE_SOURCE`. */
   source: string
@@ -26,6 +27,7 @@ export interface LocalEventInput {
   variables: readonly PlanVariable[]
 }
 
+/** The event, as planning takes it. */
 export type LocalEvent = Omit<PlanContext, 'changedPaths' | 'files' | 'comparePaths' | 'projectFiles'> & {
   /** HEAD is detached: the event is of no branch. */
   detached: boolean

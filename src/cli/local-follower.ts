@@ -24,6 +24,7 @@ interface FollowedLog {
   stop: () => void
 }
 
+/** What is printed while the pipeline runs. */
 export interface FollowOptions {
   /** Prints neither logs nor changes. */
   quiet: boolean
@@ -50,6 +51,7 @@ const tailLines = 12
 
 const hues = ['cyan', 'magenta', 'blue', 'green', 'yellow'] as const
 
+/** Prints one pipeline until it has ended. */
 export class LocalFollower {
   readonly #core: Core
   readonly #pipelineId: number

@@ -32,6 +32,7 @@ const hint = {
     'as https://gitlab.com/gitlab-org/gitlab/-/raw/master/lib/gitlab/ci/templates',
 }
 
+/** Answers what a file of the working tree includes. */
 export class LocalIncludes implements Pick<CompileOptions, 'fetchInclude' | 'listFiles'> {
   readonly #context: Context
   readonly #tree: WorkingTree

@@ -1,6 +1,7 @@
 /** Branches and tags of the clone that a command stands in, and which branch of them is the default one. */
 import { askGit, gitOutput, type WorkingTree } from './working-tree.js'
 
+/** The refs of a clone at one moment. */
 export interface LocalRefs {
   /** Object ids by full name (`refs/heads/…`, `refs/tags/…`, `refs/remotes/…`), in git's order. */
   ids: ReadonlyMap<string, string>

@@ -37,6 +37,7 @@ import { type Snapshot, takeSnapshot } from './snapshot.js'
 import { submoduleSources } from './submodules.js'
 import type { WorkingTree } from './working-tree.js'
 
+/** What is to run, and where. */
 export interface LocalRun {
   /** A folder for everything that is kept while the pipeline runs. */
   place: string

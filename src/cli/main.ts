@@ -17,6 +17,7 @@ Exit codes: 0 done, 1 it ran and failed, 2 usage or configuration, 3 not found, 
 /** Collects a flag that may be given several times. */
 const several = (value: string, before: string[] = []) => [...before, value]
 
+/** Returns the command with all that it understands. */
 export function buildProgram(): Command {
   const program = new Command('signalbox')
     .description('A CI coordinator for unmodified .gitlab-ci.yml pipelines')

@@ -5,6 +5,7 @@
  */
 import { parse, TomlError } from 'smol-toml'
 
+/** One `[[runners]]` of the file, and what its owner has to do. */
 export interface RunnerImport {
   name: string
   executor: string

@@ -12,6 +12,7 @@ import { ownFolders, type WorkingTree } from './working-tree.js'
 
 const run = promisify(execFile)
 
+/** A commit that no ref names. */
 export interface Snapshot {
   sha: string
   /** Object folders that hold the commit: what a repository names as its alternates to see it. */

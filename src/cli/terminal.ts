@@ -6,6 +6,7 @@ import pc from 'picocolors'
 import stringWidth from 'string-width'
 import { printable } from './printable.js'
 
+/** Where a command speaks to people and to other programs. */
 export interface Terminal {
   /** A line of data. */
   out(line: string): void
@@ -24,6 +25,7 @@ export interface Terminal {
   framed(frame: ((print: () => void) => void) | undefined): void
 }
 
+/** Returns the terminal of this process. `NO_COLOR`, `FORCE_COLOR` and `TERM` count, as elsewhere. */
 export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
   const plain = env.NO_COLOR !== undefined && env.NO_COLOR !== ''
   const forced = env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== '0'

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { Exit, exitCodes } from './exit.js'
 
+/** The folder whose pipeline is meant. */
 export interface WorkingTree {
   /** The repository's top folder, or the folder itself where there is no git. */
   root: string

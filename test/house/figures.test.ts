@@ -86,10 +86,10 @@ it('has functions of at most 45 lines at the 99th percentile', () => {
   expectAtMost(functions, 0.99, 45)
 })
 
-it('documents three of four exports', () => {
+it('documents four of five exports', () => {
   const bare = exported.filter((one) => !one.documented).map((one) => one.name)
   const share = 1 - bare.length / exported.length
-  expect(share, `${bare.length} of ${exported.length} say nothing:\n${bare.join('\n')}`).toBeGreaterThanOrEqual(0.74)
+  expect(share, `${bare.length} of ${exported.length} say nothing:\n${bare.join('\n')}`).toBeGreaterThanOrEqual(0.8)
 })
 
 it('counts as it says', () => {

@@ -9,6 +9,7 @@ import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { printable } from '../printable.js'
 
+/** Writes everything that the coordinator keeps into a new file. Throws `Exit` where the file is there already. */
 export async function backup(file: string): Promise<void> {
   if (existsSync(file)) throw new Exit(exitCodes.conflict, `${file} is there already`)
   const { client, terminal } = openContext()
@@ -30,6 +31,7 @@ export async function backup(file: string): Promise<void> {
   }
 }
 
+/** Makes a data folder out of a backup. Throws `Exit` where the folder has data. */
 export async function restore(file: string, options: { dataDir: string }): Promise<void> {
   const { terminal } = openContext()
   const dataDir = path.resolve(options.dataDir)

@@ -32,6 +32,7 @@ const fleet = [
   { name: 'poplar', transport: 'poll' },
 ] as const
 
+/** Runs the demo and ends, or with `keep` stays up until it is told to end. */
 export async function demo(options: { keep?: boolean }): Promise<void> {
   const context = openContext()
   const place = mkdtempSync(path.join(os.tmpdir(), 'signalbox-demo-'))

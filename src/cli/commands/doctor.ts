@@ -14,6 +14,7 @@ interface Check {
   says: string
 }
 
+/** Prints each check with what to do about it. Throws `Exit` when one has failed. */
 export async function doctor(options: { json?: boolean }): Promise<void> {
   const { terminal, json, env } = openContext()
   const checks = [node(), git(), shell(), disk(), syncTime(), await sqlite(), ...(await coordinator(env))]

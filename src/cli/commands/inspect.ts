@@ -41,6 +41,7 @@ interface Why {
   last_refusal?: { at: string; reason: string; runner_id: number }
 }
 
+/** Prints what a job waits for, and what each runner lacks for it. */
 export async function why(id: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const found = await client().get<Why>(`/api/signalbox/v1/jobs/${jobId(id)}/why`)

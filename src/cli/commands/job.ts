@@ -19,6 +19,7 @@ interface Job {
   web_url: string
 }
 
+/** Prints one job with its failure. */
 export async function showJob(id: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const { project_id: projectId, failure } = await find(id)
@@ -34,6 +35,7 @@ export async function showJob(id: string, options: { json?: boolean }): Promise<
   for (const line of failureLines(failure)) terminal.out(line)
 }
 
+/** Prints a job's log, and with `follow` what is still to come. */
 export async function printLog(id: string, options: { follow?: boolean }): Promise<void> {
   const { client, terminal } = openContext()
   await find(id)
@@ -72,6 +74,7 @@ export async function printLog(id: string, options: { follow?: boolean }): Promi
   }
 }
 
+/** Cancels, retries or plays a job, and prints what became of it. */
 export async function changeJob(
   verb: 'cancel' | 'retry' | 'play',
   id: string,
@@ -106,6 +109,7 @@ async function confirm(id: string): Promise<void> {
   if (!/^y(es)?$/i.test(answer.trim())) throw new Exit(exitCodes.failed, 'not started')
 }
 
+/** Sets the priority of a job, from -9999 to 9999. */
 export async function prioritize(id: string, text: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   if (!/^[+-]?\d{1,4}$/.test(text)) throw new Exit(exitCodes.usage, `${text} is not a priority`)
@@ -117,6 +121,7 @@ export async function prioritize(id: string, text: string, options: { json?: boo
   terminal.say(`job ${job.id}: priority ${priority}`)
 }
 
+/** Prints the token of a running job, for whoever debugs it. */
 export async function printToken(id: string): Promise<void> {
   const { client, terminal } = openContext()
   const { token } = await client().get<{ token: string }>(`/api/signalbox/v1/jobs/${encodeURIComponent(id)}/token`)

@@ -38,6 +38,7 @@ interface Findings {
   warnings: ConfigError[]
 }
 
+/** Checks a file, or the configuration of the folder. Throws `Exit` when it is wrong. */
 export async function lint(file: string | undefined, options: LintOptions): Promise<void> {
   const context = openContext()
   const { terminal, json, cwd } = context

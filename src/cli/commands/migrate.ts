@@ -12,6 +12,7 @@ import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { settingsFrom } from './serve.js'
 
+/** Brings the schema up to date while no coordinator runs; with `newKey` the store goes on with another key file. */
 export async function migrate({
   newKey,
   ...options

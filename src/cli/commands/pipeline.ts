@@ -39,6 +39,7 @@ interface Common {
   json?: boolean
 }
 
+/** Starts a pipeline, and with `watch` follows it to its end. */
 export async function runPipeline(options: Common & { ref: string; var?: string[]; watch?: boolean }): Promise<void> {
   const { client, project, terminal, json } = openContext()
   const pipeline = await client().post<Pipeline>(`/api/v4/projects/${project(options.project)}/pipeline`, {
@@ -53,6 +54,7 @@ export async function runPipeline(options: Common & { ref: string; var?: string[
   terminal.out(String(pipeline.id))
 }
 
+/** Prints the newest pipelines of a project. */
 export async function listPipelines(options: Common & { ref?: string; status?: string; limit: string }): Promise<void> {
   const { client, project, terminal, json } = openContext()
   const query = new URLSearchParams()
@@ -73,6 +75,7 @@ export async function listPipelines(options: Common & { ref?: string; status?: s
   )
 }
 
+/** Prints a pipeline with its jobs. */
 export async function showPipeline(id: string, options: Common): Promise<void> {
   const { terminal, json } = openContext()
   const { pipeline, jobs } = await load(id)
@@ -95,6 +98,7 @@ export async function showPipeline(id: string, options: Common): Promise<void> {
   )
 }
 
+/** Follows a pipeline, or the newest one; its outcome is the exit code. */
 export async function watchPipeline(id: string | undefined, options: Common & { timeout?: string }): Promise<void> {
   return follow(id === undefined ? await findNewest(options) : Number(id), options)
 }
@@ -140,6 +144,7 @@ function checkedOutCommit(cwd: string): { sha: string; branch: string | undefine
   return sha === undefined ? undefined : { sha, branch: git('symbolic-ref', '--short', '--quiet', 'HEAD') }
 }
 
+/** Cancels or retries a pipeline, and prints what became of it. */
 export async function changePipeline(verb: 'cancel' | 'retry', id: string, options: Common): Promise<void> {
   const { client, terminal, json } = openContext()
   const { project_id: projectId } = await find(id)

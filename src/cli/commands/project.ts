@@ -10,6 +10,7 @@ interface Project {
   web_url: string
 }
 
+/** Makes a project, with `mirror` as the copy of a repository elsewhere. */
 export async function createProject(path: string, options: { json?: boolean; mirror?: string }): Promise<void> {
   const { client, terminal, json } = openContext()
   const { mirror } = options
@@ -23,6 +24,7 @@ export async function createProject(path: string, options: { json?: boolean; mir
   terminal.out(project.http_url_to_repo)
 }
 
+/** Prints the projects that the user may read, a thousand at the most. */
 export async function listProjects(options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const projects = await client().list<Project>('/api/v4/projects', 1000)
@@ -34,6 +36,7 @@ export async function listProjects(options: { json?: boolean }): Promise<void> {
   )
 }
 
+/** Prints one project. */
 export async function showProject(path: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const project = await client().get<Project>(`/api/v4/projects/${encodeURIComponent(path)}`)
@@ -43,6 +46,7 @@ export async function showProject(path: string, options: { json?: boolean }): Pr
   }
 }
 
+/** Lets all jobs of a project begin with empty caches. */
 export async function clearCaches(path: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const cleared = await client().post<{ project_id: number; deleted: number }>(
@@ -59,6 +63,7 @@ export async function deleteProject(path: string): Promise<void> {
   terminal.say(`project ${path} deleted`)
 }
 
+/** Prints a new secret for deliveries from outside, or removes it. */
 export async function hookSecret(path: string, options: { json?: boolean; remove?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const address = `/api/signalbox/v1/projects/${encodeURIComponent(path)}/hook-secret`

@@ -30,6 +30,7 @@ interface RunOptions extends IncludeOptions {
   timestamps?: boolean
 }
 
+/** Runs the pipeline of a folder, or these jobs of it; its outcome is the exit code. */
 export async function run(jobs: string[], options: RunOptions): Promise<void> {
   const context = openContext()
   const folder = path.resolve(context.cwd, options.cwd ?? '.')

@@ -16,6 +16,7 @@ interface RunnerStartOptions {
   config?: string
 }
 
+/** Runs jobs until it is told to end: once gently, twice at once. */
 export async function startRunnerCommand(options: RunnerStartOptions): Promise<void> {
   const { env } = process
   const url = options.url ?? env.SIGNALBOX_URL

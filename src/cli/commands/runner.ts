@@ -23,6 +23,7 @@ interface CreateOptions {
   json?: boolean
 }
 
+/** Makes a runner, and prints the token that it starts with. */
 export async function createRunner(options: CreateOptions): Promise<void> {
   const { client, terminal, json } = openContext()
   if (options.project && options.group) throw new Exit(exitCodes.usage, '--project and --group exclude each other')
@@ -48,6 +49,7 @@ export async function createRunner(options: CreateOptions): Promise<void> {
   }
 }
 
+/** Prints all runners, a thousand at the most. */
 export async function listRunners(options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const runners = await client().list<Runner>('/api/v4/runners/all', 1000)
@@ -64,6 +66,7 @@ export async function listRunners(options: { json?: boolean }): Promise<void> {
   )
 }
 
+/** Prints one runner. */
 export async function showRunner(id: string, options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const runner = await client().get<Runner>(`/api/v4/runners/${encodeURIComponent(id)}`)
@@ -73,6 +76,7 @@ export async function showRunner(id: string, options: { json?: boolean }): Promi
   }
 }
 
+/** Keeps a runner from new jobs, or lets it have them again. */
 export async function pauseRunner(id: string, paused: boolean): Promise<void> {
   const { client, terminal } = openContext()
   const runner = await client().put<Runner>(`/api/v4/runners/${encodeURIComponent(id)}`, { paused })
@@ -98,6 +102,7 @@ export async function drainRunner(id: string, options: { timeout?: string }): Pr
   }
 }
 
+/** Deletes a runner: its token is refused from now on. */
 export async function deleteRunner(id: string): Promise<void> {
   const { client, terminal } = openContext()
   await client().delete(`/api/v4/runners/${encodeURIComponent(id)}`)

@@ -31,6 +31,7 @@ interface ServeOptions {
 const stopWithinMs = 9000
 const faultStopMs = 5000
 
+/** Runs a coordinator until it is told to end, or with `schema` prints the schema of its settings. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { readyFile, schema, ...flags } = options
   if (schema) {

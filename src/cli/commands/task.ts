@@ -13,6 +13,7 @@ interface Task {
   last_result: string | null
 }
 
+/** Prints all background tasks. */
 export async function listTasks(options: { json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const tasks = await client().get<Task[]>('/api/signalbox/v1/tasks')
@@ -30,6 +31,7 @@ export async function listTasks(options: { json?: boolean }): Promise<void> {
   )
 }
 
+/** Runs a task now, or keeps it from running by itself. */
 export async function changeTask(verb: 'run' | 'pause' | 'resume', name: string): Promise<void> {
   const { client, terminal } = openContext()
   const task = await client().post<{ result?: string }>(`/api/signalbox/v1/tasks/${encodeURIComponent(name)}/${verb}`)

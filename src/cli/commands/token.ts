@@ -36,6 +36,7 @@ interface CreateOptions extends Owner {
   json?: boolean
 }
 
+/** Makes an access token, and prints it: it is not shown again. */
 export async function createToken(name: string, options: CreateOptions): Promise<void> {
   const context = openContext()
   const { client, terminal, json } = context
@@ -58,6 +59,7 @@ export async function createToken(name: string, options: CreateOptions): Promise
   terminal.out(made.token)
 }
 
+/** Prints the active tokens, or all that there ever were. */
 export async function listTokens(options: Owner & { all?: boolean; json?: boolean }): Promise<void> {
   const context = openContext()
   const { client, terminal, json } = context
@@ -79,6 +81,7 @@ export async function listTokens(options: Owner & { all?: boolean; json?: boolea
   )
 }
 
+/** Revokes a token. */
 export async function revokeToken(id: string, options: Pick<Owner, 'project'>): Promise<void> {
   const { client, terminal } = openContext()
   if (!/^\d+$/.test(id)) throw new Exit(exitCodes.usage, 'a token is named by its id, which `token list` shows')

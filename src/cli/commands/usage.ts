@@ -15,6 +15,7 @@ interface Usage {
   }[]
 }
 
+/** Prints the compute minutes of a month. */
 export async function showUsage(options: { month?: string; json?: boolean }): Promise<void> {
   const { client, terminal, json } = openContext()
   const query = options.month === undefined ? '' : `?month=${encodeURIComponent(options.month)}`
@@ -36,6 +37,7 @@ export async function showUsage(options: { month?: string; json?: boolean }): Pr
   )
 }
 
+/** Sets how many compute minutes a namespace has each month; `none`: as many as it wants. */
 export async function limitUsage(namespace: string, given: string): Promise<void> {
   if (given !== 'none' && !/^\d+$/.test(given))
     throw new Exit(exitCodes.usage, `${given} is not a number of minutes, nor none`)

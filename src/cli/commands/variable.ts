@@ -16,12 +16,14 @@ interface Variable {
   description: string | null
 }
 
+/** Whose variable: of the three at most one; none: of the project that the folder belongs to. */
 export interface VariableOwner {
   project?: string
   group?: string
   instance?: boolean
 }
 
+/** What to set of a variable besides its value. */
 export interface SetOptions extends VariableOwner {
   masked?: boolean
   hidden?: boolean
@@ -59,6 +61,7 @@ export async function setVariable(key: string, given: string | undefined, option
   terminal.say(`${key} made`)
 }
 
+/** Prints variables; of masked ones no value. */
 export async function listVariables(options: VariableOwner & { json?: boolean }): Promise<void> {
   const context = openContext()
   const { client, terminal, json } = context
@@ -77,6 +80,7 @@ export async function listVariables(options: VariableOwner & { json?: boolean })
   )
 }
 
+/** Deletes a variable. */
 export async function unsetVariable(key: string, options: VariableOwner & { scope?: string }): Promise<void> {
   const context = openContext()
   await context.client().delete(one(variablesOf(context, options), key, options.scope))

@@ -31,6 +31,7 @@ export async function assemble(
   return assembly.main(source)
 }
 
+/** What assembling has looked at: with all of it the same, so is the document. */
 export interface AssemblyTrace {
   /** Names of variables that were looked at. */
   looked: Set<string>

@@ -6,6 +6,7 @@ import type { ConfigError } from './config-error.js'
 import type { ListedJob } from './listed-job.js'
 import type { PlanVariable } from './variables.js'
 
+/** What compiling returns: the compiled file or errors, and what it depends on. */
 export type CompileResult = CompileOutcome & {
   /**
    * Names of the given variables that were looked at: with the same values of these, and the same answers of the
@@ -26,6 +27,7 @@ export interface Outline {
   jobs: ListedJob[]
 }
 
+/** A file that was included, and by which other one. */
 export interface IncludedFile {
   request: IncludeRequest
   /** Project and commit of the file that included this one; absent: those of the main file. */
@@ -33,6 +35,7 @@ export interface IncludedFile {
   ref?: string
 }
 
+/** The compiled file, or all that is wrong with it. */
 export type CompileOutcome =
   | { ok: true; config: CiConfig; warnings: ConfigError[] }
   | { ok: false; errors: ConfigError[]; warnings: ConfigError[] }
@@ -59,6 +62,7 @@ export type IncludeRequest =
   /** A file that a job of the pipeline upstream has made. */
   | { kind: 'artifact'; job: string; path: string }
 
+/** The included text, or in a sentence why there is none. */
 export type IncludeAnswer =
   | {
       ok: true
@@ -74,6 +78,7 @@ export type IncludeAnswer =
 /** For wildcards: `local` with `*`. Gives every path of the project at that commit. */
 export type ListFiles = (project?: string, ref?: string) => Promise<string[]>
 
+/** The world around a file, as far as it is asked. */
 export interface CompileOptions {
   /** Name of the main file in messages; default `.gitlab-ci.yml`. */
   file?: string

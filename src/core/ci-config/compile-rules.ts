@@ -43,6 +43,7 @@ function toRule(rule: Rule): CompiledRule {
   }
 }
 
+/** Returns a rule of `workflow` as planning takes it. */
 export function toWorkflowRule(rule: WorkflowRule): CompiledWorkflowRule {
   const { on_new_commit: onNewCommit, on_job_failure: onJobFailure } = rule.auto_cancel ?? {}
   const autoCancel = {

@@ -19,11 +19,13 @@ export interface CompiledConfig extends CiConfig {
   readonly jobs: readonly CompiledJob[]
 }
 
+/** A variable that people are asked for when they start a pipeline by hand. */
 export interface Prefill extends PlanVariable {
   description?: string
   options?: string[]
 }
 
+/** When there is a pipeline at all, and what it is called. */
 export interface CompiledWorkflow {
   rules?: CompiledWorkflowRule[]
   name?: string
@@ -36,12 +38,14 @@ interface Clauses {
   exists?: Exists
 }
 
+/** A rule of `workflow:rules`. */
 export interface CompiledWorkflowRule extends Clauses {
   when: 'always' | 'never'
   variables?: PlanVariable[]
   autoCancel?: Partial<PipelinePlan['autoCancel']>
 }
 
+/** A rule of a job. */
 export interface CompiledRule extends Clauses {
   when?: JobWhen
   startInSeconds?: number
@@ -51,6 +55,7 @@ export interface CompiledRule extends Clauses {
   interruptible?: boolean
 }
 
+/** `only` or `except`: everything that is given has to hold. */
 export interface CompiledPolicy {
   refs?: string[]
   variables?: Condition[]
@@ -76,6 +81,7 @@ export interface CompiledInstance {
   needs?: CompiledNeed[]
 }
 
+/** A job before rules and variables of an event have had their say. */
 export interface CompiledJob {
   name: string
   /** Where the job stands, for errors that only a pipeline brings to light. */

@@ -6,6 +6,7 @@ const minute = 60
 const hour = 60 * minute
 const day = 24 * hour
 
+/** How many seconds each unit has, as Ruby's chronic_duration counts: a month has 30 days. */
 export const seconds = { minute, hour, day, week: 7 * day, month: 30 * day, year: 31_557_600 } as const
 
 const units = new Map<string, number>([
@@ -47,6 +48,7 @@ export function parseDuration(text: string): number | undefined {
   return total === undefined || total <= 0 ? undefined : Math.min(total, longest)
 }
 
+/** Whether a text stands for no end at all, in place of a duration. */
 export function isNever(text: string): boolean {
   return text.toLowerCase() === 'never'
 }

@@ -28,6 +28,7 @@ function replace(text: string, pattern: RegExp, put: (name: string, written: str
   })
 }
 
+/** Whether a text may refer to a variable; most do not, and need no more than this look. */
 export function mayRefer(text: string): boolean {
   return text.includes('$') || text.includes('%')
 }
@@ -48,6 +49,7 @@ export function referencesOf(variable: PlanVariable): string[] {
   return names
 }
 
+/** How references are treated that are special. */
 export interface ExpandOptions {
   /** References to variables that do not exist stay as written; default: they vanish. */
   keepUndefined?: boolean
@@ -106,6 +108,7 @@ function mayChange({ raw, value }: PlanVariable): boolean {
   return raw !== true && mayRefer(value)
 }
 
+/** Returns the sentence about variables that refer to each other in a circle. */
 export function circleMessage(circle: readonly string[]): string {
   return `circular variable reference detected: [${circle.join(', ')}]`
 }

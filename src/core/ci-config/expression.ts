@@ -23,11 +23,13 @@ export type Expression =
   | { kind: 'not'; of: Expression }
   | { kind: Operator; left: Expression; right: Expression }
 
+/** The operators of expressions: `&&`, `||`, `==`, `!=`, `=~`, `!~`. */
 export type Operator = 'and' | 'or' | 'equals' | 'differs' | 'matches' | 'mismatches'
 
 /** Value of a variable, undefined when there is none. */
 export type Lookup = (name: string) => string | undefined
 
+/** What is wrong with an expression, in a sentence. */
 export class ExpressionError extends Error {
   override readonly name = 'ExpressionError'
 }
@@ -164,6 +166,7 @@ const levels: ReadonlySet<Operator>[] = [
   new Set(['equals', 'differs', 'matches', 'mismatches']),
 ]
 
+/** What an expression comes to; null: a variable that is not there. */
 export type ExpressionValue = string | boolean | null | Regex
 
 /** The raw result of an expression; what `rules` ask is `isTrue`. */

@@ -12,6 +12,7 @@ export type Matcher = (path: string) => boolean
 const cache = new Map<string, Matcher>()
 const cacheSize = 1_000
 
+/** Returns what tells whether a path matches. Compiled patterns are kept. */
 export function compileGlob(pattern: string): Matcher {
   const known = cache.get(pattern)
   if (known !== undefined) return known

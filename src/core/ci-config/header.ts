@@ -10,6 +10,7 @@ import { isNull, type MapNode, makeScalar, type Node, quote, type ScalarNode } f
 import { validate } from './validate.js'
 import type { PlanVariable } from './variables.js'
 
+/** What reading a header needs, and where it reports what is wrong. */
 export interface HeaderContext {
   findings: Findings
   origin: Origin

@@ -29,6 +29,7 @@ export interface Step {
   key: string
 }
 
+/** An entry of `include`, and where it is written. */
 export interface WrittenEntry {
   entry: IncludeEntry
   node: Node

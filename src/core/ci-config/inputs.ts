@@ -7,12 +7,14 @@ import { isNull, type MapNode, makeScalar, type Node, quote, textOf } from './no
 import { fromPlain, toPlain } from './plain.js'
 import { compileRegex, type Regex } from './regex.js'
 
+/** The values of all inputs, or what is wrong with them. */
 export interface ResolvedInputs {
   values: Map<string, Node>
   /** The values are of no use if there are any. */
   problems: InputProblem[]
 }
 
+/** Something wrong with the value of an input. */
 export interface InputProblem {
   /** A sentence. */
   message: string

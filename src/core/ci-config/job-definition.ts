@@ -1,6 +1,7 @@
 /** What one job of a pipeline does, all keywords resolved: stored as its definition. Plain data. */
 import type { PlanVariable } from './variables.js'
 
+/** An image, for executors that run jobs in one. */
 export interface PlanImage {
   name: string
   entrypoint?: string[]
@@ -8,6 +9,7 @@ export interface PlanImage {
   executorOpts?: { docker?: Record<string, unknown>; kubernetes?: Record<string, unknown> }
 }
 
+/** A container beside the job's own. */
 export interface PlanService extends PlanImage {
   alias?: string
   command?: string[]
@@ -28,6 +30,7 @@ export interface PlanArtifact {
   access?: 'all' | 'developer' | 'maintainer' | 'none'
 }
 
+/** A cache that the job takes and leaves. */
 export interface PlanCache {
   /** A ready key, or the files whose content makes it. */
   key: string | { files: string[]; filesCommits?: boolean; prefix?: string }
@@ -47,6 +50,7 @@ export interface PlanNeed {
   optional: boolean
 }
 
+/** The types that the value of an input may have. */
 export type InputType = 'string' | 'number' | 'boolean' | 'array'
 
 /** An input of a job: its value, which people may choose anew when they start the job by hand, and from what. */
@@ -58,6 +62,7 @@ export interface PlanInput {
   regex?: string
 }
 
+/** When a job that fails is tried again: at most `max` times. */
 export interface PlanRetry {
   max: number
   /** Failure reasons, or `always`. Empty when only exit codes decide. */
@@ -65,6 +70,7 @@ export interface PlanRetry {
   exitCodes?: number[]
 }
 
+/** The environment that a job is about, and what it does to it. */
 export interface PlanEnvironment {
   name: string
   url?: string
@@ -74,6 +80,7 @@ export interface PlanEnvironment {
   deploymentTier?: string
 }
 
+/** When a job runs. Rule: https://docs.gitlab.com/ci/yaml/#when */
 export type JobWhen = 'on_success' | 'on_failure' | 'always' | 'manual' | 'delayed' | 'never'
 
 /** One job of a pipeline, all keywords resolved: what is stored as the job's definition. */

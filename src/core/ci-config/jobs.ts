@@ -35,6 +35,7 @@ export interface JobDraft {
   onStop?: string
 }
 
+/** The jobs of a document as far as they are right. */
 export interface Jobs {
   drafts: JobDraft[]
   /** Names of jobs in which something is wrong. That others need them is no fault of those others. */

@@ -5,6 +5,7 @@ import { bridgeShape, jobShape } from './keywords/job.js'
 import { rootKeys } from './keywords/root.js'
 import type { AnyShape, Keyword, ListShape, RecordShape, TextShape } from './shape.js'
 
+/** A schema, or a part of one: https://json-schema.org/draft-07 */
 export type JsonSchema = { [key: string]: unknown }
 
 /**

@@ -11,6 +11,7 @@ import { planPipeline } from './plan-pipeline.js'
 import type { PlanResult } from './planning.js'
 import { functionNames, type PackedResult, type Task } from './worker.js'
 
+/** How many threads there are, and what one computation may take. */
 export interface PoolLimits extends ThreadLimits {
   threads: number
   /** Steps (`meter.ts`) of planning that this thread takes over itself, rather than hand a small file across. */

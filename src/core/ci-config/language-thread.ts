@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import type { FromWorker, Task, ToWorker } from './worker.js'
 
+/** What one computation may take before it is ended, in milliseconds and MiB. */
 export interface ThreadLimits {
   /** Time of computing; waiting for answers does not count, nor for a processor that others have. */
   milliseconds: number

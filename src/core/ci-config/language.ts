@@ -29,12 +29,14 @@ export interface CiLanguage {
   coverage(log: string, pattern: string, turn: string): Promise<number | null>
 }
 
+/** The language without threads or limits: for commands, where nobody else waits. */
 export const inThisThread: CiLanguage = {
   compile: compileConfig,
   plan: planEvent,
   coverage: async (log, pattern) => coverageIn(log, pattern),
 }
 
+/** Plans an event, after looking up what its rules ask about. */
 export async function planEvent(config: CiConfig, event: PlanEvent, lookUp: LookUpFacts): Promise<PlanResult> {
   return planPipeline(config, { ...event, ...(await lookUp(factsWanted(config, event))) })
 }

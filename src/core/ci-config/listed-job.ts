@@ -1,6 +1,7 @@
 /** A job of a file as a linter shows it. */
 import type { PlanNeed } from './job-definition.js'
 
+/** A job, as GitLab's linter lists it: https://docs.gitlab.com/api/lint/ */
 export interface ListedJob {
   name: string
   stage: string
@@ -17,6 +18,7 @@ export interface ListedJob {
   except?: ListedPolicy
 }
 
+/** `only` or `except` of such a job. */
 export interface ListedPolicy {
   refs?: string[]
   variables?: string[]

@@ -18,6 +18,7 @@ import {
 } from '../shape.js'
 import { duration, textOrTexts, texts } from './parts.js'
 
+/** How a runner packs a report. */
 export type ReportFormat = 'gzip' | 'zip' | 'raw'
 
 /**
@@ -72,6 +73,7 @@ const reports = record(
   { mayBeEmpty: true },
 )
 
+/** The keyword `artifacts`: https://docs.gitlab.com/ci/yaml/#artifacts */
 export const artifacts = checked(
   record(
     {
@@ -98,6 +100,7 @@ export const artifacts = checked(
   },
 )
 
+/** What `artifacts` says when it is right. */
 export type Artifacts = ValueOf<typeof artifacts>
 
 /** Key and prefix become part of a path. */

@@ -51,6 +51,7 @@ const kubernetes = checked(
   },
 )
 
+/** What `environment` says when it is right. */
 export interface Environment {
   plan: PlanEnvironment
   kubernetes?: unknown

@@ -19,6 +19,7 @@ import {
 import { include } from './include.js'
 import { expression } from './parts.js'
 
+/** The types that an input may have: https://docs.gitlab.com/ci/yaml/#specinputstype */
 export const inputTypes = ['string', 'number', 'boolean', 'array'] as const
 
 const options = checked(list(node(), { max: limits.inputOptions }), (values, report) => {
@@ -40,6 +41,7 @@ const inputRule = mapped(
   },
 )
 
+/** A rule that decides options and default of an input. */
 export type InputRule = ValueOf<typeof inputRule>
 
 /** What inputs of files and inputs of jobs have in common. */
@@ -74,6 +76,7 @@ const inputMap = checked(
   },
 )
 
+/** What a header says of one input. */
 export type InputMap = ValueOf<typeof inputMap>
 
 /** Null asks for a text without saying more. */
@@ -90,6 +93,7 @@ export const jobInputs = entries(
 
 const componentFields = ['name', 'sha', 'version', 'reference'] as const
 
+/** The keyword `spec`: https://docs.gitlab.com/ci/yaml/#spec */
 export const spec = record(
   {
     description: keyword(text({ max: 256 }), 'What the file is for.'),
@@ -100,9 +104,11 @@ export const spec = record(
   { mayBeEmpty: true },
 )
 
+/** The first document of a file that has two. */
 export const header = record({ spec: nullable(spec, 'Inputs of the file.') })
 
 /** What a file named by `spec:include` holds. */
 export const inputsFile = record({ inputs: nullable(inputSpecs, 'Inputs.') })
 
+/** All inputs of a header, by name. */
 export type InputSpecs = ValueOf<typeof inputSpecs>

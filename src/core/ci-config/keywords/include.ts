@@ -16,6 +16,7 @@ import {
 import { duration, inputValues, textOrTexts } from './parts.js'
 import { includeRules, writtenRule } from './rules.js'
 
+/** The kinds of entries; each has exactly one of these keys. */
 export const includeKinds = ['local', 'project', 'remote', 'template', 'component', 'artifact'] as const
 
 /** @param inputs values that stay as the document has them, for typed inputs, or become plain data */
@@ -55,16 +56,19 @@ const together = {
 
 const includeMap = record(entryKeys(node()), together)
 
+/** An entry that is written as a map. */
 export type IncludeMap = ValueOf<typeof includeMap>
 
 const entry = either(text(), includeMap)
 
+/** The keyword `include`: https://docs.gitlab.com/ci/yaml/#include */
 export const include = either(
   mapped(text(), (one) => [one]),
   mapped(includeMap, (one) => [one]),
   list(entry),
 )
 
+/** An entry of `include`: a path or address, or a map. */
 export type IncludeEntry = ValueOf<typeof entry>
 
 /** Entries of a trigger stay as written: they are the includes of the file that the child pipeline has. */

@@ -247,6 +247,7 @@ const jobRecord = record(
   },
 )
 
+/** A job that a runner runs. */
 export const jobShape = checked(jobRecord, (value, report) => {
   if (value.script?.length === 0 || (value.script === undefined && value.run === undefined)) {
     report("script can't be blank", 'script')
@@ -260,6 +261,7 @@ export const jobShape = checked(jobRecord, (value, report) => {
   }
 })
 
+/** What the keywords of a job say when they are right. */
 export type Job = ValueOf<typeof jobRecord>
 
 const forward = record(
@@ -314,4 +316,5 @@ export const bridgeShape = checked(bridgeRecord, (value, report) => {
     report('a trigger job may not need jobs of other pipelines', 'needs')
 })
 
+/** What the keywords of a trigger job say when they are right. */
 export type Bridge = ValueOf<typeof bridgeRecord>

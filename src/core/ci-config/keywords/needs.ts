@@ -18,6 +18,7 @@ import {
 
 const matrixValue = text({ scalar: 'integer' })
 
+/** The keyword `parallel:matrix`: https://docs.gitlab.com/ci/yaml/#parallelmatrix */
 export const matrix = list(
   checked(
     entries(
@@ -33,8 +34,10 @@ export const matrix = list(
   ),
 )
 
+/** Lists of values by variable; the jobs are all their combinations. */
 export type Matrix = ValueOf<typeof matrix>
 
+/** An entry of `needs`. */
 export type Need =
   | { kind: 'job'; job: string; artifacts: boolean; optional: boolean; matrix?: Matrix }
   /** On another pipeline or project, as written. */
@@ -92,6 +95,7 @@ function refuseKeys(value: Record<string, unknown>, names: string[], report: Rep
   if (odd.length > 0) report(`unknown keys: ${odd.join(', ')} in a need on another pipeline`, odd[0])
 }
 
+/** The keyword `needs`: https://docs.gitlab.com/ci/yaml/#needs */
 export const needs: Shape<Need[]> = {
   ...either(
     list(either(jobName, needMap), { ...flattened, says: 'a list of jobs' }),

@@ -37,6 +37,7 @@ export const filledScript = either(
   lines,
 )
 
+/** A list of strings. */
 export const texts = list(text())
 
 /** One text or a list of them. */
@@ -45,7 +46,9 @@ export const textOrTexts = either(
   texts,
 )
 
+/** A bound of durations, for people. */
 export const oneWeek = { seconds: seconds.week, text: 'one week' }
+/** A bound of durations, for people. */
 export const oneMonth = { seconds: seconds.month, text: 'one month' }
 
 /** The text of a duration, no longer than a limit. */
@@ -64,11 +67,13 @@ export function wholeSeconds(limit?: { seconds: number; text: string }): Shape<n
   return mapped(duration(limit), (value) => Math.round(parseDuration(value) ?? 0))
 }
 
+/** An expression, as it is written and as it is evaluated. */
 export interface Condition {
   source: string
   tree: Expression
 }
 
+/** Returns the shape of an expression. `inputs`: it may refer to inputs. */
 export function expression(options: { inputs?: boolean } = {}): Shape<Condition> {
   const shape = mapped(text(), (source, report): Condition => {
     try {
@@ -118,6 +123,7 @@ export const globalVariables = entries(
   variableEntries,
 )
 
+/** The keyword `variables` of a job: https://docs.gitlab.com/ci/yaml/#variables */
 export const jobVariables = entries(
   either(
     plainValue,
@@ -189,8 +195,10 @@ function toImage({ name, entrypoint, pull_policy: pullPolicy, docker, kubernetes
 
 const imageName = mapped(text({ filled: true }), (name): PlanImage => ({ name }))
 
+/** The keyword `image`: https://docs.gitlab.com/ci/yaml/#image */
 export const image = either(imageName, mapped(record(imageKeys), toImage))
 
+/** The keyword `services`: https://docs.gitlab.com/ci/yaml/#services */
 export const services = list(
   either(
     mapped(text({ filled: true }), (name): PlanService => ({ name })),
@@ -212,6 +220,7 @@ export const services = list(
   flattened,
 )
 
+/** One exit code or several. */
 export const exitCodes = either(
   mapped(integer(), (code) => [code]),
   list(integer(), { min: 1 }),
@@ -226,4 +235,5 @@ export function plainMap<T>(map: Shape<Map<string, T>>): Shape<Record<string, T>
   })
 }
 
+/** Values for the inputs of what is included or triggered, checked against its header later. */
 export const inputValues = plainMap(entries(anything(), { nullable: true }))

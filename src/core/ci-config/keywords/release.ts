@@ -9,6 +9,7 @@ const link = record({
   link_type: keyword(choice('runbook', 'package', 'image', 'other'), 'What is behind the link.'),
 })
 
+/** The keyword `release`: https://docs.gitlab.com/ci/yaml/#release */
 export const release = record({
   tag_name: required(text({ filled: true }), 'The tag, made if it is missing.'),
   tag_message: keyword(text(), 'Message of a new tag.'),
@@ -27,6 +28,7 @@ export const release = record({
   assets: keyword(record({ links: required(list(link), 'Links of the release.') }), 'What belongs to the release.'),
 })
 
+/** The keyword `pages`: https://docs.gitlab.com/ci/yaml/#pages */
 export const pages = either(
   boolean(),
   record({
@@ -75,8 +77,10 @@ const step = record(
   { oneOf: ['script', 'step', 'func'] },
 )
 
+/** The keyword `run`: https://docs.gitlab.com/ci/yaml/#run */
 export const run = list(step)
 
+/** The keyword `id_tokens`: https://docs.gitlab.com/ci/yaml/#id_tokens */
 export const idTokens = plainMap(
   entries(
     record({ aud: required(either(text({ filled: true }), list(text(), { min: 1 })), 'For whom the token is.') }),
@@ -131,6 +135,7 @@ const secretSource = {
   ),
 }
 
+/** The keyword `secrets`: https://docs.gitlab.com/ci/yaml/#secrets */
 export const secrets = plainMap(
   entries(
     record(
@@ -144,6 +149,7 @@ export const secrets = plainMap(
   ),
 )
 
+/** The keyword `identity`: https://docs.gitlab.com/ci/yaml/#identity */
 export const identity = choice('google_cloud')
 
 /** Taken for what it is: only a scanner of the original reads it. */

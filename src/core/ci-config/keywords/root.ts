@@ -5,8 +5,10 @@ import { inheritable } from './job.js'
 import { globalVariables } from './parts.js'
 import { autoCancel, workflowRules } from './rules.js'
 
+/** The keyword `stages`: https://docs.gitlab.com/ci/yaml/#stages */
 export const stages = list(text(), { nested: limits.nestedLists, says: 'a list of strings' })
 
+/** The keyword `workflow`: https://docs.gitlab.com/ci/yaml/#workflow */
 export const workflow = record(
   {
     rules: keyword(workflowRules, 'When there is a pipeline at all.'),
@@ -16,11 +18,13 @@ export const workflow = record(
   { mayBeEmpty: true },
 )
 
+/** The keyword `default`: https://docs.gitlab.com/ci/yaml/#default */
 export const defaults = record(inheritable, { mayBeEmpty: true })
 
 /** Keywords that may stand at the top in place of under `default`. */
 export const globalDefaults = ['image', 'services', 'cache', 'before_script', 'after_script'] as const
 
+/** The keywords that are no names of jobs. */
 export const rootKeys = {
   default: keyword(defaults, 'Defaults of all jobs.'),
   stages: keyword(stages, 'The stages, in order.'),

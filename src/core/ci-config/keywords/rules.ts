@@ -25,6 +25,7 @@ const regexp = checked(text({ max: 255 }), (pattern, report) => {
   if (compiled instanceof Error) report(`is not an RE2 expression: ${compiled.message}`)
 })
 
+/** What `changes` says when it is right. */
 export interface Changes {
   paths?: string[]
   regexp?: string
@@ -50,6 +51,7 @@ const changes = either(
   ),
 )
 
+/** What `exists` says when it is right. */
 export interface Exists {
   paths?: string[]
   regexp?: string
@@ -101,12 +103,15 @@ const rule = checked(
   },
 )
 
+/** A rule of a job. */
 export type Rule = ValueOf<typeof rule>
 
 const nested = { nested: limits.nestedLists, min: 1, max: limits.rules, says: 'a list of maps' }
 
+/** The keyword `rules` of jobs: https://docs.gitlab.com/ci/yaml/#rules */
 export const rules = list(rule, nested)
 
+/** The keyword `auto_cancel`: https://docs.gitlab.com/ci/yaml/#workflowauto_cancelon_new_commit */
 export const autoCancel = record(
   {
     on_new_commit: keyword(
@@ -130,14 +135,18 @@ const workflowRule = record({
   interruptible: keyword(boolean()),
 })
 
+/** A rule of `workflow`. */
 export type WorkflowRule = ValueOf<typeof workflowRule>
 
+/** The keyword `workflow:rules`: https://docs.gitlab.com/ci/yaml/#workflowrules */
 export const workflowRules = list(workflowRule, nested)
 
 const includeRule = record({ ...clauses, when: keyword(choice('always', 'never'), 'Whether the file is included.') })
 
+/** A rule of an entry of `include`. */
 export type IncludeRule = ValueOf<typeof includeRule>
 
+/** The keyword `include:rules`: https://docs.gitlab.com/ci/yaml/#includerules */
 export const includeRules = list(includeRule, nested)
 
 /** A rule as a file has it. */
@@ -167,6 +176,7 @@ const refs: Shape<string[]> = {
   expects: strings,
 }
 
+/** The keywords `only` and `except`: https://docs.gitlab.com/ci/yaml/deprecated_keywords/#only--except */
 export const policy = either(
   mapped(refs, (names) => ({ refs: names })),
   record({
@@ -177,4 +187,5 @@ export const policy = either(
   }),
 )
 
+/** What `only` or `except` says when it is right. */
 export type Policy = ValueOf<typeof policy>
