@@ -9,6 +9,7 @@ const bundle = await rolldown({
   input: {
     main: path.join(folder, 'cli/main.js'),
     worker: path.join(folder, 'core/ci-config/worker.js'),
+    'plugin-child': path.join(folder, 'plugins/plugin-child.js'),
   },
   platform: 'node',
   // What is installed beside us is left outside, and everything else is held: package.json says which is which.

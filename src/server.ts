@@ -119,6 +119,7 @@ async function start(
     configured: settings.plugins,
     baseFolder: settings.baseFolder,
     chain: settings.classification,
+    workFolder: path.join(path.resolve(dataDir), 'plugins'),
     log,
     clock,
   })
@@ -149,7 +150,10 @@ async function start(
       ? { classifyLater: async (evidence) => (await plugins.classifyLater(evidence))?.verdict }
       : {}),
     // No other runner than the command's own will come: it is given what it refuses, and says why.
-    capabilitiesOf: (facts) => [...plugins.capabilitiesOf(facts), ...(ephemeral ? ['vault_secrets'] : [])],
+    capabilitiesOf: async (facts) => [
+      ...(await plugins.capabilitiesOf(facts)),
+      ...(ephemeral ? ['vault_secrets'] : []),
+    ],
     settings: settings.core,
     fatal,
     durable: persistence.durable,

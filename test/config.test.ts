@@ -170,7 +170,7 @@ it('reads the tables of the file', () => {
     includes: { hosts: ['gitlab.com', 'git.example.com:8443'], templatesUrl: 'https://gitlab.com/templates' },
     pollHoldMs: 0,
     pollsPerSecond: 2.5,
-    plugins: [{ use: './mine', config: { colour: 'red' } }],
+    plugins: [{ use: './mine', config: { colour: 'red' }, env: [] }],
     baseFolder: cwd,
     core: { pipelineJobLimit: 7, artifactExpiryMs: null },
   })
@@ -273,6 +273,8 @@ const wrong: [toml: string, message: RegExp][] = [
   ['plugins = 1', /^plugins: must be/],
   ['[[plugins]]\nuse = ""', /^plugins\[0\]\.use: must be a text/],
   ['[[plugins]]\nuse = "x"\ncolour = 1', /^plugins\[0\]: unknown key colour/],
+  ['[[plugins]]\nuse = "x"\nenv = "HOME"', /^plugins\[0\]\.env: must be a list of names/],
+  ['[[plugins]]\nuse = "x"\nmemory_mb = 8', /^plugins\[0\]\.memory_mb: must be/],
   ['a = ', /signalbox\.toml:1:\d+: /],
 ]
 

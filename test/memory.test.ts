@@ -33,7 +33,6 @@ const allowed: Record<string, string> = {
   'http/request-id.ts prefix': 'random, of this process',
   'http/request-id.ts count': 'the number of the last request',
   'plugins/executors/shell/shell-runner.ts alive': 'processes that end with this one',
-  'plugins/sdk-resolution.ts installed': 'whether the loader of modules of this process was told',
   'runner/work-folder.ts inUse': 'folders that runners of this process have',
   'sim/read-committed-store.ts plain': 'statements, rewritten',
   'sim/world.ts compiled': 'configurations of the simulator, by their text',

@@ -12,7 +12,8 @@ export async function executorNamed(
   name: string,
   configFile: string | undefined,
   log: Log,
-): Promise<{ name: string; executor: Executor }> {
+  workDir?: string,
+): Promise<{ name: string; executor: Executor; close: () => Promise<void> }> {
   const { plugins, baseFolder } = configFile
     ? (await import('../config/read.js')).readSettings({ flags: { config: configFile }, env: {}, cwd: process.cwd() })
     : { plugins: [], baseFolder: path.resolve('.') }
@@ -20,12 +21,16 @@ export async function executorNamed(
     builtins: builtinExecutors,
     configured: plugins,
     baseFolder,
+    ...(workDir === undefined ? {} : { workFolder: path.resolve(workDir, 'plugins') }),
+    kinds: ['executor'],
     log,
     clock: new SystemClock(),
   })
   const executor = host.executor(name)
   if (!executor) {
-    throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${host.executors().join(', ')}`)
+    const there = host.executors().join(', ')
+    await host.close()
+    throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${there}`)
   }
-  return { name, executor }
+  return { name, executor, close: () => host.close() }
 }

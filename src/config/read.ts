@@ -150,7 +150,10 @@ function settingsOf(given: GivenSettings, cwd: string, baseFolder: string): Serv
     },
     pollHoldMs: poll.hold,
     pollsPerSecond: poll.rate,
-    plugins: given.plugins,
+    plugins: given.plugins.map(({ memory_mb: memoryMb, ...plugin }) => ({
+      ...plugin,
+      ...(memoryMb === undefined ? {} : { memoryMb }),
+    })),
     classification: given.classification,
     baseFolder,
   }

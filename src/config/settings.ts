@@ -46,6 +46,10 @@ export interface PluginSetting {
   /** A folder (beginning with `.` or `/`) or the name of a package. */
   use: string
   config: Record<string, unknown>
+  /** Names of variables of our environment that its process gets. */
+  env: string[]
+  /** Memory that its process may use, in MiB. */
+  memoryMb?: number
 }
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const

@@ -275,6 +275,15 @@ export const settingsTable = table({
             z.prefault(z.record(z.string(), z.unknown(), 'must be a table'), {}),
             'What the plugin is given.',
           ),
+          env: setting(
+            z.prefault(z.array(z.string('must be a text'), 'must be a list of names'), []),
+            'Names of variables of the environment of the server that the process of the plugin gets. It gets no others.',
+          ),
+          memory_mb: setting(
+            z.optional(wholeNumber({ from: 32, to: 65_536 })),
+            'Memory that the process of the plugin may use, in MiB. One that uses more is ended, and started again.',
+            { default: '256' },
+          ),
         }),
         'must be [[plugins]] tables',
       ),

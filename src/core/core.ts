@@ -134,7 +134,7 @@ export interface Core {
     platform: string
     architecture: string
     features: string[]
-  }) => string[]
+  }) => string[] | Promise<string[]>
   /** Whether an inline step of the product is paused by `task pause`. */
   readonly isPaused: (task: string) => boolean
 }

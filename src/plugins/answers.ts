@@ -1,7 +1,7 @@
 /** What hooks may give back: each answer is copied and checked before the core sees it. All throw `ShapeError`. */
 import { type FailureClass, type FailureReason, failureReasons, type Verdict } from '../core/failure.js'
 import { isObject, nameOf, oneLine, type PlainLimits, ShapeError, toPlain, toPlainObject } from './plain.js'
-import type { PrepareResult, RunResult, Scrape } from './sdk.js'
+import type { AdmissionVerdict, PrepareResult, RunResult, Scrape } from './sdk.js'
 
 const failureClasses: Record<FailureClass, true> = {
   script: true,
@@ -130,6 +130,27 @@ export function asRunResult(value: unknown): RunResult {
     throw new ShapeError('signal', `must be the name of a signal or null, not ${shown(signal)}`)
   }
   return { exitCode, signal }
+}
+
+const longestHoldS = 86_400
+
+/** What an admission rule says. */
+export function asAdmission(value: unknown): AdmissionVerdict {
+  const { verdict, reason, seconds, ...more } = toPlainObject(value, small)
+  refuseMore(more)
+  if (verdict === 'admit') return { verdict }
+  if (verdict !== 'refuse' && verdict !== 'hold') {
+    throw new ShapeError('verdict', `must be "admit", "refuse" or "hold", not ${shown(verdict)}`)
+  }
+  if (typeof reason !== 'string' || reason.trim() === '') {
+    throw new ShapeError('reason', `must be a sentence, not ${shown(reason)}`)
+  }
+  const sentence = oneLine(reason, explanationLength)
+  if (verdict === 'refuse') return { verdict, reason: sentence }
+  if (typeof seconds !== 'number' || !(seconds >= 1 && seconds <= longestHoldS)) {
+    throw new ShapeError('seconds', `must be a number from 1 to ${longestHoldS}, not ${shown(seconds)}`)
+  }
+  return { verdict, reason: sentence, seconds }
 }
 
 /** For hooks that give nothing: whatever it is, nothing. */

@@ -1,9 +1,10 @@
 /** The rules of a plugin's definition, its configuration, and the order in which plugins are set up. */
 import { ignoreRejection } from './fence.js'
+import type { AttachedHook, LoadedFacts } from './messages.js'
 import { isObject, nameOf, oneLine, ShapeError, toPlainObject } from './plain.js'
 import { apiVersion, type Json, type PluginDefinition, type PluginKind } from './sdk.js'
 
-export const pluginKinds: readonly PluginKind[] = ['executor', 'classifier', 'exporter']
+export const pluginKinds: readonly PluginKind[] = ['executor', 'classifier', 'exporter', 'admission']
 
 const idPattern = /^([a-z][a-z0-9-]*)\.([a-z][a-z0-9-]*)$/
 const idLength = 100
@@ -44,6 +45,41 @@ export function checkDefinition(
     },
     kinds: kinds ? [...kinds] : [kind],
   }
+}
+
+/** What a plugin's process says that it is, checked as the definition is there. */
+export function asLoaded(value: unknown, manifestKinds: readonly PluginKind[] | undefined): LoadedFacts {
+  const { id, requires, kinds } = toPlainObject(value, configLimits)
+  const given = { id, requires, apiVersion, setup: () => undefined }
+  const checked = checkDefinition(given, manifestKinds)
+  if (!Array.isArray(kinds)) throw new Error('it says nothing of its kinds')
+  return { id: checked.definition.id, requires: [...(checked.definition.requires ?? [])], kinds: checked.kinds }
+}
+
+/** The hooks that a plugin's process says it has attached, checked as the scope there does. */
+export function asAttached(
+  value: unknown,
+  kinds: readonly PluginKind[],
+  takenExecutors: ReadonlySet<string>,
+): AttachedHook[] {
+  const { hooks } = toPlainObject({ hooks: value }, configLimits)
+  if (!Array.isArray(hooks)) throw new Error('it says nothing of its hooks')
+  return hooks.map((hook) => {
+    const { kind: word, name, methods } = isObject(hook) ? hook : {}
+    const kind = kinds.find((one) => one === word)
+    if (!kind || !isHookName(name) || !Array.isArray(methods)) throw new Error('it has attached what is no hook of it')
+    if (kind === 'executor' && takenExecutors.has(name)) {
+      throw new Error(`executor ${name}: another plugin has an executor of this name`)
+    }
+    return { kind, name, methods: methods.map(String) }
+  })
+}
+
+const hookPattern = /^[a-z][a-z0-9-]{0,62}$/
+
+/** Whether a text may name a hook. What every object has by itself (`constructor`) is no name. */
+export function isHookName(name: unknown): name is string {
+  return typeof name === 'string' && hookPattern.test(name) && !(name in {})
 }
 
 /** Throws unless it is the version of the surface that this program has. */

@@ -39,35 +39,64 @@ const catchUpMs = 500
 
 export class ExporterFeed {
   readonly #core: FeedCore
-  readonly #followers: Follower[]
+  readonly #tail: EventTail
+  #followers: Follower[] = []
+  #started = false
   #stops: (() => void)[] = []
   #gathering = false
   #saving: Promise<void> = Promise.resolve()
   #saveTimer: (() => void) | undefined
+  #changing: Promise<void> = Promise.resolve()
   #closed = false
 
   constructor(core: FeedCore, exporters: readonly ExporterHook[]) {
     this.#core = core
-    const tail = new EventTail(core.store)
-    this.#followers = exporters
-      .filter(({ hook }) => typeof hook.onEvents === 'function')
-      .map(
-        (exporter) =>
-          new Follower(core, exporter, tail, {
-            moved: () => this.#saveSoon(),
-            unsettled: () => this.#gather(),
-          }),
-      )
+    this.#tail = new EventTail(core.store)
+    for (const exporter of exporters) this.#add(exporter)
+  }
+
+  /**
+   * From now on these exporters follow, and no others: one that was followed goes on where it is, one that comes in anew
+   * or again where its place was saved.
+   */
+  follow(exporters: readonly ExporterHook[]): void {
+    if (this.#closed) return
+    const gone = this.#followers.filter(({ exporter }) => !exporters.some(({ hook }) => hook === exporter.hook))
+    const known = new Set(this.#followers.map(({ exporter }) => exporter.hook))
+    const fresh = exporters.filter(({ hook }) => !known.has(hook)).flatMap((exporter) => this.#add(exporter) ?? [])
+    // The one that goes saves its place before it comes again.
+    this.#changing = this.#changing.then(async () => {
+      await Promise.all(gone.map((follower) => follower.stop()))
+      await this.#save()
+      this.#followers = this.#followers.filter((one) => !gone.includes(one))
+      if (this.#started && fresh.length > 0) await this.#place(fresh)
+    })
+    this.#changing.catch((error: unknown) => this.#core.log.warn({ err: error }, 'an exporter could not be followed'))
+  }
+
+  #add(exporter: ExporterHook): Follower | undefined {
+    if (typeof exporter.hook.onEvents !== 'function') return undefined
+    const tell = { moved: () => this.#saveSoon(), unsettled: () => this.#gather() }
+    const follower = new Follower(this.#core, exporter, this.#tail, tell)
+    this.#followers.push(follower)
+    return follower
   }
 
   /** Finds each exporter's place, gives one to those that are new, and begins to follow. */
   async start(): Promise<void> {
-    const { store, events, clock } = this.#core
-    if (this.#followers.length === 0) return
-    const newest = await lastEventId(store.read)
-    for (const follower of this.#followers) follower.place(await readCursor(store.read, follower.cursor), newest)
-    await this.#save()
+    const { events, clock } = this.#core
+    this.#started = true
+    await this.#place(this.#followers)
     this.#stops = [events.listen(() => this.#gather()), clock.every(lookEveryMs, () => this.#wake())]
+    this.#wake()
+  }
+
+  async #place(followers: readonly Follower[]): Promise<void> {
+    if (followers.length === 0) return
+    const { read } = this.#core.store
+    const newest = await lastEventId(read)
+    for (const follower of followers) follower.place(await readCursor(read, follower.cursor), newest)
+    await this.#save()
     this.#wake()
   }
 
@@ -99,6 +128,7 @@ export class ExporterFeed {
     if (this.#closed) return
     this.#closed = true
     for (const stop of this.#stops.splice(0)) stop()
+    await this.#changing.catch(() => undefined)
     await Promise.all(this.#followers.map((follower) => follower.stop()))
     this.#saveTimer?.()
     await this.#save()
@@ -152,6 +182,8 @@ class Follower {
   readonly #core: FeedCore
   readonly #tail: EventTail
   readonly #tell: { moved(): void; unsettled(): void }
+  /** Not known before it is placed: it does not run until then. */
+  #placed = false
   #position = 0
   #savedAt: number | undefined
   #running: Promise<void> | undefined
@@ -174,13 +206,14 @@ class Follower {
   }
 
   get moved(): boolean {
-    return this.#position !== this.#savedAt
+    return this.#placed && this.#position !== this.#savedAt
   }
 
   place(saved: number | undefined, newest: number): void {
     this.#savedAt = saved
     // Behind the newest event even if the store was put back to an older copy.
     this.#position = Math.min(saved ?? newest, newest)
+    this.#placed = true
   }
 
   saved(position: number): void {
@@ -189,7 +222,7 @@ class Follower {
 
   /** Hands over what is there. Resolves when nothing is left, or the exporter has failed. Never rejects. */
   run(): Promise<void> {
-    if (this.#stopped || this.#waiting) return Promise.resolve()
+    if (!this.#placed || this.#stopped || this.#waiting) return Promise.resolve()
     this.#again = true
     this.#running ??= this.#follow()
       .catch((error: unknown) => {

@@ -21,7 +21,27 @@ export interface CallOptions {
   breaks?: boolean
 }
 
+export interface FenceOptions {
+  /** Hears of each failure; must not throw. `lateInARow`: how many calls in a row, this one included, had no answer in time. */
+  onFailure: (error: Error, what: string, lateInARow: number) => void
+  /** Why the plugin cannot be called at this moment, if it cannot. Its breaker does not hear of such calls. */
+  away?: () => string | undefined
+}
+
+/** How long calls take, in milliseconds. */
+export interface Latency {
+  /** Of all calls together. */
+  totalMs: number
+  /** Of the last 100 calls: half were quicker, and the slowest. */
+  medianMs: number
+  slowestMs: number
+}
+
+/** Nobody has answered in time. */
+export class LateError extends Error {}
+
 const queueLimit = 100
+const remembered = 100
 const notCalled = 'the plugin is not called for a while, it has failed too often'
 
 /** Tells the breaker how a call that it has admitted ended. */
@@ -30,22 +50,34 @@ type Settle = (well: boolean) => void
 export class Fence {
   readonly breaker: Breaker
   readonly #clock: Clock
-  readonly #onFailure: (error: Error, what: string) => void
+  readonly #options: FenceOptions
   readonly #queues = new Map<string, Queue>()
   #calls = 0
   #failures = 0
   #refused = 0
+  #lateInARow = 0
+  #totalMs = 0
+  /** How long the last calls took, in milliseconds. */
+  #recent: number[] = []
 
-  /** `onFailure` hears of each failure; it must not throw. */
-  constructor(clock: Clock, onFailure: (error: Error, what: string) => void) {
+  constructor(clock: Clock, options: FenceOptions) {
     this.#clock = clock
-    this.#onFailure = onFailure
+    this.#options = options
     this.breaker = new Breaker(clock)
   }
 
   /** Calls made, calls that failed, and calls that were not made. */
   get counts(): { calls: number; failures: number; refused: number } {
     return { calls: this.#calls, failures: this.#failures, refused: this.#refused }
+  }
+
+  get latency(): Latency {
+    const sorted = [...this.#recent].sort((a, b) => a - b)
+    return {
+      totalMs: this.#totalMs,
+      medianMs: sorted[Math.floor(sorted.length / 2)] ?? 0,
+      slowestMs: sorted.at(-1) ?? 0,
+    }
   }
 
   /** Makes the call `what` and waits for its answer, which `read` checks and copies. Never rejects. */
@@ -58,14 +90,20 @@ export class Fence {
     const queue = options.order === 'serial' ? this.#queue(what) : undefined
     if (queue && !queue.enter()) return this.#refuse(`${what}: ${queueLimit} calls wait already`)
     await queue?.turn()
-    const settle = options.breaks === false ? () => undefined : this.breaker.admit()
+    const away = this.#options.away?.()
+    const settle = options.breaks === false ? () => undefined : away === undefined ? this.breaker.admit() : undefined
+    const startedAt = performance.now()
     try {
+      if (away !== undefined) return this.#refuse(`${what}: ${away}`)
       if (!settle) return this.#refuse(`${what}: ${notCalled}`)
       this.#calls++
       const value = read(await inTime(this.#clock, options.deadlineMs, make))
+      this.#took(performance.now() - startedAt)
+      this.#lateInARow = 0
       settle(true)
       return { ok: true, value }
     } catch (thrown) {
+      this.#took(performance.now() - startedAt)
       return this.#fail(what, thrown, settle)
     } finally {
       queue?.leave()
@@ -77,8 +115,10 @@ export class Fence {
     const settle = this.breaker.admit()
     if (!settle) return this.#refuse(`${what}: ${notCalled}`)
     this.#calls++
+    const startedAt = performance.now()
     try {
       const value = read(ignoreRejection(make()))
+      this.#took(performance.now() - startedAt)
       settle(true)
       return { ok: true, value }
     } catch (thrown) {
@@ -89,9 +129,16 @@ export class Fence {
   #fail(what: string, thrown: unknown, settle: Settle | undefined): Answer<never> {
     const error = asError(thrown)
     this.#failures++
+    this.#lateInARow = thrown instanceof LateError ? this.#lateInARow + 1 : 0
     settle?.(false)
-    this.#onFailure(error, what)
+    this.#options.onFailure(error, what, this.#lateInARow)
     return { ok: false, error, refused: false }
+  }
+
+  #took(ms: number): void {
+    this.#totalMs += ms
+    this.#recent.push(ms)
+    if (this.#recent.length > remembered) this.#recent.shift()
   }
 
   #refuse(message: string): Answer<never> {
@@ -152,6 +199,12 @@ export class Breaker {
     }
   }
 
+  /** Lets calls through again: what was called before is not there any more. */
+  reset(): void {
+    this.#failures = []
+    this.#openedAt = undefined
+  }
+
   #failed(): void {
     const now = this.#clock.now()
     this.#failures = [...this.#failures.filter((at) => now - at < windowMs), now]
@@ -191,9 +244,13 @@ class Queue {
  * What `make` gives, if it comes within `deadlineMs` (undefined: whenever it comes); rejects otherwise, and with what
  * `make` throws. An answer after the deadline, good or bad, is dropped.
  */
-export function inTime(clock: Clock, deadlineMs: number | undefined, make: () => unknown): Promise<unknown> {
+export function inTime(
+  clock: Pick<Clock, 'after'>,
+  deadlineMs: number | undefined,
+  make: () => unknown,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`no answer within ${deadlineMs} ms`))
+    const late = () => reject(new LateError(`no answer within ${deadlineMs} ms`))
     const stop = deadlineMs === undefined ? undefined : clock.after(deadlineMs, late)
     Promise.resolve()
       .then(make)

@@ -1,7 +1,7 @@
 /** A configured executor as a runner uses it: inputs are copies, answers are checked, output has an end and a bound. */
 import { asCapabilities, asNothing, asPrepareResult, asRunResult } from './answers.js'
 import type { Answer, CallOptions, Fence } from './fence.js'
-import type { Executor, ExecutorRunner, RunInput } from './sdk.js'
+import type { Executor, ExecutorFacts, ExecutorRunner, RunInput } from './sdk.js'
 
 /** `cleanUp`, and `cancel` beyond its grace, take no longer. */
 const deadlineMs = 30_000
@@ -13,10 +13,10 @@ const untakenBytes = 8 * 1024 * 1024
  * not refused because earlier ones went wrong, so the breaker has no part in it. A call that fails rejects.
  */
 export function fencedExecutor(fence: Fence, name: string, executor: Executor): Executor {
-  const capabilities: Executor['capabilities'] = (facts) =>
-    unwrap(
-      fence.callNow(`capabilities of ${name}`, () => executor.capabilities(structuredClone(facts)), asCapabilities),
-    )
+  const capabilities = async (facts: ExecutorFacts) => {
+    const ask = () => executor.capabilities(structuredClone(facts))
+    return unwrap(await fence.call(`capabilities of ${name}`, ask, asCapabilities, { deadlineMs }))
+  }
   return executor.runner ? { capabilities, runner: fencedRunner(fence, executor.runner) } : { capabilities }
 }
 

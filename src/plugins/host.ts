@@ -3,7 +3,6 @@
  * `capabilitiesOf`, `executor`, `scrape`); every call goes through the plugin's fence, and a plugin that fails is passed
  * over: the caller gets what it would get without it.
  */
-import type { Clock } from '../core/clock.js'
 import type { Core } from '../core/core.js'
 import type { Evidence, Judgment } from '../core/failure.js'
 import type { Log } from '../core/log.js'
@@ -11,14 +10,14 @@ import { asCapabilities, asScrape, asVerdict } from './answers.js'
 import { type ChainSettings, defaultChain, inOrder, isSure, judgmentOf, surer } from './chain.js'
 import type { ExporterFeed } from './feed.js'
 import { fencedExecutor } from './fenced-executor.js'
-import { bringIn, closeAll, type LoadOptions } from './load.js'
 import type { Plugin, PluginStatus } from './plugin.js'
 import { pluginGauges } from './plugin-gauges.js'
+import { type LoadOptions, Roster } from './roster.js'
 import type { Named } from './scope.js'
 import type { Executor, ExecutorFacts, Gauge, Scrape } from './sdk.js'
 
-export type { ConfiguredPlugin, LoadOptions } from './load.js'
 export type { PluginStatus } from './plugin.js'
+export type { ConfiguredPlugin, LoadOptions } from './roster.js'
 
 /** A verdict of a configured plugin, with who gave it. */
 export interface LateVerdict {
@@ -31,6 +30,7 @@ export interface LateVerdict {
 
 /** Classifiers and exporters answer within this. */
 const deadlineMs = 2000
+const rememberedAnswers = 1000
 /** A built-in classifier decides on the way of a finishing job. */
 const quickMs = 5
 
@@ -40,27 +40,29 @@ const quickMs = 5
  * @throws SignalboxError `internal` when a built-in fails.
  */
 export async function loadPlugins(options: LoadOptions): Promise<Plugins> {
-  const { plugins, ready } = await bringIn(options)
-  return new Plugins(plugins, ready, options)
+  const roster = new Roster(options)
+  await roster.bringIn()
+  return new Plugins(roster, options)
 }
 
 export class Plugins {
-  readonly #plugins: readonly Plugin[]
-  /** In the order of their setup. */
-  readonly #ready: readonly Plugin[]
+  readonly #roster: Roster
   readonly #log: Log
   readonly #chain: ChainSettings
-  readonly #clock: Clock
+  /** What executors have answered for the same facts. */
+  readonly #capabilities = new Map<string, string[]>()
   #feed: ExporterFeed | undefined
   #started: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
-  constructor(plugins: readonly Plugin[], ready: readonly Plugin[], { log, clock, chain }: LoadOptions) {
-    this.#plugins = plugins
-    this.#ready = ready
+  constructor(roster: Roster, { log, chain = defaultChain }: Pick<LoadOptions, 'log' | 'chain'>) {
+    this.#roster = roster
     this.#log = log
-    this.#clock = clock
-    this.#chain = chain ?? defaultChain
+    this.#chain = chain
+    roster.onChange(() => {
+      this.#capabilities.clear()
+      this.#feed?.follow(this.#exporters())
+    })
   }
 
   /**
@@ -83,9 +85,11 @@ export class Plugins {
     return best
   }
 
-  /** Whether a configured plugin classifies. */
+  /** Whether a configured plugin classifies, or may once it is set up. */
   get classifiesLater(): boolean {
-    return this.#hooks('classifiers', false).length > 0
+    return this.#roster.plugins.some(
+      ({ builtin, kinds }) => !builtin && (kinds.length === 0 || kinds.includes('classifier')),
+    )
   }
 
   /**
@@ -105,16 +109,30 @@ export class Plugins {
     return undefined
   }
 
-  /** Features that the manager's executor adds to those that it reports itself; none if no plugin has that executor. */
-  capabilitiesOf(facts: ExecutorFacts): string[] {
+  /**
+   * Features that the manager's executor adds to those that it reports itself; none if no plugin has that executor, or it
+   * gives no answer within 2 s. What it has answered for the same facts is at hand.
+   */
+  capabilitiesOf(facts: ExecutorFacts): string[] | Promise<string[]> {
     const found = this.#executor(facts.executor)
     if (!found) return []
     const { plugin, hook } = found
-    // Asked at each contact of a runner: our own are taken at their word.
-    const read = plugin.builtin ? (value: unknown) => value as string[] : asCapabilities
     const ask = () => hook.capabilities({ ...facts, features: [...facts.features] })
-    const answer = plugin.fence.callNow(`capabilities of ${facts.executor}`, ask, read)
-    return answer.ok ? answer.value : []
+    // Asked at each contact of a runner: our own are taken at their word.
+    if (plugin.builtin) {
+      const answer = plugin.fence.callNow(`capabilities of ${facts.executor}`, ask, (value) => value as string[])
+      return answer.ok ? answer.value : []
+    }
+    const key = JSON.stringify([facts.executor, facts.platform, facts.architecture, facts.features])
+    return this.#capabilities.get(key) ?? this.#askCapabilities(plugin, key, facts.executor, ask)
+  }
+
+  async #askCapabilities(plugin: Plugin, key: string, name: string, ask: () => unknown): Promise<string[]> {
+    const answer = await plugin.fence.call(`capabilities of ${name}`, ask, asCapabilities, { deadlineMs })
+    if (!answer.ok) return []
+    if (this.#capabilities.size >= rememberedAnswers) this.#capabilities.clear()
+    this.#capabilities.set(key, answer.value)
+    return answer.value
   }
 
   /** The executor of this name, to run jobs with. */
@@ -126,7 +144,7 @@ export class Plugins {
 
   /** Names of the executors that are there. */
   executors(): string[] {
-    return this.#ready.flatMap((plugin) => plugin.hooks.executors.map(({ name }) => name))
+    return this.#roster.plugins.flatMap((plugin) => plugin.hooks.executors.map(({ name }) => name))
   }
 
   /**
@@ -138,7 +156,7 @@ export class Plugins {
     const pages = exporters.filter(({ hook }) => typeof hook.scrape === 'function')
     const feed = this.#feed
     if (feed) await Promise.all(pages.map(({ plugin, name }) => feed.catchUp(plugin, name)))
-    const all = [...gauges, ...(await pluginGauges(this.#plugins, this.#feed))]
+    const all = [...gauges, ...(await this.gauges())]
     for (const { plugin, name, hook } of pages) {
       const shown = plugin.builtin ? all : structuredClone(all)
       const answer = await plugin.fence.call(`scrape ${name}`, () => hook.scrape?.(shown, accept), asScrape, {
@@ -150,9 +168,20 @@ export class Plugins {
     return undefined
   }
 
+  /** What is known of the plugins, and what they say of themselves, as figures. */
+  gauges(): Promise<Gauge[]> {
+    return pluginGauges(this.#roster.plugins, this.#feed)
+  }
+
   /** Every plugin with its state, in the order of the lists. */
   list(): PluginStatus[] {
-    return this.#plugins.map((plugin) => plugin.status())
+    return this.#roster.plugins.map((plugin) => plugin.status())
+  }
+
+  /** Takes a configured plugin out of use, or brings it back. Rejects with `not_found`, or `conflict` if another requires it. */
+  async enable(id: string, enabled: boolean): Promise<PluginStatus> {
+    await (enabled ? this.#roster.enable(id) : this.#roster.disable(id))
+    return this.list().find((one) => one.id === id) as PluginStatus
   }
 
   /**
@@ -163,7 +192,7 @@ export class Plugins {
     this.#started ??= (async () => {
       // Not loaded by a runner, which has no store.
       const { ExporterFeed } = await import('./feed.js')
-      this.#feed = new ExporterFeed(core, [...this.#hooks('exporters', true), ...this.#hooks('exporters', false)])
+      this.#feed = new ExporterFeed(core, this.#exporters())
       await this.#feed.start()
     })()
     return this.#started
@@ -174,13 +203,17 @@ export class Plugins {
     this.#closed ??= (async () => {
       await this.#started?.catch(() => undefined)
       await this.#feed?.close()
-      await closeAll(this.#ready, this.#clock)
+      await this.#roster.close()
     })()
     return this.#closed
   }
 
+  #exporters() {
+    return [...this.#hooks('exporters', true), ...this.#hooks('exporters', false)]
+  }
+
   #executor(name: string): { plugin: Plugin; hook: Executor } | undefined {
-    for (const plugin of this.#ready) {
+    for (const plugin of this.#roster.plugins) {
       const found = plugin.hooks.executors.find((one) => one.name === name)
       if (found) return { plugin, hook: found.hook }
     }
@@ -194,7 +227,7 @@ export class Plugins {
   /** Hooks of the built-ins or of the configured plugins, in the order of the lists. */
   #hooks<Kind extends 'classifiers' | 'exporters'>(kind: Kind, builtin: boolean) {
     type Hook = Plugin['hooks'][Kind][number]['hook']
-    return this.#plugins.flatMap((plugin) =>
+    return this.#roster.plugins.flatMap((plugin) =>
       plugin.builtin === builtin && plugin.state === 'ready'
         ? (plugin.hooks[kind] as Named<Hook>[]).map(({ name, hook }) => ({ plugin, name, hook }))
         : [],

@@ -14,7 +14,7 @@ export async function pluginGauges(plugins: readonly Plugin[], feed: ExporterFee
     })
   }
   const taken = new Set(gauges.map(({ name }) => name))
-  for (const gauge of plugins.flatMap((plugin) => plugin.metrics?.gather() ?? [])) {
+  for (const gauge of plugins.flatMap((plugin) => plugin.metrics().families)) {
     if (!taken.has(gauge.name)) gauges.push(gauge)
     taken.add(gauge.name)
   }
@@ -41,6 +41,15 @@ function ownGauges(plugins: readonly Plugin[]): Gauge[] {
     total('calls', 'Calls of the hooks of the plugin.', (plugin) => plugin.fence.counts.calls),
     total('failures', 'Calls that failed or were late.', (plugin) => plugin.fence.counts.failures),
     total('refused_calls', 'Calls not made: too many failures, or too many waiting.', (p) => p.fence.counts.refused),
-    total('dropped_metrics', 'Metrics of the plugin that were wrong or too many.', (p) => p.metrics?.dropped ?? 0),
+    total('call_seconds', 'Time that calls of the plugin took.', (p) => p.fence.latency.totalMs / 1000),
+    total('restarts', 'Processes of the plugin that were started after its first.', (p) => p.process?.restarts ?? 0),
+    {
+      name: 'signalbox_plugin_resident_memory_bytes',
+      help: 'Resident memory of the process of the plugin; a built-in has none of its own.',
+      values: [...byId].flatMap(([plugin, { process }]) =>
+        process ? [{ labels: { plugin }, value: process.residentBytes }] : [],
+      ),
+    },
+    total('dropped_metrics', 'Metrics of the plugin that were wrong or too many.', (p) => p.metrics().dropped),
   ]
 }

@@ -7,11 +7,13 @@ import type { Json, PluginLogger } from './sdk.js'
 
 const windowMs = 1000
 const windowCharacters = 64 * 1024
+/** What every line has: time, level, names. */
+const lineLength = 80
 const messageLength = 4096
 const fieldLimits = { values: 200, characters: 8192 }
 
 /** A logger for the plugin `id` that writes to `log`. */
-export function pluginLogger(id: string, log: Log, clock: Clock): PluginLogger {
+export function pluginLogger(id: string, log: Log, clock: Pick<Clock, 'now'>): PluginLogger {
   let since = clock.now()
   let used = 0
   let cut = false
@@ -37,7 +39,7 @@ function lineOf(fields: unknown, message: unknown): { fields: object; message: s
   try {
     const text = oneLine(String(message), messageLength)
     const plain = toPlainObject(fields, fieldLimits)
-    return { fields: plain, message: text, size: text.length + JSON.stringify(plain).length }
+    return { fields: plain, message: text, size: lineLength + text.length + JSON.stringify(plain).length }
   } catch (error) {
     return {
       fields: { reason: asError(error).message },

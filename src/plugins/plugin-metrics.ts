@@ -1,4 +1,5 @@
 /** The metrics of one plugin. What is not right is dropped and counted; nothing here throws at the plugin. */
+import { isObject } from './plain.js'
 import type { Gauge, PluginMetrics } from './sdk.js'
 
 const seriesLimit = 2000
@@ -6,6 +7,12 @@ const labelLimit = 10
 const valueLength = 128
 const namePattern = /^[a-z][a-z0-9_]{0,63}$/
 const labelPattern = /^[a-z][a-z0-9_]{0,63}$/
+
+/** Metrics on their way between processes: type, name, labels and value of each series. */
+export interface MetricsSnapshot {
+  series: ['gauge' | 'counter', string, Record<string, string>, number][]
+  dropped: number
+}
 
 interface Family {
   type: 'gauge' | 'counter'
@@ -25,6 +32,11 @@ export class PluginMetricsScope implements PluginMetrics {
   /** Calls that were dropped. */
   get dropped(): number {
     return this.#dropped
+  }
+
+  /** Counts calls that were dropped elsewhere. */
+  drop(calls: number): void {
+    this.#dropped += calls
   }
 
   count(name: string, labels: Record<string, string> = {}, by = 1): void {
@@ -49,6 +61,19 @@ export class PluginMetricsScope implements PluginMetrics {
     }))
   }
 
+  /** Everything as it stands, for a process that hands it on with `restore`. */
+  snapshot(): MetricsSnapshot {
+    const series = [...this.#families].flatMap(([name, family]) =>
+      [...family.series.values()].map(({ labels, value }): MetricsSnapshot['series'][number] => [
+        family.type,
+        name,
+        labels,
+        value,
+      ]),
+    )
+    return { series, dropped: this.#dropped }
+  }
+
   #seriesOf(name: unknown, type: Family['type'], labels: unknown, value: unknown) {
     if (typeof name !== 'string' || !namePattern.test(name)) return undefined
     if (typeof value !== 'number' || !Number.isFinite(value)) return undefined
@@ -66,6 +91,19 @@ export class PluginMetricsScope implements PluginMetrics {
     this.#series++
     return made
   }
+}
+
+/** The metrics that another process says a plugin has: nothing of it is trusted. */
+export function restoredMetrics(id: string, snapshot: unknown): PluginMetricsScope {
+  const scope = new PluginMetricsScope(id)
+  if (!isObject(snapshot) || !Array.isArray(snapshot.series)) return scope
+  for (const one of snapshot.series.slice(0, seriesLimit)) {
+    const [type, name, labels, value] = Array.isArray(one) ? one : []
+    if (type === 'counter') scope.count(name, labels, value)
+    else scope.gauge(name, value, labels)
+  }
+  if (typeof snapshot.dropped === 'number') scope.drop(snapshot.dropped)
+  return scope
 }
 
 function fullName(id: string, name: string, type: Family['type']): string {

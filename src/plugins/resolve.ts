@@ -5,15 +5,22 @@
  */
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import satisfies from 'semver/functions/satisfies.js'
+import { version } from '../core/version.js'
 import { checkApiVersion, pluginKinds } from './definition.js'
+import { type Permission, permissionsOf } from './permissions.js'
 import { isObject, nameOf, oneLine } from './plain.js'
 import type { PluginKind } from './sdk.js'
 
 export interface ResolvedPlugin {
   /** The real path of the module. */
   entry: string
+  /** The real path of the plugin's folder. */
+  folder: string
   /** The kinds that the manifest names; undefined for a single file. */
   kinds: PluginKind[] | undefined
+  /** What it asks to be allowed; nothing for a single file. */
+  permissions: Permission[]
 }
 
 const manifestBytes = 1024 * 1024
@@ -29,7 +36,9 @@ export async function resolvePlugin(use: string, baseFolder: string): Promise<Re
   const found = await fs.stat(place).catch(() => undefined)
   if (!found) throw new Error(`there is nothing at ${use}`)
   if (found.isDirectory()) return resolveFolder(place)
-  return { entry: await entryWithin(path.dirname(place), path.basename(place)), kinds: undefined }
+  const folder = path.dirname(place)
+  const entry = await entryWithin(folder, path.basename(place))
+  return { entry, folder: await fs.realpath(folder), kinds: undefined, permissions: [] }
 }
 
 function isLocal(use: string): boolean {
@@ -49,8 +58,21 @@ async function resolveFolder(folder: string): Promise<ResolvedPlugin> {
   const file = path.join(folder, 'package.json')
   if (!(await isFile(file))) throw new Error('the folder has no package.json')
   const manifest = await readManifest(file)
-  const kinds = kindsOf(manifest.signalbox)
-  return { entry: await entryWithin(folder, entryOf(manifest)), kinds }
+  const table = manifest.signalbox
+  if (!isObject(table)) throw new Error('package.json has no table "signalbox", so this is no plugin')
+  checkApiVersion(table.apiVersion)
+  checkRange(manifest.peerDependencies)
+  const kinds = kindsOf(table.kind)
+  const permissions = permissionsOf(table.permissions)
+  const entry = await entryWithin(folder, entryOf(manifest))
+  return { entry, folder: await fs.realpath(folder), kinds, permissions }
+}
+
+/** Throws if the plugin was made for other versions of Signalbox. */
+function checkRange(peers: unknown): void {
+  const range = isObject(peers) ? peers.signalbox : undefined
+  if (typeof range !== 'string' || satisfies(version, range)) return
+  throw new Error(`it is made for signalbox ${oneLine(range, 50)}, and this is ${version}`)
 }
 
 async function readManifest(file: string): Promise<Record<string, unknown>> {
@@ -66,10 +88,8 @@ async function readManifest(file: string): Promise<Record<string, unknown>> {
   return manifest
 }
 
-function kindsOf(table: unknown): PluginKind[] {
-  if (!isObject(table)) throw new Error('package.json has no table "signalbox", so this is no plugin')
-  checkApiVersion(table.apiVersion)
-  const given: unknown[] = Array.isArray(table.kind) ? table.kind : [table.kind]
+function kindsOf(kind: unknown): PluginKind[] {
+  const given: unknown[] = Array.isArray(kind) ? kind : [kind]
   if (given.length === 0) throw new Error('signalbox.kind names no kind')
   return given.map((word) => {
     const kind = pluginKinds.find((one) => one === word)

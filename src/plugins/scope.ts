@@ -1,6 +1,7 @@
 /** What a plugin is given in `setup`, and the hooks that it attaches there. */
+import { isHookName } from './definition.js'
 import { isObject } from './plain.js'
-import type { Classifier, Executor, Exporter, PluginHost, PluginKind, PluginMetrics } from './sdk.js'
+import type { Admission, Classifier, Executor, Exporter, PluginHost, PluginKind, PluginMetrics } from './sdk.js'
 
 /** A hook under its name. */
 export interface Named<T> {
@@ -12,6 +13,7 @@ export interface Hooks {
   executors: Named<Executor>[]
   classifiers: Named<Classifier>[]
   exporters: Named<Exporter>[]
+  admissions: Named<Admission>[]
 }
 
 export interface ScopeOptions {
@@ -21,15 +23,8 @@ export interface ScopeOptions {
   host: Pick<PluginHost, 'logger' | 'metrics' | 'now' | 'signal'>
 }
 
-const namePattern = /^[a-z][a-z0-9-]{0,62}$/
-
 export function noHooks(): Hooks {
-  return { executors: [], classifiers: [], exporters: [] }
-}
-
-/** Whether a text may name a hook. What every object has by itself (`constructor`) is no name. */
-function isHookName(name: unknown): name is string {
-  return typeof name === 'string' && namePattern.test(name) && !(name in {})
+  return { executors: [], classifiers: [], exporters: [], admissions: [] }
 }
 
 /** The host as one plugin sees it. After `shut` no hook can be attached any more. */
@@ -60,6 +55,10 @@ export function openScope(options: ScopeOptions): { host: PluginHost; hooks: Hoo
     },
     export(name: string, exporter: Exporter) {
       attach('exporter', hooks.exporters, name, exporter, exporterFault(exporter))
+    },
+    admit(name: string, admission: Admission) {
+      const fault = typeof admission === 'function' ? undefined : 'must be a function'
+      attach('admission', hooks.admissions, name, admission, fault)
     },
   })
   return {

@@ -7,10 +7,11 @@
  *
  * - an **executor** provides: which features its jobs can use (read by the matcher), and how a job is run;
  * - a **classifier** decides: from an exit code and other evidence to a failure reason and a sentence;
- * - an **exporter** observes: it is handed every committed event, in order, at least once.
+ * - an **exporter** observes: it is handed every committed event, in order, at least once;
+ * - an **admission** rule decides whether a job may go to the runner that was found for it, now, later or never.
  *
- * Everything that crosses this surface is plain data (what structured clone can carry), every call has a deadline, and
- * nothing handed over is shared afterwards, so a plugin may run in our process or in one of its own.
+ * Everything that crosses this surface is plain data, every call has a deadline, and nothing handed over is shared
+ * afterwards: a plugin of others runs in a process of its own, on the coordinator and beside a runner alike.
  */
 
 import type { Evidence, Verdict } from '../core/failure.js'
@@ -46,7 +47,7 @@ export interface PluginDefinition<C = Record<string, Json>> {
 }
 
 /** What hooks a plugin attaches. */
-export type PluginKind = 'executor' | 'classifier' | 'exporter'
+export type PluginKind = 'executor' | 'classifier' | 'exporter' | 'admission'
 
 /**
  * The table `signalbox` of a plugin's package.json. It is read before any code of the plugin: a plugin that names another
@@ -91,6 +92,8 @@ export interface PluginHost {
   classify(name: string, classify: Classifier): void
   /** Adds an exporter. Its place in the events is kept under the plugin's id and `name`. */
   export(name: string, exporter: Exporter): void
+  /** Adds an admission rule. All rules must admit a job; they are asked at the same time. */
+  admit(name: string, admission: Admission): void
 }
 
 /** Writes to the server's log, with the plugin's id. More than 64 KiB in a second is cut. */
@@ -128,9 +131,10 @@ export interface ExecutorFacts {
 export interface Executor {
   /**
    * Features that jobs of this executor can use, under GitLab's names (`image`, `services`, `artifacts`…) or the
-   * plugin's own. Pure and quick; the matcher hands a job only to a manager that has all features the job needs.
+   * plugin's own: at most 100. The matcher hands a job only to a manager that has all features the job needs. Pure: the
+   * answer for the same facts is kept. Deadline 2 s.
    */
-  capabilities(facts: ExecutorFacts): string[]
+  capabilities(facts: ExecutorFacts): string[] | Promise<string[]>
   /** How to run a job; absent when this half lives elsewhere. */
   runner?: ExecutorRunner
 }
@@ -252,6 +256,53 @@ export interface Scrape {
   contentType: string
   body: string
 }
+
+// ---------------------------------------------------------------------------------------------------------- admission
+
+/** A job that a runner was found for, and what is known of both. */
+export interface AdmissionRequest {
+  job: {
+    id: number
+    name: string
+    stage: string
+    /** `group/project`. */
+    projectPath: string
+    /** Branch or tag. */
+    ref: string
+    /** The ref is protected. */
+    protected: boolean
+    /** Tags that the job asks of its runner. */
+    tags: string[]
+    /** Milliseconds since 1970 when it became pending. */
+    queuedAt: number
+  }
+  runner: {
+    id: number
+    description: string
+    type: 'instance' | 'group' | 'project'
+    tags: string[]
+  }
+  /** Jobs that have a runner, and those admitted just now: everywhere, and in the job's project. This one is not counted. */
+  running: { all: number; project: number }
+  /** Milliseconds since 1970 by the node's clock. */
+  now: number
+}
+
+/**
+ * What an admission rule says. `refuse` ends the job as failed (class `policy`), with `reason` shown; `hold` leaves it in
+ * the queue, and the rule is asked again after `seconds` (1 to 86,400).
+ */
+export type AdmissionVerdict =
+  | { verdict: 'admit' }
+  | { verdict: 'refuse'; reason: string }
+  | { verdict: 'hold'; reason: string; seconds: number }
+
+/**
+ * Says whether the job may start. Asked for each job after a runner was found and before it is offered, so it is on the
+ * way of every job: deadline 500 ms, for all rules together. One that fails or is late admits or holds, as the operator
+ * has configured it.
+ */
+export type Admission = (request: AdmissionRequest) => AdmissionVerdict | Promise<AdmissionVerdict>
 
 /** Gives a plugin definition its type. Returns its argument. */
 export function definePlugin<C = Record<string, Json>>(definition: PluginDefinition<C>): PluginDefinition<C> {

@@ -38,9 +38,9 @@ const known = {
 } as const
 
 /** What this runner can do with this executor: every known feature, and what the executor adds. */
-export function runnerFeatures(executor: { name: string; executor: Executor }): Record<string, boolean> {
+export async function runnerFeatures(executor: { name: string; executor: Executor }): Promise<Record<string, boolean>> {
   const own = Object.entries(known).flatMap(([name, on]) => (on ? [name] : []))
-  const all = executor.executor.capabilities({
+  const all = await executor.executor.capabilities({
     executor: executor.name,
     platform: program.platform,
     architecture: program.architecture,

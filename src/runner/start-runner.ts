@@ -47,7 +47,7 @@ export async function startRunner(options: RunnerOptions): Promise<RunnerHandle>
 async function start(options: RunnerOptions, url: URL, folder: WorkFolder): Promise<RunnerHandle> {
   const id = options.systemId ?? systemId(folder.root)
   const http = new HttpClient()
-  const features = runnerFeatures(options.executor)
+  const features = await runnerFeatures(options.executor)
   const runner = new Runner(options, folder, id, http, features.shared === true, httpBase(url))
   const transport = await loadTransport(options, url, {
     http,

@@ -185,7 +185,7 @@ describe('together', () => {
     ])
     expect(plugins.executors()).toEqual(['shell'])
     const facts = { executor: 'shell', platform: 'linux', architecture: 'amd64', features: ['artifacts'] }
-    expect(plugins.capabilitiesOf(facts)).toContain('artifacts')
+    expect(await plugins.capabilitiesOf(facts)).toContain('artifacts')
     expect(plugins.executor('shell')?.runner).toBeDefined()
   })
 })

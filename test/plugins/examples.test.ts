@@ -132,7 +132,7 @@ describe('executor-nice', () => {
     const folders = { build: path.join(bench.folder, 'job/build'), temp: path.join(bench.folder, 'job/temp') }
     const { plugins } = await bench.loadOne(example('executor-nice', { level: 7 }))
     const facts = { executor: 'nice', platform: 'linux', architecture: 'amd64', features: ['artifacts'] }
-    expect(plugins.capabilitiesOf(facts)).toEqual(['artifacts', 'variables', 'shared'])
+    expect(await plugins.capabilitiesOf(facts)).toEqual(['artifacts', 'variables', 'shared'])
     const runner = plugins.executor('nice')!.runner!
     const job = { id: 1, name: 'unit', projectPath: 'acme/app', services: [] }
     expect(await runner.prepare({ session, job, folders })).toMatchObject({ shell: 'bash', facts: { niceness: '7' } })

@@ -6,7 +6,7 @@ import { turn } from './support/plugins.js'
 function makeFence() {
   const clock = new ManualClock()
   const failures: string[] = []
-  const fence = new Fence(clock, (error, what) => failures.push(`${what}: ${error.message}`))
+  const fence = new Fence(clock, { onFailure: (error, what) => failures.push(`${what}: ${error.message}`) })
   const asText = (value: unknown) => {
     if (typeof value !== 'string') throw new TypeError('not a text')
     return value

@@ -113,8 +113,18 @@ describe('what is not a plugin is shown as degraded with the reason', () => {
     ['no kind', { 'package.json': manifest({ signalbox: { apiVersion: 1, kind: [] } }) }, /names no kind/],
     [
       'unknown kind',
-      { 'package.json': manifest({ signalbox: { apiVersion: 1, kind: ['admission'] } }) },
-      /not "admission"/,
+      { 'package.json': manifest({ signalbox: { apiVersion: 1, kind: ['notifier'] } }) },
+      /not "notifier"/,
+    ],
+    [
+      'made for another version',
+      { 'package.json': manifest({ peerDependencies: { signalbox: '^99' } }), 'index.js': good },
+      /made for signalbox \^99, and this is \d/,
+    ],
+    [
+      'permissions that there are not',
+      { 'package.json': manifest({ signalbox: { apiVersion: 1, kind: ['classifier'], permissions: ['root'] } }) },
+      /may name fs-read.*not "root"/,
     ],
     [
       'kind constructor',

@@ -36,7 +36,7 @@ async function answerOf<T>(bench: PluginBench, fault: string, answer: Promise<T>
 /** The rest goes on: a second plugin of each kind, loaded beside, answers as ever. */
 async function expectOthersWell(bench: PluginBench, plugins: Plugins): Promise<void> {
   expect((await passing(bench.clock, plugins.classifyLater(evidence)))?.plugin).toBe('classifier.well')
-  expect(plugins.capabilitiesOf({ ...facts, executor: 'well' })).toEqual(['image'])
+  expect(await plugins.capabilitiesOf({ ...facts, executor: 'well' })).toEqual(['image'])
   expect(plugins.list().filter(({ id }) => id.endsWith('.well'))).toMatchObject([
     { state: 'ready', failures: 0, lastError: null },
     { state: 'ready', failures: 0, lastError: null },
@@ -74,9 +74,9 @@ describe.each(Object.entries(faults))('a plugin that %s', (fault, source) => {
       before: openTrail,
     })
     const plugins = await bench.load([use, ...well(bench)])
-    expect(plugins.capabilitiesOf(facts)).toEqual([])
+    expect(await answerOf(bench, fault, Promise.resolve(plugins.capabilitiesOf(facts)))).toEqual([])
     expect(plugins.list()[0]).toMatchObject({ calls: 1, failures: 1 })
-    for (let i = 0; i < 10; i++) plugins.capabilitiesOf(facts)
+    for (let i = 0; i < 10; i++) await passing(bench.clock, Promise.resolve(plugins.capabilitiesOf(facts)))
     expect(plugins.list()[0]).toMatchObject({ state: 'degraded', calls: 5, failures: 5, refused: 6 })
     await expectOthersWell(bench, plugins)
   })
@@ -308,7 +308,7 @@ describe('an executor', () => {
     await using bench = new PluginBench()
     const use = bench.plugin('executor.bad', `setup(host) { host.executor('bad', { capabilities: () => (${list}) }) }`)
     const { plugins } = await bench.loadOne(use)
-    expect(plugins.capabilitiesOf(facts)).toEqual(expected)
+    expect(await plugins.capabilitiesOf(facts)).toEqual(expected)
   })
 
   it('that floods the output is told to wait, and ends nothing by not listening', async () => {
@@ -380,7 +380,7 @@ describe('an executor', () => {
     await using bench = new PluginBench()
     const plugins = await bench.load([])
     expect(plugins.executor(executor)).toBeUndefined()
-    expect(plugins.capabilitiesOf({ ...facts, executor })).toEqual([])
+    expect(await plugins.capabilitiesOf({ ...facts, executor })).toEqual([])
   })
 })
 
@@ -459,7 +459,7 @@ it('a host without plugins has no verdict, no features, no executor and no page'
   const plugins = await bench.load([])
   expect(plugins.classify(evidence)).toBeUndefined()
   expect(await plugins.classifyLater(evidence)).toBeUndefined()
-  expect(plugins.capabilitiesOf(facts)).toEqual([])
+  expect(await plugins.capabilitiesOf(facts)).toEqual([])
   expect(plugins.executors()).toEqual([])
   expect(await plugins.scrape([])).toBeUndefined()
   expect(plugins.list()).toEqual([])

@@ -28,7 +28,7 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     throw new Exit(exitCodes.usage, '--concurrency must be a whole number from 1 on')
   }
   const log = openLog(env.SIGNALBOX_LOG_LEVEL || 'info')
-  const executor = await executorNamed(options.executor, options.config, log)
+  const executor = await executorNamed(options.executor, options.config, log, options.workDir)
   const runner = await startRunner({
     url,
     token,

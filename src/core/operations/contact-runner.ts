@@ -48,7 +48,7 @@ export async function runnerFacts(
     protectedOnly: runner.protectedOnly === 1,
     runUntagged: runner.runUntagged === 1,
     tags: new Set<string>(JSON.parse(runner.tags)),
-    features: new Set([...manager.features, ...core.capabilitiesOf(manager)]),
+    features: new Set([...manager.features, ...(await core.capabilitiesOf(manager))]),
     projectIds: new Set(scope.projectIds),
     groupIds: new Set(scope.groupIds),
   }

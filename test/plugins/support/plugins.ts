@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
+import { provideSdk } from '../../../src/plugins/child-import.js'
 import {
   type ConfiguredPlugin,
   type LoadOptions,
@@ -12,6 +13,9 @@ import {
 import type { PluginDefinition } from '../../../src/plugins/sdk.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
+// Plugins find it as they would in their own process.
+provideSdk()
+
 const importNatively: (url: string) => Promise<unknown> = createRequire(import.meta.url)('./native-import.cjs')
 
 export interface LogLine {
@@ -20,7 +24,10 @@ export interface LogLine {
   message: string
 }
 
-/** A folder beside which plugins lie, as a user has it, and a host that loads them. */
+/**
+ * A folder beside which plugins lie, as a user has it, and a host that loads them: into this process, so that a test and
+ * its plugins can have values in common. `isolation.test.ts` has them in processes of their own.
+ */
 export class PluginBench implements AsyncDisposable {
   readonly folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-plugins-'))
   readonly clock = new ManualClock()
