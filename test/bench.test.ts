@@ -9,7 +9,7 @@ const root = path.resolve(import.meta.dirname, '..')
 const cases = readdirSync(path.join(root, 'bench/cases')).map((file) => path.basename(file, '.mjs'))
 
 describe('a case of the bench', () => {
-  test.each(cases)('%s runs, and prints figures', { timeout: 60_000 }, async (name) => {
+  test.each(cases)('%s runs, and prints figures', async (name) => {
     const { stdout } = await promisify(execFile)(process.execPath, ['bench/run.mjs', '--smoke', name], { cwd: root })
     const lines = stdout.trim().split('\n')
     for (const line of lines) {

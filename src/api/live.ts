@@ -146,9 +146,6 @@ async function makeProject(call: UserCall): Promise<Reply> {
   if (!path) throw new SignalboxError('invalid', 'path is missing')
   const { user } = call.actor
   if (user.projectId !== null) throw new SignalboxError('forbidden', 'a project’s token makes no projects')
-  if (user.isAdmin === 0 && path.split('/')[0] !== user.username) {
-    throw new SignalboxError('forbidden', 'this namespace is not yours')
-  }
   const mirror = call.params.text('mirror')
   const project = await createProject(call.core, { path, user, ...(mirror ? { mirror: parseRemote(mirror) } : {}) })
   return { status: 201, body: toProject(project, call.core.externalUrl()) }

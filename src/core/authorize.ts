@@ -1,15 +1,17 @@
 /**
  * What a person, or a job, may do. One function decides it for every door; what somebody may not read is, to them, not
- * there. Of people, administrators and the owner of the namespace may do everything in a project; others read where it is
- * internal, anybody where it is public. The project's own tokens may do what their level allows:
- * https://docs.gitlab.com/user/permissions/, gitlab app/policies/project_policy.rb
+ * there. Administrators may do everything; members of a project, or of a group above it, what their level allows; others read
+ * where it is internal, anybody where it is public:
+ * https://docs.gitlab.com/user/permissions/, gitlab app/policies/project_policy.rb and group_policy.rb
  */
 import type { Core } from './core.js'
 import type { Job } from './job.js'
-import type { Project } from './project.js'
+import { levels, type Place } from './member.js'
+import type { Group, Project } from './project.js'
 import type { Runner } from './runner.js'
 import { isAllowed } from './store/job-token-allowances.js'
 import type { Membership } from './store/lists.js'
+import { levelInGroup, levelInProject, seesInGroup } from './store/member-levels.js'
 import { findGroup, findProject, findProjectByPath, projectFacts } from './store/projects.js'
 import { runnerScope } from './store/runners.js'
 import { findTrace } from './store/traces.js'
@@ -24,8 +26,14 @@ import type { Reader, Tx } from './store/write.js'
  */
 export type Deed = 'read' | 'download' | 'operate' | 'administer' | 'own'
 
-/** The access level from which on the user of a project's token may do it. */
-const levelFor: Record<Deed, number> = { read: 10, download: 20, operate: 30, administer: 40, own: 50 }
+/** The level from which on a member may do it. */
+export const levelFor: Record<Deed, number> = {
+  read: levels.guest,
+  download: levels.reporter,
+  operate: levels.developer,
+  administer: levels.maintainer,
+  own: levels.owner,
+}
 
 const isReading = (deed: Deed) => deed === 'read' || deed === 'download'
 
@@ -48,14 +56,51 @@ export async function canIn(
 ): Promise<boolean> {
   if (actor?.user.isAdmin === 1) return true
   if (isReading(deed) && project.visibility === 'public') return true
-  if (actor && actor.user.projectId !== null) {
-    if (actor.user.projectId !== project.id) return false
-    return (isReading(deed) && project.visibility === 'internal') || (actor.user.accessLevel ?? 0) >= levelFor[deed]
-  }
-  if (isReading(deed) && project.visibility === 'internal' && actor) return true
   if (!actor) return false
-  const group = await findGroup(from, project.groupId)
-  return group?.kind === 'user' && group.ownerId === actor.user.id
+  const { user } = actor
+  const isOutsider = user.projectId !== null && user.projectId !== project.id
+  if (isReading(deed) && project.visibility === 'internal' && !isOutsider) return true
+  return (await levelIn(from, user, project)) >= levelFor[deed]
+}
+
+/** The user's level in a project; 0: none. An administrator has the highest. */
+export async function levelIn(from: Reader | Tx, user: User, project: Pick<Project, 'id'>): Promise<number> {
+  if (user.isAdmin === 1) return levels.owner
+  if (user.projectId === null) return levelInProject(from, user.id, project.id)
+  return user.projectId === project.id ? (user.accessLevel ?? 0) : 0
+}
+
+/** The same in a project or group. */
+export function levelInPlace(from: Reader | Tx, user: User, place: Place): Promise<number> {
+  if ('projectId' in place) return levelIn(from, user, { id: place.projectId })
+  if (user.isAdmin === 1) return Promise.resolve(levels.owner)
+  return user.projectId === null ? levelInGroup(from, user.id, place.groupId) : Promise.resolve(0)
+}
+
+/**
+ * - `see`: its name and what of its content they may see
+ * - `fill`: make projects in it
+ * - `grow`: make groups in it
+ * - `own`: change and delete it; its members, variables and runners
+ */
+export type GroupDeed = 'see' | 'fill' | 'grow' | 'own'
+
+/** The level from which on a member of the group may do it: https://docs.gitlab.com/user/permissions/#group-members-permissions */
+const groupLevelFor: Record<GroupDeed, number> = {
+  see: levels.guest,
+  fill: levels.developer,
+  grow: levels.maintainer,
+  own: levels.owner,
+}
+
+/** Whether the user may do this in the group, or in the namespace of a user. */
+export async function canInGroup(from: Reader | Tx, user: User, deed: GroupDeed, group: Group): Promise<boolean> {
+  if (user.isAdmin === 1) return true
+  if (deed === 'see' && group.visibility !== 'private') return true
+  if (user.projectId !== null) return false
+  if ((await levelInGroup(from, user.id, group.id)) >= groupLevelFor[deed]) return true
+  // Whoever may see something in a group must be able to find it.
+  return deed === 'see' && (await seesInGroup(from, { userId: user.id, now: from.now }, group.id))
 }
 
 /**
@@ -120,30 +165,39 @@ export async function mayReadLog(
 }
 
 /**
- * Whether the actor may change a runner, and so what all its projects run on: those of the instance and of groups are the
- * administrator's, others belong to those who may administer every project that they serve.
+ * Whether the actor may change a runner, and so what all its projects run on: those of the instance are the administrator's,
+ * those of groups the owners', others belong to those who may administer every project that they serve.
  */
 export async function canManageRunner(core: Core, actor: Actor, runner: Runner): Promise<boolean> {
+  const { read } = core.store
   if (actor.user.isAdmin === 1) return true
-  if (runner.type !== 'project') return false
-  const { projectIds } = await runnerScope(core.store.read, runner.id)
-  if (projectIds.length === 0) return false
+  if (runner.type === 'instance') return false
+  const { projectIds, groupIds } = await runnerScope(read, runner.id)
+  if (projectIds.length + groupIds.length === 0) return false
+  for (const id of groupIds) {
+    const group = await findGroup(read, id)
+    if (!group || !(await canInGroup(read, actor.user, 'own', group))) return false
+  }
   for (const id of projectIds) {
-    const project = await findProject(core.store.read, id)
+    const project = await findProject(read, id)
     if (!project || !(await can(core, actor, 'administer', project))) return false
   }
   return true
 }
 
 /**
- * Whether the actor may see a runner: one of the instance whoever has signed in, another one who may administer a project
- * that it serves. Rules: gitlab app/policies/ci/runner_policy.rb
+ * Whether the actor may see a runner: one of the instance whoever has signed in, another one who is a maintainer of a group
+ * or project that it belongs to. Rules: gitlab app/policies/ci/runner_policy.rb
  */
 export async function canSeeRunner(core: Core, actor: Actor, runner: Runner): Promise<boolean> {
   const { user } = actor
   if (user.isAdmin === 1 || runner.type === 'instance') return true
   const { read } = core.store
   const { projectIds, groupIds } = await runnerScope(read, runner.id)
+  if (runner.type === 'group' && user.projectId === null) {
+    for (const id of groupIds) if ((await levelInGroup(read, user.id, id)) >= levels.maintainer) return true
+    return false
+  }
   if (runner.type === 'group') {
     const home = user.projectId === null ? undefined : await projectFacts(read, user.projectId)
     const serves = home?.groupRunnersEnabled === true && home.groupIds.some((id) => groupIds.includes(id))
@@ -156,9 +210,9 @@ export async function canSeeRunner(core: Core, actor: Actor, runner: Runner): Pr
   return false
 }
 
-/** Whose projects the actor is at home in: those of a namespace, or the one of a project's token. */
-export function memberOf({ user }: Actor): Membership {
-  if (user.projectId === null) return { ownerId: user.id }
+/** Whose projects the actor is at home in: those that it is a member of, or the one of a project's token. */
+export function memberOf({ user }: Actor, now: number): Membership {
+  if (user.projectId === null) return { viewer: { userId: user.id, now }, level: levelFor.download }
   return { projectId: (user.accessLevel ?? 0) >= levelFor.download ? user.projectId : 0 }
 }
 

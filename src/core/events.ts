@@ -29,6 +29,10 @@ export const eventKinds = [
   'token.created',
   'token.revoked',
   'user.changed',
+  'member.changed',
+  'member.removed',
+  'share.changed',
+  'share.removed',
   'variable.changed',
 ] as const
 

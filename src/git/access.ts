@@ -6,7 +6,7 @@ import { SignalboxError } from '../core/errors.js'
 import { authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
 import { createProject } from '../core/operations/create-project.js'
 import type { Project } from '../core/project.js'
-import { findGroupByPath, findProjectByPath } from '../core/store/projects.js'
+import { findProjectByPath } from '../core/store/projects.js'
 import type { User } from '../core/store/users.js'
 import { tokenPrefixes } from '../core/tokens/token.js'
 import { challenge, notFound, Refusal } from './refusal.js'
@@ -90,10 +90,6 @@ async function make(core: Core, { path, create }: AccessRequest, actor: Actor): 
   const [namespace, name, ...more] = path.split('/')
   if (!create || name === undefined || user.projectId !== null) throw notFound()
   const own = namespace?.toLowerCase() === user.username.toLowerCase() && more.length === 0
-  if (own) {
-    const group = await findGroupByPath(core.store.read, user.username)
-    if (group && group.ownerId !== user.id && user.isAdmin !== 1) throw notFound()
-  } else if (user.isAdmin !== 1) throw notFound()
   try {
     // By its name alone, so that the namespace is made where there is none yet.
     return await createProject(core, { path: own ? name : path, user })
@@ -101,7 +97,7 @@ async function make(core: Core, { path, create }: AccessRequest, actor: Actor): 
     const project = await findProjectByPath(core.store.read, path)
     // Two first pushes at once.
     if (project && (await can(core, actor, 'operate', project))) return project
-    throw error
+    throw error instanceof SignalboxError && error.code === 'forbidden' ? notFound() : error
   }
 }
 

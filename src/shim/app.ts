@@ -26,6 +26,7 @@ import { jobArtifactRoutes } from './routes/job-artifacts.js'
 import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
 import { lintRoutes } from './routes/lint.js'
+import { memberRoutes } from './routes/members.js'
 import { mergeRequestRoutes } from './routes/merge-requests.js'
 import { mergeTrainRoutes } from './routes/merge-trains.js'
 import { metaRoutes } from './routes/meta.js'
@@ -40,6 +41,7 @@ import { resourceGroupRoutes } from './routes/resource-groups.js'
 import { runnerRoutes } from './routes/runners.js'
 import { runningJobRoutes } from './routes/running-jobs.js'
 import { scheduleRoutes } from './routes/schedules.js'
+import { shareRoutes } from './routes/shares.js'
 import { statusRoutes } from './routes/statuses.js'
 import { testReportRoutes } from './routes/test-reports.js'
 import { triggerRoutes } from './routes/triggers.js'
@@ -86,6 +88,8 @@ const routes: readonly Route[] = [
   ...artifactRoutes,
   ...runnerRoutes,
   ...groupRoutes,
+  ...memberRoutes,
+  ...shareRoutes,
   ...projectRoutes,
   ...mirrorRoutes,
   ...mergeRequestRoutes,

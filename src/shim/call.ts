@@ -1,10 +1,11 @@
 /** Who may use a route of GitLab's API: runners and jobs by their tokens, people by scopes and by what they may do in a project. */
 
-import { type Actor, can, type Deed, jobMay } from '../core/authorize.js'
+import { type Actor, can, canInGroup, type Deed, type GroupDeed, jobMay } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import type { Group, Project } from '../core/project.js'
+import type { Viewer } from '../core/store/member-levels.js'
 import { findGroup, findGroupByPath, findProject, findProjectByPath } from '../core/store/projects.js'
 import type { AccessScope } from '../core/tokens/token.js'
 import { type Call, idFrom, type Method, type Reply, type Route, type UserCall } from '../http/call.js'
@@ -117,6 +118,22 @@ export async function groupOf({ core, path }: Pick<Call, 'core' | 'path'>): Prom
   const group = id === undefined ? await findGroupByPath(read, given) : await findGroup(read, id)
   if (group?.kind !== 'group') throw notFound('Group')
   return group
+}
+
+/** The same, if the caller may do this in it. Throws `not_found` where it may not even see it; `forbidden`. */
+export async function groupFor(call: UserCall, deed: GroupDeed): Promise<Group> {
+  const group = await groupOf(call)
+  const { read } = call.core.store
+  if (!(await canInGroup(read, call.actor.user, 'see', group))) throw notFound('Group')
+  if (deed !== 'see' && !(await canInGroup(read, call.actor.user, deed, group))) {
+    throw new SignalboxError('forbidden', '403 Forbidden')
+  }
+  return group
+}
+
+/** As whom the caller looks at lists. */
+export function viewerOf({ core, actor }: UserCall): Viewer {
+  return { userId: actor.user.id, now: core.clock.now() }
 }
 
 /** The id in the path of the call. Throws `not_found` for what cannot be one. */

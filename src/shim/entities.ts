@@ -184,6 +184,29 @@ const runners_token = z
   .nullable()
   .optional()
   .meta({ description: 'For those who may administer it: what runners register with; null where only a hash is kept' })
+const day = z.string().meta({ format: 'date', description: 'The beginning of a day in UTC' })
+
+export const MemberEntity = UserEntity.extend({
+  access_level: z
+    .int()
+    .meta({ description: '10 guest, 15 planner, 20 reporter, 30 developer, 40 maintainer, 50 owner' }),
+  created_at: time,
+  expires_at: day.nullable(),
+  membership_state: z.literal('active'),
+  created_by: UserEntity.optional(),
+}).meta({ description: 'A member of a project or group' })
+export type MemberEntity = z.infer<typeof MemberEntity>
+
+export const ShareEntity = z
+  .object({
+    group_id: id,
+    group_name: z.string(),
+    group_full_path: z.string(),
+    group_access_level: z.int(),
+    expires_at: day.nullable(),
+  })
+  .meta({ description: 'A group that is let into a project or group' })
+export type ShareEntity = z.infer<typeof ShareEntity>
 
 export const GroupEntity = z
   .object({
@@ -199,6 +222,7 @@ export const GroupEntity = z
     full_path: z.string(),
     parent_id: id.nullable(),
     runners_token,
+    shared_with_groups: z.array(ShareEntity).optional(),
   })
   .meta({ description: 'A group' })
 export type GroupEntity = z.infer<typeof GroupEntity>
@@ -220,6 +244,7 @@ export const ProjectDetailsEntity = ProjectBasicEntity.extend({
 export type ProjectDetailsEntity = z.infer<typeof ProjectDetailsEntity>
 
 export const ProjectEntity = ProjectDetailsEntity.extend({
+  shared_with_groups: z.array(ShareEntity).optional(),
   _links: z.object({ self: url }),
   archived: z.boolean(),
   empty_repo: z.boolean(),

@@ -62,12 +62,15 @@ export class ReadCommittedStore implements Store {
 
   constructor(options: ReadCommittedOptions) {
     this.#options = options
-    const { connection } = options
+    const { connection, clock } = options
     const committed = async <T>(read: () => T | Promise<T>): Promise<T> => {
       while (this.#writing) await this.#writing
       return read()
     }
     this.read = {
+      get now() {
+        return clock.now()
+      },
       db: kyselyOn({ provideConnection: (consumer) => committed(() => consumer(connection)) }),
       all: (query, params) => committed(() => connection.all(query, params)),
       first: (query, params) => committed(() => connection.all(query, params)[0]),

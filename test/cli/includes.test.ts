@@ -101,7 +101,7 @@ beforeAll(async () => {
   clone = await project('group/app', { 'own.yml': 'from-own: {script: echo own}\n' })
   const { port } = forge.address() as AddressInfo
   await git(clone, 'remote', 'add', 'origin', `http://me:hunter2@127.0.0.1:${port}/group/app.git`)
-}, 60_000)
+})
 afterAll(() => {
   forge.closeAllConnections()
   forge.close()

@@ -114,6 +114,21 @@ CREATE TABLE "external_statuses" ("job_id" bigint primary key references "jobs" 
   "target_url" text,
   "description" text);
 
+CREATE TABLE "group_shares" ("id" integer primary key autoincrement,
+  "project_id" bigint references "projects" ("id"),
+  "group_id" bigint references "groups" ("id"),
+  "shared_with_id" bigint not null references "groups" ("id"),
+  "access_level" bigint not null check (access_level in (10, 15, 20, 30, 40, 50)),
+  "expires_at" bigint,
+  "created_at" bigint not null,
+  constraint "group_shares_place" check ((project_id is null) <> (group_id is null)),
+  constraint "group_shares_of_project" unique ("project_id",
+  "shared_with_id"),
+  constraint "group_shares_of_group" unique ("group_id",
+  "shared_with_id"));
+
+CREATE INDEX group_shares_by_guest on group_shares (shared_with_id, group_id, project_id);
+
 CREATE TABLE "groups" ("id" integer primary key autoincrement,
   "parent_id" bigint references "groups" ("id"),
   "path" text not null,
@@ -295,6 +310,22 @@ CREATE INDEX leases_excluded on leases (manager_id, excluded_until) where exclud
 CREATE UNIQUE INDEX leases_one_open on leases (job_id) where status in ('offered', 'held');
 
 CREATE INDEX leases_reported on leases (report_at) where status = 'held' and report is not null;
+
+CREATE TABLE "members" ("id" integer primary key autoincrement,
+  "user_id" bigint not null references "users" ("id"),
+  "project_id" bigint references "projects" ("id"),
+  "group_id" bigint references "groups" ("id"),
+  "access_level" bigint not null check (access_level in (10, 15, 20, 30, 40, 50)),
+  "expires_at" bigint,
+  "created_by_id" bigint references "users" ("id"),
+  "created_at" bigint not null,
+  constraint "members_place" check ((project_id is null) <> (group_id is null)),
+  constraint "members_of_project" unique ("project_id",
+  "user_id"),
+  constraint "members_of_group" unique ("group_id",
+  "user_id"));
+
+CREATE INDEX members_by_user on members (user_id, group_id, project_id);
 
 CREATE TABLE "merge_requests" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),

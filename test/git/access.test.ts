@@ -134,7 +134,7 @@ it('makes projects by a push where the user may, and only there', async () => {
     ['ada/app', token, 200],
     ['Ada/App', token, 200],
     ['ADA/other', token, 200],
-    ['ada/deep/app', token, 404],
+    ['ada/deep/app', token, 400],
     ['acme/app', token, 404],
     ['grace/app', token, 404],
     ['ada/app', grace, 404],

@@ -181,7 +181,7 @@ describe('a stranger on the HTTP port', () => {
     expect(statusOf(await exchange('http', bytes))).toBe(status)
   })
 
-  it('cuts the connection at every byte of an upgrade', { timeout: 60_000 }, async () => {
+  it('cuts the connection at every byte of an upgrade', async () => {
     const whole = stream()
     const cuts = Array.from({ length: whole.length }, (_, at) => whole.slice(0, at + 1))
     for (const reset of [true, false]) {
@@ -192,7 +192,7 @@ describe('a stranger on the HTTP port', () => {
     await alive()
   })
 
-  it('resets refused upgrades', { timeout: 60_000 }, async () => {
+  it('resets refused upgrades', async () => {
     const refused = [upgrade('/nope'), upgrade('//'), tunnel(), tunnel('Authorization: Bearer x'), stream('Origin: x')]
     refused.push('CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', '\0', preface, get('/metrics'))
     for (let round = 0; round < 40; round++) await Promise.all(refused.map((bytes) => cutOff('http', bytes)))
@@ -240,7 +240,7 @@ describe('a stranger on a WebSocket', () => {
     expect(statusOf(await exchange('http', Buffer.concat([opening, bytes]), true))).toBe(101)
   })
 
-  it('resets streams and tunnels while they are opened', { timeout: 60_000 }, async () => {
+  it('resets streams and tunnels while they are opened', async () => {
     const openings = [stream(), tunnel(`Authorization: Bearer ${token}`)].map((text) => Buffer.from(text))
     const parts = [...frames.map(([, bytes]) => bytes), inFrame(preface), inFrame(`${preface}\0\0\0\x04`)]
     for (const opening of openings) {
@@ -385,7 +385,7 @@ describe('a client of git', () => {
     expect(statusOf(await exchange('http', Buffer.concat(parts())))).toBe(status)
   })
 
-  it('resets its requests', { timeout: 60_000 }, async () => {
+  it('resets its requests', async () => {
     const gzip = ['Content-Encoding: gzip', chunked]
     const parts = [
       [head('git-upload-pack', ...gzip), chunk(bomb)],

@@ -176,7 +176,7 @@ test('is not touched by anything that another job has left in the clone', async 
     expect(next.text, what).toMatch(/\nthird\n/)
     expect(next.text, what).not.toMatch(/evil|does not answer/)
   }
-}, 120_000)
+})
 
 test('makes submodules anew, whatever another job has left in them', async () => {
   await using box = await startWithGit()
@@ -212,7 +212,7 @@ test('makes submodules anew, whatever another job has left in them', async () =>
     // A repository in the place of the submodule's own is the one thing that only a fresh clone mends.
     expect(next.text.includes('again in a fresh clone')).toBe(script[0] === 'rm -rf sub/.git')
   }
-}, 60_000)
+})
 
 test('takes an error of git for no more than that, whatever its words are', async () => {
   await using box = await startWithGit()

@@ -37,7 +37,7 @@ onBothEngines((engine) => {
     await box.admin('POST', '/projects', { json: { name: 'one', namespace_id: id } })
     await box.admin('POST', '/projects', { json: { name: 'two', namespace_id: sub.id } })
 
-    expect((await box.admin('GET', '/groups/tools%2Fsub')).body).toEqual(sub)
+    expect((await box.admin('GET', '/groups/tools%2Fsub')).body).toEqual({ ...sub, shared_with_groups: [] })
     expect(await paths('/groups?search=tools')).toEqual(['tools', 'tools/sub', 'tools/sub/deep'])
     expect(await paths('/groups?top_level_only=true')).toEqual(['tools'])
     expect(await paths(`/groups/${id}/subgroups`)).toEqual(['tools/sub'])
@@ -56,7 +56,7 @@ onBothEngines((engine) => {
     expect((await box.admin('GET', '/groups/tools')).body).toEqual({ message: '404 Group Not Found' })
   })
 
-  it('refuses paths that are none or taken, unknown parents, and whoever is no administrator', async () => {
+  it('refuses paths that are none or taken, unknown parents, and whoever does not own the group', async () => {
     await make({ name: 'a', path: 'taken' })
     const refused = async (json: object) => {
       const { status, body } = await box.admin('POST', '/groups', { json })
@@ -75,8 +75,9 @@ onBothEngines((engine) => {
     expect((await box.admin('PUT', '/groups/taken', { json: {} })).status).toBe(400)
     const other = await person(box, 'other').then(async (one) => {
       const rows = await box.rows()
-      expect((await box.send('POST', '/groups', { ...one, json: { name: 'x', path: 'x' } })).status).toBe(403)
-      expect((await box.send('DELETE', '/groups/taken', one)).status).toBe(403)
+      const within = { name: 'x', path: 'x', parent_id: (await box.admin('GET', '/groups/taken')).body.id }
+      expect((await box.send('POST', '/groups', { ...one, json: within })).status).toBe(404)
+      expect((await box.send('DELETE', '/groups/taken', one)).status).toBe(404)
       expect(await box.rows()).toBe(rows)
       return one
     })

@@ -62,7 +62,7 @@ onBothEngines((engine) => {
     const many = Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`j${i}`, { script: 'x', tags: ['many'] }]))
     const large = await box.run(many, 'acme/large')
     const queued = () => box.core.core.store.read.db.selectFrom('jobs').select('id').where('in_queue', '=', 1).execute()
-    await vi.waitFor(async () => expect(await queued()).toHaveLength(124), { timeout: 20_000 })
+    await vi.waitFor(async () => expect(await queued()).toHaveLength(124), { timeout: 100_000 })
     const figures = async (options: Parameters<ShimBox['runnerToken']>[0]) => {
       const { job_info } = (await box.poll(await box.runnerToken(options))).body
       return [job_info.queue_size, job_info.queue_depth]

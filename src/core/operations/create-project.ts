@@ -1,9 +1,11 @@
 /** A project with its repository and, where missing, its groups. */
+import { canInGroup } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import type { RemoteSource } from '../mirror.js'
 import { type Group, isPathSegment, type Project, pathRules } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
+import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
 import {
   findGroup,
@@ -72,33 +74,43 @@ async function groupFor(tx: Tx, input: CreateProjectInput, segments: string[]): 
   if (input.groupId !== undefined) {
     const group = await findGroup(tx, input.groupId)
     if (!group) throw new SignalboxError('not_found', `no group ${input.groupId}`)
-    return group
+    return fillable(tx, input.user, group)
   }
-  const [top = input.user.username, ...below] = segments
-  let group = (await findGroupByPath(tx, top)) ?? (await makeNamespace(tx, top))
-  if (input.user.isAdmin === 0 && group.ownerId !== input.user.id) {
-    throw new SignalboxError('forbidden', 'this namespace is not yours')
-  }
+  const { user } = input
+  const [top = user.username, ...below] = segments
+  let group = (await findGroupByPath(tx, top)) ?? (await makeNamespace(tx, top, user))
   for (const path of below) {
     const fullPath = `${group.fullPath}/${path}`
-    group = (await findGroupByPath(tx, fullPath)) ?? (await makeGroupIn(tx, group, path))
+    group = (await findGroupByPath(tx, fullPath)) ?? (await makeGroupIn(tx, group, path, user))
   }
-  return group
+  return fillable(tx, user, group)
 }
 
-/** Whoever asks for it: what bears a user's name is that user's. */
-async function makeNamespace(tx: Tx, path: string): Promise<Group> {
+async function fillable(tx: Tx, user: User, group: Group): Promise<Group> {
+  if (await canInGroup(tx, user, 'fill', group)) return group
+  throw new SignalboxError('forbidden', 'this namespace is not yours')
+}
+
+/** Whoever asks for it: what bears a user's name is that user's. Other groups at the top are made by administrators. */
+async function makeNamespace(tx: Tx, path: string, user: User): Promise<Group> {
   const owner = await findUserByName(tx, path)
-  if (owner && owner.projectId === null) return insertGroup(tx, namespaceOf(owner))
-  return insertGroup(tx, { path, fullPath: path, parentId: null, kind: 'group', ownerId: null })
+  const isUsers = owner !== undefined && owner.projectId === null
+  if (user.isAdmin === 0 && !(isUsers && owner.id === user.id)) {
+    throw new SignalboxError('forbidden', 'this namespace is not yours')
+  }
+  if (isUsers) return insertGroup(tx, namespaceOf(owner))
+  return makeGroup(tx, { path, fullPath: path, parentId: null }, user.id)
 }
 
-async function makeGroupIn(tx: Tx, parent: Group, path: string): Promise<Group> {
+async function makeGroupIn(tx: Tx, parent: Group, path: string, user: User): Promise<Group> {
+  if (!(await canInGroup(tx, user, 'grow', parent))) {
+    throw new SignalboxError('forbidden', `you may not make groups in ${parent.fullPath}`)
+  }
   // As on GitLab; who owns it could not be told by it.
   if (parent.kind === 'user') throw wrongField('path', `the namespace of a user, ${parent.fullPath}, has no groups`)
   const fullPath = `${parent.fullPath}/${path}`
   if (await findProjectByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
-  return insertGroup(tx, { path, fullPath, parentId: parent.id, kind: 'group', ownerId: null })
+  return makeGroup(tx, { path, fullPath, parentId: parent.id }, user.id)
 }
 
 function namespaceOf(user: User): Parameters<typeof insertGroup>[1] {

@@ -7,6 +7,7 @@ import type { Actor } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { record } from '../steps/record.js'
+import { requireLevel } from '../steps/require-level.js'
 import { findAccessTokenById, insertAccessToken, type OwnedToken, revokeAccessToken } from '../store/access-tokens.js'
 import { insertUser, setUserState } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -44,10 +45,10 @@ export function createAccessToken(core: Core, input: TokenSettings & { userId: n
   })
 }
 
-/** Levels of access to a project: https://docs.gitlab.com/api/members/#roles */
-export const accessLevels = [10, 15, 20, 30, 40, 50] as const
-
-/** A token of a project: a user of its own who may do there what the level says. Throws as `createAccessToken` does. */
+/**
+ * A token of a project: a user of its own who may do there what the level says. Throws as `createAccessToken` does, and
+ * `forbidden` for a level above that of whoever makes it.
+ */
 export function createProjectToken(
   core: Core,
   input: TokenSettings & { projectId: number; accessLevel: number; by: Actor },
@@ -57,6 +58,7 @@ export function createProjectToken(
     if (input.by.user.projectId !== null) {
       throw new SignalboxError('forbidden', 'a project’s token cannot make another one')
     }
+    await requireLevel(tx, input.by, { projectId: input.projectId }, input.accessLevel)
     await requireNoLongerLife(tx, input.by, input.expiresAt)
     const username = `project_${input.projectId}_bot_${tx.random.bytes(8).toString('hex')}`
     const user = await insertUser(tx, {
@@ -84,7 +86,8 @@ const weekMs = 7 * 24 * 3_600_000
 
 /**
  * Ends a token and gives its successor, of the same user with the same scopes. `expiresAt` undefined: a week from now, if
- * the old one expires. A token may give itself a longer life. Throws `not_found`; `invalid` for one that is over.
+ * the old one expires. A token may give itself a longer life. Throws `not_found`; `invalid` for one that is over;
+ * `forbidden` for a project's token with a level above that of whoever rotates it.
  */
 export function rotateAccessToken(
   core: Core,
@@ -102,6 +105,11 @@ export function rotateAccessToken(
       throw new SignalboxError('forbidden', 'a project’s token cannot rotate another one')
     }
     if (input.by.tokenId !== input.id) await requireNoLongerLife(tx, input.by, expiresAt)
+    // Whoever rotates a token of another has it then.
+    const { projectId, accessLevel } = row.user
+    if (projectId !== null && input.by.user.id !== userId) {
+      await requireLevel(tx, input.by, { projectId }, accessLevel ?? 0)
+    }
     await end(core, tx, row, input.by)
     return issue(core, tx, { ...settings, userId }, input.by)
   })

@@ -1,13 +1,14 @@
-/** Administrators make, change and delete groups. */
+/** People make groups, which they then own, change and delete them. */
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import { type Group, isPathSegment, pathRules } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
+import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
 import { removeLater } from '../steps/remove-later.js'
 import { markGroupDeleted } from '../store/deletions.js'
 import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
-import { findGroup, findGroupByPath, findProjectByPath, insertGroup } from '../store/projects.js'
+import { findGroup, findGroupByPath, findProjectByPath } from '../store/projects.js'
 import { insertRemovals, type Removal } from '../store/removals.js'
 import { findUserByName } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -20,6 +21,8 @@ export interface CreateGroupInput {
   parentId: number | null
   description?: string
   visibility?: Group['visibility']
+  /** Who makes it, and is its owner from then on. */
+  userId: number
 }
 
 /** Gives the group. Throws `not_found` for the parent; `invalid` with `details.field` for a path that is none, or taken. */
@@ -28,7 +31,8 @@ export function createGroup(core: Core, input: CreateGroupInput): Promise<Group>
     const parent = input.parentId === null ? undefined : await getGroup(tx, input.parentId)
     const fullPath = parent ? `${parent.fullPath}/${input.path}` : input.path
     await requireFree(tx, input.path, fullPath)
-    return insertGroup(tx, { ...input, fullPath, kind: 'group', ownerId: null })
+    const { userId, ...settings } = input
+    return makeGroup(tx, { ...settings, fullPath }, userId)
   })
 }
 

@@ -1,14 +1,16 @@
 /** Step: a job on its way meets its environment and its namespace's quota, which may refuse it. */
+
+import { levelIn } from '../authorize.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import type { JobEvent } from '../lifecycle/job-machine.js'
+import { levels } from '../member.js'
 import { demandOf } from '../scheduler/demand.js'
 import { ensureDeployment, ensureEnvironment, findDeployers, findLastDeployment } from '../store/environments.js'
 import { getDefinition } from '../store/jobs.js'
-import { findGroup } from '../store/projects.js'
 import { listOwnRunners } from '../store/usage.js'
 import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -95,7 +97,7 @@ async function openDeployment(tx: Tx, job: Job, userId: number | null): Promise<
   return last && last.jobId > job.id ? 'failed_outdated_deployment_job' : undefined
 }
 
-/** Administrators, the owner of the namespace, and whom the protection names. */
+/** Administrators, owners, and whom the protection names. */
 async function mayDeploy(
   tx: Tx,
   project: { id: number; groupId: number },
@@ -106,6 +108,6 @@ async function mayDeploy(
   if (!deployers) return true
   if (userId === null) return false
   if (deployers.includes(userId)) return true
-  const [user, group] = [await findUser(tx, userId), await findGroup(tx, project.groupId)]
-  return user?.isAdmin === 1 || (group?.kind === 'user' && group.ownerId === userId)
+  const user = await findUser(tx, userId)
+  return user !== undefined && (await levelIn(tx, user, project)) >= levels.owner
 }

@@ -1,11 +1,13 @@
 /** Step: what the ID tokens of a job say before a runner has it: gitlab lib/gitlab/ci/jwt{,_v2}.rb. */
+
+import { levelIn } from '../authorize.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { guessTier } from '../environment.js'
 import type { Job } from '../job.js'
+import { levelName } from '../member.js'
 import { findDeployers } from '../store/environments.js'
-import { findGroup } from '../store/projects.js'
-import { findUser, type User } from '../store/users.js'
+import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import type { IdTokenClaims } from '../tokens/id-token.js'
 import type { PipelineContext } from './pipeline-context.js'
@@ -55,25 +57,8 @@ async function userClaims(tx: Tx, job: Job, project: { id: number; groupId: numb
     user_id: user ? String(user.id) : '',
     user_login: user?.username ?? null,
     user_email: user?.email ?? null,
-    user_access_level: user ? await accessLevel(tx, user, project) : null,
+    user_access_level: user ? (levelName(await levelIn(tx, user, project)) ?? null) : null,
   }
-}
-
-const levels = new Map([
-  [10, 'guest'],
-  [15, 'planner'],
-  [20, 'reporter'],
-  [30, 'developer'],
-  [40, 'maintainer'],
-  [50, 'owner'],
-])
-
-async function accessLevel(tx: Tx, user: User, project: { id: number; groupId: number }): Promise<string | null> {
-  if (user.projectId !== null) {
-    return user.projectId === project.id ? (levels.get(user.accessLevel ?? 0) ?? null) : null
-  }
-  const owner = user.isAdmin === 1 || (await findGroup(tx, project.groupId))?.ownerId === user.id
-  return owner ? 'owner' : null
 }
 
 async function environmentClaims(tx: Tx, { environment }: JobPlan, projectId: number): Promise<IdTokenClaims> {

@@ -44,6 +44,8 @@ export const ofProjects = [
   'lanes',
   'runner_projects',
   'registration_tokens',
+  'members',
+  'group_shares',
 ] as const
 
 /** The pipeline must be locked, and its jobs must have ended. */
@@ -84,10 +86,11 @@ export async function deleteProjectRows(tx: Tx, projectId: number): Promise<void
 
 /** The group must have neither projects nor subgroups any more. */
 export async function deleteGroupRows(tx: Tx, groupId: number): Promise<void> {
-  for (const table of ['runner_groups', 'registration_tokens'] as const) {
+  for (const table of ['runner_groups', 'registration_tokens', 'members', 'group_shares'] as const) {
     await sql`delete from ${sql.table(table)} where group_id = ${groupId}`.execute(tx.db)
   }
   await sql`delete from job_token_allowances where kind = 'group' and allowed_id = ${groupId}`.execute(tx.db)
+  await tx.db.deleteFrom('group_shares').where('shared_with_id', '=', groupId).execute()
   await tx.db.deleteFrom('variables').where('owner_type', '=', 'group').where('owner_id', '=', groupId).execute()
   await tx.db.deleteFrom('groups').where('id', '=', groupId).execute()
 }
@@ -108,6 +111,9 @@ export async function markGroupDeleted(tx: Tx, groupId: number): Promise<void> {
   await sql`
     update groups set deleted_at = ${tx.now}, path = path || '+deleted+' || id, full_path = full_path || '+deleted+' || id
     where id = ${groupId}`.execute(tx.db)
+  // Whoever was let in somewhere as its member is out at once.
+  await tx.db.deleteFrom('members').where('group_id', '=', groupId).execute()
+  await tx.db.deleteFrom('group_shares').where('shared_with_id', '=', groupId).execute()
 }
 
 /** Ids of a project's pipelines, oldest first, one that is being deleted included. */

@@ -1,8 +1,10 @@
 /** Groups for people: lists, and the tree that they are. */
 import { type ExpressionBuilder, sql } from 'kysely'
+import { levels, type Place } from '../member.js'
 import type { Group } from '../project.js'
 import { groupColumns } from './columns.js'
 import type { Page } from './lists.js'
+import { groupsOf, groupsSeenBy, type Viewer } from './member-levels.js'
 import type { Database } from './schema.js'
 import type { Reader, Tx } from './write.js'
 
@@ -16,7 +18,9 @@ export interface GroupFilter {
   /** Only those in this list. */
   ids?: readonly number[]
   /** Only those that this user may see: its own, internal and public ones. */
-  visibleTo?: number
+  visibleTo?: Viewer
+  /** Only those in which this user has at least this level. */
+  of?: { viewer: Viewer; level: number }
 }
 
 /** Groups by their path. */
@@ -42,7 +46,7 @@ export async function countGroups(from: Reader, filter: GroupFilter): Promise<nu
 }
 
 function groupsWhere(e: ExpressionBuilder<Database, 'groups'>, filter: GroupFilter) {
-  const { kinds, search, parentId, ids, visibleTo } = filter
+  const { kinds, search, parentId, ids, visibleTo, of } = filter
   const sought = search?.toLowerCase() ?? ''
   return e.and([
     e('deleted_at', 'is', null),
@@ -55,7 +59,10 @@ function groupsWhere(e: ExpressionBuilder<Database, 'groups'>, filter: GroupFilt
         ]),
     ...(parentId === undefined ? [] : [e('parent_id', parentId === null ? 'is' : '=', parentId)]),
     ...(ids === undefined ? [] : [e('id', 'in', ids)]),
-    ...(visibleTo === undefined ? [] : [e.or([e('visibility', '<>', 'private'), e('owner_id', '=', visibleTo)])]),
+    ...(visibleTo === undefined
+      ? []
+      : [e.or([e('visibility', '<>', 'private'), e('id', 'in', groupsSeenBy(visibleTo, levels.guest))])]),
+    ...(of === undefined ? [] : [e('id', 'in', groupsOf(of.viewer, of.level))]),
   ])
 }
 
@@ -108,4 +115,11 @@ export async function listProjectIdsIn(from: Reader | Tx, groupIds: readonly num
     .orderBy('id')
     .execute()
   return rows.map((row) => row.id)
+}
+
+/** The groups and projects below a group. */
+export async function listBelow(tx: Tx, groupId: number): Promise<Place[]> {
+  const groups = (await listSubtree(tx, groupId)).map((group) => group.id)
+  const projects = await listProjectIdsIn(tx, groups)
+  return [...groups.slice(1).map((id) => ({ groupId: id })), ...projects.map((id) => ({ projectId: id }))]
 }

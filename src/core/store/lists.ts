@@ -2,10 +2,12 @@
 import { type ExpressionBuilder, sql } from 'kysely'
 import type { Job, JobKind } from '../job.js'
 import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
+import { levels } from '../member.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import { onlineMs, type Runner, type RunnerStatus, type RunnerType, staleMs } from '../runner.js'
 import { jobColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
+import { groupsOf, projectsOf, type Viewer } from './member-levels.js'
 import type { Database } from './schema.js'
 import type { Reader } from './write.js'
 
@@ -31,8 +33,8 @@ export interface JobFilter {
   of?: Membership
 }
 
-/** The projects in a user's own namespace, or the one of a project's token. */
-export type Membership = { ownerId: number } | { projectId: number }
+/** The projects in which somebody has at least this level, or the one of a project's token. */
+export type Membership = { viewer: Viewer; level: number } | { projectId: number }
 
 /** By id or another column, rising or falling. */
 export type Sort = 'asc' | 'desc'
@@ -67,17 +69,7 @@ function jobsWhere(e: ExpressionBuilder<Database, 'jobs'>, filter: JobFilter, so
       ? []
       : 'projectId' in of
         ? [e('project_id', '=', of.projectId)]
-        : [
-            e(
-              'project_id',
-              'in',
-              e
-                .selectFrom('projects')
-                .innerJoin('groups', 'groups.id', 'projects.group_id')
-                .select('projects.id')
-                .where('groups.owner_id', '=', of.ownerId),
-            ),
-          ]),
+        : [e('project_id', 'in', projectsOf(of.viewer, of.level))]),
     ...(pipelineId === undefined ? [] : [e('pipeline_id', '=', pipelineId)]),
     ...(runnerId === undefined ? [] : [e('runner_id', '=', runnerId)]),
     ...(managerId === undefined ? [] : [e('manager_id', '=', managerId)]),
@@ -215,8 +207,8 @@ export interface RunnerFilter {
   /** All of these. */
   tags?: readonly string[]
   versionPrefix?: string
-  /** Project runners of this user's own projects. */
-  ownerId?: number
+  /** Project runners of projects, and group runners of groups, that this user manages. */
+  managedBy?: number
   /** Runners that serve this project: its own, and those of the instance and of groups, as far as it takes them. */
   serves?: { projectId: number; instance: boolean; groupIds: readonly number[] }
   /** Runners of this group. */
@@ -248,7 +240,7 @@ export async function countRunnersBy(from: Reader, filter: RunnerFilter): Promis
 }
 
 function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerFilter) {
-  const { type, status, paused, tags = [], versionPrefix, ownerId, serves, groupId } = filter
+  const { type, status, paused, tags = [], versionPrefix, managedBy, serves, groupId, now } = filter
   return e.and([
     ...(type === undefined ? [] : [e('type', '=', type)]),
     ...(paused === undefined ? [] : [e('active', '=', paused ? 0 : 1)]),
@@ -290,19 +282,27 @@ function runnersWhere(e: ExpressionBuilder<Database, 'runners'>, filter: RunnerF
     ...(groupId === undefined
       ? []
       : [e('id', 'in', e.selectFrom('runner_groups').select('runner_id').where('group_id', '=', groupId))]),
-    ...(ownerId === undefined
+    ...(managedBy === undefined
       ? []
       : [
-          e(
-            'id',
-            'in',
-            e
-              .selectFrom('runner_projects')
-              .innerJoin('projects', 'projects.id', 'runner_projects.project_id')
-              .innerJoin('groups', 'groups.id', 'projects.group_id')
-              .select('runner_projects.runner_id')
-              .where('groups.owner_id', '=', ownerId),
-          ),
+          e.or([
+            e(
+              'id',
+              'in',
+              e
+                .selectFrom('runner_projects')
+                .select('runner_id')
+                .where('project_id', 'in', projectsOf({ userId: managedBy, now }, levels.maintainer)),
+            ),
+            e(
+              'id',
+              'in',
+              e
+                .selectFrom('runner_groups')
+                .select('runner_id')
+                .where('group_id', 'in', groupsOf({ userId: managedBy, now }, levels.owner)),
+            ),
+          ]),
         ]),
   ])
 }
@@ -333,9 +333,9 @@ export interface ProjectFilter {
   /** Part of the path, whatever its case. */
   search?: string
   /** Only those that this user may read: its own, internal and public ones. */
-  visibleTo?: number
-  /** Only those in this user's own namespace. */
-  ownerId?: number
+  visibleTo?: Viewer
+  /** Only those in which this user has at least this level. */
+  of?: { viewer: Viewer; level: number }
   /** Only those in these groups. */
   groupIds?: readonly number[]
 }
@@ -363,9 +363,7 @@ export async function countProjectsBy(from: Reader, filter: ProjectFilter): Prom
 }
 
 function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, filter: ProjectFilter) {
-  const { search, visibleTo, ownerId, groupIds } = filter
-  const ownedBy = (user: number) =>
-    e('group_id', 'in', e.selectFrom('groups').select('groups.id').where('groups.owner_id', '=', user))
+  const { search, visibleTo, of, groupIds } = filter
   // The user of a project's token is at home in that project only.
   const home = (user: number) => sql`(select project_id from users where users.id = ${user})`
   const visible = (user: number) =>
@@ -377,8 +375,10 @@ function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, filter: Proje
     ...(search === undefined
       ? []
       : [sql<boolean>`replace(lower(full_path), ${search.toLowerCase()}, '') <> lower(full_path)`]),
-    ...(visibleTo === undefined ? [] : [e.or([visible(visibleTo), ownedBy(visibleTo)])]),
-    ...(ownerId === undefined ? [] : [ownedBy(ownerId)]),
+    ...(visibleTo === undefined
+      ? []
+      : [e.or([visible(visibleTo.userId), e('projects.id', 'in', projectsOf(visibleTo, levels.guest))])]),
+    ...(of === undefined ? [] : [e('projects.id', 'in', projectsOf(of.viewer, of.level))]),
     ...(groupIds === undefined ? [] : [e('group_id', 'in', groupIds)]),
   ])
 }

@@ -24,6 +24,7 @@ import * as indexCommits from './migrations/2026_11_30_2300_index_commits.js'
 import * as tieTimesToStatuses from './migrations/2026_11_30_2310_tie_times_to_statuses.js'
 import * as sealRegistrationTokens from './migrations/2026_12_01_0110_seal_registration_tokens.js'
 import * as keepVerdicts from './migrations/2026_12_01_0130_keep_verdicts.js'
+import * as createMembers from './migrations/2026_12_01_0200_create_members.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -38,6 +39,7 @@ const migrations: Record<string, Migration> = {
   '2026_11_30_2310_tie_times_to_statuses': tieTimesToStatuses,
   '2026_12_01_0110_seal_registration_tokens': sealRegistrationTokens,
   '2026_12_01_0130_keep_verdicts': keepVerdicts,
+  '2026_12_01_0200_create_members': createMembers,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

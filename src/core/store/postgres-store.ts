@@ -77,6 +77,9 @@ export class PostgresStore implements Store {
     })
     const ask = (query: pg.QueryConfig) => this.#ask(query)
     this.read = {
+      get now() {
+        return options.clock.now()
+      },
       db: kyselyOn({ provideConnection: (consumer) => consumer(connectionOn(ask)) }),
       all: async (query, params) => (await ask(statement(query, params))).rows,
       first: async (query, params) => (await ask(statement(query, params))).rows[0],

@@ -9,7 +9,7 @@ import type { Runner, RunnerManager } from '../runner.js'
 import { groupColumns, jobColumns, managerColumns, pipelineColumns, projectColumns, runnerColumns } from './columns.js'
 import { environmentColumns } from './environments.js'
 import { type User, userColumns } from './users.js'
-import type { Reader } from './write.js'
+import type { Reader, Tx } from './write.js'
 
 type Ids = readonly (number | null)[]
 
@@ -82,7 +82,7 @@ export async function pipelinesBySource(from: Reader, jobIds: Ids): Promise<Map<
 }
 
 /** Users by their ids. */
-export function usersById(from: Reader, ids: Ids): Promise<Map<number, User>> {
+export function usersById(from: Reader | Tx, ids: Ids): Promise<Map<number, User>> {
   return byId(ids, (wanted) => from.db.selectFrom('users').select(userColumns).where('id', 'in', wanted).execute())
 }
 

@@ -400,6 +400,25 @@ export interface Database {
     jobs: number
   }
   compute_limits: { namespace_id: number; minutes: number }
+  members: {
+    id: Generated<number>
+    user_id: number
+    project_id: number | null
+    group_id: number | null
+    access_level: number
+    expires_at: number | null
+    created_by_id: number | null
+    created_at: number
+  }
+  group_shares: {
+    id: Generated<number>
+    project_id: number | null
+    group_id: number | null
+    shared_with_id: number
+    access_level: number
+    expires_at: number | null
+    created_at: number
+  }
   registration_tokens: {
     id: Generated<number>
     token_hash: string

@@ -78,7 +78,7 @@ export class SqliteStore implements Store {
       const reading = new SqliteConnection(options.file, { readonly: true })
       this.#reading = reading
       this.#snapshot = new Snapshot(reading)
-      this.read = readerOn(this.#snapshot)
+      this.read = readerOn(this.#snapshot, options.clock)
       if (options.checkpoints !== false) {
         this.#checkpointer = new Checkpointer(options.file, (error) => options.report(error, 'checkpoint'))
       }
@@ -227,7 +227,11 @@ export class SqliteStore implements Store {
   /** `:memory:` has one connection, so reads take their turn between bodies and never see an open batch half done. */
   #readThroughQueue(): Reader {
     const inTurn = <T>(read: (tx: Tx) => Promise<T>) => this.write(read)
+    const { clock } = this.#options
     return {
+      get now() {
+        return clock.now()
+      },
       db: kyselyOn({
         provideConnection: (consumer) => inTurn(() => consumer(this.#connection)),
       }),
@@ -310,8 +314,11 @@ class Snapshot {
   }
 }
 
-function readerOn(snapshot: Snapshot): Reader {
+function readerOn(snapshot: Snapshot, clock: Clock): Reader {
   return {
+    get now() {
+      return clock.now()
+    },
     db: kyselyOn({ provideConnection: (consumer) => consumer(snapshot.use()) }),
     all: async (query, params) => snapshot.use().all(query, params),
     first: async (query, params) => snapshot.use().all(query, params)[0],

@@ -49,6 +49,8 @@ export type Body<T> = (tx: Tx) => Promise<T>
 
 /** Reads outside a transaction: they see committed facts only. */
 export interface Reader {
+  /** Milliseconds since 1970. */
+  readonly now: number
   readonly db: Kysely<Database>
   readonly known?: KnownRows
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>

@@ -2,7 +2,7 @@
 import type { TokenSettings } from '../../core/operations/edit-access-token.js'
 import type { OwnedToken } from '../../core/store/access-tokens.js'
 import { type Params, wrongParameter } from '../../http/params.js'
-import { toIso } from './time.js'
+import { toDate, toIso } from './time.js'
 
 export function toAccessToken(row: OwnedToken, now: number): object {
   const over = row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)
@@ -17,7 +17,7 @@ export function toAccessToken(row: OwnedToken, now: number): object {
     user_id: row.userId,
     last_used_at: null,
     active: !over && row.user.state === 'active',
-    expires_at: row.expiresAt === null ? null : new Date(row.expiresAt).toISOString().slice(0, 10),
+    expires_at: row.expiresAt === null ? null : toDate(row.expiresAt),
     ...(projectId === null ? {} : { access_level: accessLevel, resource_type: 'project', resource_id: projectId }),
   }
 }

@@ -2,8 +2,8 @@
 
 import type { Actor } from '../../core/authorize.js'
 import { SignalboxError } from '../../core/errors.js'
+import { accessLevels } from '../../core/member.js'
 import {
-  accessLevels,
   createAccessToken,
   createProjectToken,
   endAccessToken,
@@ -99,7 +99,7 @@ const maintainer = 40
 async function createForProject(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   const accessLevel = params.integer('access_level') ?? maintainer
-  if (!(accessLevels as readonly number[]).includes(accessLevel)) {
+  if (!accessLevels.includes(accessLevel)) {
     throw wrongParameter('access_level', 'does not have a valid value')
   }
   const { actor: by } = signedIn(call)

@@ -1,6 +1,8 @@
-/** Groups and namespaces. Administrators make and change groups; others see those that are not private. */
+/** Groups and namespaces: whoever makes a group owns it; others see those that are not private. */
+import { canInGroup, levelFor } from '../../core/authorize.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
+import { accessLevels } from '../../core/member.js'
 import { createGroup, deleteGroup, updateGroup } from '../../core/operations/edit-group.js'
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import type { Group } from '../../core/project.js'
@@ -9,22 +11,21 @@ import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
 import { findGroup, findGroupByPath } from '../../core/store/projects.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
-import { groupOf, userRoute } from '../call.js'
+import { groupFor, userRoute, viewerOf } from '../call.js'
+import { sharesOf } from '../convert/member.js'
 import { toGroup, toNamespace } from '../convert/project.js'
-import { notFound } from '../errors.js'
+import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 import { projectEntities } from './projects.js'
-
-const admin = { admin: true } as const
 
 export const groupRoutes: readonly Route[] = [
   userRoute('get', '/groups', {}, (call) =>
     list(call, call.params.boolean('top_level_only') ? { parentId: null } : {}),
   ),
-  userRoute('post', '/groups', admin, create),
-  userRoute('get', '/groups/:id', {}, async (call) => shown(call, await seenGroup(call))),
-  userRoute('put', '/groups/:id', admin, update),
-  userRoute('delete', '/groups/:id', admin, remove),
+  userRoute('post', '/groups', {}, create),
+  userRoute('get', '/groups/:id', {}, show),
+  userRoute('put', '/groups/:id', {}, update),
+  userRoute('delete', '/groups/:id', {}, remove),
   userRoute('get', '/groups/:id/subgroups', {}, async (call) => list(call, { parentId: (await seenGroup(call)).id })),
   userRoute('get', '/groups/:id/descendant_groups', {}, async (call) => {
     const [, ...below] = await listSubtree(call.core.store.read, (await seenGroup(call)).id)
@@ -45,7 +46,8 @@ async function list(
   const filter: GroupFilter = {
     kinds: ['group'],
     ...defined({ search: params.text('search', { max: 255 }) || undefined }),
-    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: actor.user.id }),
+    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: viewerOf(call) }),
+    ...levelFilter(call),
     ...more,
   }
   const { read } = core.store
@@ -63,35 +65,48 @@ async function listProjects(call: UserCall): Promise<Reply> {
   const filter = {
     groupIds,
     ...defined({ search: params.text('search', { max: 255 }) || undefined }),
-    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: actor.user.id }),
+    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: viewerOf(call) }),
   }
   const [rows, total] = await Promise.all([listProjectsBy(read, filter, page), countProjectsBy(read, filter)])
   return pageReply(call, page, await projectEntities(core, rows), total)
 }
 
 /** The group of the path, if the caller may see it. */
-async function seenGroup(call: UserCall): Promise<Group> {
-  const group = await groupOf(call)
-  if (call.actor.user.isAdmin === 0 && group.visibility === 'private') throw notFound('Group')
-  return group
+function seenGroup(call: UserCall): Promise<Group> {
+  return groupFor(call, 'see')
+}
+
+async function show(call: UserCall): Promise<Reply> {
+  const { core } = call
+  const group = await seenGroup(call)
+  const shared_with_groups = await sharesOf(core.store.read, { groupId: group.id })
+  const { body } = await shown(call, group)
+  return { status: 200, body: { ...(body as object), shared_with_groups } }
 }
 
 async function create(call: UserCall): Promise<Reply> {
-  const { core, params } = call
+  const { core, params, actor } = call
+  if (actor.user.projectId !== null) throw forbidden()
   const parentId = params.integer('parent_id', { min: 1 }) ?? null
+  const parent = parentId === null ? undefined : await findGroup(core.store.read, parentId)
+  if (parentId !== null && !(parent && (await canInGroup(core.store.read, actor.user, 'see', parent)))) {
+    throw notFound('Group')
+  }
+  if (parent && !(await canInGroup(core.store.read, actor.user, 'grow', parent))) throw forbidden()
   const group = await told(() =>
     createGroup(core, {
       ...defined(fromGroupSettings(params)),
       name: params.requiredText('name', { max: 255 }),
       path: params.requiredText('path', { max: 255 }),
       parentId,
+      userId: actor.user.id,
     }),
   )
   return shown(call, group, 201)
 }
 
 async function update(call: UserCall): Promise<Reply> {
-  const { id } = await groupOf(call)
+  const { id } = await groupFor(call, 'own')
   const changes = defined(fromGroupSettings(call.params))
   if (Object.keys(changes).length === 0) {
     throw wrongParameter('name, path, description, visibility', 'are missing, at least one parameter must be provided')
@@ -110,7 +125,7 @@ function fromGroupSettings(params: Params) {
 
 /** With all that is in it; the rest is done after the answer. */
 async function remove(call: UserCall): Promise<Reply> {
-  await deleteGroup(call.core, { groupId: (await groupOf(call)).id, userId: call.actor.user.id })
+  await deleteGroup(call.core, { groupId: (await groupFor(call, 'own')).id, userId: call.actor.user.id })
   return { status: 202, body: { message: '202 Accepted' } }
 }
 
@@ -119,17 +134,27 @@ async function namespace({ core, path, actor }: UserCall): Promise<Reply> {
   const id = idFrom(given)
   const { read } = core.store
   const found = id === undefined ? await findGroupByPath(read, given) : await findGroup(read, id)
-  const seen = found && (actor.user.isAdmin === 1 || found.visibility !== 'private' || found.ownerId === actor.user.id)
-  if (!seen) throw notFound('Namespace')
+  if (!found || !(await canInGroup(read, actor.user, 'see', found))) throw notFound('Namespace')
   return { status: 200, body: toNamespace(found, core.externalUrl()) }
 }
 
-/** A group by itself; with its registration token for administrators: gitlab lib/api/entities/group_detail.rb */
+/** A group by itself; with its registration token for owners: gitlab lib/api/entities/group_detail.rb */
 async function shown({ core, actor }: UserCall, group: Group, status = 200): Promise<Reply> {
   const body = toGroup(group, core.externalUrl())
-  if (actor.user.isAdmin === 1)
+  if (await canInGroup(core.store.read, actor.user, 'own', group)) {
     body.runners_token = await showRegistrationToken(core, { projectId: null, groupId: group.id })
+  }
   return { status, body }
+}
+
+/** `owned`: the caller's own; `min_access_level`: those in which it has at least this level. */
+function levelFilter(call: UserCall): Pick<GroupFilter, 'of'> {
+  const owned = call.params.boolean('owned') === true
+  const least = call.params.integer('min_access_level')
+  if (least !== undefined && !accessLevels.includes(least))
+    throw wrongParameter('min_access_level', 'does not have a valid value')
+  const level = owned ? levelFor.own : least
+  return level === undefined ? {} : { of: { viewer: viewerOf(call), level } }
 }
 
 async function told<T>(act: () => Promise<T>): Promise<T> {

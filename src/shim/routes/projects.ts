@@ -1,21 +1,23 @@
 /** Projects. */
 
-import { can } from '../../core/authorize.js'
+import { can, canInGroup } from '../../core/authorize.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError, wrongField } from '../../core/errors.js'
+import { accessLevels, levels } from '../../core/member.js'
 import { createProject } from '../../core/operations/create-project.js'
 import { deleteProject } from '../../core/operations/delete-project.js'
 import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fetch-mirror.js'
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
-import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
+import { countProjectsBy, listProjectsBy, type ProjectFilter } from '../../core/store/lists.js'
 import { findGroup, type ProjectChanges } from '../../core/store/projects.js'
 import { groupsById } from '../../core/store/related.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
-import { type ProjectCall, projectRoute, userRoute } from '../call.js'
+import { type ProjectCall, projectRoute, userRoute, viewerOf } from '../call.js'
+import { sharesOf } from '../convert/member.js'
 import { toProject } from '../convert/project.js'
 import type { ProjectEntity } from '../entities.js'
 import { forbidden, notFound } from '../errors.js'
@@ -25,10 +27,7 @@ import { mirrorOf } from './mirrors.js'
 export const projectRoutes: readonly Route[] = [
   userRoute('get', '/projects', {}, list),
   userRoute('post', '/projects', {}, create),
-  projectRoute('get', '/projects/:id', { deed: 'read' }, async (call) => ({
-    status: 200,
-    body: await entity(call, call.project),
-  })),
+  projectRoute('get', '/projects/:id', { deed: 'read' }, show),
   projectRoute('put', '/projects/:id', { deed: 'administer' }, update),
   projectRoute('delete', '/projects/:id', { deed: 'own' }, remove),
 ]
@@ -37,11 +36,10 @@ async function list(call: UserCall): Promise<Reply> {
   const { core, params, actor } = call
   const page = requestedPage(call)
   const search = params.text('search', { max: 255 }) || undefined
-  const { user } = actor
   const filter = {
     ...(search === undefined ? {} : { search }),
-    ...(user.isAdmin === 1 ? {} : { visibleTo: user.id }),
-    ...(params.boolean('owned') && user.isAdmin === 0 ? { ownerId: user.id } : {}),
+    ...(actor.user.isAdmin === 1 ? {} : { visibleTo: viewerOf(call) }),
+    ...levelFilter(call),
   }
   const [rows, total] = await Promise.all([
     listProjectsBy(core.store.read, filter, page),
@@ -50,11 +48,32 @@ async function list(call: UserCall): Promise<Reply> {
   return pageReply(call, page, await projectEntities(core, rows), total)
 }
 
+/** `owned`, `membership`, `min_access_level`: those in which the caller has at least a level. */
+function levelFilter(call: UserCall): Pick<ProjectFilter, 'of'> {
+  const { params } = call
+  const least = params.integer('min_access_level')
+  if (least !== undefined && !accessLevels.includes(least)) {
+    throw wrongParameter('min_access_level', 'does not have a valid value')
+  }
+  const level = params.boolean('owned')
+    ? levels.owner
+    : (least ?? (params.boolean('membership') ? levels.guest : undefined))
+  return level === undefined ? {} : { of: { viewer: viewerOf(call), level } }
+}
+
 /** Projects with the groups that they lie in. */
 export async function projectEntities(core: Core, projects: readonly Project[]): Promise<ProjectEntity[]> {
   const ids = projects.map((project) => project.groupId)
   const groups = await groupsById(core.store.read, ids)
   return projects.map((project) => toProject(project, groups.get(project.groupId), core.externalUrl()))
+}
+
+/** With the groups that are let in, for whoever has signed in. */
+async function show(call: ProjectCall): Promise<Reply> {
+  const { core, project, actor } = call
+  const body = await entity(call, project)
+  const shared_with_groups = actor ? await sharesOf(core.store.read, { projectId: project.id }) : []
+  return { status: 200, body: { ...body, shared_with_groups } }
 }
 
 /** A project by itself; with its registration token for those who may administer it: gitlab lib/api/entities/project.rb */
@@ -159,7 +178,9 @@ async function groupFor({ core, params, actor }: UserCall): Promise<number | und
   if (id === undefined) return undefined
   const group = await findGroup(core.store.read, id)
   if (!group) throw notFound('Namespace')
-  if (actor.user.isAdmin === 0 && group.ownerId !== actor.user.id) throw forbidden()
+  const { read } = core.store
+  if (!(await canInGroup(read, actor.user, 'see', group))) throw notFound('Namespace')
+  if (!(await canInGroup(read, actor.user, 'fill', group))) throw forbidden()
   return id
 }
 

@@ -1,6 +1,6 @@
 /** Runners, for the people who look after them. */
 
-import { can, canManageRunner, canSeeRunner, memberOf } from '../../core/authorize.js'
+import { can, canInGroup, canManageRunner, canSeeRunner, memberOf } from '../../core/authorize.js'
 import { SignalboxError } from '../../core/errors.js'
 import { jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { assignRunner, unassignRunner } from '../../core/operations/assign-runner.js'
@@ -8,7 +8,7 @@ import { type CreateRunnerInput, createRunner } from '../../core/operations/crea
 import { deleteRunner } from '../../core/operations/delete-runner.js'
 import { resetRegistrationToken } from '../../core/operations/register-runner.js'
 import { resetRunnerToken, updateRunner } from '../../core/operations/update-runner.js'
-import type { Project } from '../../core/project.js'
+import type { Group, Project } from '../../core/project.js'
 import type { Runner } from '../../core/runner.js'
 import {
   countJobs,
@@ -23,7 +23,7 @@ import { busyManagers, busyRunners, groupsById, newestManagers, projectsById } f
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
-import { groupOf, idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
+import { groupFor, idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { toProjectBasic } from '../convert/project.js'
 import { fromRunnerSettings, toRunner, toRunnerDetails, toRunnerManager, toRunnerToken } from '../convert/runner.js'
 import type { RunnerDetailsEntity } from '../entities.js'
@@ -48,8 +48,8 @@ export const runnerRoutes: readonly Route[] = [
   projectRoute('post', '/projects/:id/runners', { deed: 'administer' }, enable),
   projectRoute('post', '/projects/:id/runners/reset_registration_token', { deed: 'administer' }, resetProjectToken),
   projectRoute('delete', '/projects/:id/runners/:runner_id', { deed: 'administer' }, disable),
-  userRoute('post', '/groups/:id/runners/reset_registration_token', { admin: true }, resetGroupToken),
-  userRoute('get', '/groups/:id/runners', { ...manage, admin: true }, listOfGroup),
+  userRoute('post', '/groups/:id/runners/reset_registration_token', {}, resetGroupToken),
+  userRoute('get', '/groups/:id/runners', manage, listOfGroup),
 ]
 
 const types = ['instance_type', 'group_type', 'project_type'] as const
@@ -63,8 +63,8 @@ async function create(call: UserCall): Promise<Reply> {
     type: type.slice(0, -'_type'.length) as CreateRunnerInput['type'],
   }
   if (settings.type === 'project') settings.projectId = await projectFor(call)
+  else if (settings.type === 'group') settings.groupId = await ownGroup(call)
   else if (call.actor.user.isAdmin === 0) throw forbidden()
-  if (settings.type === 'group') settings.groupId = await groupFor(call)
   const { runner, token } = await createRunner(core, settings)
   return { status: 201, body: toRunnerToken(runner, token) }
 }
@@ -78,17 +78,20 @@ async function projectFor({ core, params, actor }: UserCall): Promise<number> {
   return id
 }
 
-async function groupFor({ core, params }: UserCall): Promise<number> {
+async function ownGroup({ core, params, actor }: UserCall): Promise<number> {
   const id = params.integer('group_id')
   if (id === undefined) throw wrongParameter('group_id', 'is missing')
-  if (!(await findGroup(core.store.read, id))) throw notFound('Group')
+  const { read } = core.store
+  const group = await findGroup(read, id)
+  if (group?.kind !== 'group' || !(await canInGroup(read, actor.user, 'see', group))) throw notFound('Group')
+  if (!(await canInGroup(read, actor.user, 'own', group))) throw forbidden()
   return id
 }
 
 /** An administrator's own runners are all of them. */
 function list(call: UserCall): Promise<Reply> {
   const { user } = call.actor
-  return listed(call, user.isAdmin === 1 ? {} : { ownerId: user.id })
+  return listed(call, user.isAdmin === 1 ? {} : { managedBy: user.id })
 }
 
 function listAll(call: UserCall): Promise<Reply> {
@@ -105,7 +108,7 @@ async function listOfProject(call: ProjectCall): Promise<Reply> {
 }
 
 async function listOfGroup(call: UserCall): Promise<Reply> {
-  return listed(call, { groupId: (await groupOf(call)).id })
+  return listed(call, { groupId: (await groupFor(call, 'own')).id })
 }
 
 /** A runner that the actor may look after is enabled for this project too. */
@@ -217,7 +220,8 @@ async function details({ core, actor }: UserCall, runner: Runner): Promise<Runne
   ])
   const readable: Project[] = []
   for (const project of projects.values()) if (await can(core, actor, 'read', project)) readable.push(project)
-  const shownGroups = groups.filter((group) => group && (actor.user.isAdmin === 1 || group.visibility !== 'private'))
+  const shownGroups: Group[] = []
+  for (const group of groups) if (group && (await canInGroup(read, actor.user, 'see', group))) shownGroups.push(group)
   const namespaces = await groupsById(
     read,
     readable.map((project) => project.groupId),
@@ -225,7 +229,7 @@ async function details({ core, actor }: UserCall, runner: Runner): Promise<Runne
   const entity = toRunnerDetails(
     runner,
     managers.get(runner.id),
-    { projects: readable, groups: shownGroups.filter((group) => group !== undefined), namespaces },
+    { projects: readable, groups: shownGroups, namespaces },
     { now: core.clock.now(), busy: busy.has(runner.id), externalUrl: core.externalUrl() },
   )
   return (await canManageRunner(core, actor, runner)) ? entity : { ...entity, ip_address: null, maintenance_note: null }
@@ -276,7 +280,7 @@ async function showJobs(call: UserCall): Promise<Reply> {
   const manager = systemId ? await findManager(read, runner.id, systemId) : undefined
   const filter: JobFilter = {
     runnerId: runner.id,
-    ...(actor.user.isAdmin === 1 ? {} : { of: memberOf(actor) }),
+    ...(actor.user.isAdmin === 1 ? {} : { of: memberOf(actor, core.clock.now()) }),
     ...(status === undefined ? {} : { statuses: [status] }),
     ...(systemId ? { managerId: manager?.id ?? 0 } : {}),
   }
@@ -311,7 +315,7 @@ async function resetProjectToken({ core, project }: ProjectCall): Promise<Reply>
 }
 
 async function resetGroupToken(call: UserCall): Promise<Reply> {
-  const { id } = await groupOf(call)
+  const { id } = await groupFor(call, 'own')
   return registrationToken(await resetRegistrationToken(call.core, { projectId: null, groupId: id }))
 }
 

@@ -5,7 +5,7 @@ import { createVariable, deleteVariable, opened, pick, updateVariable } from '..
 import { countVariables, findVariables, listVariables } from '../../core/store/variables.js'
 import type { Call, Reply, Route } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'
-import { groupOf, projectRoute, userRoute } from '../call.js'
+import { groupFor, projectRoute, userRoute } from '../call.js'
 import { fromVariableSettings, toVariable } from '../convert/variable.js'
 import { notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
@@ -24,8 +24,8 @@ export const variableRoutes: readonly Route[] = handlers.flatMap(([method, path,
   projectRoute(method, `/projects/:id/variables${path}`, { deed: 'administer', signedIn: true }, (call) =>
     handle(call, { type: 'project', id: call.project.id }),
   ),
-  userRoute(method, `/groups/:id/variables${path}`, { admin: true }, async (call) =>
-    handle(call, { type: 'group', id: (await groupOf(call)).id }),
+  userRoute(method, `/groups/:id/variables${path}`, {}, async (call) =>
+    handle(call, { type: 'group', id: (await groupFor(call, 'own')).id }),
   ),
   userRoute(method, `/admin/ci/variables${path}`, { admin: true }, (call) => handle(call, { type: 'instance', id: 0 })),
 ])

@@ -100,7 +100,7 @@ it('costs as much for each job of a pipeline of 2,000 as for each of one of 200'
   expect(many.statements).toBeLessThan(few.statements * 1.05)
   // Each pass reads the list of the pipeline's jobs again.
   expect(many.rows).toBeLessThan(few.rows + 2000 / defaultCoreSettings.jobsAtOnce)
-}, 60_000)
+})
 
 it('makes a small pipeline before the last of several large ones that came first', async () => {
   await using box = await startTestCore('sqlite')

@@ -106,4 +106,4 @@ it('survives connections that are cut at any moment', async () => {
     }
   }
   expect((await keys(store)).sort()).toEqual(kept.sort())
-}, 120_000)
+})

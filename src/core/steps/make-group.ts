@@ -1,0 +1,21 @@
+/** Makes a group with its first owner. */
+import { levels } from '../member.js'
+import type { Group } from '../project.js'
+import { saveMember } from '../store/members.js'
+import { insertGroup } from '../store/projects.js'
+import type { Tx } from '../store/write.js'
+
+/** Returns the group; the user is its owner. The path must be free. */
+export async function makeGroup(
+  tx: Tx,
+  group: Pick<Group, 'path' | 'fullPath' | 'parentId'> & Partial<Pick<Group, 'name' | 'description' | 'visibility'>>,
+  userId: number,
+): Promise<Group> {
+  const made = await insertGroup(tx, { ...group, kind: 'group', ownerId: null })
+  await saveMember(
+    tx,
+    { groupId: made.id },
+    { userId, accessLevel: levels.owner, expiresAt: null, createdById: userId },
+  )
+  return made
+}
