@@ -22,7 +22,7 @@ export interface BackupPlaces {
   database: string
 }
 
-/** Gives the zip as it is made. What it needs of disk beside the data is a copy of the database. */
+/** Returns the zip as it is made. What it needs of disk beside the data is a copy of the database. */
 export async function makeBackup(places: BackupPlaces): Promise<Readable> {
   const staging = path.join(places.dataDir, `${stagingPrefix}${randomBytes(6).toString('hex')}`)
   const discard = () => rm(staging, { recursive: true, force: true })

@@ -31,7 +31,7 @@ export function openDataFolder(folder: string): void {
 /**
  * Takes from everybody else what an earlier version, a backup that was unpacked by hand or a careless hand has let them
  * read: the folder and what lies directly in it, with `files` of ours that lie elsewhere. What is deeper cannot be reached
- * without these. Links are not followed. Gives what was mended, and what could not be; never throws.
+ * without these. Links are not followed. Returns what was mended, and what could not be; never throws.
  */
 export function closeToOthers(folder: string, files: readonly string[] = []): { mended: string[]; open: string[] } {
   const mended: string[] = []

@@ -60,7 +60,7 @@ export class Front {
     this.#server.on('clientError', guarded(refuseUnreadable, cut))
   }
 
-  /** Gives the base of every address here, without a slash at the end. Rejects as `server.listen` does. */
+  /** Returns the base of every address here, without a slash at the end. Rejects as `server.listen` does. */
   async listen(address: string): Promise<string> {
     const port = Number(address.slice(address.lastIndexOf(':') + 1))
     const server = this.#server

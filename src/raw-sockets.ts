@@ -54,7 +54,7 @@ const statusByCode: Record<string, string> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** What the peer still sends is let flow past for so long, so that a reset does not cost it the answer. */
+/** What the peer still sends is let flow past for 2 s, so that a reset does not cost it the answer. */
 const lingerMs = 2000
 
 function refuse(socket: Duplex, statusAndHeaders: string): void {

@@ -26,7 +26,7 @@ export interface Api {
 const single = new Set(['authorization', 'private-token', 'job-token'])
 
 export interface ApiParts {
-  /** Gives a backup as it is made; absent: there is none to be had. */
+  /** Returns a backup as it is made; absent: there is none to be had. */
   backup?: () => Promise<Readable>
 }
 

@@ -32,7 +32,7 @@ export interface FollowOptions {
   timestamps: boolean
   /** Whether any job makes a pipeline: where none does, nobody looks for them. */
   triggers: boolean
-  /** Starts the manual jobs that were named. Gives whether there were any: then the pipeline goes on. */
+  /** Starts the manual jobs that were named. Returns whether there were any: then the pipeline goes on. */
   play: (jobs: readonly JobView[]) => Promise<boolean>
   /** A job has made a pipeline. */
   onChild: (pipelineId: number) => Promise<void>

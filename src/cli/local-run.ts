@@ -247,7 +247,7 @@ async function startLocalRunner(server: Server, input: LocalRun, project: Projec
   }
 }
 
-/** Manual jobs run only when they are named; a name stands for all of its `parallel` too. Gives whether any was started. */
+/** Manual jobs run only when they are named; a name stands for all of its `parallel` too. Returns whether any was started. */
 async function playNamed(server: Server, jobs: readonly JobView[], names: readonly string[]): Promise<boolean> {
   let played = false
   for (const job of jobs) {

@@ -421,7 +421,7 @@ function addJobCommands(program: Command): void {
   about('token', 'print a job’s token (administrators)').action(async (id) => (await load()).printToken(id))
 }
 
-/** Runs the program. Gives the exit code. */
+/** Runs the program. Returns the exit code. */
 export async function main(argv: string[]): Promise<number> {
   const program = buildProgram()
   try {

@@ -9,7 +9,7 @@ const pauseMs = 500
  * minute. Throws what `read` throws when the coordinator was never there, or when it does not come back.
  */
 export async function followToEnd(options: {
-  /** Reads from where it was until the coordinator ends the stream; calls `alive` at each piece. Gives whether that was the end. */
+  /** Reads from where it was until the coordinator ends the stream; calls `alive` at each piece. Returns whether that was the end. */
   read: (alive: () => void) => Promise<boolean>
   signal: AbortSignal
   say: (line: string) => void

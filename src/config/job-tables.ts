@@ -109,7 +109,7 @@ export const artifactsTable = table({
 export const cachesTable = table({
   keep_for: setting(
     z.prefault(duration(), durationText(caches.keepMs)),
-    'A cache that no job has used for so long is deleted.',
+    'Time after which a cache that no job has used is deleted.',
   ),
   entry_bytes: setting(z.prefault(wholeNumber(), caches.entryBytes), 'Largest archive, in bytes.'),
   project_bytes: setting(
@@ -123,19 +123,23 @@ export const stuckTable = table({
     z.prefault(oneOf(stuckProfiles), 'classic'),
     'Failure reasons and thresholds of GitLab before 19.1 (`classic`), or since (`granular`).',
   ),
-  pending: setting(z.optional(duration({ zero: true })), 'Pending for so long, whatever runners there are.', {
-    default: '`24h`',
-  }),
+  pending: setting(
+    z.optional(duration({ zero: true })),
+    'Time that a job may be pending, whatever runners there are.',
+    {
+      default: '`24h`',
+    },
+  ),
   unmatched: setting(
     z.optional(duration({ zero: true })),
-    'Pending for so long, and no runner that is online could take the job.',
+    'Time that a job may be pending while no runner that is online could take it.',
     {
       default: '`1h`',
     },
   ),
   running: setting(
     z.optional(duration({ zero: true })),
-    'Running and silent for so long, under requests made by hand (curl).',
+    'Time that a running job may be silent under requests made by hand (curl).',
     {
       default: '`1h`; `granular`: `30m`',
     },
@@ -143,8 +147,8 @@ export const stuckTable = table({
   canceling: setting(z.optional(duration({ zero: true })), 'The same while being canceled.', {
     default: '`1h`; `granular`: `30m`',
   }),
-  scheduled: setting(z.optional(duration({ zero: true })), 'Delayed, and so much too late.', { default: '`1h`' }),
-  over_timeout: setting(z.optional(duration({ zero: true })), 'Running for so long past its own timeout.', {
+  scheduled: setting(z.optional(duration({ zero: true })), 'Time that a delayed job may be late.', { default: '`1h`' }),
+  over_timeout: setting(z.optional(duration({ zero: true })), 'Time that a job may run past its own timeout.', {
     default: '`15m`',
   }),
   spacing: setting(

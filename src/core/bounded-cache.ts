@@ -17,7 +17,7 @@ export class BoundedCache<Value> {
     return entry.value
   }
 
-  /** Gives the value back. One that is heavier than an eighth of the limit is not kept. */
+  /** Returns the value. One that is heavier than an eighth of the limit is not kept. */
   set(key: string, value: Value, weight: number): Value {
     this.delete(key)
     if (weight > this.#limit / 8) return value

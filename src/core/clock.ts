@@ -62,7 +62,7 @@ const systemTime: TimeSource = {
 const beatEveryMs = 500
 /** So long between two beats, and the process was away. A loop that is merely busy turns more often. */
 const awayFromMs = 2000
-/** Sockets are read for so long before anything that fell due meanwhile is done. */
+/** Sockets are read for 1 s before anything that fell due meanwhile is done. */
 const catchUpMs = 1000
 
 /**
@@ -137,7 +137,7 @@ export class SystemClock implements Clock {
     })
   }
 
-  /** Begins to notice pauses. Gives what ends it. */
+  /** Begins to notice pauses. Returns what ends it. */
   watch(): () => void {
     this.#beatAt = this.#time.monotonic()
     this.#uptimeAhead = this.#time.uptime() - this.#beatAt

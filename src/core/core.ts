@@ -44,10 +44,10 @@ export interface CoreSettings {
   jobsAtOnce: number
   /** Pipelines that one may start, directly or through others, itself counted. */
   pipelineTreeLimit: number
-  /** Artifacts without `expire_in` live so long; null: for ever. */
+  /** Milliseconds that artifacts without `expire_in` live; null: for ever. */
   artifactExpiryMs: number | null
   caches: CacheSettings
-  /** The log of a job becomes an artifact so long after the job's end. */
+  /** Milliseconds from a job's end until its log becomes an artifact. */
   archiveTracesAfterMs: number
   /** When jobs count as stuck. */
   stuck: StuckSettings
@@ -68,7 +68,7 @@ export interface CacheSettings {
   entryBytes: number
   /** Of one project together; the least recently used go first. */
   projectBytes: number
-  /** One that no job has used for so long is deleted. */
+  /** Milliseconds after which one that no job has used is deleted. */
   keepMs: number
 }
 
@@ -122,7 +122,7 @@ export interface Core {
   readonly log: Log
   /** The base of every URL that leaves the node, without a slash at the end. */
   readonly externalUrl: () => string
-  /** Goes on with pushes whose pipelines a stop or a fault has left to be made. Gives how many there were. */
+  /** Goes on with pushes whose pipelines a stop or a fault has left to be made. Returns how many there were. */
   readonly followPushesLeft: () => Promise<number>
   /** Built-in classifiers, in order: pure and quick. */
   readonly classify: (evidence: Evidence) => Judgment | undefined

@@ -1,7 +1,7 @@
 /** Work on many things of which one may fail. */
 import type { Log } from './log.js'
 
-/** Does one thing after the other; what fails is logged and holds up none of the others. Gives how many went well. */
+/** Does one thing after the other; what fails is logged and holds up none of the others. Returns how many went well. */
 export async function eachSafely<T>(
   log: Log,
   what: string,

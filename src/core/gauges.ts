@@ -18,7 +18,7 @@ import { gitlabVersion, version } from './version.js'
 
 type GaugeCore = Pick<Core, 'store' | 'dispatcher' | 'clock' | 'memory'>
 
-/** A reading is used again for so long: whoever asks often does not keep the store busy. */
+/** A reading is used again for 1 s: whoever asks often does not keep the store busy. */
 const freshMs = 1000
 /** A runner process that was heard from since then counts. */
 const heardMs = 2 * 3_600_000

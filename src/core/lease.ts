@@ -23,11 +23,11 @@ export interface LeaseSettings {
   pendingExtendsMs: number
   /** How long a manager is passed over for a job whose offer to it came to nothing. */
   excludedForMs: number
-  /** An offer whose answer seems to be lost on its way waits so much longer for its acknowledgement. */
+  /** An offer whose answer seems to be lost on its way waits this many milliseconds longer for its acknowledgement. */
   lostAnswerMs: number
-  /** So many void offers drop the job. */
+  /** The void offer of this number drops the job. */
   voidOfferLimit: number
-  /** A stream's final report waits so long for the log bytes that it counts. */
+  /** Milliseconds that a stream's final report waits for the log bytes that it counts. */
   reportWaitsMs: number
   /** How often a stream renews. */
   renewEveryMs: number

@@ -105,10 +105,10 @@ export interface Repositories {
     project: Project,
     of: { target: string; source: string; message: string; at: number },
   ): Promise<string | undefined>
-  /** Lets a branch point to another commit, if it still points to `from`. Gives whether it has. */
+  /** Lets a branch point to another commit, if it still points to `from`. Returns whether it has. */
   moveBranch(project: Project, branch: string, of: { from: string; to: string }): Promise<boolean>
   /**
-   * Makes a tag; with a message an annotated one, by this user. Gives `exists` where there is one of the name, `blocked`
+   * Makes a tag; with a message an annotated one, by this user. Returns `exists` where there is one of the name, `blocked`
    * where another one stands above or below it, `invalid`
    * for a name that git does not take.
    */

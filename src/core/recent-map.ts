@@ -1,5 +1,5 @@
 /**
- * A map that holds no more than so many entries and forgets those that were not asked for lately. It has two halves: when
+ * A map that holds a limited number of entries and forgets those that were not asked for lately. It has two halves: when
  * the young one is full it becomes the old one, and what was old is forgotten unless it was asked for meanwhile.
  *
  * Not the usual `delete` and `set` of one Map's oldest key: V8 leaves a hole for each deleted entry, and finding the first

@@ -83,7 +83,7 @@ const tagLength = 255
 
 /**
  * Tags in canonical form: trimmed, without blanks and doubles, sorted. Takes a list or GitLab's comma-separated text.
- * Gives undefined for more than 50 tags, or one of more than 255 characters.
+ * Returns undefined for more than 50 tags, or one of more than 255 characters.
  */
 export function canonicalTags(given: string | readonly string[]): string[] | undefined {
   const parts = typeof given === 'string' ? given.split(',') : given.flatMap((tag) => tag.split(','))

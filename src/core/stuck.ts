@@ -11,19 +11,19 @@ export type StuckProfile = (typeof stuckProfiles)[number]
 /** Thresholds in milliseconds. */
 export interface StuckSettings {
   profile: StuckProfile
-  /** Pending for so long, whatever runners there are. */
+  /** Milliseconds that a job may be pending, whatever runners there are. */
   pendingMs: number
-  /** Pending for so long, and no runner that could take the job is online. */
+  /** Milliseconds that it may be pending while no runner that could take it is online. */
   unmatchedMs: number
-  /** Running under a request made by hand, and silent for so long. Other doors end with their lease. */
+  /** Milliseconds that it may be silent when it runs under a request made by hand. Other doors end with their lease. */
   runningMs: number
   /** The same while being canceled. */
   cancelingMs: number
-  /** Delayed, and so much too late. */
+  /** Milliseconds that a delayed job may be late. */
   scheduledMs: number
-  /** Running for so long beyond its timeout: the runner should have ended it. */
+  /** Milliseconds that it may run beyond its timeout: the runner should have ended it. */
   overTimeoutMs: number
-  /** `stuck_ci_jobs` has `drop_running` follow after so long, then `drop_scheduled`, then `drop_canceling`. */
+  /** Milliseconds after which `stuck_ci_jobs` has `drop_running` follow, then `drop_scheduled`, then `drop_canceling`. */
   spacingMs: number
 }
 

@@ -11,7 +11,7 @@ export interface CostFactors {
 
 export const defaultCostFactors: CostFactors = { public: 0, private: 1 }
 
-/** Running jobs may go on until their namespace has used so many minutes more than it has. */
+/** Running jobs may go on until their namespace has used 1,000 minutes more than it has. */
 export const graceMinutes = 1000
 
 /** What a job costs that ran from `startedAt` to `finishedAt`, in milliseconds. Never negative. */

@@ -50,7 +50,7 @@ const firstPauseMs = 60_000
 const longestPauseMs = 24 * 3_600_000
 
 /**
- * How long an address is left alone after so many deliveries in a row came to nothing; 0: not at all.
+ * How long an address is left alone, in milliseconds, after `failures` deliveries in a row came to nothing; 0: not at all.
  * Rule: https://docs.gitlab.com/user/project/integrations/webhooks/#auto-disabled-webhooks
  */
 export function pauseAfter(failures: number): number {

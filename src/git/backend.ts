@@ -27,7 +27,7 @@ export interface BackendRun {
 
 export interface OutputFilter {
   through(chunk: Buffer): Buffer
-  /** Git has ended, well or not. Gives what is still to be sent. */
+  /** Git has ended, well or not. Returns what is still to be sent. */
   end(): Promise<Buffer>
 }
 
@@ -151,7 +151,7 @@ function writable(stream: Writable): boolean {
 /** A git that is asked to end removes its half-written files; one that does not listen is made to. */
 const graceMs = 2000
 
-/** Gives what takes the watch off again. */
+/** Returns what takes the watch off again. */
 function killOnAbort(child: ChildProcessWithoutNullStreams, signal: AbortSignal): () => void {
   let force: NodeJS.Timeout | undefined
   const stop = () => {

@@ -25,11 +25,11 @@ export interface GitHttpOptions {
 
 export interface GitHttp {
   /**
-   * Answers a request for `/<group>/<project>.git/…`. Gives false, at once and with nothing done, for any other; else
+   * Answers a request for `/<group>/<project>.git/…`. Returns false, at once and with nothing done, for any other; else
    * resolves with true when it has been answered. Never rejects.
    */
   handle(req: IncomingMessage, res: ServerResponse): boolean | Promise<boolean>
-  /** Goes on with what a stop of the node, or a fault, has left of pushes. Gives how many there were. */
+  /** Goes on with what a stop of the node, or a fault, has left of pushes. Returns how many there were. */
   followLeft(): Promise<number>
   /** Ends every request and its processes, and waits for pipelines that are being made. Safe to repeat. */
   close(): Promise<void>

@@ -11,7 +11,7 @@ export interface GitHttpLimits {
   heldBytes: number
   /** Largest push after unpacking. */
   pushBytes: number
-  /** A request on which nothing moves for so long is ended. */
+  /** Milliseconds after which a request on which nothing moves is ended. */
   idleMs: number
   /** And any other after this. */
   totalMs: number

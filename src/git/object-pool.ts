@@ -1,4 +1,4 @@
-/** Keeps the object readers of the repositories in use: so many at once, and none that nobody has asked for a while. */
+/** Keeps the object readers of the repositories in use: `limit` at once, and none that nobody has asked for a while. */
 import { asFault } from '../core/as-fault.js'
 import type { Clock } from '../core/clock.js'
 import { type GitObject, ObjectReader } from './object-reader.js'
@@ -8,7 +8,7 @@ export interface ObjectPoolOptions {
   clock: Clock
   /** Processes at once. */
   limit: number
-  /** A process that was not asked for so long ends. */
+  /** Milliseconds after which a process that is not asked ends. */
   idleMs: number
 }
 

@@ -27,7 +27,7 @@ export interface ObjectReaderOptions {
   repository: string
   env: NodeJS.ProcessEnv
   clock: Clock
-  /** The process is given up when it says nothing for so long while asked. */
+  /** Milliseconds after which a process that is asked and says nothing is given up. */
   answerWithinMs: number
 }
 

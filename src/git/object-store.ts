@@ -17,7 +17,7 @@ export interface ObjectStoreOptions {
   clock: Clock
   /** `git cat-file` processes at once. */
   readers: number
-  /** One that was not asked for so long ends. */
+  /** Milliseconds after which one that is not asked ends. */
   readerIdleMs: number
   /** Largest file that is read, in bytes. */
   fileLimitBytes: number

@@ -47,7 +47,7 @@ export interface PushContext {
 const mostAttempts = 5
 
 /**
- * `id`: the row of what is to be done, if there is any. Gives lines for the user who pushes. Never rejects: the push has
+ * `id`: the row of what is to be done, if there is any. Returns lines for the user who pushes. Never rejects: the push has
  * happened, and what could not be done about it now is done later.
  */
 export async function followPush(context: PushContext, push: Push, id: number | undefined): Promise<string[]> {
@@ -169,7 +169,7 @@ async function theirs(core: Core, { project, user }: Push, work: PushWork, chang
 
 /**
  * Goes on with the pushes of processes that are gone, and with those whose pipelines could not be made; `live` are those
- * that are being received or followed. Gives how many there were.
+ * that are being received or followed. Returns how many there were.
  */
 export async function followPushesLeft(context: PushContext, live: ReadonlySet<number>): Promise<number> {
   const { core, repositories, log } = context

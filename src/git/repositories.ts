@@ -29,7 +29,7 @@ export interface GitRepositoriesOptions {
   clock?: Clock
   /** `git cat-file` processes at once; default 16. */
   readers?: number
-  /** One that was not asked for so long ends; default 60,000. */
+  /** Milliseconds after which one that is not asked ends; default 60,000. */
   readerIdleMs?: number
   /** What a fetch from a remote repository may do and take. */
   remotes?: RemoteLimits

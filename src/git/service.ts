@@ -183,7 +183,7 @@ export class GitService {
     while (this.#following.size > 0) await Promise.allSettled(this.#following)
   }
 
-  /** Goes on with what a stop of the node, or a fault, has left of pushes. Gives how many there were. */
+  /** Goes on with what a stop of the node, or a fault, has left of pushes. Returns how many there were. */
   followLeft(): Promise<number> {
     return followPushesLeft(this.#options, this.#live)
   }

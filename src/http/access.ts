@@ -159,7 +159,7 @@ export class Access {
   }
 
   /**
-   * Counts wrong credentials, and only these, so that nobody who has the right ones is ever refused for them. Gives the
+   * Counts wrong credentials, and only these, so that nobody who has the right ones is ever refused for them. Returns the
    * refusal of a runner's or job's: GitLab's runner endpoints know no 401. Throws `rate_limited`.
    */
   #count(address: string, error: unknown): unknown {

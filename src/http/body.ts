@@ -9,7 +9,7 @@ import { SignalboxError } from '../core/errors.js'
 
 export interface BodyLimits {
   bytes: number
-  /** The whole body must be here within so long; absent: 1 KiB a second must come. */
+  /** Milliseconds in which the whole body must be here; absent: 1 KiB a second must come. */
   withinMs?: number
 }
 
@@ -108,7 +108,7 @@ export interface Pace {
   next?(): void
 }
 
-/** Watches that a body does not come too slowly. Gives what stops the watch. */
+/** Watches that a body does not come too slowly. Returns what stops the watch. */
 export function keepPace(clock: Clock, pace: Pace): () => void {
   let before = 0
   const stop = clock.every(floorEveryMs, () => {
@@ -126,7 +126,7 @@ export function keepPace(clock: Clock, pace: Pace): () => void {
 
 /**
  * Watches a body that somebody else reads: calls `fail` when it comes too slowly, or its sender has gone before its end.
- * Gives what stops the watch.
+ * Returns what stops the watch.
  */
 export function watchBody(req: IncomingMessage, clock: Clock, fail: (error: SignalboxError) => void): () => void {
   let came = 0

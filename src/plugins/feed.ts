@@ -30,7 +30,7 @@ const deadlineMs = 2000
 const gatherMs = 50
 /** Looks without having been woken. */
 const lookEveryMs = 1000
-/** A place is saved at most so long after it has moved. */
+/** A place is saved at most 1 s after it has moved. */
 const saveMs = 1000
 const firstRetryMs = 1000
 const longestRetryMs = 60_000

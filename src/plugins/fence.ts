@@ -13,7 +13,7 @@ import { oneLine } from './plain.js'
 export type Answer<T> = { ok: true; value: T } | { ok: false; error: Error; refused: boolean }
 
 export interface CallOptions {
-  /** After so long the call has failed, and what comes later is dropped. Absent: it may take as long as it likes. */
+  /** Milliseconds after which the call has failed, and what comes later is dropped. Absent: it may take as long as it likes. */
   deadlineMs?: number
   /** `serial`: calls of the same name wait for one another, at most 100. Default `free`. */
   order?: 'serial' | 'free'
@@ -220,7 +220,7 @@ class Queue {
   #waiting = 0
   #next: (() => void)[] = []
 
-  /** Takes a place. Gives false if none is free. */
+  /** Takes a place. Returns false if none is free. */
   enter(): boolean {
     if (this.#waiting > queueLimit) return false
     this.#waiting++

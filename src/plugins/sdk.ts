@@ -208,7 +208,7 @@ export interface CancelInput {
 // -------------------------------------------------------------------------------------------------------- classifiers
 
 /**
- * Gives a verdict, or nothing when the evidence says nothing to it. Deadline 2 s. Built-ins must be pure, answer at once
+ * Returns a verdict, or nothing when the evidence says nothing to it. Deadline 2 s. Built-ins must be pure, answer at once
  * and take at most 5 ms.
  */
 export type Classifier = (evidence: Evidence) => Verdict | undefined | Promise<Verdict | undefined>

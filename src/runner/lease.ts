@@ -292,7 +292,7 @@ const outcomes: Partial<Record<StateOutcome, 'applied' | 'duplicate' | 'fenced'>
   [StateOutcome.STATE_OUTCOME_FENCED]: 'fenced',
 }
 
-/** No answer to an Accept for so long is a lost one. */
+/** No answer to an Accept within 30 s is a lost one. */
 const doubtAfterMs = 30_000
 /** How long the final report waits for a log that makes no progress. */
 const reportAnywayAfterMs = 30_000

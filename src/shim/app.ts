@@ -67,7 +67,7 @@ export interface Shim {
   handle(req: IncomingMessage, res: ServerResponse): void
   /** The same for a request whose sender waits for `100 Continue`: the listener of the server's `checkContinue`. */
   handleExpecting(req: IncomingMessage, res: ServerResponse): void
-  /** Answers a request for what a `web_url` names. Gives whether it has; never rejects. */
+  /** Answers a request for what a `web_url` names. Returns whether it has; never rejects. */
   page(req: IncomingMessage, res: ServerResponse): Promise<boolean>
   /** Polls that are held now. */
   readonly held: number

@@ -45,7 +45,7 @@ export class HeldPolls {
     return this.#holdMs > 0 && !this.#closed
   }
 
-  /** Holds a poll until there is a job for it, or the time is over. Gives what to call when its sender has gone. */
+  /** Holds a poll until there is a job for it, or the time is over. Returns what to call when its sender has gone. */
   hold(hold: Hold): () => void {
     const { dispatcher, clock } = this.#core
     const poll: HeldPoll = new HeldPoll(hold, () => {

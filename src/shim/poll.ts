@@ -42,7 +42,7 @@ export interface Sender {
 /** Where the answer to a poll goes: one of `job` and `empty` is called, once. */
 export interface PollReply {
   readonly gone: boolean
-  /** Hands over a job. Gives false, and the offer is void, if nobody is there. */
+  /** Hands over a job. Returns false, and the offer is void, if nobody is there. */
   job(offer: Offer): boolean
   /** The connection of the answer, if its end without a further word would mean that the answer was lost. */
   readonly carrier: Carrier | undefined
@@ -147,6 +147,6 @@ export function fromPoll(params: Params, address: string | null): Poll {
   }
 }
 
-/** As many polls are remembered by their bytes, each of no more than so many. */
+/** At most 10,000 polls are remembered by their bytes, those of at most 2 KiB. */
 const mostKnown = 10_000
 const longestKnown = 2 * 1024

@@ -9,7 +9,7 @@ import { RecentMap } from '../core/recent-map.js'
 
 /** GitLab Runner's own interval between two polls: who has kept silent for longer may be waiting for a place. */
 const turnMs = 3000
-/** Who has not been heard from for so long is gone, or has been taken out of the configuration. */
+/** Who has not been heard from for 5 minutes is gone, or has been taken out of the configuration. */
 const goneMs = 5 * 60_000
 const mostSystems = 50_000
 
@@ -33,7 +33,7 @@ export class SharedSlots {
     this.#of(system, managerId).seenAt = this.#clock.now()
   }
 
-  /** A poll is held from now on. `end` is called when it is to give its place to others. Gives what to call at its end. */
+  /** A poll is held from now on. `end` is called when it is to give its place to others. Returns what to call at its end. */
   hold(system: string, managerId: number, end: () => void): () => void {
     this.#of(system, managerId).held++
     let stopClock: () => void = () => undefined

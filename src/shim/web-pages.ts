@@ -29,7 +29,7 @@ interface Seen {
 
 const within = /^\/(.+?)\/-\/(pipelines|jobs)(?:\/([^/]+))?(\/raw)?\/?$/
 
-/** Answers a request for one of these pages. Gives whether it has; never rejects. */
+/** Answers a request for one of these pages. Returns whether it has; never rejects. */
 export async function answerPage(
   core: Core,
   access: Access,

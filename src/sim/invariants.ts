@@ -333,7 +333,7 @@ function rememberedTooEarly({ world, camera }: Moment): string | undefined {
   return each([...demands.entries()], ([id]) => (id > last.demands ? `demand ${id}, which there is not` : undefined))
 }
 
-/** An answer may be noted so much later than what it answers was done. */
+/** An answer may be noted 5 s later than what it answers was done. */
 const lateMs = 5000
 
 function foldsOf(now: Picture): string | undefined {

@@ -167,7 +167,7 @@ export class PollRunner {
     await this.#finish(work, sent, succeeds && status !== 'canceling', boot)
   }
 
-  /** `PUT state=running`. Gives the job's status, or undefined when the lease is over. */
+  /** `PUT state=running`. Returns the job's status, or undefined when the lease is over. */
   async #touch(work: Work): Promise<string | undefined> {
     const came = await this.#insist(`touch ${nameOf(work)}`, async ({ core }) => {
       const { lease } = await authenticateJob(core, work.token, 'job', work.jobId)
@@ -178,7 +178,7 @@ export class PollRunner {
     return came.is === 'done' ? came.value.jobStatus : undefined
   }
 
-  /** `PATCH trace`. Gives where to go on, or undefined when the lease is over. */
+  /** `PATCH trace`. Returns where to go on, or undefined when the lease is over. */
   async #append(work: Work, from: number, to: number): Promise<number | undefined> {
     const { oracle } = this.#world
     const offset = this.#misbehaves('lying', 0.3) ? from + this.#who.random.between(1, 9) : from

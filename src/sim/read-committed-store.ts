@@ -117,7 +117,7 @@ export class ReadCommittedStore implements Store {
     this.#stopped = undefined
   }
 
-  /** Gives false if the body must start over once the stopped one has ended. */
+  /** Returns false if the body must start over once the stopped one has ended. */
   async #run(pending: Pending): Promise<boolean> {
     const { connection, order, repeating, report } = this.#options
     for (let again = order.chance(repeating); ; again = false) {

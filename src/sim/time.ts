@@ -50,7 +50,7 @@ export class SimTime implements TimeSource {
     return this.#add({ at: this.#now + ms, tie: this.#random.next(), fn, everyMs: ms })
   }
 
-  /** Moves to the next entry and runs it. Gives false if there is none. */
+  /** Moves to the next entry and runs it. Returns false if there is none. */
   step(): boolean {
     let next: Entry | undefined
     for (const entry of this.#queue) {

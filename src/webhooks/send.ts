@@ -23,7 +23,7 @@ export interface SendOptions {
   timeoutMs: number
 }
 
-/** Gives the status of the answer. Rejects when there is none. */
+/** Returns the status of the answer. Rejects when there is none. */
 export async function send(message: Message, options: SendOptions): Promise<number> {
   const url = new URL(message.url)
   const name = url.hostname.replace(/^\[|\]$/g, '')

@@ -35,7 +35,7 @@ import {
 import { jobPayload, pipelinePayload } from './payload.js'
 import { type SendOptions, send } from './send.js'
 
-/** What happens within so long is looked at together. */
+/** What happens within 50 ms is looked at together. */
 const gatherMs = 50
 /** Looks without having been woken: for what other nodes have committed, and for second tries. */
 const lookEveryMs = 1000
@@ -45,7 +45,7 @@ const batch = 200
 /** Webhooks that are told something at the same time. */
 const atOnce = 32
 const sendWithinMs = 10_000
-/** A delivery that a node took and never came back with is tried again after so long. */
+/** A delivery that a node took and never came back with is tried again after a minute. */
 const takenForMs = 60_000
 
 type Sealed = Awaited<ReturnType<typeof listDueDeliveries>>[number]
@@ -128,7 +128,7 @@ export class Webhooks {
     }
   }
 
-  /** Writes down what is to be told of the next events. Gives whether there were any. */
+  /** Writes down what is to be told of the next events. Returns whether there were any. */
   async #follow(): Promise<boolean> {
     const { store } = this.#core
     const place = (await readCursor(store.read, webhookCursor)) ?? (await lastEventId(store.read))
@@ -168,7 +168,7 @@ export class Webhooks {
     return webhooks.map((webhook) => ({ webhookId: webhook.id, event: told.event, body }))
   }
 
-  /** Has what is due sent, and waits for no address: one that is slow holds up itself alone. Gives whether any began. */
+  /** Has what is due sent, and waits for no address: one that is slow holds up itself alone. Returns whether any began. */
   async #deliver(): Promise<boolean> {
     const { store, clock } = this.#core
     const free = atOnce - this.#telling.size
@@ -231,7 +231,7 @@ export class Webhooks {
     }
   }
 
-  /** Gives why it came to nothing. */
+  /** Returns why it came to nothing. */
   async #send(webhook: Webhook, delivery: WebhookDelivery): Promise<string | undefined> {
     const { url, token } = opened(this.#core, webhook)
     const headers = {

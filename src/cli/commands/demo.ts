@@ -91,7 +91,7 @@ async function fleetWaits(server: Server): Promise<void> {
   }
 }
 
-/** Makes the project and pushes the sample with git, as a person would. Gives the pipeline that the push made. */
+/** Makes the project and pushes the sample with git, as a person would. Returns the pipeline that the push made. */
 async function pushSample(server: Server, place: string): Promise<number> {
   const { core } = server
   const user = (await findUser(core.store.read, 1))!

@@ -15,7 +15,7 @@ export interface DiskFile {
 /** The calls of `node:fs/promises` by the same names; their errors carry the same codes. */
 export interface Disk {
   open(path: string, flags: string | number, mode?: number): Promise<DiskFile>
-  /** Gives the first folder that it made. */
+  /** Returns the first folder that it made. */
   mkdir(path: string, options: { recursive: true }): Promise<string | undefined>
   rm(path: string, options: { force: true }): Promise<void>
 }

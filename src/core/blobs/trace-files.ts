@@ -29,7 +29,7 @@ export interface TraceProgress {
 export interface TraceFilesOptions {
   folder: string
   /**
-   * Commits new lengths in one transaction, each on condition that its lease is open. Gives for each whether it was.
+   * Commits new lengths in one transaction, each on condition that its lease is open. Returns for each whether it was.
    * Rejects if the transaction failed; then nothing was committed, unless the error is uncertain.
    */
   commit: (progress: TraceProgress[]) => Promise<boolean[]>

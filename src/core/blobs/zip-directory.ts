@@ -128,7 +128,7 @@ class FoundPaths {
   readonly byPath = new Map<string, ZipEntry>()
   text = 0
 
-  /** Gives how many directories came with it. */
+  /** Returns how many directories came with it. */
   add(entry: ZipEntry): number {
     const known = this.byPath.get(entry.path)
     if (known && !isImplied(known)) return 0

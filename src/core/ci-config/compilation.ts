@@ -75,7 +75,7 @@ export type IncludeAnswer =
     }
   | { ok: false; reason: string }
 
-/** For wildcards: `local` with `*`. Gives every path of the project at that commit. */
+/** For wildcards: `local` with `*`. Returns every path of the project at that commit. */
 export type ListFiles = (project?: string, ref?: string) => Promise<string[]>
 
 /** The world around a file, as far as it is asked. */

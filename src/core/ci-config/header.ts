@@ -15,7 +15,7 @@ export interface HeaderContext {
   findings: Findings
   origin: Origin
   variable: (name: string) => PlanVariable | undefined
-  /** Gives the files that a `spec:include` names. */
+  /** Returns the files that a `spec:include` names. */
   fetchInputs: (node: Node) => Promise<{ name: string; content: MapNode }[]>
 }
 

@@ -7,7 +7,7 @@ import { lockJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
 
 /**
- * Accepts an offer. Gives the lease as it is now; accepting twice gives the same.
+ * Accepts an offer. Returns the lease as it is now; accepting twice gives the same.
  * Throws `fenced` when the offer is void or another manager's: nothing changes.
  */
 export function acceptLease(core: Core, offer: { jobId: number; fence: number; managerId: number }): Promise<Lease> {

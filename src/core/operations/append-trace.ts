@@ -126,7 +126,7 @@ async function openLease(core: Core, input: AppendInput): Promise<Lease> {
 
 /**
  * What the trace files call when bytes are on disk: commits the new lengths, each only if its lease is still held, in one
- * transaction. Gives for each whether it was. Reports that waited for these bytes are applied afterwards.
+ * transaction. Returns for each whether it was. Reports that waited for these bytes are applied afterwards.
  */
 export async function commitTraces(core: Core, progress: TraceProgress[]): Promise<boolean[]> {
   const complete: TraceProgress[] = []

@@ -14,7 +14,7 @@ import { eventsFor } from './follow-events.js'
 
 const cursor = 'task.archive_traces'
 
-/** Archives the logs of jobs that ended a while ago. Gives their number. */
+/** Archives the logs of jobs that ended a while ago. Returns their number. */
 export async function archiveTraces(core: Core): Promise<number> {
   let archived = 0
   for await (const events of eventsFor(core, cursor, core.clock.now() - core.settings.archiveTracesAfterMs)) {

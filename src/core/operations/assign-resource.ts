@@ -16,7 +16,7 @@ import {
   takeResource,
 } from '../store/resource-groups.js'
 
-/** Gives whether a job got the resource. One at the head that is not ready yet holds the others back. */
+/** Returns whether a job got the resource. One at the head that is not ready yet holds the others back. */
 export function assignResource(core: Core, projectId: number, key: string): Promise<boolean> {
   return core.store.write(async (tx) => {
     const group = await findResourceGroup(tx, projectId, key)

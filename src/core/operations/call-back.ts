@@ -12,7 +12,7 @@ export const callbackResults = ['continue', 'success', 'failed'] as const
 /** What the outside system says of the job that it holds. */
 export type CallbackResult = (typeof callbackResults)[number]
 
-/** Gives the job as it is then. Throws `not_found`; `conflict` for a job that does not wait for a callback. */
+/** Returns the job as it is then. Throws `not_found`; `conflict` for a job that does not wait for a callback. */
 export function callBack(
   core: Core,
   input: { jobId: number; result: CallbackResult; message?: string; userId: number | null },

@@ -20,7 +20,7 @@ const mostCandidates = 3000
 const dangling = ['webide']
 
 /**
- * Gives the ids of the pipelines that something was canceled of. A further pipeline of the commit that was looked at last
+ * Returns the ids of the pipelines that something was canceled of. A further pipeline of the commit that was looked at last
  * costs nothing: what could be canceled for it was then.
  */
 export async function cancelRedundantPipelines(core: Core, pipeline: Pipeline, project: Project): Promise<number[]> {
@@ -41,7 +41,7 @@ export async function cancelRedundantPipelines(core: Core, pipeline: Pipeline, p
   return canceled
 }
 
-/** Cancels what the candidate's own strategy allows. Gives whether there was anything. */
+/** Cancels what the candidate's own strategy allows. Returns whether there was anything. */
 async function cancelInterruptible(core: Core, tx: Tx, id: number, by: number): Promise<boolean> {
   await lockPipeline(tx, id)
   const candidate = await getPipeline(tx, id)

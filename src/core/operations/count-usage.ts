@@ -24,7 +24,7 @@ import { eventsFor } from './follow-events.js'
 
 const cursor = 'task.count_usage'
 
-/** Charges jobs that have ended, and applies the limits. Gives how many of each. */
+/** Charges jobs that have ended, and applies the limits. Returns how many of each. */
 export async function countUsage(core: Core): Promise<{ charged: number; dropped: number }> {
   let charged = 0
   for await (const events of eventsFor(core, cursor, core.clock.now())) {
@@ -60,7 +60,7 @@ function sumsOf(jobs: readonly InstanceJob[], roots: ReadonlyMap<number, number>
   return [...sums.values()]
 }
 
-/** Brings projects in line with the limits of their namespaces. Gives how many running jobs were ended. */
+/** Brings projects in line with the limits of their namespaces. Returns how many running jobs were ended. */
 async function applyLimits(core: Core): Promise<number> {
   let dropped = 0
   for (const usage of await listUsage(core.store.read, monthOf(core.clock.now()))) {

@@ -36,7 +36,7 @@ export interface CreateProjectInput {
 }
 
 /**
- * Gives the project; its repository is there and empty. Throws `invalid` for a path that cannot be one or is reserved, `conflict` when it
+ * Returns the project; its repository is there and empty. Throws `invalid` for a path that cannot be one or is reserved, `conflict` when it
  * is taken, `not_found` for the group, `forbidden` for a namespace of others.
  */
 export async function createProject(core: Core, input: CreateProjectInput): Promise<Project> {

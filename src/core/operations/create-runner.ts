@@ -34,7 +34,7 @@ const tokenKinds: Record<RunnerType, TokenKind> = {
   project: 'projectRunner',
 }
 
-/** Gives the runner and its token, which is shown this once. Throws `invalid` with `details.field`, or `not_found`. */
+/** Returns the runner and its token, which is shown this once. Throws `invalid` with `details.field`, or `not_found`. */
 export function createRunner(core: Core, input: CreateRunnerInput): Promise<{ runner: Runner; token: string }> {
   return core.store.write(async (tx) => {
     await checkScope(tx, input)

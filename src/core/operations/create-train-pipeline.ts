@@ -16,7 +16,7 @@ import { findUser } from '../store/users.js'
 import { createPipeline } from './create-pipeline.js'
 
 /**
- * `before`: what it is merged into. Gives the commit that the pipeline runs; undefined where there is none: the car has
+ * `before`: what it is merged into. Returns the commit that the pipeline runs; undefined where there is none: the car has
  * left, or was taken out because it conflicts or its configuration makes no pipeline. Throws `unavailable`.
  */
 export async function createTrainPipeline(

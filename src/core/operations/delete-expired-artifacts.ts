@@ -6,7 +6,7 @@ import { carryOut } from './remove-deleted.js'
 
 const batch = 100
 
-/** Gives how many were deleted. */
+/** Returns how many were deleted. */
 export async function deleteExpiredArtifacts(core: Core): Promise<number> {
   let deleted = 0
   for (;;) {

@@ -15,7 +15,7 @@ export function deleteProject(core: Core, input: { projectId: number; userId: nu
   return core.store.write(async (tx) => removeLater(core, tx, await deleteProjectIn(core, tx, input)))
 }
 
-/** Step: marks the project deleted. Gives what is to be removed after the commit. */
+/** Step: marks the project deleted. Returns what is to be removed after the commit. */
 export async function deleteProjectIn(
   core: Core,
   tx: Tx,

@@ -11,7 +11,7 @@ import { lockJob, saveJob } from '../store/jobs.js'
 import { deletePayload } from '../store/payloads.js'
 import { lowerHead } from '../store/queue.js'
 
-/** Gives false if the job has ended meanwhile. */
+/** Returns false if the job has ended meanwhile. */
 export function doomJob(core: Core, jobId: number): Promise<boolean> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, jobId)

@@ -5,7 +5,7 @@ import { dropLocked } from '../steps/drop-locked.js'
 import { lockJob } from '../store/jobs.js'
 
 /**
- * Fails the job (a canceling one becomes canceled) and ends its lease. Gives false if its status does not allow it.
+ * Fails the job (a canceling one becomes canceled) and ends its lease. Returns false if its status does not allow it.
  */
 export function dropJob(
   core: Core,

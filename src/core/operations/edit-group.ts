@@ -25,7 +25,7 @@ export interface CreateGroupInput {
   userId: number
 }
 
-/** Gives the group. Throws `not_found` for the parent; `invalid` with `details.field` for a path that is none, or taken. */
+/** Returns the group. Throws `not_found` for the parent; `invalid` with `details.field` for a path that is none, or taken. */
 export function createGroup(core: Core, input: CreateGroupInput): Promise<Group> {
   return core.store.write(async (tx) => {
     const parent = input.parentId === null ? undefined : await getGroup(tx, input.parentId)
@@ -36,7 +36,7 @@ export function createGroup(core: Core, input: CreateGroupInput): Promise<Group>
   })
 }
 
-/** Gives the group as it is now; with its path those of all in it change. Throws as `createGroup` does. */
+/** Returns the group as it is now; with its path those of all in it change. Throws as `createGroup` does. */
 export function updateGroup(core: Core, groupId: number, changes: GroupChanges): Promise<Group> {
   return core.store.write(async (tx) => {
     const before = await getGroup(tx, groupId)

@@ -14,7 +14,7 @@ export function rotateHookSecret(core: Core, input: { projectId: number; userId:
   })
 }
 
-/** No webhook is taken any more. Gives whether one was before. */
+/** No webhook is taken any more. Returns whether one was before. */
 export function removeHookSecret(core: Core, projectId: number): Promise<boolean> {
   return core.store.write((tx) => saveHookSecret(tx, projectId, null))
 }

@@ -48,7 +48,7 @@ export function createReleaseLink(core: Core, of: OfRelease, link: NewReleaseLin
   })
 }
 
-/** Gives the link as it is then. Throws `not_found`; `invalid`. */
+/** Returns the link as it is then. Throws `not_found`; `invalid`. */
 export function updateReleaseLink(
   core: Core,
   of: OfRelease & { linkId: number },
@@ -66,7 +66,7 @@ export function updateReleaseLink(
   })
 }
 
-/** Gives the link that is gone. Throws `not_found`. */
+/** Returns the link that is gone. Throws `not_found`. */
 export function deleteReleaseLink(core: Core, of: OfRelease & { linkId: number }): Promise<ReleaseLink> {
   return core.store.write(async (tx) => {
     const { link } = await linkOf(tx, of)

@@ -35,7 +35,7 @@ export interface CreateReleaseInput {
 }
 
 /**
- * Gives the release. A tag that is missing is made, and has its pipeline as a pushed one has. Throws `conflict` for a second
+ * Returns the release. A tag that is missing is made, and has its pipeline as a pushed one has. Throws `conflict` for a second
  * release of a tag; `invalid` for a tag that can neither be found nor made, and for links that are not right.
  */
 export async function createRelease(core: Core, input: CreateReleaseInput): Promise<Release> {
@@ -66,7 +66,7 @@ async function resolveTag(core: Core, project: Project, tag: string): Promise<st
   return (await core.repositories.resolve(project, `refs/tags/${tag}`))?.sha
 }
 
-/** Gives the commit that the new tag names. */
+/** Returns the commit that the new tag names. */
 async function makeTag(core: Core, { project, user, tag, ref, tagMessage }: CreateReleaseInput): Promise<string> {
   if (!ref) throw refusal('Ref is not specified', 'unprocessable')
   // What is fetched from elsewhere follows the tags there.
@@ -96,7 +96,7 @@ async function runTag(core: Core, { project, user, tag }: CreateReleaseInput, sh
   })
 }
 
-/** Gives the release as it is then. Throws `not_found`. */
+/** Returns the release as it is then. Throws `not_found`. */
 export function updateRelease(
   core: Core,
   { projectId, tag, changes }: { projectId: number; tag: string; changes: ReleaseChanges },
@@ -109,7 +109,7 @@ export function updateRelease(
   })
 }
 
-/** Its tag stays. Gives the release that is gone. Throws `not_found`. */
+/** Its tag stays. Returns the release that is gone. Throws `not_found`. */
 export function deleteRelease(core: Core, { projectId, tag }: { projectId: number; tag: string }): Promise<Release> {
   return core.store.write(async (tx) => {
     const release = await findRelease(tx, projectId, tag)

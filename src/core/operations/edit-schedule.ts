@@ -30,7 +30,7 @@ export interface ScheduleInput {
   active: boolean
 }
 
-/** Gives the schedule. Throws `invalid` with `details.field` for a cron expression or a time zone that is none. */
+/** Returns the schedule. Throws `invalid` with `details.field` for a cron expression or a time zone that is none. */
 export function createSchedule(
   core: Core,
   input: ScheduleInput & { projectId: number; ownerId: number },
@@ -46,7 +46,7 @@ export function createSchedule(
   })
 }
 
-/** Gives the schedule as it is now; it runs next at the first time from now on. Throws `not_found`, or as `createSchedule`. */
+/** Returns the schedule as it is now; it runs next at the first time from now on. Throws `not_found`, or as `createSchedule`. */
 export function updateSchedule(
   core: Core,
   scheduleId: number,

@@ -4,7 +4,7 @@ import { SignalboxError } from '../errors.js'
 import { deleteTrigger as deleteRow, findTrigger, insertTrigger, saveTrigger, type Trigger } from '../store/triggers.js'
 import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 
-/** Gives the trigger and its token, which is shown this once. */
+/** Returns the trigger and its token, which is shown this once. */
 export function createTrigger(
   core: Core,
   input: { projectId: number; ownerId: number; description: string },

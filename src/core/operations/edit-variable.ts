@@ -27,7 +27,7 @@ const longestDescription = 255
 const mostVariables = 8000
 
 /**
- * Gives the variable. `hidden`: it is masked, and its value is never shown. Throws `invalid` with `details.field` for a
+ * Returns the variable. `hidden`: it is masked, and its value is never shown. Throws `invalid` with `details.field` for a
  * key, value or scope that cannot be, or a key that has this scope already.
  */
 export function createVariable(
@@ -62,7 +62,7 @@ export function createVariable(
 }
 
 /**
- * Gives the variable as it is now. `scope` picks among equal keys. Throws as `createVariable` does, and `not_found`;
+ * Returns the variable as it is now. `scope` picks among equal keys. Throws as `createVariable` does, and `not_found`;
  * `conflict` when the key alone says too little.
  */
 export function updateVariable(

@@ -39,7 +39,7 @@ export function createWebhook(core: Core, projectId: number, input: WebhookInput
   })
 }
 
-/** Gives the webhook as it is now. Throws as `createWebhook` does, and `not_found`. */
+/** Returns the webhook as it is now. Throws as `createWebhook` does, and `not_found`. */
 export function updateWebhook(core: Core, id: number, changes: Partial<WebhookInput>): Promise<Webhook> {
   if (changes.url !== undefined) requireUrl(core, changes.url)
   return core.store.write(async (tx) => {

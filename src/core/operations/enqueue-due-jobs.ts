@@ -6,7 +6,7 @@ import { listDueJobs, lockJob } from '../store/jobs.js'
 
 const batch = 500
 
-/** Gives how many were queued. */
+/** Returns how many were queued. */
 export async function enqueueDueJobs(core: Core): Promise<number> {
   const due = await listDueJobs(core.store.read, core.clock.now(), batch)
   let queued = 0

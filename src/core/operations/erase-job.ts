@@ -15,7 +15,7 @@ import { forgetLines } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
 
 /**
- * Erases the log and the artifacts of a job that has ended. Gives the job. Throws `not_found`; `forbidden` when it is not
+ * Erases the log and the artifacts of a job that has ended. Returns the job. Throws `not_found`; `forbidden` when it is not
  * over, erased already, or has left nothing. Rule: gitlab app/models/ci/build.rb, `erasable?`.
  */
 export function eraseJob(core: Core, jobId: number): Promise<Job> {

@@ -11,7 +11,7 @@ import type { Tx } from '../store/write.js'
 
 const batch = 100
 
-/** The sweep. Gives how many were deleted. */
+/** The sweep. Returns how many were deleted. */
 export async function evictCaches(core: Core): Promise<number> {
   let deleted = 0
   for (;;) {
@@ -44,7 +44,7 @@ export async function evictProjectCaches(core: Core, projectId: number): Promise
 
 /**
  * Clears the caches of a project, also those that GitLab Runners keep for themselves: the number in every key moves on.
- * Gives the project, and how many were deleted here. Throws `not_found`.
+ * Returns the project, and how many were deleted here. Throws `not_found`.
  */
 export function clearCaches(core: Core, projectId: number): Promise<{ project: Project; deleted: number }> {
   return core.store.write(async (tx) => {

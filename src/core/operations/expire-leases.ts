@@ -29,7 +29,7 @@ export interface ExpireResult {
 
 const batch = 500
 
-/** Sweeps once. Gives how many offers were voided, jobs ended for a lost runner, and reports applied. */
+/** Sweeps once. Returns how many offers were voided, jobs ended for a lost runner, and reports applied. */
 export async function expireLeases(core: Core): Promise<ExpireResult> {
   const result: ExpireResult = { void: 0, lost: 0, reported: 0, unconfirmed: 0 }
   const { store, settings } = core

@@ -33,7 +33,7 @@ export async function setMirrorIn(core: Core, tx: Tx, projectId: number, source:
 
 /**
  * Fetches every branch and tag; does nothing for a project that mirrors nothing. The first fetch takes over the remote's
- * default branch, unless it has the one that was planned. Gives the project as it is then. Throws `unavailable` with a
+ * default branch, unless it has the one that was planned. Returns the project as it is then. Throws `unavailable` with a
  * sentence that names the address without its credentials.
  */
 export async function fetchMirror(core: Core, project: Project): Promise<Project> {

@@ -54,7 +54,7 @@ async function readReports(core: Core, jobId: number): Promise<ReportSummary[]> 
 
 const batch = 100
 
-/** The sweep: what was left while the task was paused, or by a crash. Gives the number of jobs. */
+/** The sweep: what was left while the task was paused, or by a crash. Returns the number of jobs. */
 export async function finishWorkLeft(core: Core): Promise<number> {
   let done = 0
   for (let after = 0; ; ) {

@@ -15,7 +15,7 @@ import type { User } from '../store/users.js'
 import { runMergeTrain } from './run-merge-train.js'
 
 /**
- * `sha`: where the source branch must be. Gives the car, with its pipeline unless too many run before it.
+ * `sha`: where the source branch must be. Returns the car, with its pipeline unless too many run before it.
  * Throws `forbidden` where the project runs no merged results, and for a user who may not push to the target branch; `conflict` for a request that is in the train already, and
  * for another `sha`; `invalid` with `details.errors` for one that is not open, is a draft, has lost a branch, or could not
  * stay: its branches conflict, or there is no pipeline for it.

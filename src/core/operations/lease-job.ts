@@ -27,7 +27,7 @@ export function leaseJob(core: Core, claimant: Claimant): Promise<LeaseOutcome> 
   return core.store.write(async (tx) => (await repeated(core, tx, claimant)) ?? (await claimBest(core, tx, claimant)))
 }
 
-/** Leases a job for a waiter and hands it over. Gives whether it got one. */
+/** Leases a job for a waiter and hands it over. Returns whether it got one. */
 export async function leaseToWaiter(core: Core, waiter: Waiter): Promise<boolean> {
   const outcome = await core.store.write<LeaseOutcome>(async (tx) => {
     if (waiter.free() <= 0 || !core.dispatcher.has(waiter)) return { conflict: false }

@@ -5,7 +5,7 @@ import { lockJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
 import { voidLease } from './void-offer.js'
 
-/** A held lease ends its job (class `runner_lost`), an offer is void. Gives false if the lease was not open. */
+/** A held lease ends its job (class `runner_lost`), an offer is void. Returns false if the lease was not open. */
 export function loseLease(core: Core, lost: { jobId: number; fence: number }, message: string): Promise<boolean> {
   return core.store.write(async (tx) => {
     const job = await lockJob(tx, lost.jobId)

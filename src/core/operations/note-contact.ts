@@ -10,7 +10,7 @@ export async function noteContact(tx: Tx, lease: { managerId: number; runnerId: 
   if (manager && tx.now - manager.contactedAt >= contactEveryMs) await saveContact(tx, lease.runnerId, manager.id)
 }
 
-/** Notes the contact of every manager with an open connection, which may have nothing to say for days. Gives their number. */
+/** Notes the contact of every manager with an open connection, which may have nothing to say for days. Returns their number. */
 export async function noteAttached(core: Core): Promise<number> {
   const ids = core.leaseSignals.managerIds()
   for (const id of ids) {

@@ -22,7 +22,7 @@ export function isPlayable(job: Job): boolean {
 
 /**
  * Plays a job; `variables` beat those of the pipeline, `inputs` are other values for inputs of the job. One that has run
- * already is tried again. Gives the job that runs now. Throws `not_found`; `invalid` when the job does not wait for anybody,
+ * already is tried again. Returns the job that runs now. Throws `not_found`; `invalid` when the job does not wait for anybody,
  * variables are given to a trigger job, or (with `details.inputs`) an input is not the job's or not as it asks.
  */
 export function playJob(

@@ -37,7 +37,7 @@ export async function prepareJob(core: Core, jobId: number): Promise<void> {
   })
 }
 
-/** Gives a sentence about why the commit is not here. */
+/** Returns a sentence about why the commit is not here. */
 async function fetchCommit(core: Core, project: Project, pipeline: Pipeline): Promise<string | undefined> {
   if (await hasCommit(core, project, pipeline.sha)) return undefined
   try {

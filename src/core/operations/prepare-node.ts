@@ -49,7 +49,7 @@ export async function recoverNode(core: Core): Promise<void> {
   await continuePipelines(core)
 }
 
-/** First processing of the pipelines that have not had it. Gives their number. */
+/** First processing of the pipelines that have not had it. Returns their number. */
 export async function processNewPipelines(core: Core): Promise<number> {
   const ids = await listNewPipelines(core.store.read)
   for (const id of ids) await core.store.write((tx) => processPipeline(core, tx, id))

@@ -23,7 +23,7 @@ import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
 
 const keptMs = 7 * 24 * 3_600_000
-/** Longer than a fetch may take: whoever works on a delivery has it for so long. */
+/** Longer than a fetch may take: whoever works on a delivery has it for 15 minutes. */
 const claimMs = 15 * 60_000
 const mostAttempts = 5
 

@@ -16,7 +16,7 @@ import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 import { type CreateRunnerInput, createRunner } from './create-runner.js'
 
 /**
- * Gives the runner and its token. Throws `unauthenticated` for a registration token that is not known; `invalid` with
+ * Returns the runner and its token. Throws `unauthenticated` for a registration token that is not known; `invalid` with
  * `details.field` for a wrong setting.
  */
 export async function registerRunner(
@@ -32,7 +32,7 @@ export async function registerRunner(
   return createRunner(core, { ...settings, type: 'instance', registered: true })
 }
 
-/** Gives a new registration token; the scope's old one is dead. Throws `not_found` for the project. */
+/** Returns a new registration token; the scope's old one is dead. Throws `not_found` for the project. */
 export function resetRegistrationToken(core: Core, scope: RegistrationScope): Promise<string> {
   return core.store.write(async (tx) => {
     if (scope.projectId !== null) await getProject(tx, scope.projectId)

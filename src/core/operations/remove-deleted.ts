@@ -13,7 +13,7 @@ import { deletePipeline } from './delete-pipeline.js'
 
 const batch = 500
 
-/** The sweep. Gives how many removals were carried out. */
+/** The sweep. Returns how many removals were carried out. */
 export async function removeDeleted(core: Core): Promise<number> {
   let done = 0
   for (let after = 0; ; ) {
@@ -24,7 +24,7 @@ export async function removeDeleted(core: Core): Promise<number> {
   }
 }
 
-/** Takes away what these say; each may be done twice. Gives how many were carried out. */
+/** Takes away what these say; each may be done twice. Returns how many were carried out. */
 export async function carryOut(core: Core, removals: readonly Removal[]): Promise<number> {
   const done: number[] = []
   await eachSafely(core.log, 'removing what was deleted', removals, async (removal) => {

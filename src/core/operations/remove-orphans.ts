@@ -8,7 +8,7 @@ import { type LocatedTable, listLocated } from '../store/locations.js'
 
 const batch = 500
 
-/** The sweep. Gives how many of each were removed. Throws `unavailable` when the store or a bucket is away. */
+/** The sweep. Returns how many of each were removed. Throws `unavailable` when the store or a bucket is away. */
 export async function removeOrphans(core: Core): Promise<Record<LocatedTable, number>> {
   return {
     artifacts: await sweep(core, core.artifacts, 'artifacts'),

@@ -24,7 +24,7 @@ export function isRetryable(job: Pick<Job, 'kind' | 'status' | 'retried' | 'fail
   )
 }
 
-/** Retries a job. Gives the new one. Throws `not_found`; `forbidden` when the job cannot be retried. */
+/** Retries a job. Returns the new one. Throws `not_found`; `forbidden` when the job cannot be retried. */
 export function retryJob(core: Core, input: { jobId: number; userId: number | null }): Promise<Job> {
   return core.store.write(async (tx) => {
     const old = await lockJob(tx, input.jobId)

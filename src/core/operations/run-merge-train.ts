@@ -26,7 +26,7 @@ import { createTrainPipeline } from './create-train-pipeline.js'
 /** GitLab's limit of the pipelines of one train at once. */
 const atOnce = 20
 
-/** Does all that can be done now; whoever asks meanwhile has it looked at once more. Gives how many were merged. */
+/** Does all that can be done now; whoever asks meanwhile has it looked at once more. Returns how many were merged. */
 export function runMergeTrain(core: Core, { projectId, targetBranch }: TrainKey): Promise<number> {
   const { trainRuns } = core.memory
   const key = `${projectId} ${targetBranch}`
@@ -57,7 +57,7 @@ async function runOn(core: Core, train: TrainKey, run: TrainRun, end: () => void
   }
 }
 
-/** All trains that are under way. Gives how many requests were merged. */
+/** All trains that are under way. Returns how many requests were merged. */
 export async function runMergeTrains(core: Core): Promise<number> {
   let merged = 0
   await eachSafely(core.log, 'running a merge train', await listTrains(core.store.read), async (train) => {

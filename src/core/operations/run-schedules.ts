@@ -19,7 +19,7 @@ import type { Tx } from '../store/write.js'
 import { createPipeline } from './create-pipeline.js'
 import { scheduleVariables } from './edit-schedule.js'
 
-/** Gives how many pipelines were made. Times that passed while nobody was there make one pipeline together. */
+/** Returns how many pipelines were made. Times that passed while nobody was there make one pipeline together. */
 export async function runSchedules(core: Core): Promise<number> {
   let made = 0
   for (const id of await listDueSchedules(core.store.read, core.clock.now())) {
@@ -29,7 +29,7 @@ export async function runSchedules(core: Core): Promise<number> {
   return made
 }
 
-/** Gives whether its time is still to come: nobody has moved it on. */
+/** Returns whether its time is still to come: nobody has moved it on. */
 function moveOn(tx: Tx, schedule: Schedule): Promise<boolean> {
   const next = parseCron(schedule.cron, schedule.cronTimezone).next(tx.now)
   return moveSchedule(tx, schedule.id, schedule.nextRunAt!, next)

@@ -55,7 +55,7 @@ const events: Record<ExternalState, readonly JobEvent[]> = {
 }
 
 /**
- * Gives the job. One that has ended is followed by a new one of its name. Throws `not_found` for a pipeline that is not
+ * Returns the job. One that has ended is followed by a new one of its name. Throws `not_found` for a pipeline that is not
  * the commit's; `invalid` when the check cannot go from its status to this one.
  */
 export function setCommitStatus(core: Core, input: CommitStatusInput): Promise<Job> {

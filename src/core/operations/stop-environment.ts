@@ -31,7 +31,7 @@ export async function stopEnvironment(
   })
 }
 
-/** Stops environments whose time is over, as the users who deployed there last. Gives their number. */
+/** Stops environments whose time is over, as the users who deployed there last. Returns their number. */
 export async function stopExpiredEnvironments(core: Core): Promise<number> {
   const ids = await listExpiredEnvironments(core.store.read, core.clock.now())
   return eachSafely(core.log, 'stopping an environment', ids, async (environmentId) => {

@@ -32,7 +32,7 @@ export interface AboutArtifact {
 }
 
 /**
- * Gives the artifact. The same bytes again give the first one. Throws `fenced` when the lease is not open; `too_large`;
+ * Returns the artifact. The same bytes again give the first one. Throws `fenced` when the lease is not open; `too_large`;
  * `invalid` for an unknown type, a format that it does not come in, a wrong duration, a dotenv report that is none, or
  * other bytes than the first upload's.
  */

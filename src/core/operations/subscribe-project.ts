@@ -73,7 +73,7 @@ export async function unsubscribeProject(core: Core, input: { projectId: number;
 
 /**
  * Makes the pipelines that successes have asked for, all or these; where one cannot be made for the moment, it is left for
- * the next time. Gives how many were made.
+ * the next time. Returns how many were made.
  */
 export async function runSubscribers(core: Core, only?: readonly number[]): Promise<number> {
   const busy = core.memory.subscribedRuns

@@ -17,7 +17,7 @@ export interface TouchInput {
 }
 
 /**
- * Gives the status that the job has now. Throws `fenced` when the lease is not open; `conflict` for `pending` under a
+ * Returns the status that the job has now. Throws `fenced` when the lease is not open; `conflict` for `pending` under a
  * lease that is accepted already.
  */
 export function touchLease(core: Core, input: TouchInput): Promise<{ jobStatus: string }> {

@@ -10,7 +10,7 @@ const shortestTimeoutS = 600
 const longestTimeoutS = 30 * 24 * 3600
 
 /**
- * Gives the project as it is now; what waits in its queue follows at once. Throws `not_found`; `invalid` with
+ * Returns the project as it is now; what waits in its queue follows at once. Throws `not_found`; `invalid` with
  * `details.field` for a timeout that is not from ten minutes to a month, and for a default branch that is not there, unless
  * the present one is not either.
  */

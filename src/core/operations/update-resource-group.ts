@@ -4,7 +4,7 @@ import { SignalboxError } from '../errors.js'
 import { findResourceGroup, type ProcessMode, type ResourceGroup, saveProcessMode } from '../store/resource-groups.js'
 import { assignResource } from './assign-resource.js'
 
-/** Gives the group as it is now; whoever is next by the new order is served. Throws `not_found`. */
+/** Returns the group as it is now; whoever is next by the new order is served. Throws `not_found`. */
 export async function updateResourceGroup(
   core: Core,
   input: { projectId: number; key: string; processMode: ProcessMode },

@@ -6,7 +6,7 @@ import { updateRunner as updateRow } from '../store/runners.js'
 import { hashToken, hintOf, mintToken } from '../tokens/token.js'
 import { type CreateRunnerInput, checkedSettings, requireTagsOrUntagged } from './create-runner.js'
 
-/** Gives the runner as it is now. Throws `not_found`; `invalid` with `details.field`. Connections of it follow at once. */
+/** Returns the runner as it is now. Throws `not_found`; `invalid` with `details.field`. Connections of it follow at once. */
 export function updateRunner(
   core: Core,
   input: { runnerId: number } & Omit<CreateRunnerInput, 'type' | 'projectId' | 'groupId' | 'registered'>,

@@ -30,7 +30,7 @@ import { SealError } from '../tokens/keys.js'
 export type VoidReason = 'refused' | 'not_accepted' | 'undeliverable'
 
 /**
- * Voids the offer. Gives false if it was not open any more, or if what is said to be undeliverable has arrived: something
+ * Voids the offer. Returns false if it was not open any more, or if what is said to be undeliverable has arrived: something
  * was written under it. `managerId`: only if it was made to this manager.
  */
 export function voidOffer(

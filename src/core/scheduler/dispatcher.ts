@@ -27,7 +27,7 @@ export interface Claimant {
   readonly door: Door
   /** The logical request that asks, where the door has one. */
   readonly requestId: string | null
-  /** Hands the offer over, after the commit, and settles the reservation. Gives false if nobody is there any more. */
+  /** Hands the offer over, after the commit, and settles the reservation. Returns false if nobody is there any more. */
   deliver(offer: Offer): boolean
 }
 

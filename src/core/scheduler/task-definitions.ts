@@ -35,7 +35,7 @@ import type { StuckSettings } from '../stuck.js'
 
 /** What a task may ask of those who run it. */
 export interface TaskRunner {
-  /** Has another task run once, so many milliseconds from now. Kept over a restart. */
+  /** Has another task run once, `ms` milliseconds from now. Kept over a restart. */
   later(name: string, ms: number): Promise<void>
 }
 
@@ -51,7 +51,7 @@ export interface Task {
    * long, or for a stream's term.
    */
   silence?: (stuck: StuckSettings) => number
-  /** Gives a short result for people; an empty one means that there was nothing to do. */
+  /** Returns a short result for people; an empty one means that there was nothing to do. */
   run: (core: Core, tasks: TaskRunner) => Promise<string>
 }
 

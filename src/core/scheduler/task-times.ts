@@ -1,5 +1,5 @@
 /**
- * When background tasks run by themselves: every so many milliseconds, or at the times of a cron expression in UTC. A task
+ * When background tasks run by themselves: at an interval in milliseconds, or at the times of a cron expression in UTC. A task
  * that is not named here works inline, or when another one puts it off.
  * Cadence: gitlab config/initializers/1_settings.rb.
  */

@@ -61,7 +61,7 @@ export class Tasks implements TaskRunner {
     for (const name of this.#due.keys()) this.#arm(name)
   }
 
-  /** Runs a task now and waits for it; one that is running is joined. Gives its result. Throws `not_found`. */
+  /** Runs a task now and waits for it; one that is running is joined. Returns its result. Throws `not_found`. */
   run(name: string): Promise<string> {
     const task = definitionOf(name)
     const running = this.#running.get(name)

@@ -10,7 +10,7 @@ import { retryLocked } from './retry-locked.js'
 
 /**
  * Step: what follows from a job's end for others, before the pipeline is processed: a retry, or the end of the pipeline.
- * Gives whether nothing does.
+ * Returns whether nothing does.
  */
 export async function afterFinish(core: Core, tx: Tx, job: Job): Promise<boolean> {
   if (job.status !== 'failed') return true

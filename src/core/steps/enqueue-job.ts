@@ -26,7 +26,7 @@ import { contextOf, type PipelineContext, variablesOf } from './pipeline-context
 import { variablesFor } from './variables-for.js'
 
 /**
- * Writes the job's row too: `job.status` is `pending` already. `known`: what the job does, if it has been read. Gives a
+ * Writes the job's row too: `job.status` is `pending` already. `known`: what the job does, if it has been read. Returns a
  * failure, and writes nothing, if the job needs what is not there.
  */
 export async function enqueueJob(

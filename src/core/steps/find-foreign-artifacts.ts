@@ -34,7 +34,7 @@ interface ForeignNeed {
 /** Why a job cannot have what it needs. */
 export type Missing = Failure
 
-/** Gives what there is, in the order of the needs, or the failure that the job ends with. */
+/** Returns what there is, in the order of the needs, or the failure that the job ends with. */
 export async function findForeignArtifacts(
   core: Core,
   tx: Tx,

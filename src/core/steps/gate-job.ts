@@ -19,7 +19,7 @@ import { applyJobEvent, type JobEventOptions } from './apply-job-event.js'
 import { contextOf } from './pipeline-context.js'
 
 /**
- * Step: applies an event that brings the job on its way. If its environment refuses it, the job is failed instead. Gives
+ * Step: applies an event that brings the job on its way. If its environment refuses it, the job is failed instead. Returns
  * whether the job's status has changed.
  */
 export async function applyGated(

@@ -24,7 +24,7 @@ import { variablesOf } from './pipeline-context.js'
 import { record } from './record.js'
 
 /**
- * The job is pending and out of the queue; its row is written here. Gives the offer, to be delivered after the commit.
+ * The job is pending and out of the queue; its row is written here. Returns the offer, to be delivered after the commit.
  * Throws `SealError`, and has changed nothing then, when its payload cannot be opened: the job is to be dropped.
  */
 export async function offerJob(

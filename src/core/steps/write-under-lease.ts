@@ -9,7 +9,7 @@ import { acceptOffer, fenced } from './accept-offer.js'
 import { processPipeline } from './process-pipeline.js'
 
 /**
- * Gives the job, locked; the write counts as a contact, and of one who polls as the acceptance of an offer. Throws
+ * Returns the job, locked; the write counts as a contact, and of one who polls as the acceptance of an offer. Throws
  * `fenced` when the lease is not open.
  */
 export async function writeUnderLease(

@@ -282,7 +282,7 @@ export async function saveProtectedEnvironment(
     .execute()
 }
 
-/** Gives whether it was protected. */
+/** Returns whether it was protected. */
 export async function deleteProtectedEnvironment(tx: Tx, projectId: number, name: string): Promise<boolean> {
   const rows = await tx.db
     .deleteFrom('protected_environments')

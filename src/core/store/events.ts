@@ -83,7 +83,7 @@ export async function readCursor(from: Reader, name: string): Promise<number | u
   return row?.event_id
 }
 
-/** The same on condition that nobody has moved it from `from` (or that it is new). Gives whether it was moved. */
+/** The same on condition that nobody has moved it from `from` (or that it is new). Returns whether it was moved. */
 export async function moveCursor(tx: Tx, name: string, from: number, to: number): Promise<boolean> {
   const known = await tx.db
     .selectFrom('exporter_cursors')

@@ -19,7 +19,7 @@ export function findHookSecret(from: Reader | Tx, projectId: number): Promise<Ho
     .executeTakeFirst()
 }
 
-/** The secret from now on; null: there is none any more. Gives whether there was one. */
+/** The secret from now on; null: there is none any more. Returns whether there was one. */
 export async function saveHookSecret(
   tx: Tx,
   projectId: number,

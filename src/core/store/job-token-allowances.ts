@@ -40,7 +40,7 @@ export async function listAllowed(
   return rows.map(({ id }) => Number(id))
 }
 
-/** Gives false if it was there already. */
+/** Returns false if it was there already. */
 export async function insertAllowed(tx: Tx, projectId: number, allowed: Allowed): Promise<boolean> {
   const rows = await tx.db
     .insertInto('job_token_allowances')
@@ -51,7 +51,7 @@ export async function insertAllowed(tx: Tx, projectId: number, allowed: Allowed)
   return rows.length > 0
 }
 
-/** Gives false if there was none. */
+/** Returns false if there was none. */
 export async function deleteAllowed(tx: Tx, projectId: number, allowed: Allowed): Promise<boolean> {
   const rows = await tx.db
     .deleteFrom('job_token_allowances')

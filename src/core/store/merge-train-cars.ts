@@ -140,7 +140,7 @@ export async function moveCar(tx: Tx, car: TrainCar, to: TrainCar['status']): Pr
   return rows.length > 0
 }
 
-/** Gives the pipeline of the car that is gone; undefined: it was not there, or may not go any more. */
+/** Returns the pipeline of the car that is gone; undefined: it was not there, or may not go any more. */
 export async function deleteCar(tx: Tx, id: number): Promise<{ pipelineId: number | null } | undefined> {
   return tx.db
     .deleteFrom('merge_train_cars')

@@ -7,7 +7,7 @@ export async function findMeta(from: Reader | Tx, key: string): Promise<string |
   return row?.value
 }
 
-/** Sets a value that is not there, or still is `before`. Gives false if another node was quicker. */
+/** Sets a value that is not there, or still is `before`. Returns false if another node was quicker. */
 export async function setMeta(tx: Tx, key: string, value: string, before: string | undefined): Promise<boolean> {
   const rows =
     before === undefined

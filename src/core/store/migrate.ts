@@ -54,7 +54,7 @@ class TransactionalSqliteDialect extends SqliteDialect {
 }
 
 /**
- * Migrates a SQLite database through its writing connection. Gives the names of the migrations applied now.
+ * Migrates a SQLite database through its writing connection. Returns the names of the migrations applied now.
  * Throws `unavailable` when the schema is newer than the program, or a migration fails (then nothing has changed).
  */
 export function migrateSqlite(connection: WritingConnection): Promise<string[]> {

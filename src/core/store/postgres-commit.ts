@@ -30,7 +30,7 @@ export async function statisticsSince(ask: Ask): Promise<string> {
 }
 
 /**
- * Asks once. Gives undefined where the transaction is still under way: its process has lost us and is told to end, so that
+ * Asks once. Returns undefined where the transaction is still under way: its process has lost us and is told to end, so that
  * the next question finds it ended. Throws what the connection fails with.
  */
 export async function askFate(ask: Ask, sent: SentCommit): Promise<Fate | undefined> {

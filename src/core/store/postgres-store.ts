@@ -46,7 +46,7 @@ const attempts = 5
 const retryable = new Set(['40001', '40P01'])
 /** How long a connection, or one that is free, is waited for. */
 const connectWithinMs = 10_000
-/** No query of ours takes so long: whoever is silent for longer is gone without a word. */
+/** No query of ours takes a minute: whoever is silent for longer is gone without a word. */
 const answerWithinMs = 60_000
 const defaultCommitWaitMs = 10_000
 /** Between two questions about a lost commit. */

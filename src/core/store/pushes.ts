@@ -79,7 +79,7 @@ export async function listPushes(
 }
 
 /**
- * Notes what is left to be done; the row goes when nothing is. Gives whether `before` was what the row said: of two who
+ * Notes what is left to be done; the row goes when nothing is. Returns whether `before` was what the row said: of two who
  * work on a push at once, one does each step.
  */
 export async function savePending(

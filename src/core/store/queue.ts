@@ -112,7 +112,7 @@ export async function renewHead(tx: Tx, laneId: number): Promise<void> {
 }
 
 /**
- * Counts a job of the project that an instance runner has been given (+1) or is done with (-1). Gives how many of the
+ * Counts a job of the project that an instance runner has been given (+1) or is done with (-1). Returns how many of the
  * project's jobs instance runners have now.
  */
 export async function countInstanceJob(tx: Tx, projectId: number, by: 1 | -1): Promise<number> {
@@ -161,7 +161,7 @@ export async function waitingLanes(
   return from.all(lanesWithHeads, {})
 }
 
-/** Removes lanes that have been empty for a while. Gives their number. */
+/** Removes lanes that have been empty for a while. Returns their number. */
 export async function removeIdleLanes(tx: Tx, touchedBefore: number): Promise<number> {
   const rows = await tx.db
     .deleteFrom('lanes')

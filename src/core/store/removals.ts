@@ -18,7 +18,7 @@ export interface Removal {
   place: string
 }
 
-/** Gives the rows that were made. */
+/** Returns the rows that were made. */
 export async function insertRemovals(
   tx: Tx,
   kind: RemovalKind,

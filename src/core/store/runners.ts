@@ -160,7 +160,7 @@ export async function deleteRunner(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('runners').where('id', '=', id).execute()
 }
 
-/** Deletes one manager. Gives whether there was one. */
+/** Deletes one manager. Returns whether there was one. */
 export async function deleteManager(tx: Tx, runnerId: number, systemId: string): Promise<boolean> {
   const rows = await tx.db
     .deleteFrom('runner_managers')

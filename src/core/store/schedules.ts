@@ -131,7 +131,7 @@ export async function saveSchedule(tx: Tx, id: number, changes: ScheduleChanges)
   }
 }
 
-/** Moves a schedule's next run, if it is still the one that was seen. Gives whether it was. */
+/** Moves a schedule's next run, if it is still the one that was seen. Returns whether it was. */
 export async function moveSchedule(tx: Tx, id: number, seen: number, next: number | null): Promise<boolean> {
   const rows = await tx.db
     .updateTable('pipeline_schedules')

@@ -39,7 +39,7 @@ export interface SqliteStoreOptions {
 }
 
 const batchLimit = 256
-/** A batch that has taken so long ends, and what has come in meanwhile has its turn. */
+/** A batch that has taken 10 ms ends, and what has come in meanwhile has its turn. */
 const longBatchMs = 10
 const storageFaults = /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|NOTADB|BUSY|LOCKED)/
 

@@ -45,7 +45,7 @@ export async function insertSubscription(
   return row
 }
 
-/** Gives whether it was there. */
+/** Returns whether it was there. */
 export async function deleteSubscription(tx: Tx, projectId: number, id: number): Promise<boolean> {
   const rows = await tx.db
     .deleteFrom('project_subscriptions')

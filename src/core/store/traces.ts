@@ -40,7 +40,7 @@ export async function ensureTrace(tx: Tx, jobId: number, node: string): Promise<
 }
 
 /**
- * Moves the committed length on, if the lease is still held. Gives the lease, or undefined if it is over: then nothing
+ * Moves the committed length on, if the lease is still held. Returns the lease, or undefined if it is over: then nothing
  * has changed.
  */
 export async function growTrace(

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { CachePlace } from './cache-place.js'
 
-/** Archives that no job has used for so long are deleted. */
+/** Archives that no job has used for 14 days are deleted. */
 const keepMs = 14 * 24 * 3_600_000
 
 /** Caches in a folder of this machine, for a runner that has nobody to share them with. */

@@ -5,7 +5,7 @@ const mask = Buffer.from('[MASKED]')
 /** A filter over a stream of bytes: what comes out may lag behind what went in. */
 export interface ByteFilter {
   push(chunk: Buffer): Buffer
-  /** Gives what was held back. */
+  /** Returns what was held back. */
   end(): Buffer
 }
 
@@ -34,7 +34,7 @@ export class SecretMasker implements ByteFilter {
     return this.#emit(this.#held, this.#held.length)
   }
 
-  /** Gives the text up to `keepFrom` with its secrets replaced, and holds the rest back. */
+  /** Returns the text up to `keepFrom` with its secrets replaced, and holds the rest back. */
   #emit(text: Buffer, keepFrom: number): Buffer {
     const out: Buffer[] = []
     let at = 0

@@ -8,7 +8,7 @@ export const maxTimerMs = 2 ** 31 - 1
 /** What a script that has overrun its time may still take to end. */
 export const timeoutGraceMs = 10_000
 
-/** A signal that is pulled after so many milliseconds; 0 is never. */
+/** A signal that is pulled after `ms` milliseconds; 0 is never. */
 export function deadline(ms: number): { signal: AbortSignal; clear: () => void } {
   const controller = new AbortController()
   if (ms <= 0) return { signal: controller.signal, clear: () => undefined }
@@ -38,7 +38,7 @@ export async function unlessPulled<T>(signal: AbortSignal, promise: Promise<T>):
   }
 }
 
-/** Waits for so many milliseconds, or until the signal is pulled. */
+/** Waits for `ms` milliseconds, or until the signal is pulled. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => undefined)
 }

@@ -264,7 +264,7 @@ type UpdateOutcome = 'taken' | 'incomplete' | 'log_invalid' | 'aborted' | 'not_f
 
 // Source: GitLab Runner, `common/consts.go`.
 const maxIntervalMs = 15 * 60_000
-/** Ten of three seconds: after so long without a success the coordinator is told that the job lives. */
+/** After this many intervals without a success, ten of 3 s, the coordinator is told that the job lives. */
 const intervalsOfSilence = 10
 const maxPatchBytes = 1024 * 1024
 /** The original grows to an hour; but what was down for an hour is not found up again within it. */

@@ -57,7 +57,7 @@ export class Names {
     return this.#named(plain ? resolvePlain(text, at) : makeScalar(text, at), properties)
   }
 
-  /** Gives a collection, or what stands on the next lines, its tag and anchor. */
+  /** Returns a collection, or what stands on the next lines, its tag and anchor. */
   dress(node: Node, properties: Properties | undefined): Node {
     const tag = properties?.tag
     return this.#named(tag === undefined ? node : tagNode(tag, properties?.at ?? node.at, node), properties)
