@@ -1,5 +1,5 @@
 /** Lists a page at a time, and the headers that tell of the others: gitlab lib/gitlab/pagination/offset_header_builder.rb. */
-import type { Page } from '../core/store/lists.js'
+import type { Page } from '../core/store/page.js'
 import type { Call, Reply } from '../http/call.js'
 import { queryOf } from '../http/read-params.js'
 

@@ -2,7 +2,7 @@
 import type { Core } from '../core.js'
 import { findJobWithArchive } from '../store/artifacts.js'
 import { listChildren } from '../store/downstream.js'
-import { listPipelines } from '../store/lists.js'
+import { listPipelines } from '../store/pipeline-lists.js'
 
 /** How many successful pipelines of a ref are looked through when the newest does not do. */
 const recentPipelines = 100

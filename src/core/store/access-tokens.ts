@@ -1,6 +1,6 @@
 /** Rows of access tokens. */
 import { hotQuery } from './hot-query.js'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { User } from './users.js'
 import type { Reader, Tx } from './write.js'
 

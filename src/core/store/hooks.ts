@@ -1,6 +1,6 @@
 /** Rows of the secrets that webhooks are signed with, and of the deliveries that have come. */
 import type { Forge, HookDelivery } from '../hook.js'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** The sealed secret of a project, and as whose user its deliveries make pipelines. */

@@ -1,6 +1,6 @@
 /** Rows that say whose jobs may use their token in a project: those of other projects, and of all projects of groups. */
 import { sql } from 'kysely'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** A project, or a group with all that is below it, whose jobs are let in. */

@@ -1,7 +1,7 @@
 /** Rows of merge requests. */
 import { SignalboxError } from '../errors.js'
 import type { MergeRequest } from '../merge-request.js'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** Returns the request by its number within the project. */

@@ -1,6 +1,6 @@
 /** Rows of merge trains. */
 import type { TrainCar, TrainKey } from '../merge-train.js'
-import type { Page, Sort } from './lists.js'
+import type { Page, Sort } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** Which cars a list shows: `active` are those that still wait for their merge. */

@@ -1,6 +1,6 @@
 /** Rows of releases and of their links. */
 import type { NewReleaseLink, Release, ReleaseLink } from '../release.js'
-import type { Page, Sort } from './lists.js'
+import type { Page, Sort } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 const columns = [

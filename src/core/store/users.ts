@@ -1,7 +1,7 @@
 /** Rows of users. */
 import { sql } from 'kysely'
 import { hotQuery } from './hot-query.js'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** A person, or the user behind a project's access token. `isAdmin` is 0 or 1. */

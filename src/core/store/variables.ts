@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import type { CiVariable, VariableOwner } from '../ci-variable.js'
 import { hotQuery } from './hot-query.js'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** Variables of one owner, by key. */

@@ -1,6 +1,6 @@
 /** Rows of webhooks and of what is to be delivered to them. */
 import type { Webhook, WebhookDelivery, WebhookEvent } from '../webhook.js'
-import type { Page } from './lists.js'
+import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 type Row = Omit<Webhook, 'jobEvents' | 'pipelineEvents' | 'verifiesTls'> & Record<Flag, number>

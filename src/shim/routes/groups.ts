@@ -7,7 +7,7 @@ import { createGroup, deleteGroup, updateGroup } from '../../core/operations/edi
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import type { Group } from '../../core/project.js'
 import { countGroups, type GroupFilter, listGroups, listSubtree } from '../../core/store/groups.js'
-import { countProjectsBy, listProjectsBy } from '../../core/store/lists.js'
+import { countProjectsBy, listProjectsBy } from '../../core/store/project-lists.js'
 import { findGroup, findGroupByPath } from '../../core/store/projects.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'

@@ -15,7 +15,7 @@ import { showPipelineVariables } from '../../core/operations/show-pipeline-varia
 import { type Pipeline, pipelineSources } from '../../core/pipeline.js'
 import type { Project } from '../../core/project.js'
 import { pipelineCoverage } from '../../core/store/jobs.js'
-import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/lists.js'
+import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/pipeline-lists.js'
 import { findPipeline, getPipeline } from '../../core/store/pipelines.js'
 import { findUser } from '../../core/store/users.js'
 import { idFrom, type Reply, type Route } from '../../http/call.js'

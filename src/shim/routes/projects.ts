@@ -11,7 +11,7 @@ import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fe
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
-import { countProjectsBy, listProjectsBy, type ProjectFilter } from '../../core/store/lists.js'
+import { countProjectsBy, listProjectsBy, type ProjectFilter } from '../../core/store/project-lists.js'
 import { findGroup, type ProjectChanges } from '../../core/store/projects.js'
 import { groupsById } from '../../core/store/related.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'

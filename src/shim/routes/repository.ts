@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { SignalboxError } from '../../core/errors.js'
 import type { FileContent, RefEntry } from '../../core/repository-browser.js'
-import { listPipelines } from '../../core/store/lists.js'
+import { listPipelines } from '../../core/store/pipeline-lists.js'
 import type { Reply, Route } from '../../http/call.js'
 import { attachment } from '../../http/headers.js'
 import { wrongParameter } from '../../http/params.js'

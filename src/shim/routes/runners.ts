@@ -10,16 +10,10 @@ import { resetRegistrationToken } from '../../core/operations/register-runner.js
 import { resetRunnerToken, updateRunner } from '../../core/operations/update-runner.js'
 import type { Group, Project } from '../../core/project.js'
 import type { Runner } from '../../core/runner.js'
-import {
-  countJobs,
-  countRunnersBy,
-  type JobFilter,
-  listJobs,
-  listRunnersBy,
-  type RunnerFilter,
-} from '../../core/store/lists.js'
+import { countJobs, type JobFilter, listJobs } from '../../core/store/job-lists.js'
 import { findGroup, findProject, projectFacts } from '../../core/store/projects.js'
 import { busyManagers, busyRunners, groupsById, newestManagers, projectsById } from '../../core/store/related.js'
+import { countRunnersBy, listRunnersBy, type RunnerFilter } from '../../core/store/runner-lists.js'
 import { findManager, findRunner, listManagers, runnerScope } from '../../core/store/runners.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { wrongParameter } from '../../http/params.js'

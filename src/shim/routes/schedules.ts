@@ -13,7 +13,7 @@ import {
   updateSchedule,
 } from '../../core/operations/edit-schedule.js'
 import { runSchedule } from '../../core/operations/run-schedules.js'
-import { countPipelines, listPipelines } from '../../core/store/lists.js'
+import { countPipelines, listPipelines } from '../../core/store/pipeline-lists.js'
 import { findPipeline } from '../../core/store/pipelines.js'
 import { usersById } from '../../core/store/related.js'
 import { findSchedule, listSchedules, type Schedule } from '../../core/store/schedules.js'
