@@ -67,6 +67,7 @@ export function buildProgram(): Command {
   addRunnerCommands(program)
   addProjectCommands(program)
   addVariableCommands(program)
+  addPeopleCommands(program)
   addTokenCommands(program)
   addPipelineCommands(program)
   addJobCommands(program)
@@ -318,6 +319,50 @@ function addVariableCommands(program: Command): void {
     .argument('<KEY>')
     .option('--scope <environment>', 'which one of several with this key')
     .action(async (key, options) => (await load()).unsetVariable(key, options))
+}
+
+function addPeopleCommands(program: Command): void {
+  const user = program.command('user').description('people (administrators)')
+  const loadUser = () => import('./commands/user.js')
+  const aboutUser = (name: string, what: string) => user.command(name).argument('<USER>', 'user name').description(what)
+  aboutUser('create', 'make a user')
+    .requiredOption('--email <address>')
+    .option('--name <name>', 'default: the user name')
+    .option('--admin', 'as an administrator')
+    .option('--json', 'print one JSON document')
+    .action(async (name, options) => (await loadUser()).createUser(name, options))
+  user
+    .command('list')
+    .description('list users')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await loadUser()).listUsers(options))
+  aboutUser('block', 'refuse a user’s tokens; what it has begun goes on').action(async (name) =>
+    (await loadUser()).blockUser(name),
+  )
+  aboutUser('unblock', 'let a blocked user in again').action(async (name) => (await loadUser()).unblockUser(name))
+  aboutUser('admin', 'make a user an administrator')
+    .option('--remove', 'take that away')
+    .action(async (name, options) => (await loadUser()).setAdmin(name, options))
+
+  const member = program.command('member').description('members of a project or group')
+  const load = () => import('./commands/member.js')
+  const about = (command: Command, what: string) =>
+    command
+      .description(what)
+      .option('--project <path>', 'default: SIGNALBOX_PROJECT, or the git remote')
+      .option('--group <path>', 'of this group, and so of all projects in it')
+  about(member.command('add').argument('<USER>', 'user name'), 'let a user in, or change a member’s level')
+    .requiredOption('--level <name>', 'guest, planner, reporter, developer, maintainer, owner')
+    .option('--expires <when>', 'a date, or a duration such as "30 days"; default: never')
+    .option('--json', 'print one JSON document')
+    .action(async (name, options) => (await load()).addMember(name, options))
+  about(member.command('list'), 'list members')
+    .option('--direct', 'only those of the place itself')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await load()).listMembers(options))
+  about(member.command('remove').argument('<USER>', 'user name'), 'let a member go').action(async (name, options) =>
+    (await load()).removeMember(name, options),
+  )
 }
 
 function addTokenCommands(program: Command): void {

@@ -1,8 +1,10 @@
 /** `signalbox token create|list|revoke`. */
-import { parseDuration } from '../../core/ci-config/duration.js'
 import { type Context, openContext } from '../context.js'
+import { dateOf } from '../date-of.js'
 import { Exit, exitCodes } from '../exit.js'
+import { levelOf } from '../levels.js'
 import { table } from '../terminal.js'
+import { userId } from '../user-id.js'
 
 interface AccessToken {
   id: number
@@ -19,15 +21,6 @@ interface Owner {
   project?: string
 }
 
-const levels: Record<string, number> = {
-  guest: 10,
-  planner: 15,
-  reporter: 20,
-  developer: 30,
-  maintainer: 40,
-  owner: 50,
-}
-
 interface CreateOptions extends Owner {
   scopes: string
   expires?: string
@@ -41,10 +34,7 @@ export async function createToken(name: string, options: CreateOptions): Promise
   const context = openContext()
   const { client, terminal, json } = context
   if (options.level !== undefined && !options.project) throw new Exit(exitCodes.usage, '--level goes with --project')
-  const level = options.level === undefined ? undefined : levels[options.level]
-  if (options.level !== undefined && level === undefined) {
-    throw new Exit(exitCodes.usage, `--level must be one of ${Object.keys(levels).join(', ')}`)
-  }
+  const level = options.level === undefined ? undefined : levelOf(options.level)
   const scopes = options.scopes.split(',').map((scope) => scope.trim())
   const made = await client().post<AccessToken & { token: string }>(await newTokens(context, options), {
     name,
@@ -64,7 +54,7 @@ export async function listTokens(options: Owner & { all?: boolean; json?: boolea
   const context = openContext()
   const { client, terminal, json } = context
   const query = new URLSearchParams(options.all ? {} : { state: 'active' })
-  if (options.user && !options.project) query.set('user_id', String(await userId(context, options.user)))
+  if (options.user && !options.project) query.set('user_id', String(await userId(client(), options.user)))
   const tokens = await client().list<AccessToken>(`${tokensOf(options)}?${query.toString()}`, 1000)
   if (options.json) return json(tokens)
   table(
@@ -97,21 +87,5 @@ async function newTokens(context: Context, owner: Owner): Promise<string> {
   if (owner.project && owner.user) throw new Exit(exitCodes.usage, '--project and --user exclude each other')
   if (owner.project) return tokensOf(owner)
   if (!owner.user) return '/api/v4/user/personal_access_tokens'
-  return `/api/v4/users/${await userId(context, owner.user)}/personal_access_tokens`
-}
-
-async function userId({ client }: Context, name: string): Promise<number> {
-  const [user] = await client().get<{ id: number }[]>(`/api/v4/users?username=${encodeURIComponent(name)}`)
-  if (!user) throw new Exit(exitCodes.notFound, `no user ${name}`)
-  return user.id
-}
-
-/** A date, or the day that is so long from now. */
-function dateOf(text: string): string {
-  if (/^\d{4}-\d\d-\d\d$/.test(text)) return text
-  const seconds = parseDuration(text)
-  if (seconds === undefined) {
-    throw new Exit(exitCodes.usage, '--expires must be a date such as 2027-01-31, or a duration such as "30 days"')
-  }
-  return new Date(Date.now() + seconds * 1000).toISOString().slice(0, 10)
+  return `/api/v4/users/${await userId(context.client(), owner.user)}/personal_access_tokens`
 }

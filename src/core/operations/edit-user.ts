@@ -5,7 +5,7 @@ import { isPathSegment } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
 import { record } from '../steps/record.js'
 import { findGroupByPath } from '../store/projects.js'
-import { findUser, findUserByName, insertUser, setUserState, type User } from '../store/users.js'
+import { findUser, findUserByName, insertUser, saveUser, setUserState, type User } from '../store/users.js'
 
 /** What an administrator says of a user. */
 export interface NewUser {
@@ -23,13 +23,31 @@ export function createUser(core: Core, input: NewUser & { by: number }): Promise
     const { username, name, email } = input
     if (!isPathSegment(username)) throw refused('invalid', 'username', 'is invalid')
     if (reservedPart(username) !== undefined) throw refused('invalid', 'username', 'is a reserved name')
-    if (name.trim() === '' || name.length > longestName) throw refused('invalid', 'name', 'is invalid')
-    if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > longestName) throw refused('invalid', 'email', 'is invalid')
+    checkNames(input)
     const group = await findGroupByPath(tx, username)
     if ((await findUserByName(tx, username)) || group) throw refused('conflict', 'username', 'has already been taken')
     const user = await insertUser(tx, { username, name, email, isAdmin: input.isAdmin ? 1 : 0 })
     await record(core, tx, { kind: 'user.changed', data: { user: user.id, state: 'active', by: input.by } })
     return user
+  })
+}
+
+export type UserChanges = Partial<Pick<NewUser, 'name' | 'email' | 'isAdmin'>>
+
+/**
+ * Changes a user, and returns it as it is now. Throws `not_found`; `invalid` with `details.field`; `forbidden` where the first
+ * administrator would be none.
+ */
+export function updateUser(core: Core, input: { userId: number; changes: UserChanges; by: number }): Promise<User> {
+  return core.store.write(async (tx) => {
+    const user = await findUser(tx, input.userId)
+    if (!user || user.projectId !== null) throw new SignalboxError('not_found', `no user ${input.userId}`)
+    const { name = user.name, email = user.email, isAdmin = user.isAdmin === 1 } = input.changes
+    checkNames({ name, email })
+    if (user.id === 1 && !isAdmin) throw new SignalboxError('forbidden', 'the first administrator stays one')
+    await saveUser(tx, user.id, { name, email, isAdmin: isAdmin ? 1 : 0 })
+    await record(core, tx, { kind: 'user.changed', data: { user: user.id, admin: isAdmin, by: input.by } })
+    return { ...user, name, email, isAdmin: isAdmin ? 1 : 0 }
   })
 }
 
@@ -44,6 +62,11 @@ export function setBlocked(core: Core, input: { userId: number; blocked: boolean
     await setUserState(tx, user.id, state)
     await record(core, tx, { kind: 'user.changed', data: { user: user.id, state, by: input.by } })
   })
+}
+
+function checkNames({ name, email }: Pick<NewUser, 'name' | 'email'>): void {
+  if (name.trim() === '' || name.length > longestName) throw refused('invalid', 'name', 'is invalid')
+  if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > longestName) throw refused('invalid', 'email', 'is invalid')
 }
 
 function refused(code: 'invalid' | 'conflict', field: string, message: string): SignalboxError {

@@ -70,6 +70,11 @@ export async function insertUser(
 }
 
 /** Blocks a user, or lets it in again. */
+export async function saveUser(tx: Tx, id: number, user: Pick<User, 'name' | 'email' | 'isAdmin'>): Promise<void> {
+  const { name, email, isAdmin } = user
+  await tx.db.updateTable('users').set({ name, email, is_admin: isAdmin }).where('id', '=', id).execute()
+}
+
 export async function setUserState(tx: Tx, id: number, state: User['state']): Promise<void> {
   await tx.db.updateTable('users').set({ state }).where('id', '=', id).execute()
 }

@@ -1,8 +1,10 @@
 /** Users, as far as tokens and projects need them: gitlab lib/api/users.rb. */
+import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
-import { createUser, setBlocked } from '../../core/operations/edit-user.js'
+import { createUser, setBlocked, updateUser } from '../../core/operations/edit-user.js'
 import { findUser, listPeople, type User } from '../../core/store/users.js'
 import type { Reply, Route, UserCall } from '../../http/call.js'
+import { wrongParameter } from '../../http/params.js'
 import { idOf, userRoute } from '../call.js'
 import { toCurrentUser, toUserBasic } from '../convert/user.js'
 import { forbidden, notFound } from '../errors.js'
@@ -15,6 +17,7 @@ export const userRoutes: readonly Route[] = [
     status: 200,
     body: shown(call, await userOf(call)),
   })),
+  userRoute('put', '/users/:user_id', { admin: true }, update),
   userRoute('post', '/users/:user_id/block', { admin: true }, (call) => block(call, true)),
   userRoute('post', '/users/:user_id/unblock', { admin: true }, (call) => block(call, false)),
 ]
@@ -37,6 +40,20 @@ async function create(call: UserCall): Promise<Reply> {
     isAdmin: params.boolean('admin') ?? false,
   }
   return { status: 201, body: shown(call, await createUser(core, { ...input, by: actor.user.id })) }
+}
+
+async function update(call: UserCall): Promise<Reply> {
+  const { core, params, actor } = call
+  const { id } = await userOf(call)
+  const changes = defined({
+    name: params.text('name', { max: 255 }),
+    email: params.text('email', { max: 255 }),
+    isAdmin: params.boolean('admin'),
+  })
+  if (Object.keys(changes).length === 0) {
+    throw wrongParameter('name, email, admin', 'are missing, at least one parameter must be provided')
+  }
+  return { status: 200, body: shown(call, await updateUser(core, { userId: id, changes, by: actor.user.id })) }
 }
 
 async function block(call: UserCall, blocked: boolean): Promise<Reply> {
