@@ -146,12 +146,33 @@ onBothEngines((engine) => {
     expect(box.core.logged.filter((line) => line.level === 'error')).toEqual([])
   })
 
-  it('breaks off a file whose bytes are not what the archive says', async () => {
-    const zip = await zipOf({ 'a.txt': 'x'.repeat(5000) })
-    zip.fill(0xff, 40, 50)
-    const job = await ended(zip)
-    await expect(box.admin('GET', `${job.url}/artifacts/a.txt`)).rejects.toThrow()
-    expect((await box.admin('GET', job.url)).status).toBe(200)
+  it('gives no file whose bytes are not what the archive says', async () => {
+    const broken = await zipOf({ 'a.txt': 'x'.repeat(5000) })
+    broken.fill(0xff, 40, 50)
+    const other = await zipOf({ 'a.txt': 'x'.repeat(5000) })
+    const entry = other.indexOf('PK\x01\x02')
+    other.writeUInt32LE(other.readUInt32LE(entry + 16) ^ 1, entry + 16)
+    for (const zip of [broken, other]) {
+      const job = await ended(zip)
+      const answer = await box.admin('GET', `${job.url}/artifacts/a.txt`)
+      expect([answer.status, answer.body]).toEqual([
+        422,
+        { message: '422 Unprocessable Entity - "a.txt" cannot be unpacked: the archive is broken' },
+      ])
+      expect((await box.admin('GET', job.url)).status).toBe(200)
+    }
+  })
+
+  it('breaks off a long file whose checksum is wrong, before its last bytes', async () => {
+    const text = Array.from({ length: 200_000 }, (_, i) => i * 7919).join()
+    const zip = await zipOf({ 'a.txt': text })
+    const job = await ended(Buffer.from(zip))
+    expect((await box.admin('GET', `${job.url}/artifacts/a.txt`)).text).toBe(text)
+    const entry = zip.indexOf('PK\x01\x02')
+    zip.writeUInt32LE(zip.readUInt32LE(entry + 16) ^ 1, entry + 16)
+    const wrong = await ended(zip)
+    await expect(box.admin('GET', `${wrong.url}/artifacts/a.txt`)).rejects.toThrow()
+    expect((await box.admin('GET', wrong.url)).status).toBe(200)
   })
 
   it('finds the newest successful job of a branch, whatever its name', async () => {

@@ -2,10 +2,12 @@
  * Looks into the zips of jobs' artifacts without unpacking them. The directory of an archive is read once and kept, at
  * most two are read at once, and of an entry nothing is read but its own bytes.
  */
+import { once } from 'node:events'
 import { pipeline, Readable, Transform } from 'node:stream'
-import { createInflateRaw } from 'node:zlib'
+import { crc32, createInflateRaw } from 'node:zlib'
 import type { Artifact } from '../artifact.js'
 import { BoundedCache } from '../bounded-cache.js'
+import { SignalboxError } from '../errors.js'
 import type { BlobStore } from './blob-store.js'
 import { bytesOf, readZipDirectory, type ZipDirectory, type ZipEntry } from './zip-directory.js'
 
@@ -59,7 +61,8 @@ export class ArchiveReader {
 
   /**
    * The unpacked bytes of a regular file in the archive and their number; undefined if there is none of this path, or it
-   * cannot be unpacked. The stream fails where the archive is broken.
+   * cannot be unpacked. What is wrong about it within its first bytes is told at once: `invalid` with the refinement
+   * `unprocessable`. Later the stream fails; the last bytes of one that has others than the archive says are never given.
    */
   async open(
     archive: Artifact,
@@ -71,16 +74,19 @@ export class ArchiveReader {
     if (entry?.path !== path || !canBeUnpacked(entry)) return undefined
     const start = await dataStart(this.#files, archive, entry)
     if (start === undefined) return undefined
-    return { size: entry.size, body: this.#unpacked(archive, entry, start) }
+    const body = this.#unpacked(archive, entry, start)
+    // Waits for its first bytes, its end, or what is wrong with it.
+    await once(body, 'readable')
+    return { size: entry.size, body }
   }
 
   /** The same as text, of at most `limitBytes`; undefined also for what is longer or broken. */
   async text(archive: Artifact, path: string, limitBytes: number): Promise<string | undefined> {
-    const entry = await this.open(archive, path)
-    if (!entry) return undefined
     const chunks: Buffer[] = []
     let bytes = 0
     try {
+      const entry = await this.open(archive, path)
+      if (!entry) return undefined
       for await (const chunk of entry.body as AsyncIterable<Buffer>) {
         bytes += chunk.length
         // Leaving the loop closes the stream.
@@ -114,14 +120,17 @@ export class ArchiveReader {
     }
   }
 
-  #unpacked(archive: Artifact, { method, size, packedSize }: ZipEntry, start: number): Readable {
+  #unpacked(archive: Artifact, entry: ZipEntry, start: number): Readable {
+    const { method, packedSize } = entry
     const packed =
       packedSize === 0 ? Readable.from([]) : this.#files.open(archive.location, { start, end: start + packedSize - 1 })
-    const counted = exactly(size)
+    const checked = checkedAgainst(entry)
+    const inflate = method === deflated ? createInflateRaw() : undefined
+    // Not what the store fails with, but what was uploaded.
+    inflate?.once('error', () => checked.destroy(brokenEntry(entry.path)))
     // A fault or an early end of one ends them all; whoever reads sees it.
-    if (method === deflated) pipeline(packed, createInflateRaw(), counted, () => undefined)
-    else pipeline(packed, counted, () => undefined)
-    return counted
+    pipeline([packed, ...(inflate ? [inflate] : []), checked], () => undefined)
+    return checked
   }
 }
 
@@ -144,16 +153,29 @@ async function dataStart(files: BlobStore, archive: Artifact, entry: ZipEntry): 
   return start + entry.packedSize > archive.sizeBytes ? undefined : start
 }
 
-/** Lets through so many bytes, and fails where they are more or less: the directory of a zip may lie. */
-function exactly(size: number): Transform {
-  let left = size
-  const wrong = () => new Error('the archive is broken')
+function brokenEntry(path: string): SignalboxError {
+  const message = `${JSON.stringify(path)} cannot be unpacked: the archive is broken`
+  return new SignalboxError('invalid', message, { details: { refinement: 'unprocessable' } })
+}
+
+/**
+ * Lets through the bytes of an entry, and fails where they are not what the directory of the zip says, which may lie. The
+ * newest piece is kept back: it goes out when the checksum of all is right.
+ */
+function checkedAgainst(entry: ZipEntry): Transform {
+  let left = entry.size
+  let sum = 0
+  let kept: Buffer | undefined
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       left -= chunk.length
-      done(left < 0 ? wrong() : null, chunk)
+      if (left < 0) return done(brokenEntry(entry.path))
+      sum = crc32(chunk, sum)
+      const before = kept
+      kept = chunk
+      done(null, before)
     },
-    flush: (done) => done(left === 0 ? null : wrong()),
+    flush: (done) => (left === 0 && sum === entry.crc32 ? done(null, kept) : done(brokenEntry(entry.path))),
   })
 }
 

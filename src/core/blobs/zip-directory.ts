@@ -20,6 +20,8 @@ export interface ZipEntry {
   packedSize: number
   method: number
   encrypted: boolean
+  /** Of what is unpacked. */
+  crc32: number
   /** Where its local header begins. */
   offset: number
 }
@@ -149,7 +151,7 @@ class FoundPaths {
   }
 }
 
-const implied = { mode: 0, size: 0, packedSize: 0, method: 0, encrypted: false, offset: -1 }
+const implied = { mode: 0, size: 0, packedSize: 0, method: 0, encrypted: false, crc32: 0, offset: -1 }
 
 function isImplied(entry: ZipEntry): boolean {
   return entry.offset < 0
@@ -179,7 +181,8 @@ function entryAt(bytes: Buffer, at: number): [ZipEntry | undefined, number] {
   const encrypted = (flags & 1) !== 0
   if (method === 0 && !encrypted && size !== packedSize) throw new WrongZip('sizes differ')
   const mode = bytes.readUInt16LE(at + 40)
-  return [{ path, mode, size: path.endsWith('/') ? 0 : size, packedSize, method, encrypted, offset }, next]
+  const crc32 = bytes.readUInt32LE(at + 16)
+  return [{ path, mode, size: path.endsWith('/') ? 0 : size, packedSize, method, encrypted, crc32, offset }, next]
 }
 
 const unicodePath = 0x7075
