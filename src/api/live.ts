@@ -147,7 +147,13 @@ async function makeProject(call: UserCall): Promise<Reply> {
   const { user } = call.actor
   if (user.projectId !== null) throw new SignalboxError('forbidden', 'a project’s token makes no projects')
   const mirror = call.params.text('mirror')
-  const project = await createProject(call.core, { path, user, ...(mirror ? { mirror: parseRemote(mirror) } : {}) })
+  const visibility = call.params.choice('visibility', ['private', 'internal', 'public'])
+  const project = await createProject(call.core, {
+    path,
+    user,
+    ...(visibility === undefined ? {} : { visibility }),
+    ...(mirror ? { mirror: parseRemote(mirror) } : {}),
+  })
   return { status: 201, body: toProject(project, call.core.externalUrl()) }
 }
 

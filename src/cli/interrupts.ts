@@ -2,8 +2,8 @@
 import { exitCodes } from './exit.js'
 
 /**
- * The first interrupt cancels the pipeline, once there is one; the next leaves at once. So does the end of the terminal:
- * nobody is there to press a key again.
+ * The first interrupt cancels the pipeline, once there is one; the next leaves at once. So do the end of the terminal, as
+ * nobody is there to press a key again, and SIGQUIT.
  */
 export class Interrupts {
   happened = false
@@ -13,12 +13,12 @@ export class Interrupts {
   constructor(say: (line: string) => void) {
     this.#say = say
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, this.#interrupt)
-    process.on('SIGHUP', hangUp)
+    for (const signal of endings) process.on(signal, end)
   }
 
   ignore(): void {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#interrupt)
-    process.off('SIGHUP', hangUp)
+    for (const signal of endings) process.off(signal, end)
   }
 
   readonly #interrupt = () => {
@@ -33,9 +33,15 @@ function leave(): void {
   process.exit(exitCodes.interrupted)
 }
 
-/** Node aborts where it cannot give a terminal its modes back, so after a hang-up the process ends as the signal has it. */
-function hangUp(): void {
+/** The end of the terminal, and the key that asks for a dump. */
+const endings = ['SIGHUP', 'SIGQUIT'] as const
+
+/**
+ * Node aborts where it cannot give a terminal its modes back, so after a hang-up the process ends as the signal has it, when
+ * what it has made is removed.
+ */
+function end(signal: NodeJS.Signals): void {
   process.emit('exit', exitCodes.interrupted)
-  process.removeAllListeners('SIGHUP')
-  process.kill(process.pid, 'SIGHUP')
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
 }

@@ -11,6 +11,7 @@ export interface Environment {
   slug: string
   tier: string
   externalUrl: string | null
+  description: string | null
   state: EnvironmentState
   autoStopAt: number | null
   createdAt: number

@@ -135,6 +135,14 @@ onBothEngines((engine) => {
     }
   })
 
+  it('makes a project as visible as it is asked to', async () => {
+    const path = `acme/seen${engine}`
+    const { status, body } = await api('POST', '/projects', { path, visibility: 'internal' })
+    expect([status, (await box.admin('GET', `/projects/${body.id}`)).body.visibility]).toEqual([201, 'internal'])
+    const wrong = await box.changes(() => api('POST', '/projects', { path: `${path}2`, visibility: 'secret' }))
+    expect([wrong.answer.status, wrong.answer.body.code, wrong.tables]).toEqual([400, 'invalid', []])
+  })
+
   it('runs a default configuration where there is none', async () => {
     const own = await project()
     const address = `/projects/${own.id}/default-config`

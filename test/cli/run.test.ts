@@ -229,6 +229,7 @@ it('cancels on an interrupt and leaves nothing running', async () => {
 it.each([
   ['a second interrupt', ['SIGINT', 'SIGINT'], 130],
   ['the end of its terminal', ['SIGHUP'], 'SIGHUP'],
+  ['SIGQUIT', ['SIGQUIT'], 'SIGQUIT'],
 ] as const)('leaves nothing behind at %s', async (_, signals, end) => {
   using folder = new Folder()
   const mark = path.join(folder.path, 'begun')

@@ -101,7 +101,7 @@ it.each(Object.entries(fates))('an answer that is %s costs no job, whether one w
     expect(await box.shim.log(job.id)).toBe(log)
   }
   expect(await box.shim.core.pipelineStatus(pipeline)).toBe('success')
-  expect(ran.toSorted()).toEqual([...new Set(ran)].toSorted())
+  expect(new Set(ran).size).toBe(3)
   const leases = await leasesOf(box.shim)
   expect(leases.filter((lease) => lease.accepted_at !== null).map((lease) => lease.job_id)).toHaveLength(3)
   for (const lease of leases) expect(lease.excluded_until).toBeNull()

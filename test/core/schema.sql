@@ -91,6 +91,7 @@ CREATE TABLE "environments" ("id" integer primary key autoincrement,
   "auto_stop_at" bigint,
   "created_at" bigint not null,
   "updated_at" bigint not null,
+  "description" text,
   constraint "environments_identity" unique ("project_id",
   "name"));
 

@@ -5,6 +5,8 @@ import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox } from './support/box.js'
 import { person } from './support/people.js'
 
+const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
+
 onBothEngines((engine) => {
   let box: ShimBox
   beforeAll(async () => {
@@ -46,10 +48,14 @@ onBothEngines((engine) => {
     expect((await create({ name: 'prod' })).body).toEqual({ message: { name: ['has already been taken'] } })
     expect((await create({ name: 'a?b' })).status).toBe(400)
     expect((await create({})).body).toEqual({ error: 'name is missing' })
-    const changed = await box.admin('PUT', `/projects/${project.id}/environments/${body.id}`, {
-      json: { tier: 'other' },
-    })
-    expect(changed.body).toMatchObject({ tier: 'other', external_url: 'https://example.com' })
+    const change = (json: object) => box.admin('PUT', `/projects/${project.id}/environments/${body.id}`, { json })
+    const changed = await change({ tier: 'other', description: 'for guests' })
+    const now = { tier: 'other', external_url: 'https://example.com', description: 'for guests' }
+    expect(changed.body).toMatchObject(now)
+    expect((await change({ tier: 'staging' })).body).toMatchObject({ ...now, tier: 'staging' })
+    expect((await create({ name: 'qa', description: 'for us' })).body.description).toBe('for us')
+    const listed = await box.admin('GET', `/projects/${project.id}/environments`)
+    expect(listed.body.map((one: { description: string | null }) => one.description)).toEqual(['for guests', 'for us'])
   })
 
   it('protects an environment by name', async () => {
@@ -61,6 +67,36 @@ onBothEngines((engine) => {
     expect((await box.admin('GET', url)).body).toHaveLength(1)
     expect((await box.admin('DELETE', `${url}/prod`)).status).toBe(204)
     expect((await box.admin('DELETE', `${url}/prod`)).status).toBe(404)
+  })
+
+  it('lets deploy whoever has the access level that protects an environment', async () => {
+    const config = { a: { script: 'x', environment: 'prod' } }
+    const project = await box.core.project(config, 'env/levels')
+    const url = `/projects/${project.id}`
+    const protect = (...deploy_access_levels: object[]) =>
+      box.admin('POST', `${url}/protected_environments`, { json: { name: 'prod', deploy_access_levels } })
+    // The branch is not protected: developers may start its pipelines.
+    const statusFor = async (access_level: number) => {
+      const json = { name: 'bot', scopes: ['api'], access_level, expires_at: inDays(20) }
+      const { token } = (await box.admin('POST', `${url}/access_tokens`, { json })).body
+      const headers = { 'PRIVATE-TOKEN': token }
+      const made = await box.send('POST', `${url}/pipeline`, { headers, json: { ref: 'topic' } })
+      const jobs = await box.admin('GET', `${url}/pipelines/${made.body.id}/jobs`)
+      return jobs.body[0].failure_reason ?? jobs.body[0].status
+    }
+    const made = await protect({ access_level: 40 })
+    expect([made.status, made.body.deploy_access_levels]).toEqual([
+      201,
+      [{ access_level: 40, access_level_description: 'Maintainers', user_id: null, group_id: null }],
+    ])
+    expect([await statusFor(30), await statusFor(40)]).toEqual(['protected_environment_failure', 'pending'])
+    await protect({ access_level: 30 })
+    expect(await statusFor(30)).toBe('pending')
+    await protect({ access_level: 60 })
+    expect([await statusFor(40), await statusFor(50)]).toEqual(['protected_environment_failure', 'pending'])
+    for (const wrong of [{}, { access_level: 20 }, { access_level: 40, user_id: 1 }, { group_id: 1 }]) {
+      expect((await protect(wrong)).status).toBe(400)
+    }
   })
 
   it('shows resource groups, who has and who wants them, and changes their order', async () => {

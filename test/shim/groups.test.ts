@@ -46,6 +46,12 @@ onBothEngines((engine) => {
     expect(await paths(`/groups/${id}/projects?include_subgroups=true`)).toEqual(['tools/sub/two', 'tools/one'])
     expect(await paths('/namespaces')).toContain('tools/sub/deep')
     expect((await box.admin('GET', `/namespaces/${id}`)).body).toMatchObject({ kind: 'group', full_path: 'tools' })
+    const taken = async (path: string) => (await box.admin('GET', `/namespaces/${path}`)).body
+    expect(await taken('tools/exists')).toEqual({ exists: true, suggests: ['tools1'] })
+    expect(await taken('free/exists')).toEqual({ exists: false, suggests: [] })
+    expect(await taken(`sub/exists?parent_id=${id}`)).toEqual({ exists: true, suggests: ['sub1'] })
+    expect(await taken('sub/exists')).toEqual({ exists: false, suggests: [] })
+    expect(await taken('sub/exists?parent_id=99999')).toEqual({ exists: false, suggests: [] })
     const paged = await box.admin('GET', '/groups?per_page=1&page=2')
     expect([paged.headers.get('x-total'), paged.headers.get('x-next-page')]).toEqual(['3', '3'])
 

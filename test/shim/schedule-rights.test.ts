@@ -56,6 +56,10 @@ onBothEngines((engine) => {
     for (const answer of [await box.admin('GET', one), await maintainer.send('GET', one)]) {
       expect(answer.body.variables).toEqual([expect.objectContaining({ key: 'SECRET', value: 'hunter2' })])
     }
+    const single = `${one}/variables/SECRET`
+    for (const who of [developer, guest]) expect((await who.send('GET', single)).status).toBe(403)
+    expect((await maintainer.send('GET', single)).body).toMatchObject({ key: 'SECRET', value: 'hunter2' })
+    expect((await maintainer.send('GET', `${one}/variables/NONE`)).status).toBe(404)
     const own = await developer.send('POST', url, { description: 'mine', ref: 'topic', cron: '0 1 * * *' })
     expect([own.status, own.body.variables]).toEqual([201, []])
     await box.admin('PUT', `/projects/${project.id}`, { json: { visibility: 'private' } })

@@ -3,6 +3,7 @@ import type { Core } from '../core.js'
 import { type Environment, environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import {
+  type Deployer,
   deleteProtectedEnvironment,
   deleteEnvironment as deleteRow,
   ensureEnvironment,
@@ -15,7 +16,8 @@ import {
 /** Throws `invalid` with `details.field` for a name that is not one, or taken. */
 export function createEnvironment(
   core: Core,
-  input: { projectId: number; name: string; externalUrl?: string | undefined; tier?: string | undefined },
+  input: Pick<Environment, 'projectId' | 'name'> &
+    Partial<Record<'externalUrl' | 'tier' | 'description', string | undefined>>,
 ): Promise<Environment> {
   const { projectId, name } = input
   requireName(name)
@@ -23,7 +25,8 @@ export function createEnvironment(
     if (await findEnvironmentByName(tx, projectId, name)) throw wrongField('name', 'has already been taken')
     const slug = environmentSlug(name)
     const tier = input.tier ?? guessTier(name)
-    return ensureEnvironment(tx, { projectId, name, slug, tier, externalUrl: input.externalUrl ?? null })
+    const { externalUrl = null, description = null } = input
+    return ensureEnvironment(tx, { projectId, name, slug, tier, externalUrl, description })
   })
 }
 
@@ -31,7 +34,7 @@ export function createEnvironment(
 export function updateEnvironment(
   core: Core,
   environmentId: number,
-  changes: { externalUrl?: string; tier?: string },
+  changes: { externalUrl?: string; tier?: string; description?: string },
 ): Promise<Environment> {
   return core.store.write(async (tx) => {
     await saveEnvironment(tx, environmentId, changes)
@@ -51,10 +54,10 @@ export function deleteEnvironment(core: Core, environmentId: number): Promise<vo
   })
 }
 
-/** From now on only these users, administrators and the owner of the namespace may deploy to environments of that name. */
+/** From now on only these, administrators and the owner of the namespace may deploy to environments of that name. */
 export async function protectEnvironment(
   core: Core,
-  input: { projectId: number; name: string; deployers: readonly number[] },
+  input: { projectId: number; name: string; deployers: readonly Deployer[] },
 ): Promise<void> {
   requireName(input.name)
   await core.store.write((tx) => saveProtectedEnvironment(tx, input.projectId, input.name, input.deployers))

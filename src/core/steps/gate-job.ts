@@ -97,7 +97,10 @@ async function openDeployment(tx: Tx, job: Job, userId: number | null): Promise<
   return last && last.jobId > job.id ? 'failed_outdated_deployment_job' : undefined
 }
 
-/** Administrators, owners, and whom the protection names. */
+/**
+ * Administrators, owners, and whom the protection names, one by one or by access level:
+ * https://docs.gitlab.com/api/protected_environments/
+ */
 async function mayDeploy(
   tx: Tx,
   project: { id: number; groupId: number },
@@ -109,5 +112,7 @@ async function mayDeploy(
   if (userId === null) return false
   if (deployers.includes(userId)) return true
   const user = await findUser(tx, userId)
-  return user !== undefined && (await levelIn(tx, user, project)) >= levels.owner
+  if (!user) return false
+  const level = await levelIn(tx, user, project)
+  return level >= levels.owner || deployers.some((one) => typeof one === 'object' && level >= one.level)
 }

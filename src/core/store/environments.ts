@@ -11,6 +11,7 @@ export const environmentColumns = [
   'slug',
   'tier',
   'external_url as externalUrl',
+  'description',
   'state',
   'auto_stop_at as autoStopAt',
   'created_at as createdAt',
@@ -97,7 +98,8 @@ export async function listExpiredEnvironments(from: Reader, now: number): Promis
 /** The environment of that name, made if it is new. */
 export async function ensureEnvironment(
   tx: Tx,
-  wanted: { projectId: number; name: string; slug: string; tier: string; externalUrl?: string | null },
+  wanted: Pick<Environment, 'projectId' | 'name' | 'slug' | 'tier'> &
+    Partial<Pick<Environment, 'externalUrl' | 'description'>>,
 ): Promise<Environment> {
   await tx.db
     .insertInto('environments')
@@ -107,6 +109,7 @@ export async function ensureEnvironment(
       slug: wanted.slug,
       tier: wanted.tier,
       external_url: wanted.externalUrl ?? null,
+      description: wanted.description ?? null,
       state: 'available',
       auto_stop_at: null,
       created_at: tx.now,
@@ -121,7 +124,7 @@ export async function ensureEnvironment(
 export async function saveEnvironment(
   tx: Tx,
   id: number,
-  changes: Partial<Pick<Environment, 'state' | 'externalUrl' | 'autoStopAt' | 'tier'>>,
+  changes: Partial<Pick<Environment, 'state' | 'externalUrl' | 'autoStopAt' | 'tier' | 'description'>>,
 ): Promise<void> {
   await tx.db
     .updateTable('environments')
@@ -131,6 +134,7 @@ export async function saveEnvironment(
       ...(changes.externalUrl === undefined ? {} : { external_url: changes.externalUrl }),
       ...(changes.autoStopAt === undefined ? {} : { auto_stop_at: changes.autoStopAt }),
       ...(changes.tier === undefined ? {} : { tier: changes.tier }),
+      ...(changes.description === undefined ? {} : { description: changes.description }),
     })
     .where('id', '=', id)
     .execute()
@@ -239,12 +243,15 @@ export function listDeployments(
     .execute()
 }
 
+/** One user by id, or whoever has this access level in the project. */
+export type Deployer = number | { level: 30 | 40 | 60 }
+
 /** Who may deploy to a protected environment; undefined: it is not protected. */
 export async function findDeployers(
   from: Reader | Tx,
   projectId: number,
   name: string,
-): Promise<readonly number[] | undefined> {
+): Promise<readonly Deployer[] | undefined> {
   const row = await from.db
     .selectFrom('protected_environments')
     .select('deployers')
@@ -258,7 +265,7 @@ export async function findDeployers(
 export async function listProtectedEnvironments(
   from: Reader,
   projectId: number,
-): Promise<{ name: string; deployers: number[] }[]> {
+): Promise<{ name: string; deployers: Deployer[] }[]> {
   const rows = await from.db
     .selectFrom('protected_environments')
     .select(['name', 'deployers'])
@@ -273,7 +280,7 @@ export async function saveProtectedEnvironment(
   tx: Tx,
   projectId: number,
   name: string,
-  deployers: readonly number[],
+  deployers: readonly Deployer[],
 ): Promise<void> {
   await tx.db
     .insertInto('protected_environments')

@@ -25,6 +25,7 @@ import * as tieTimesToStatuses from './migrations/2026_11_30_2310_tie_times_to_s
 import * as sealRegistrationTokens from './migrations/2026_12_01_0110_seal_registration_tokens.js'
 import * as keepVerdicts from './migrations/2026_12_01_0130_keep_verdicts.js'
 import * as createMembers from './migrations/2026_12_01_0200_create_members.js'
+import * as describeEnvironments from './migrations/2026_12_01_0205_describe_environments.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -40,6 +41,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0110_seal_registration_tokens': sealRegistrationTokens,
   '2026_12_01_0130_keep_verdicts': keepVerdicts,
   '2026_12_01_0200_create_members': createMembers,
+  '2026_12_01_0205_describe_environments': describeEnvironments,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

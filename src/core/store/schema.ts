@@ -287,6 +287,7 @@ export interface Database {
     auto_stop_at: number | null
     created_at: number
     updated_at: number
+    description: string | null
   }
   deployments: {
     id: Generated<number>

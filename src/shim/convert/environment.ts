@@ -11,6 +11,7 @@ function toEnvironmentBasic(environment: Environment): object {
     name: environment.name,
     slug: environment.slug,
     external_url: environment.externalUrl,
+    description: environment.description,
     created_at: toIso(environment.createdAt),
     updated_at: toIso(environment.updatedAt),
   }

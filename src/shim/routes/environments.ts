@@ -1,4 +1,5 @@
 /** Environments of a project, what was deployed there, and who may. */
+import { defined } from '../../core/defined.js'
 import type { Deployment, Environment } from '../../core/environment.js'
 import { SignalboxError } from '../../core/errors.js'
 import {
@@ -10,6 +11,7 @@ import {
 } from '../../core/operations/edit-environment.js'
 import { stopEnvironment } from '../../core/operations/stop-environment.js'
 import {
+  type Deployer,
   findDeployment,
   findEnvironment,
   findLastDeployment,
@@ -21,7 +23,7 @@ import { findJob } from '../../core/store/jobs.js'
 import { getPipeline } from '../../core/store/pipelines.js'
 import { environmentsById, jobsById, usersById } from '../../core/store/related.js'
 import type { Reply, Route } from '../../http/call.js'
-import { wrongParameter } from '../../http/params.js'
+import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toDeployment, toEnvironment } from '../convert/environment.js'
 import { forbidden, notFound } from '../errors.js'
@@ -75,6 +77,7 @@ async function create(call: ProjectCall): Promise<Reply> {
     projectId: project.id,
     name: params.requiredText('name', { max: 255 }),
     externalUrl: params.text('external_url', { max: 255 }),
+    description: params.text('description', { max: 2000 }),
     tier: params.choice('tier', tiers),
   })
   return { status: 201, body: toEnvironment(environment) }
@@ -83,11 +86,9 @@ async function create(call: ProjectCall): Promise<Reply> {
 async function update(call: ProjectCall): Promise<Reply> {
   const { id } = await environmentOf(call)
   const externalUrl = call.params.text('external_url', { max: 255 })
+  const description = call.params.text('description', { max: 2000 })
   const tier = call.params.choice('tier', tiers)
-  const environment = await updateEnvironment(call.core, id, {
-    ...(externalUrl === undefined ? {} : { externalUrl }),
-    ...(tier === undefined ? {} : { tier }),
-  })
+  const environment = await updateEnvironment(call.core, id, defined({ externalUrl, description, tier }))
   return { status: 200, body: toEnvironment(environment) }
 }
 
@@ -187,9 +188,14 @@ async function deployment(call: ProjectCall): Promise<Reply> {
   return { status: 200, body: await shown(call, row) }
 }
 
-const toProtected = ({ name, deployers }: { name: string; deployers: readonly number[] }) => ({
+const toProtected = ({ name, deployers }: { name: string; deployers: readonly Deployer[] }) => ({
   name,
-  deploy_access_levels: deployers.map((id) => ({ user_id: id, access_level: null, group_id: null })),
+  deploy_access_levels: deployers.map((one) => ({
+    access_level: typeof one === 'object' ? one.level : null,
+    access_level_description: typeof one === 'object' ? accessLevels[one.level] : null,
+    user_id: typeof one === 'object' ? null : one,
+    group_id: null,
+  })),
   required_approval_count: 0,
 })
 
@@ -198,15 +204,32 @@ async function listProtected(call: ProjectCall): Promise<Reply> {
   return { status: 200, body: rows.map(toProtected) }
 }
 
-/** `deploy_access_levels: [{user_id}]`. Levels of members and groups are not there. */
+/** As https://docs.gitlab.com/api/protected_environments/ names them. */
+const accessLevels = { 30: 'Developers + Maintainers', 40: 'Maintainers', 60: 'Administrators' } as const
+
+/** One of `user_id` and `access_level`. Groups have no members, so nobody could be meant by one. */
+function deployerOf(level: Params): Deployer {
+  const where = 'deploy_access_levels'
+  if (level.integer('group_id') !== undefined) throw wrongParameter(`${where}[group_id]`, 'is not supported')
+  const id = level.integer('user_id', { min: 1 })
+  const access = level.integer('access_level')
+  if ((id === undefined) === (access === undefined)) {
+    throw wrongParameter(
+      `${where}[user_id], ${where}[access_level]`,
+      'are missing, exactly one parameter must be provided',
+    )
+  }
+  if (id !== undefined) return id
+  if (access !== 30 && access !== 40 && access !== 60)
+    throw wrongParameter(`${where}[access_level]`, 'does not have a valid value')
+  return { level: access }
+}
+
+/** `deploy_access_levels: [{user_id} or {access_level}]`. */
 async function protect(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   const name = params.requiredText('name', { max: 255 })
-  const deployers = (params.maps('deploy_access_levels') ?? []).map((level) => {
-    const id = level.integer('user_id', { min: 1 })
-    if (id === undefined) throw wrongParameter('deploy_access_levels[user_id]', 'is missing')
-    return id
-  })
+  const deployers = (params.maps('deploy_access_levels') ?? []).map(deployerOf)
   await protectEnvironment(core, { projectId: project.id, name, deployers })
   return { status: 201, body: toProtected({ name, deployers }) }
 }

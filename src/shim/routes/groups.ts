@@ -34,6 +34,7 @@ export const groupRoutes: readonly Route[] = [
   userRoute('get', '/groups/:id/projects', {}, listProjects),
   userRoute('get', '/namespaces', {}, async (call) => list(call, { kinds: ['group', 'user'] }, toNamespace)),
   userRoute('get', '/namespaces/:id', {}, namespace),
+  userRoute('get', '/namespaces/:id/exists', {}, namespaceExists),
 ]
 
 async function list(
@@ -136,6 +137,24 @@ async function namespace({ core, path, actor }: UserCall): Promise<Reply> {
   const found = id === undefined ? await findGroupByPath(read, given) : await findGroup(read, id)
   if (!found || !(await canInGroup(read, actor.user, 'see', found))) throw notFound('Namespace')
   return { status: 200, body: toNamespace(found, core.externalUrl()) }
+}
+
+/**
+ * Whether a path is taken, at the top or in the group `parent_id`, whoever may see what is there; and one that is free:
+ * https://docs.gitlab.com/api/namespaces/#verify-namespace-availability
+ */
+async function namespaceExists({ core, params, path }: UserCall): Promise<Reply> {
+  const { read } = core.store
+  const parentId = params.integer('parent_id', { min: 1 })
+  const parent = parentId === undefined ? undefined : await findGroup(read, parentId)
+  const isTaken = async (name: string) =>
+    (parentId === undefined || parent !== undefined) &&
+    (await findGroupByPath(read, parent ? `${parent.fullPath}/${name}` : name)) !== undefined
+  const name = path('id')
+  if (!(await isTaken(name))) return { status: 200, body: { exists: false, suggests: [] } }
+  let count = 1
+  while (await isTaken(`${name}${count}`)) count++
+  return { status: 200, body: { exists: true, suggests: [`${name}${count}`] } }
 }
 
 /** A group by itself; with its registration token for owners: gitlab lib/api/entities/group_detail.rb */

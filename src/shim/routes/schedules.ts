@@ -43,6 +43,7 @@ export const scheduleRoutes: readonly Route[] = [
   projectRoute('post', `${one}/play`, operate, play),
   projectRoute('post', `${one}/take_ownership`, operate, takeOwnership),
   projectRoute('post', `${one}/variables`, operate, addVariable),
+  projectRoute('get', `${one}/variables/:key`, read, showVariable),
   projectRoute('put', `${one}/variables/:key`, operate, changeVariable),
   projectRoute('delete', `${one}/variables/:key`, operate, removeVariable),
 ]
@@ -140,6 +141,11 @@ async function changeVariable(call: ProjectCall): Promise<Reply> {
   const variable = fromVariable(call.params, known.key, known)
   await setScheduleVariable(call.core, id, { key: known.key, variable, ownerId })
   return { status: 200, body: toPipelineVariable(variable) }
+}
+
+async function showVariable(call: ProjectCall): Promise<Reply> {
+  const { id } = await managedOf(call)
+  return { status: 200, body: toPipelineVariable(await knownVariable(call, id)) }
 }
 
 /** Answers with what it was: gitlab lib/api/ci/pipeline_schedules.rb. */
