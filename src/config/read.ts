@@ -2,14 +2,13 @@
  * Reads the settings of a coordinator: flags beat the environment, which beats `signalbox.toml`, which beats the defaults.
  * This is the only module that reads the environment; whatever else needs a setting is given it.
  */
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { parse, TomlError } from 'smol-toml'
 import * as z from 'zod/mini'
 import type { S3Settings } from '../core/blobs/s3-blobs.js'
 import { type CoreSettings, defaultCoreSettings } from '../core/core.js'
 import { defaultLeaseSettings, type LeaseSettings } from '../core/lease.js'
 import { type StuckSettings, stuckSettings } from '../core/stuck.js'
+import { readSettingsFile } from './file.js'
 import { settingNotes } from './kinds.js'
 import { type ServerSettings, SettingsError } from './settings.js'
 import { type GivenSettings, settingsTable } from './table.js'
@@ -27,31 +26,13 @@ type Table = Record<string, unknown>
 
 /** Reads, merges and checks. Throws `SettingsError` for an unknown key, a wrong value, or a file that is not TOML. */
 export function readSettings(sources: SettingsSources): ServerSettings {
-  const file = readFile(sources.flags.config, sources.cwd)
+  const file = readSettingsFile(sources.flags.config, sources.cwd)
   const { values, origins } = merge(file.table, sources)
   const read = settingsTable.safeParse(values, { jitless: true })
   if (read.success) return settingsOf(read.data, sources.cwd, file.folder)
   const { path: place, message } = read.error.issues[0]!
   const where = dotted(place)
   throw new SettingsError(origins.get(where) ?? (where === '' ? file.path : where), message)
-}
-
-function readFile(given: string | undefined, cwd: string): { table: Table; path: string; folder: string } {
-  const file = path.resolve(cwd, given ?? 'signalbox.toml')
-  let source: string
-  try {
-    source = readFileSync(file, 'utf8')
-  } catch (error) {
-    if (given === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT')
-      return { table: {}, path: file, folder: cwd }
-    throw new SettingsError('--config', `cannot read ${file}: ${(error as Error).message}`)
-  }
-  try {
-    return { table: parse(source), path: file, folder: path.dirname(file) }
-  } catch (error) {
-    if (error instanceof TomlError) throw new SettingsError(`${file}:${error.line}:${error.column}`, error.message)
-    throw error
-  }
 }
 
 /** The file's values below those of flags and environment, and where the latter came from by key. */

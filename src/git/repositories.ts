@@ -5,21 +5,22 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { BoundedCache } from '../core/bounded-cache.js'
 import { type Clock, SystemClock } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Log } from '../core/log.js'
 import type { RemoteSource } from '../core/mirror.js'
 import type { CommitInfo, Project, Repositories, ResolvedRef } from '../core/project.js'
 import { GitBrowser } from './browser.js'
+import { GitLists } from './git-lists.js'
 import { gitEnvironment, runGit, settingsText } from './git-process.js'
 import type { ParsedCommit } from './object-formats.js'
 import { isRepository, ObjectStore } from './object-store.js'
 import { Pins } from './pins.js'
 import { branchOrTag, isObjectId, isRefName } from './ref-name.js'
+import { RefWriter } from './ref-writer.js'
 import { RefReader } from './refs.js'
-import { defaultRemoteLimits, fetchRemote, type RemoteLimits, remoteHead } from './remote-fetch.js'
-import { Slots } from './slots.js'
+import { defaultRemoteLimits, type RemoteLimits } from './remote-fetch.js'
+import { RemoteFetches } from './remote-fetches.js'
 
 export interface GitRepositoriesOptions {
   /** Where the repositories are; made if it is not there. */
@@ -38,16 +39,6 @@ export interface GitRepositoriesOptions {
 }
 
 const mebibyte = 1024 * 1024
-/** What a list of paths may come to: some half a million of them. */
-const largestListBytes = 32 * mebibyte
-
-/** Who the commits of merged results are by. */
-const mergeAuthor = {
-  GIT_AUTHOR_NAME: 'Signalbox',
-  GIT_AUTHOR_EMAIL: 'signalbox@localhost',
-  GIT_COMMITTER_NAME: 'Signalbox',
-  GIT_COMMITTER_EMAIL: 'signalbox@localhost',
-}
 
 type Repository = Pick<Project, 'id' | 'defaultBranch'>
 
@@ -59,33 +50,39 @@ export class GitRepositories implements Repositories {
   readonly #refs = new RefReader()
   readonly #objects: ObjectStore
   readonly #pins: Pins
-  /** Git processes that list something, at once. */
-  readonly #runs: Slots
+  readonly #git: GitLists
+  readonly #fetches: RemoteFetches
+  readonly #writer: RefWriter
   readonly browser = new GitBrowser({
-    git: (project, args, maxBytes) => this.#git(project, args, maxBytes),
+    git: (project, args, maxBytes) => this.#git.run(project, args, maxBytes),
     getCommit: (project, sha) => this.#getCommit(project, sha),
     resolve: (project, ref) => this.resolve(project, ref),
     readBlob: (project, id) => this.#objects.readBlob(this.pathOf(project.id), id),
   })
-  /** Fetches from remote repositories, at once. */
-  readonly #remoteRuns: Slots
-  readonly #remotes: RemoteLimits
-  /** By project: the fetch that is under way, and the one after it. */
-  readonly #fetches = new Map<
-    number,
-    { running: Promise<unknown>; next: Promise<{ head: string | undefined }> | undefined }
-  >()
-  readonly #lists = new BoundedCache<string[]>(64 * mebibyte)
-
   constructor(options: GitRepositoriesOptions) {
     this.folder = path.resolve(options.folder)
     this.home = path.join(this.folder, '.home')
     fs.mkdirSync(this.home, { recursive: true })
     this.#env = gitEnvironment(this.home)
     const clock = options.clock ?? new SystemClock()
-    this.#runs = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
-    this.#remoteRuns = new Slots({ clock, atOnce: 4, queue: 1000, waitMs: 60_000 })
-    this.#remotes = options.remotes ?? defaultRemoteLimits
+    const pathOf = (projectId: number) => this.pathOf(projectId)
+    const readRef = (project: Repository, ref: string) => this.readRef(project, ref)
+    this.#git = new GitLists({ env: this.#env, clock, pathOf })
+    this.#fetches = new RemoteFetches({
+      home: this.home,
+      limits: options.remotes ?? defaultRemoteLimits,
+      clock,
+      pathOf,
+      readRef,
+    })
+    this.#writer = new RefWriter({
+      env: this.#env,
+      pathOf,
+      takeSlot: () => this.#git.takeSlot(),
+      readRef,
+      mustHave: (project, sha) => this.#getCommit(project, sha),
+      list: (project, args, end) => this.#git.kept(project, args, end),
+    })
     this.#objects = new ObjectStore({
       env: this.#env,
       clock,
@@ -133,39 +130,9 @@ export class GitRepositories implements Repositories {
     }
   }
 
-  /** Those who ask while a fetch is under way share the one that starts after it: it sees what they know of. */
   async fetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }> {
     await this.create(project)
-    const known = this.#fetches.get(project.id)
-    if (!known) return this.#startFetch(project, source)
-    known.next ??= known.running.catch(() => undefined).then(() => this.#startFetch(project, source))
-    return known.next
-  }
-
-  #startFetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }> {
-    const running = this.#fetch(project, source)
-    const entry = { running, next: undefined }
-    this.#fetches.set(project.id, entry)
-    const forget = () => {
-      if (this.#fetches.get(project.id) === entry && entry.next === undefined) this.#fetches.delete(project.id)
-    }
-    running.then(forget, forget)
-    return running
-  }
-
-  async #fetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }> {
-    const free = await this.#remoteRuns.take()
-    try {
-      const place = { repository: this.pathOf(project.id), home: this.home }
-      await fetchRemote(place, source, this.#remotes)
-      if (this.readRef(project, `refs/heads/${project.defaultBranch}`) !== undefined) return { head: undefined }
-      const head = await remoteHead(place, source, this.#remotes)
-      return {
-        head: head !== undefined && this.readRef(project, `refs/heads/${head}`) !== undefined ? head : undefined,
-      }
-    } finally {
-      free()
-    }
+    return this.#fetches.fetch(project, source)
   }
 
   /** Deletes the repository, if it is there. Fetches under way fail. */
@@ -193,7 +160,7 @@ export class GitRepositories implements Repositories {
    */
   async resolve(project: Repository, ref: string): Promise<ResolvedRef | undefined> {
     const resolved = await this.#resolve(project, ref === 'HEAD' ? `refs/heads/${project.defaultBranch}` : ref)
-    if (!resolved) this.#mustExist(project)
+    if (!resolved) this.#git.mustExist(project)
     return resolved
   }
 
@@ -226,7 +193,7 @@ export class GitRepositories implements Repositories {
 
   /** The full names of all branches, by asking git. */
   async listBranches(project: Repository): Promise<string[]> {
-    return this.#lines(project, ['for-each-ref', '--format=%(refname)%00', 'refs/heads'], '\0\n')
+    return this.#git.lines(project, ['for-each-ref', '--format=%(refname)%00', 'refs/heads'], '\0\n')
   }
 
   /** The commit that an object id names, or that the annotated tag of this id points to; undefined if there is none. */
@@ -256,13 +223,13 @@ export class GitRepositories implements Repositories {
   /** Every path at a commit, in git's order. Rejects with `not_found` for the commit, `unavailable` when there are too many. */
   async listFiles(project: Repository, sha: string): Promise<string[]> {
     const { tree } = await this.#getCommit(project, sha)
-    return this.#list(project, ['ls-tree', '-r', '-z', '--name-only', '--full-tree', tree])
+    return this.#git.kept(project, ['ls-tree', '-r', '-z', '--name-only', '--full-tree', tree])
   }
 
   /** Every file at a commit with its content's id. Rejects as `listFiles` does. */
   async listBlobs(project: Repository, sha: string): Promise<{ path: string; id: string }[]> {
     const { tree } = await this.#getCommit(project, sha)
-    const entries = await this.#list(project, ['ls-tree', '-r', '-z', '--full-tree', tree])
+    const entries = await this.#git.kept(project, ['ls-tree', '-r', '-z', '--full-tree', tree])
     return entries.flatMap((entry) => {
       const [, id, path] = /^\d+ blob (\w+)\t(.*)$/s.exec(entry) ?? []
       return id === undefined || path === undefined ? [] : [{ path, id }]
@@ -276,7 +243,7 @@ export class GitRepositories implements Repositories {
   async lastCommit(project: Repository, sha: string, file: string): Promise<string | undefined> {
     await this.#getCommit(project, sha)
     if (file === '' || file.includes('\0')) return undefined
-    return (await this.#list(project, ['rev-list', '--max-count=1', sha, '--', `:(top,glob)${file}`], '\n'))[0]
+    return (await this.#git.kept(project, ['rev-list', '--max-count=1', sha, '--', `:(top,glob)${file}`], '\n'))[0]
   }
 
   /**
@@ -286,7 +253,7 @@ export class GitRepositories implements Repositories {
   async changedPaths(project: Repository, from: string, to: string): Promise<string[]> {
     const [before, after] = [await this.#getCommit(project, from), await this.#getCommit(project, to)]
     if (before.tree === after.tree) return []
-    return this.#list(project, ['diff-tree', '-r', '-z', '--name-only', '--no-renames', before.tree, after.tree])
+    return this.#git.kept(project, ['diff-tree', '-r', '-z', '--name-only', '--no-renames', before.tree, after.tree])
   }
 
   /** The same, but against the commit at which the two parted; of two that have nothing in common all that differs. */
@@ -295,97 +262,21 @@ export class GitRepositories implements Repositories {
     return this.changedPaths(project, (await this.mergeBase(project, other, sha)) ?? other, sha)
   }
 
-  /** Neither the work of a person nor of a branch: made with the time of whoever asks, so that it comes out the same again. */
-  async merge(
-    project: Repository,
-    { target, source, message, at }: { target: string; source: string; message: string; at: number },
-  ): Promise<string | undefined> {
-    for (const commit of [target, source]) await this.#getCommit(project, commit)
-    const place = `--git-dir=${this.pathOf(project.id)}`
-    const date = `${Math.floor(at / 1000)} +0000`
-    const env = { ...this.#env, ...mergeAuthor, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date }
-    const free = await this.#runs.take()
-    try {
-      const made = await runGit([place, 'merge-tree', '--write-tree', '--no-messages', target, source], { env })
-      const tree = made.toString('utf8').trim()
-      const parents = ['-p', target, '-p', source]
-      const commit = await runGit([place, 'commit-tree', ...parents, '-m', message, tree], { env })
-      return commit.toString('utf8').trim()
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 1) return undefined
-      throw new SignalboxError('unavailable', 'git cannot merge this', { cause: error })
-    } finally {
-      free()
-    }
+  merge(project: Repository, of: Parameters<RefWriter['merge']>[1]): Promise<string | undefined> {
+    return this.#writer.merge(project, of)
   }
 
-  /** Git's own lock decides between this and a push. Rejects with `unavailable` when git fails at it. */
-  async moveBranch(project: Repository, branch: string, { from, to }: { from: string; to: string }): Promise<boolean> {
-    const ref = `refs/heads/${branch}`
-    if (this.readRef(project, ref) !== from) return false
-    const free = await this.#runs.take()
-    try {
-      await runGit([`--git-dir=${this.pathOf(project.id)}`, 'update-ref', ref, to, from], { env: this.#env })
-      return true
-    } catch (error) {
-      if (this.readRef(project, ref) !== from) return false
-      throw new SignalboxError('unavailable', 'git cannot move the branch', { cause: error })
-    } finally {
-      free()
-    }
+  moveBranch(project: Repository, branch: string, of: { from: string; to: string }): Promise<boolean> {
+    return this.#writer.moveBranch(project, branch, of)
   }
 
-  /** Git's own lock decides between this and a push. Rejects with `unavailable` when git fails at it. */
-  async createTag(
-    project: Repository,
-    {
-      name,
-      sha,
-      message,
-      by,
-      at,
-    }: {
-      name: string
-      sha: string
-      message: string | undefined
-      by: { name: string; email: string } | null
-      at: number
-    },
-  ): Promise<'made' | 'exists' | 'invalid' | 'blocked'> {
-    const ref = `refs/tags/${name}`
-    if (!isRefName(ref)) return 'invalid'
-    if (this.readRef(project, ref) !== undefined) return 'exists'
-    const words = message === undefined ? [] : ['-a', '--no-sign', '--cleanup=verbatim', '-m', message]
-    const env = {
-      ...this.#env,
-      GIT_COMMITTER_NAME: by?.name || mergeAuthor.GIT_COMMITTER_NAME,
-      GIT_COMMITTER_EMAIL: by?.email || mergeAuthor.GIT_COMMITTER_EMAIL,
-      GIT_COMMITTER_DATE: `${Math.floor(at / 1000)} +0000`,
-    }
-    const free = await this.#runs.take()
-    try {
-      await runGit([`--git-dir=${this.pathOf(project.id)}`, 'tag', ...words, '--', name, sha], { env })
-      return 'made'
-    } catch (error) {
-      if (this.readRef(project, ref) !== undefined) return 'exists'
-      if (await this.#isBlocked(project, ref)) return 'blocked'
-      throw new SignalboxError('unavailable', 'git cannot make the tag', { cause: error })
-    } finally {
-      free()
-    }
-  }
-
-  /** Whether a ref cannot be, as another one lies above or below it: `v1` and `v1/x`. */
-  async #isBlocked(project: Repository, ref: string): Promise<boolean> {
-    const parts = ref.split('/')
-    const above = parts.map((_, index) => parts.slice(0, index).join('/')).slice(3)
-    if (above.some((name) => this.readRef(project, name) !== undefined)) return true
-    return (await this.#list(project, ['for-each-ref', '--count=1', `${ref}/`], '\n')).length > 0
+  createTag(project: Repository, of: Parameters<RefWriter['createTag']>[1]): ReturnType<RefWriter['createTag']> {
+    return this.#writer.createTag(project, of)
   }
 
   async mergeBase(project: Repository, one: string, other: string): Promise<string | undefined> {
     try {
-      return (await this.#list(project, ['merge-base', one, other], '\n'))[0]
+      return (await this.#git.kept(project, ['merge-base', one, other], '\n'))[0]
     } catch (error) {
       const { code } = ((error as Error).cause ?? {}) as { code?: unknown }
       if (code === 1) return undefined
@@ -395,37 +286,7 @@ export class GitRepositories implements Repositories {
 
   /** The short names of all tags, by asking git. */
   async listTags(project: Repository): Promise<string[]> {
-    return this.#lines(project, ['for-each-ref', '--format=%(refname:lstrip=2)%00', 'refs/tags'], '\0\n')
-  }
-
-  async #list(project: Repository, args: readonly string[], end = '\0'): Promise<string[]> {
-    const key = `${project.id} ${args.join(' ')}`
-    const known = this.#lists.get(key)
-    if (known) return known
-    const list = await this.#lines(project, args, end)
-    const weight = list.reduce((sum, one) => sum + one.length * 2 + 32, key.length)
-    return this.#lists.set(key, list, weight)
-  }
-
-  /** What git lists, each entry with `end` behind it. */
-  async #lines(project: Repository, args: readonly string[], end: string): Promise<string[]> {
-    const output = await this.#git(project, args, largestListBytes)
-    return output.toString('utf8').split(end).slice(0, -1)
-  }
-
-  async #git(project: Repository, args: readonly string[], maxBytes: number): Promise<Buffer> {
-    this.#mustExist(project)
-    let free: (() => void) | undefined
-    try {
-      free = await this.#runs.take()
-      return await runGit([`--git-dir=${this.pathOf(project.id)}`, ...args], { env: this.#env, maxBytes })
-    } catch (error) {
-      throw new SignalboxError('unavailable', `git cannot list this: ${args.find((one) => !one.startsWith('-'))}`, {
-        cause: error,
-      })
-    } finally {
-      free?.()
-    }
+    return this.#git.lines(project, ['for-each-ref', '--format=%(refname:lstrip=2)%00', 'refs/tags'], '\0\n')
   }
 
   pin(project: Repository, pipelineId: number, sha: string): void {
@@ -460,10 +321,5 @@ export class GitRepositories implements Repositories {
 
   #findCommit(project: Repository, sha: string): Promise<ParsedCommit | undefined> {
     return this.#objects.findCommit(this.pathOf(project.id), sha)
-  }
-
-  /** Throws `not_found` if there is no repository. */
-  #mustExist(project: Repository): void {
-    if (!this.exists(project.id)) throw new SignalboxError('not_found', `project ${project.id} has no repository`)
   }
 }

@@ -32,11 +32,9 @@ export class WordIndex {
         found.add(at)
       }
     }
-    return found ? [...found].sort((a, b) => a - b) : none
+    return found ? [...found].sort((a, b) => a - b) : []
   }
 }
-
-const none: number[] = []
 
 function keyAt(word: string, start: number): number {
   let key = 0
