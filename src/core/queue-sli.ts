@@ -86,22 +86,24 @@ const metric = 'gitlab_runner_acceptable_job_queuing_duration_exceeded_total'
 
 export class QueueSli {
   readonly #objectives: readonly QueueObjective[]
+  readonly #known = new Map<number, SliSeries>()
   readonly #series = new Map<string, { labels: SliSeries; value: number }>()
 
   constructor(objectives: readonly QueueObjective[]) {
     this.#objectives = objectives
   }
 
-  /** Whether anything is measured at all. */
-  get active(): boolean {
-    return this.#objectives.length > 0
+  /** The labels of a runner process that was measured before; there is one of each process that was given a job. */
+  labelsOf(managerId: number): SliSeries | undefined {
+    return this.#known.get(managerId)
   }
 
   /**
    * Counts a job that was handed out after whole `waitedS` seconds. `running`: how many others of its project instance
    * runners have, as the payload tells it. The last objective in order that is active now decides.
    */
-  observe(labels: SliSeries, now: number, waitedS: number, running: string): void {
+  observe(managerId: number, labels: SliSeries, now: number, waitedS: number, running: string): void {
+    this.#known.set(managerId, labels)
     const key = `${labels.runner} ${labels.system_id}`
     let series = this.#series.get(key)
     if (!series) {

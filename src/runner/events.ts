@@ -1,11 +1,12 @@
 /** What a runner tells the program that started it. */
+import type { QueueFigures } from './job/payload.js'
 import type { JobReport } from './job/report.js'
 
 /** What a runner tells its owner: the CLI prints some of it, tests wait for it. */
 export type RunnerEvent =
   | { type: 'connected'; node: string }
   | { type: 'disconnected'; reason: string; retryInMs: number }
-  | { type: 'job.accepted'; jobId: number; fence: number; name: string }
+  | { type: 'job.accepted'; jobId: number; fence: number; name: string; queue: QueueFigures }
   | { type: 'job.rejected'; jobId: number; fence: number; reason: string }
   | { type: 'job.started'; jobId: number; fence: number; facts: Record<string, string> }
   | { type: 'job.canceling'; jobId: number; fence: number; mode: 'graceful' | 'force' }

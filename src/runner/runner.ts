@@ -193,18 +193,18 @@ export class Runner implements LinkOwner {
       onScriptStopped: () => this.#link?.cancelStopped(lease),
     })
     const job: RunningJob = { run, slot, ended: undefined }
-    const lease = new Lease(spool, this.#ownerOf(job, spool))
+    const lease = new Lease(spool, this.#ownerOf(job, spool, payload))
     this.#jobs.set(spool.key, job)
     return lease
   }
 
   /** The lease's side of a job. */
-  #ownerOf(job: RunningJob, spool: Spool): LeaseOwner {
+  #ownerOf(job: RunningJob, spool: Spool, { queue }: JobPayload): LeaseOwner {
     const { jobId, fence, jobName } = spool.lease
     return {
       held: () => {
         this.options.log.info({ jobId, fence, job: jobName }, 'job accepted')
-        this.#emit({ type: 'job.accepted', jobId, fence, name: jobName })
+        this.#emit({ type: 'job.accepted', jobId, fence, name: jobName, queue })
         this.#begun = true
         job.ended = this.#see(job, spool)
       },

@@ -83,7 +83,7 @@ describe('the counter', () => {
   ])('vector %i', (_, objectives, now, waitedS, running, counted) => {
     const sli = new QueueSli(objectives)
     const labels = { runner: '1', runner_name: 'r', system_id: 's_1' }
-    sli.observe(labels, Date.parse(now), waitedS, running)
+    sli.observe(1, labels, Date.parse(now), waitedS, running)
     expect(sli.gauges()[0]?.values).toEqual([{ labels, value: counted }])
   })
 
@@ -96,11 +96,11 @@ describe('the counter', () => {
       [91, '3'],
       [91, '4'],
     ].map(([waited, running]) => {
-      sli.observe(labels, 0, waited as number, running as string)
+      sli.observe(1, labels, 0, waited as number, running as string)
       return sli.gauges()[0]!.values[0]!.value
     })
     expect(seen).toEqual([0, 1, 2, 2])
-    sli.observe({ ...labels, system_id: 's_2' }, 0, 100, '0')
+    sli.observe(2, { ...labels, system_id: 's_2' }, 0, 100, '0')
     expect(sli.gauges()[0]!.values.map(({ value }) => value)).toEqual([2, 1])
   })
 })

@@ -86,14 +86,15 @@ onBothEngines((engine) => {
     const { samples, types } = page
     expect(types.get('job_queue_duration_seconds')).toBe('histogram')
     expect(types.get('gitlab_ci_job_failure_reasons')).toBe('counter')
+    const alone = '{jobs_running_for_project="0",shard="default",shared_runner="true"}'
     const figures = {
       'gitlab_ci_job_failure_reasons{reason="script_failure"}': 1,
       'gitlab_ci_job_failure_reasons{reason="runner_system_failure"}': 1,
       'gitlab_ci_pipeline_failure_reasons{reason="unknown_failure"}': 1,
-      'job_queue_duration_seconds_count{}': 5,
-      'job_queue_duration_seconds_bucket{le="1"}': 0,
-      'job_queue_duration_seconds_bucket{le="3"}': 1,
-      'job_queue_duration_seconds_bucket{le="60"}': 5,
+      [`job_queue_duration_seconds_count${alone}`]: 5,
+      [`job_queue_duration_seconds_bucket${alone.replace(',', ',le="1",')}`]: 0,
+      [`job_queue_duration_seconds_bucket${alone.replace(',', ',le="3",')}`]: 1,
+      [`job_queue_duration_seconds_bucket${alone.replace(',', ',le="60",')}`]: 5,
       'signalbox_offers_total{result="accepted"}': 4,
       'signalbox_offers_total{result="refused"}': 1,
       'signalbox_enqueue_to_start_seconds_count{carrier="websocket"}': 3,

@@ -1,9 +1,14 @@
 /** `signalbox runner start`: the reference runner on this machine. */
+import { mkdirSync } from 'node:fs'
+import os from 'node:os'
 import { Faults } from '../../faults.js'
+import { systemId } from '../../runner/identity.js'
+import type { RunnerMetrics, RunnerMetricsOptions } from '../../runner/metrics/runner-metrics.js'
 import { startRunner } from '../../runner/start-runner.js'
 import { executorNamed } from '../executor.js'
 import { Exit, exitCodes } from '../exit.js'
 import { openLog } from '../log.js'
+import { readRunnerMonitoring } from '../runner-monitoring.js'
 import { takeUncaught } from '../uncaught.js'
 
 interface RunnerStartOptions {
@@ -14,6 +19,8 @@ interface RunnerStartOptions {
   concurrency: string
   workDir: string
   config?: string
+  metrics?: string
+  runnerConfig?: string
 }
 
 /** Runs jobs until it is told to end: once gently, twice at once. */
@@ -28,7 +35,22 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     throw new Exit(exitCodes.usage, '--concurrency must be a whole number from 1 on')
   }
   const log = openLog(env.SIGNALBOX_LOG_LEVEL || 'info')
+  const monitoring = options.runnerConfig === undefined ? undefined : readRunnerMonitoring(options.runnerConfig, token)
   const executor = await executorNamed(options.executor, options.config, log, options.workDir)
+  const listen = options.metrics ?? monitoring?.listenAddress
+  const name = os.hostname()
+  const metrics =
+    listen === undefined
+      ? undefined
+      : await openMetrics(listen, {
+          token,
+          name,
+          workDir: options.workDir,
+          executor: executor.name,
+          concurrency,
+          queuingDurations: monitoring?.queuingDurations ?? [],
+        }).catch(asUsage)
+  if (metrics) log.info({ url: metrics.url }, 'metrics are served')
   const runner = await startRunner({
     url,
     token,
@@ -37,9 +59,8 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     concurrency,
     workDir: options.workDir,
     log,
-  }).catch((error) => {
-    throw (error as { code?: string }).code === 'usage' ? new Exit(exitCodes.usage, (error as Error).message) : error
-  })
+    ...(metrics === undefined ? {} : { onEvent: metrics.observe }),
+  }).catch(asUsage)
   const faults = new Faults(log)
   takeUncaught((error) => faults.take(error))
   let signals = 0
@@ -66,6 +87,25 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     throw new Exit(notAllowed ? exitCodes.notAllowed : exitCodes.failed, (error as Error).message)
   })
   process.exit(exitCodes.done)
+}
+
+/** Figures from the first job on, served until the process ends. */
+async function openMetrics(
+  address: string,
+  { workDir, ...options }: Omit<RunnerMetricsOptions, 'systemId'> & { workDir: string },
+): Promise<Pick<RunnerMetrics, 'observe'> & { url: string }> {
+  const [{ runnerMetrics }, { serveMetrics }] = await Promise.all([
+    import('../../runner/metrics/runner-metrics.js'),
+    import('../../runner/metrics/listen.js'),
+  ])
+  mkdirSync(workDir, { recursive: true })
+  const metrics = runnerMetrics({ ...options, systemId: systemId(workDir) })
+  const { url } = await serveMetrics(address, metrics)
+  return { observe: metrics.observe, url }
+}
+
+function asUsage(error: unknown): never {
+  throw (error as { code?: string }).code === 'usage' ? new Exit(exitCodes.usage, (error as Error).message) : error
 }
 
 function transportOf(url: string): 'websocket' | 'grpc' {

@@ -78,6 +78,8 @@ export async function offerJob(
   }
   const leaseId = await insertLease(tx, lease)
   const count = runner.type === 'instance' ? await countInstanceJob(tx, job.projectId, 1) : null
+  const waitedS = job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000))
+  const running = othersRunning(count)
   await record(core, tx, {
     kind: 'job.leased',
     projectId: job.projectId,
@@ -91,13 +93,13 @@ export async function offerJob(
       waited_ms: job.queuedAt === null ? null : tx.now - job.queuedAt,
       queue_size: queue.size,
       queue_depth: queue.depth,
+      runner_type: runner.type,
+      jobs_running: running,
+      ...shardOf(runner),
     },
   })
   if (terms.acceptWithinMs === null) await acceptOffer(core, tx, { ...lease, id: leaseId }, job)
-  const waitedS = job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000))
-  const running = othersRunning(count)
-  if (core.queueSli.active && isStream(claimant.door))
-    tx.afterCommit(() => measure(core, claimant, waitedS ?? 0, running))
+  if (isStream(claimant.door)) tx.afterCommit(() => measure(core, claimant, waitedS ?? 0, running))
   return {
     leaseId,
     jobId: job.id,
@@ -120,6 +122,15 @@ export async function offerJob(
   }
 }
 
+const shardTag = 'metrics_shard::'
+
+/** For metrics: the shard of an instance runner, by the first of its tags that names one (gitlab lib/gitlab/ci/queue/metrics.rb). */
+function shardOf({ type, tags }: Pick<Claimant['runner'], 'type' | 'tags'>): { shard?: string } {
+  if (type !== 'instance' || !tags.includes(shardTag)) return {}
+  const tag = (JSON.parse(tags) as string[]).sort().find((one) => one.startsWith(shardTag))
+  return tag === undefined ? {} : { shard: tag.slice(shardTag.length) }
+}
+
 /** A job that is given away the moment it is queued: nobody else waited. */
 const straight: QueueFigures = { size: 1, depth: 1 }
 
@@ -139,10 +150,15 @@ async function openPayload(core: Core, tx: Tx, job: Job): Promise<Buffer> {
 /** Counts the wait for those who are pushed to; one that polls counts by itself. */
 function measure(core: Core, { runner, managerId }: Claimant, waitedS: number, running: string): void {
   const now = core.clock.now()
+  const known = core.queueSli.labelsOf(managerId)
+  if (known) {
+    core.queueSli.observe(managerId, known, now, waitedS, running)
+    return
+  }
   findManagerById(core.store.read, managerId)
     .then((manager) => {
       const labels = { runner: String(runner.id), runner_name: runner.description, system_id: manager?.systemId ?? '' }
-      core.queueSli.observe(labels, now, waitedS, running)
+      core.queueSli.observe(managerId, labels, now, waitedS, running)
     })
     .catch((error) => core.log.warn({ err: error }, 'a wait could not be measured'))
 }

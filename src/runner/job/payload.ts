@@ -7,6 +7,7 @@ export interface JobPayload {
   token: string
   allowGitFetch: boolean
   job: { name: string; stage: string; projectId: number; projectName: string; projectPath: string }
+  queue: QueueFigures
   git: {
     repoUrl: string
     ref: string
@@ -71,6 +72,17 @@ export interface CacheSpec {
   when: string
 }
 
+/** The job's way through the queue, as the coordinator tells it. */
+export interface QueueFigures {
+  /** Whole seconds from pending to the hand-out; 0 where it is not told. */
+  waitedS: number
+  /** Other jobs of the project on instance runners: `0` to `4`, `5+`; `+Inf` on other runners. Empty where it is not told. */
+  jobsRunning: string
+  /** Jobs that could have been handed out, and the place of this one among them, from 1. */
+  size: number
+  depth: number
+}
+
 /**
  * Reads a payload.
  * @throws Error with a sentence that names the field at fault.
@@ -100,6 +112,12 @@ export function parsePayload(bytes: Uint8Array): JobPayload {
       projectId: info.number('project_id'),
       projectName: info.text('project_name'),
       projectPath: info.text('project_full_path'),
+    },
+    queue: {
+      waitedS: info.number('time_in_queue_seconds'),
+      jobsRunning: info.text('project_jobs_running_on_instance_runners_count'),
+      size: info.number('queue_size'),
+      depth: info.number('queue_depth'),
     },
     git: {
       repoUrl: git.text('repo_url'),

@@ -37,6 +37,9 @@ const carriers: ReadonlyMap<unknown, string> = new Map([
   ['rest_by_hand', 'poll'],
 ])
 
+/** Of GitLab's `project_jobs_running_on_instance_runners_count`. */
+const runningCounts = ['0', '1', '2', '3', '4', '5+', '+Inf'] as const
+
 const finalStatuses = new Set(['success', 'failed', 'canceled', 'skipped'])
 
 /** Registers the metrics, and gives the function that counts an event. */
@@ -47,7 +50,12 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
   const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]) =>
     new prom.Histogram<Label>({ name, help, buckets, labelNames, registers })
 
-  const queueDuration = histogram('job_queue_duration_seconds', 'Time from pending to the hand-out.', queueBuckets)
+  const queueDuration = histogram(
+    'job_queue_duration_seconds',
+    'Time from pending to the hand-out.',
+    queueBuckets,
+    ...(['shared_runner', 'jobs_running_for_project', 'shard'] as const),
+  )
   const jobFailures = counter('gitlab_ci_job_failure_reasons', 'Failed jobs by reason.', 'reason')
   const pipelineFailures = counter('gitlab_ci_pipeline_failure_reasons', 'Failed pipelines by reason.', 'reason')
   const offers = counter('signalbox_offers_total', 'Offers by what became of them.', 'result')
@@ -95,7 +103,16 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
     switch (event.kind) {
       case 'job.leased': {
         const waitedMs = typeof data.waited_ms === 'number' ? data.waited_ms : null
-        if (waitedMs !== null) queueDuration.observe(seconds(waitedMs))
+        if (waitedMs !== null) {
+          const shard = typeof data.shard === 'string' && /^[\w.-]{1,64}$/.test(data.shard) ? text('shard') : 'default'
+          const running = runningCounts.find((one) => one === data.jobs_running) ?? '+Inf'
+          const labels = {
+            shared_runner: String(data.runner_type === 'instance'),
+            jobs_running_for_project: running,
+            shard,
+          }
+          queueDuration.observe(labels, seconds(waitedMs))
+        }
         if (jobId === null) break
         const carrier = carriers.get(data.door) ?? 'other'
         const queuedAt = waitedMs === null ? null : at - waitedMs
