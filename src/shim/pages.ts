@@ -19,9 +19,14 @@ export function requestedPage({ params }: Call): RequestedPage {
   return { page, perPage, limit: perPage, offset: (page - 1) * perPage }
 }
 
+/** The page and one row more: whether another follows is known so where there are too many to be counted. */
+export function withNext(page: RequestedPage): Page {
+  return { limit: page.perPage + 1, offset: page.offset }
+}
+
 /**
- * The reply with one page of a list. `total` undefined: the list was not counted, and was asked for one row more than
- * the page has, so that it is known whether another page follows.
+ * The reply with one page of a list. `total` undefined: the list was not counted, or has too many rows for that, and was
+ * asked for `withNext`.
  */
 export function pageReply<Row>(
   call: Call,

@@ -71,6 +71,7 @@ export class ReadCommittedStore implements Store {
       get now() {
         return clock.now()
       },
+      engine: this.engine,
       db: kyselyOn({ provideConnection: (consumer) => committed(() => consumer(connection)) }),
       all: (query, params) => committed(() => connection.all(query, params)),
       first: (query, params) => committed(() => connection.all(query, params)[0]),

@@ -25,6 +25,10 @@ CREATE TABLE "artifacts" ("id" integer primary key autoincrement,
 
 CREATE INDEX artifacts_by_location on artifacts (location);
 
+CREATE INDEX artifacts_by_project on artifacts (project_id) where type <> 'trace';
+
+CREATE INDEX artifacts_expiring on artifacts (expires_at) where expires_at is not null;
+
 CREATE TABLE "background_tasks" ("name" text primary key,
   "paused" integer not null check ("paused" in (0, 1)),
   "interval_ms" integer not null,
@@ -77,6 +81,10 @@ CREATE TABLE "deployments" ("id" integer primary key autoincrement,
 CREATE INDEX deployments_by_environment on deployments (environment_id, status, id);
 
 CREATE UNIQUE INDEX deployments_by_iid on deployments (project_id, iid);
+
+CREATE INDEX deployments_by_status on deployments (project_id, status, iid);
+
+CREATE INDEX deployments_of_environment on deployments (environment_id, id);
 
 CREATE TABLE "dotenv_variables" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
@@ -159,6 +167,8 @@ CREATE TABLE "hook_deliveries" ("id" integer primary key autoincrement,
   "forge",
   "delivery"));
 
+CREATE INDEX hook_deliveries_by_project on hook_deliveries (project_id, id);
+
 CREATE INDEX hook_deliveries_waiting on hook_deliveries (id) where status = 'waiting';
 
 CREATE TABLE "hook_secrets" ("project_id" bigint primary key references "projects" ("id"),
@@ -235,23 +245,31 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   constraint "jobs_reason" check (failure_reason is null or status = 'failed'),
   constraint jobs_finished check ((finished_at is not null) = (status in ('success', 'failed', 'canceled'))));
 
-CREATE INDEX jobs_alive on jobs (status, id) where status in ('pending', 'running', 'canceling', 'scheduled');
+CREATE INDEX jobs_by_manager on jobs (manager_id, status, id) where status in ('success', 'failed', 'canceled') and manager_id is not null;
 
 CREATE INDEX jobs_by_pipeline on jobs (pipeline_id, retried, stage_position, id);
 
 CREATE INDEX jobs_by_project on jobs (project_id, id);
 
-CREATE INDEX jobs_by_resource on jobs (project_id, resource_key, id) where resource_key is not null;
+CREATE INDEX jobs_by_runner on jobs (runner_id, status, id) where status in ('success', 'failed', 'canceled') and runner_id is not null;
 
 CREATE UNIQUE INDEX jobs_current_name on jobs (pipeline_id, name) where retried = 0 and kind <> 'external';
 
+CREATE INDEX jobs_due on jobs (scheduled_at, id) where status = 'scheduled';
+
 CREATE INDEX jobs_finish_work on jobs (id) where finish_work = 1;
+
+CREATE INDEX jobs_open on jobs (status, project_id, id) where status in ('created', 'waiting_for_resource', 'preparing', 'waiting_for_callback', 'pending', 'running', 'canceling', 'scheduled');
+
+CREATE INDEX jobs_over on jobs (project_id, status, id) where status in ('success', 'failed', 'canceled', 'skipped', 'manual');
 
 CREATE INDEX jobs_preparing on jobs (id) where status = 'preparing';
 
 CREATE INDEX jobs_queue_order on jobs (lane_id, priority desc, id) where in_queue = 1;
 
 CREATE INDEX jobs_waiting_for_needs on jobs (pipeline_id) where status = 'created' and scheduling = 'dag';
+
+CREATE INDEX jobs_wanting_resource on jobs (project_id, resource_key, id) where resource_key is not null and status in ('created', 'scheduled', 'waiting_for_resource');
 
 CREATE TABLE "lanes" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
@@ -425,13 +443,31 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
 
 CREATE INDEX pipelines_by_commit on pipelines (project_id, sha, id);
 
+CREATE INDEX pipelines_by_creation on pipelines (project_id, created_at, id);
+
+CREATE INDEX pipelines_by_kind_of_ref on pipelines (project_id, tag, ref, id);
+
+CREATE INDEX pipelines_by_name on pipelines (project_id, name, id) where name is not null;
+
+CREATE INDEX pipelines_by_project on pipelines (project_id, id);
+
 CREATE INDEX pipelines_by_ref on pipelines (project_id, ref, id);
 
+CREATE INDEX pipelines_by_source on pipelines (project_id, source, id);
+
 CREATE UNIQUE INDEX pipelines_by_source_job on pipelines (source_job_id) where source_job_id is not null;
+
+CREATE INDEX pipelines_by_status on pipelines (project_id, status, id);
+
+CREATE INDEX pipelines_by_update on pipelines (project_id, updated_at, id);
+
+CREATE INDEX pipelines_by_user on pipelines (project_id, user_id, id);
 
 CREATE INDEX pipelines_created on pipelines (id) where status = 'created';
 
 CREATE INDEX pipelines_living on pipelines (project_id, ref, id) where status not in ('success', 'failed', 'canceled', 'skipped');
+
+CREATE INDEX pipelines_with_errors on pipelines (project_id, id) where yaml_errors is not null;
 
 CREATE TABLE "project_mirrors" ("project_id" bigint primary key references "projects" ("id"),
   "source" blob not null,
@@ -474,7 +510,7 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
   "updated_at" bigint not null,
-  "deleted_at" bigint);
+  "deleted_at" bigint, delete_pipelines_s integer, keep_latest integer not null default 1 check (keep_latest in (0, 1)));
 
 CREATE INDEX projects_by_group on projects (group_id);
 
@@ -584,6 +620,8 @@ CREATE TABLE "runner_managers" ("id" integer primary key autoincrement,
   constraint "runner_managers_identity" unique ("runner_id",
   "system_id"));
 
+CREATE INDEX runner_managers_by_contact on runner_managers (contacted_at);
+
 CREATE TABLE "runner_projects" ("runner_id" bigint not null references "runners" ("id") on delete cascade,
   "project_id" bigint not null references "projects" ("id"),
   constraint "runner_projects_key" primary key ("runner_id",
@@ -655,6 +693,8 @@ CREATE TABLE "usage" ("namespace_id" bigint not null,
   constraint "usage_key" primary key ("namespace_id",
   "month",
   "project_id"));
+
+CREATE INDEX usage_by_month on usage (month, project_id);
 
 CREATE TABLE "users" ("id" integer primary key autoincrement,
   "username" text not null unique,

@@ -13,7 +13,9 @@ import {
   listOldPendingLanes,
   listOverTimeout,
   listSilentByHand,
+  type SweptJob,
   sweepBatch,
+  sweepStart,
 } from '../store/sweeps.js'
 import { type StuckCase, stuckReasons } from '../stuck.js'
 import { doomJob } from './doom-job.js'
@@ -35,7 +37,7 @@ async function dropUnmatchedJobs(core: Core, before: number): Promise<number> {
   let online: Awaited<ReturnType<typeof listOnlineRunners>> | undefined
   const fits = new Map<string, boolean>()
   let dropped = 0
-  let after = 0
+  let after = sweepStart
   for (;;) {
     const jobs = await listOldPendingLanes(read, before, after)
     for (const { id, projectId, demandId } of jobs) {
@@ -51,7 +53,7 @@ async function dropUnmatchedJobs(core: Core, before: number): Promise<number> {
       if (await drop(core, id, 'unmatched', (job) => isQueued(job) && job.updatedAt <= before)) dropped++
     }
     if (jobs.length < sweepBatch) return dropped
-    after = jobs.at(-1)!.id
+    after = jobs.at(-1)!
   }
 }
 
@@ -99,16 +101,16 @@ export async function dropTimedOutJobs(core: Core): Promise<number> {
 const isQueued = (job: Job) => job.status === 'pending' && job.inQueue === 1
 
 async function eachBatch(
-  list: (after: number) => Promise<number[]>,
+  list: (after: SweptJob) => Promise<SweptJob[]>,
   one: (id: number) => Promise<boolean>,
 ): Promise<number> {
   let dropped = 0
-  let after = 0
+  let after = sweepStart
   for (;;) {
-    const ids = await list(after)
-    for (const id of ids) if (await one(id)) dropped++
-    if (ids.length < sweepBatch) return dropped
-    after = ids.at(-1)!
+    const jobs = await list(after)
+    for (const { id } of jobs) if (await one(id)) dropped++
+    if (jobs.length < sweepBatch) return dropped
+    after = jobs.at(-1)!
   }
 }
 

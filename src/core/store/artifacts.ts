@@ -1,4 +1,5 @@
 /** Rows of artifacts, and which of them a job downloads. */
+import { sql } from 'kysely'
 import type { Artifact } from '../artifact.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Job } from '../job.js'
@@ -52,6 +53,7 @@ export function listExpiredArtifacts(from: Reader | Tx, now: number, limit: numb
   return from.db
     .selectFrom('artifacts')
     .select(columns)
+    .where('expires_at', 'is not', null)
     .where('expires_at', '<=', now)
     .orderBy('expires_at')
     .limit(limit)
@@ -89,7 +91,7 @@ export async function expireArtifactsOf(tx: Tx, projectId: number): Promise<void
     .updateTable('artifacts')
     .set({ expires_at: tx.now })
     .where('project_id', '=', projectId)
-    .where('type', '<>', 'trace')
+    .where(sql<boolean>`type <> 'trace'`)
     .where((e) => e.or([e('expires_at', 'is', null), e('expires_at', '>', tx.now)]))
     .execute()
 }

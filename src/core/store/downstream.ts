@@ -1,7 +1,7 @@
 /** Which pipeline made which: trigger jobs and the pipelines downstream of them. */
-import { sql } from 'kysely'
 import type { Pipeline } from '../pipeline.js'
 import { pipelineColumns } from './columns.js'
+import { isOpenJob } from './job-classes.js'
 import { lockPipeline } from './pipelines.js'
 import type { Reader, Tx } from './write.js'
 
@@ -142,7 +142,7 @@ export async function listUnsettledBridges(
       'upstream.status as upstream',
     ])
     .where('jobs.kind', '=', 'bridge')
-    .where(sql<boolean>`jobs.status in ('pending', 'running', 'canceling', 'scheduled')`)
+    .where(isOpenJob)
     .where('jobs.status', 'in', ['pending', 'running', 'canceling'])
     .orderBy('jobs.id')
     .execute()

@@ -88,6 +88,8 @@ export async function listExpiredEnvironments(from: Reader, now: number): Promis
   const rows = await from.db
     .selectFrom('environments')
     .select('id')
+    // The first condition is the one of the index.
+    .where(sql<boolean>`auto_stop_at is not null and state <> 'stopped'`)
     .where('auto_stop_at', '<=', now)
     .where('state', '=', 'available')
     .orderBy('id')
@@ -214,33 +216,25 @@ export async function saveDeploymentStatus(tx: Tx, id: number, status: Deploymen
     .execute()
 }
 
-/** Deployments of a project, oldest first. */
-export function listDeployments(
+/** Deployments of a project, or of one of its environments, in the order in which they were made. */
+export async function listDeployments(
   from: Reader,
   filter: { projectId: number; environment?: string; status?: DeploymentStatus },
   page: { limit: number; offset: number },
   sort: 'asc' | 'desc',
 ): Promise<Deployment[]> {
-  return from.db
+  const { projectId, environment, status } = filter
+  const query = from.db
     .selectFrom('deployments')
     .select(deploymentColumns)
-    .where('project_id', '=', filter.projectId)
-    .$if(filter.status !== undefined, (q) => q.where('status', '=', filter.status!))
-    .$if(filter.environment !== undefined, (q) =>
-      q.where(
-        'environment_id',
-        'in',
-        from.db
-          .selectFrom('environments')
-          .select('environments.id')
-          .where('environments.project_id', '=', filter.projectId)
-          .where('environments.name', '=', filter.environment!),
-      ),
-    )
-    .orderBy('id', sort)
+    .$if(status !== undefined, (q) => q.where('status', '=', status!))
     .limit(page.limit)
     .offset(page.offset)
-    .execute()
+  // Numbers of a project are given one after another, and so in the order of the ids: each has an index by one of them.
+  if (environment === undefined) return query.where('project_id', '=', projectId).orderBy('iid', sort).execute()
+  const found = await findEnvironmentByName(from, projectId, environment)
+  if (!found) return []
+  return query.where('environment_id', '=', found.id).orderBy('id', sort).execute()
 }
 
 /** One user by id, or whoever has this access level in the project. */

@@ -1,6 +1,7 @@
 /** Counts for the metrics, answered by indexes: none of them reads the row of a job that has ended. */
 import { sql } from 'kysely'
 import { hotQuery } from './hot-query.js'
+import { isOpenJob } from './job-classes.js'
 import type { Reader } from './write.js'
 
 /** A lane with queued jobs, as the metrics tell it. */
@@ -49,17 +50,14 @@ const waitingLanesAfter = hotQuery<WaitingLane, 'laneId' | 'limit'>((db, p) => (
       where lanes.id > ${p('laneId')} order by lanes.id limit ${p('limit')}`.compile(db),
 }))
 
-// The list of statuses is that of the partial index, which serves a query only if it is repeated.
-const alive = sql`status in ('pending', 'running', 'canceling', 'scheduled')`
-
 const jobsUnderWay = hotQuery<{ status: string; jobs: number }, never>((db) => ({
   compile: () =>
     sql`
-      select 'running' as "status", count(*) as "jobs" from jobs where ${alive} and status = 'running'
+      select 'running' as "status", count(*) as "jobs" from jobs where ${isOpenJob} and status = 'running'
       union all
-      select 'canceling', count(*) from jobs where ${alive} and status = 'canceling'
+      select 'canceling', count(*) from jobs where ${isOpenJob} and status = 'canceling'
       union all
-      select 'scheduled', count(*) from jobs where ${alive} and status = 'scheduled'`.compile(db),
+      select 'scheduled', count(*) from jobs where ${isOpenJob} and status = 'scheduled'`.compile(db),
 }))
 
 const openLeases = hotQuery<{ status: string; door: string; leases: number }, never>((db) => ({

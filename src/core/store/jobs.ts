@@ -105,13 +105,14 @@ export async function timeoutsOf(tx: Tx, job: Job): Promise<{ job: number | null
   return row!
 }
 
-/** Ids of delayed jobs whose time has come. */
+/** Ids of delayed jobs whose time has come, the longest due first. */
 export async function listDueJobs(from: Reader, now: number, limit: number): Promise<number[]> {
   const rows = await from.db
     .selectFrom('jobs')
     .select('id')
     .where(sql<boolean>`status = 'scheduled'`)
     .where('scheduled_at', '<=', now)
+    .orderBy('scheduled_at')
     .orderBy('id')
     .limit(limit)
     .execute()

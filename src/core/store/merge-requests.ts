@@ -51,7 +51,7 @@ export async function listOpenRequests(from: Reader, projectId: number, sourceBr
   return rows.map(({ iid }) => iid)
 }
 
-/** Newest first. */
+/** Newest first: their numbers are in the order of their ids. */
 export function listMergeRequests(
   from: Reader,
   filter: { projectId: number; state?: MergeRequest['state']; sourceBranch?: string },
@@ -64,7 +64,7 @@ export function listMergeRequests(
     .where('project_id', '=', projectId)
     .$if(state !== undefined, (q) => q.where('state', '=', state!))
     .$if(sourceBranch !== undefined, (q) => q.where('source_branch', '=', sourceBranch!))
-    .orderBy('id', 'desc')
+    .orderBy('iid', 'desc')
     .limit(page.limit)
     .offset(page.offset)
     .execute()

@@ -26,6 +26,8 @@ import * as sealRegistrationTokens from './migrations/2026_12_01_0110_seal_regis
 import * as keepVerdicts from './migrations/2026_12_01_0130_keep_verdicts.js'
 import * as createMembers from './migrations/2026_12_01_0200_create_members.js'
 import * as describeEnvironments from './migrations/2026_12_01_0205_describe_environments.js'
+import * as indexHistory from './migrations/2026_12_01_0230_index_history.js'
+import * as retainPipelines from './migrations/2026_12_01_0240_retain_pipelines.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -42,6 +44,8 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0130_keep_verdicts': keepVerdicts,
   '2026_12_01_0200_create_members': createMembers,
   '2026_12_01_0205_describe_environments': describeEnvironments,
+  '2026_12_01_0230_index_history': indexHistory,
+  '2026_12_01_0240_retain_pipelines': retainPipelines,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

@@ -135,6 +135,7 @@ export function listLivingPipelines(from: Reader): Promise<{ id: number; sha: st
   return from.db
     .selectFrom('pipelines')
     .select(['id', 'sha', 'project_id as projectId'])
+    .where(isLiving)
     .where('status', 'not in', statusSets.stopped)
     .execute()
 }

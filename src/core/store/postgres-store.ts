@@ -80,6 +80,7 @@ export class PostgresStore implements Store {
       get now() {
         return options.clock.now()
       },
+      engine: 'postgres',
       db: kyselyOn({ provideConnection: (consumer) => consumer(connectionOn(ask)) }),
       all: async (query, params) => (await ask(statement(query, params))).rows,
       first: async (query, params) => (await ask(statement(query, params))).rows[0],

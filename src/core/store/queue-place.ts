@@ -1,5 +1,7 @@
 /** Where a job stands in the queue, and how long work takes: for people who wait. */
 import { sql } from 'kysely'
+import { statusSets } from '../lifecycle/job-machine.js'
+import { listJobs } from './job-lists.js'
 import type { Reader } from './write.js'
 
 /** The job's place in its lane: 1 is next. */
@@ -24,15 +26,9 @@ const lookedAt = 20
 
 /** How long the project's last jobs ran, in milliseconds; undefined if none has. */
 export async function meanWork(from: Reader, projectId: number): Promise<number | undefined> {
-  const rows = await from.db
-    .selectFrom('jobs')
-    .select(['started_at as startedAt', 'finished_at as finishedAt'])
-    .where('project_id', '=', projectId)
-    .where('started_at', 'is not', null)
-    .where('finished_at', 'is not', null)
-    .orderBy('id', 'desc')
-    .limit(lookedAt)
-    .execute()
-  if (rows.length === 0) return undefined
-  return rows.reduce((sum, row) => sum + (row.finishedAt! - row.startedAt!), 0) / rows.length
+  const filter = { projectId, statuses: statusSets.finished }
+  const jobs = await listJobs(from, filter, { limit: lookedAt, offset: 0 })
+  const ran = jobs.filter((job) => job.startedAt !== null)
+  if (ran.length === 0) return undefined
+  return ran.reduce((sum, job) => sum + (job.finishedAt! - job.startedAt!), 0) / ran.length
 }

@@ -111,10 +111,14 @@ export function listFreeGroups(from: Reader): Promise<{ projectId: number; key: 
     .where(
       sql<boolean>`exists (
         select 1 from jobs where jobs.project_id = resource_groups.project_id
-        and jobs.resource_key = resource_groups.key and jobs.status = 'waiting_for_resource')`,
+        and jobs.resource_key = resource_groups.key and ${isWanting} and jobs.status = 'waiting_for_resource')`,
     )
     .execute()
 }
+
+/** The condition of the index, which serves a query only if it is repeated. */
+const isWanting = sql<boolean>`jobs.resource_key is not null
+  and jobs.status in ('created', 'scheduled', 'waiting_for_resource')`
 
 /** A job that waits for a resource. */
 export interface UpcomingJob {
@@ -139,7 +143,7 @@ export async function listUpcoming(
     .select(['id', 'pipeline_id as pipelineId', 'status'])
     .where('project_id', '=', group.projectId)
     .where('resource_key', '=', group.key)
-    .where('resource_key', 'is not', null)
+    .where(isWanting)
     .where('status', 'in', statuses)
     .where('retried', '=', 0)
     .$if(group.processMode !== 'unordered', (q) => q.orderBy('pipeline_id', newestFirst ? 'desc' : 'asc'))

@@ -70,6 +70,8 @@ export interface Database {
     followed: Flag
     auto_cancel: Flag
     forward_deployment: Flag
+    delete_pipelines_s: number | null
+    keep_latest: Generated<Flag>
     job_token_scope: Flag
     over_quota: Flag
     last_pipeline_iid: number

@@ -232,6 +232,7 @@ export class SqliteStore implements Store {
       get now() {
         return clock.now()
       },
+      engine: 'sqlite',
       db: kyselyOn({
         provideConnection: (consumer) => inTurn(() => consumer(this.#connection)),
       }),
@@ -319,6 +320,7 @@ function readerOn(snapshot: Snapshot, clock: Clock): Reader {
     get now() {
       return clock.now()
     },
+    engine: 'sqlite',
     db: kyselyOn({ provideConnection: (consumer) => consumer(snapshot.use()) }),
     all: async (query, params) => snapshot.use().all(query, params),
     first: async (query, params) => snapshot.use().all(query, params)[0],

@@ -1,92 +1,89 @@
-/** What the sweeps over stuck jobs look for: ids in order, a batch at a time, always after the last one seen. */
+/** What the sweeps over stuck jobs look for: project by project, a batch at a time, always after the last one seen. */
 import { sql } from 'kysely'
+import { isOpenJob } from './job-classes.js'
 import type { Reader } from './write.js'
 
 /** How many ids a sweep takes at a time, so that its transactions stay short. */
 export const sweepBatch = 100
 
-// The list of statuses is that of the partial index, which serves a query only if it is repeated.
-const alive = sql<boolean>`status in ('pending', 'running', 'canceling', 'scheduled')`
+/** A job that a sweep has seen, and so how far it has come. */
+export interface SweptJob {
+  id: number
+  projectId: number
+}
 
-/** The next jobs with this status after `after`. */
-const aliveJobs = (from: Reader, status: 'pending' | 'running' | 'canceling' | 'scheduled', after: number) =>
+export const sweepStart: SweptJob = { id: 0, projectId: 0 }
+
+/** The next jobs with this status after `after`, in the order of the index. */
+const openJobs = (from: Reader, status: 'pending' | 'running' | 'canceling' | 'scheduled', after: SweptJob) =>
   from.db
     .selectFrom('jobs')
-    .select('id')
-    .where(alive)
-    .where('status', '=', status)
-    .where('id', '>', after)
-    .orderBy('id')
+    .select(['jobs.id', 'jobs.project_id as projectId'])
+    .where(isOpenJob)
+    .where(sql<boolean>`jobs.status = ${sql.lit(status)}`)
+    .where(sql<boolean>`(jobs.project_id, jobs.id) > (${after.projectId}, ${after.id})`)
+    .orderBy('jobs.project_id')
+    .orderBy('jobs.id')
     .limit(sweepBatch)
 
-const idsOf = (rows: { id: number }[]) => rows.map((row) => row.id)
-
 /** Jobs of the queue that were made, and last changed, at or before `before`. */
-export async function listOldPending(from: Reader, before: number, after: number): Promise<number[]> {
-  const old = aliveJobs(from, 'pending', after)
+export function listOldPending(from: Reader, before: number, after: SweptJob): Promise<SweptJob[]> {
+  return openJobs(from, 'pending', after)
     .where('in_queue', '=', 1)
     .where('created_at', '<=', before)
     .where('updated_at', '<=', before)
-  return idsOf(await old.execute())
+    .execute()
 }
 
 /** The same, with the lane that each waits in. */
-export async function listOldPendingLanes(
+export function listOldPendingLanes(
   from: Reader,
   before: number,
-  after: number,
-): Promise<{ id: number; projectId: number; demandId: number }[]> {
-  return from.db
-    .selectFrom('jobs')
+  after: SweptJob,
+): Promise<(SweptJob & { demandId: number })[]> {
+  return openJobs(from, 'pending', after)
     .innerJoin('lanes', 'lanes.id', 'jobs.lane_id')
-    .select(['jobs.id', 'jobs.project_id as projectId', 'lanes.demand_id as demandId'])
-    .where(alive)
-    .where('jobs.status', '=', 'pending')
+    .select('lanes.demand_id as demandId')
     .where('jobs.in_queue', '=', 1)
     .where('jobs.created_at', '<=', before)
     .where('jobs.updated_at', '<=', before)
-    .where('jobs.id', '>', after)
-    .orderBy('jobs.id')
-    .limit(sweepBatch)
     .execute()
 }
 
 /** Jobs in this status whose request was made by hand, and whose runner was last heard from at or before `before`. */
-export async function listSilentByHand(
+export function listSilentByHand(
   from: Reader,
   status: 'running' | 'canceling',
   before: number,
-  after: number,
-): Promise<number[]> {
-  const rows = await from.db
+  after: SweptJob,
+): Promise<SweptJob[]> {
+  return from.db
     .selectFrom('leases')
     .innerJoin('jobs', 'jobs.id', 'leases.job_id')
-    .select('jobs.id')
+    .select(['jobs.id', 'jobs.project_id as projectId'])
     .where(sql<boolean>`leases.status = 'held'`)
     .where('leases.door', '=', 'rest_by_hand')
     .where(sql<boolean>`leases.expires_at - leases.term_ms <= ${before}`)
     .where('jobs.status', '=', status)
-    .where('jobs.id', '>', after)
+    .where('jobs.id', '>', after.id)
     .orderBy('jobs.id')
     .limit(sweepBatch)
     .execute()
-  return idsOf(rows)
 }
 
 /** Jobs in this status whose timeout was over at or before `before`. */
-export async function listOverTimeout(
+export function listOverTimeout(
   from: Reader,
   status: 'running' | 'canceling',
   before: number,
-  after: number,
-): Promise<number[]> {
-  const over = aliveJobs(from, status, after).where(sql<boolean>`started_at + timeout_s * 1000 <= ${before}`)
-  return idsOf(await over.execute())
+  after: SweptJob,
+): Promise<SweptJob[]> {
+  return openJobs(from, status, after).where(sql<boolean>`started_at + timeout_s * 1000 <= ${before}`).execute()
 }
 
 /** Delayed jobs whose time was before `before`. */
-export async function listLateScheduled(from: Reader, before: number, after: number): Promise<number[]> {
-  return idsOf(await aliveJobs(from, 'scheduled', after).where('scheduled_at', '<', before).execute())
+export function listLateScheduled(from: Reader, before: number, after: SweptJob): Promise<SweptJob[]> {
+  return openJobs(from, 'scheduled', after).where('scheduled_at', '<', before).execute()
 }
 
 /** A process that could take jobs: its runner's settings, and what the matcher wants to know of itself. */

@@ -51,6 +51,7 @@ export type Body<T> = (tx: Tx) => Promise<T>
 export interface Reader {
   /** Milliseconds since 1970. */
   readonly now: number
+  readonly engine: Engine
   readonly db: Kysely<Database>
   readonly known?: KnownRows
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>

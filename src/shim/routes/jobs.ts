@@ -24,7 +24,7 @@ import { toBridge } from '../convert/job.js'
 import { toPipelineBasic } from '../convert/pipeline.js'
 import { forbidden, notFound } from '../errors.js'
 import { jobEntities, jobEntity } from '../job-entities.js'
-import { keysetReply, pageReply, requestedPage } from '../pages.js'
+import { keysetReply, pageReply, requestedPage, withNext } from '../pages.js'
 import { sendTrace } from '../trace-view.js'
 import { fromInputs, pipelineOf, requireRef } from './pipelines.js'
 
@@ -78,7 +78,7 @@ async function listOfProject(call: ProjectCall): Promise<Reply> {
     const cursor = jobs.length > page.perPage ? toCursor(shownJobs.at(-1)!.id) : undefined
     return keysetReply(call, await jobEntities(core, shownJobs), page.perPage, cursor)
   }
-  const jobs = await listJobs(core.store.read, filter, { ...page, limit: page.perPage + 1 })
+  const jobs = await listJobs(core.store.read, filter, withNext(page))
   return pageReply(call, page, await jobEntities(core, jobs), undefined)
 }
 
@@ -92,7 +92,10 @@ async function listOfPipeline(call: ProjectCall): Promise<Reply> {
     ...fromScope(params),
   }
   const page = requestedPage(call)
-  const [jobs, total] = await Promise.all([listJobs(core.store.read, filter, page), countJobs(core.store.read, filter)])
+  const [jobs, total] = await Promise.all([
+    listJobs(core.store.read, filter, withNext(page)),
+    countJobs(core.store.read, filter),
+  ])
   return pageReply(call, page, await jobEntities(core, jobs), total)
 }
 
@@ -103,7 +106,7 @@ async function listBridges(call: ProjectCall): Promise<Reply> {
   const { id } = await pipelineOf(call)
   const page = requestedPage(call)
   const filter: JobFilter = { pipelineId: id, kinds: ['bridge'], retried: false, ...fromScope(params) }
-  const [jobs, total] = await Promise.all([listJobs(read, filter, page), countJobs(read, filter)])
+  const [jobs, total] = await Promise.all([listJobs(read, filter, withNext(page)), countJobs(read, filter)])
   const entities = await jobEntities(core, jobs)
   const made = await pipelinesBySource(
     read,

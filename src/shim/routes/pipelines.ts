@@ -23,7 +23,7 @@ import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toPipeline, toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
 import { forbidden, notFound } from '../errors.js'
-import { pageReply, requestedPage } from '../pages.js'
+import { pageReply, requestedPage, withNext } from '../pages.js'
 
 const read = { deed: 'read' } as const
 const operate = { deed: 'operate' } as const
@@ -57,7 +57,7 @@ async function list(call: ProjectCall): Promise<Reply> {
     sort: params.choice('sort', ['asc', 'desc']) ?? 'desc',
   }
   const [rows, total] = await Promise.all([
-    listPipelines(core.store.read, filter, page, order),
+    listPipelines(core.store.read, filter, withNext(page), order),
     countPipelines(core.store.read, filter),
   ])
   const body = rows.map((row) => ({ ...toPipelineBasic(row, project, core.externalUrl()), name: row.name }))

@@ -23,7 +23,7 @@ import { fromRunnerSettings, toRunner, toRunnerDetails, toRunnerManager, toRunne
 import type { RunnerDetailsEntity } from '../entities.js'
 import { forbidden, notFound } from '../errors.js'
 import { jobEntities } from '../job-entities.js'
-import { pageReply, requestedPage } from '../pages.js'
+import { pageReply, requestedPage, withNext } from '../pages.js'
 
 const manage = { scopes: ['manage_runner'] } as const
 
@@ -280,7 +280,7 @@ async function showJobs(call: UserCall): Promise<Reply> {
   }
   const page = requestedPage(call)
   const [jobs, total] = await Promise.all([
-    listJobs(read, filter, page, params.choice('sort', ['asc', 'desc'])),
+    listJobs(read, filter, withNext(page), params.choice('sort', ['asc', 'desc'])),
     countJobs(read, filter),
   ])
   const projects = await projectsById(

@@ -25,7 +25,7 @@ import { toPipelineBasic, toPipelineVariable } from '../convert/pipeline.js'
 import { toIso } from '../convert/time.js'
 import { toUserBasic } from '../convert/user.js'
 import { forbidden, notFound } from '../errors.js'
-import { pageReply, requestedPage } from '../pages.js'
+import { pageReply, requestedPage, withNext } from '../pages.js'
 import { fromPipelineFilter } from './pipelines.js'
 
 const read = { deed: 'read', signedIn: true } as const
@@ -189,7 +189,7 @@ async function listPipelinesOf(call: ProjectCall): Promise<Reply> {
   const filter = { ...fromPipelineFilter(params, project.id), scheduleId: id }
   const order = { by: 'id', sort: params.choice('sort', ['asc', 'desc']) ?? 'asc' } as const
   const [rows, total] = await Promise.all([
-    listPipelines(core.store.read, filter, page, order),
+    listPipelines(core.store.read, filter, withNext(page), order),
     countPipelines(core.store.read, filter),
   ])
   const body = rows.map((row) => toPipelineBasic(row, project, core.externalUrl()))
