@@ -106,6 +106,26 @@ export const artifactsTable = table({
   ),
 })
 
+const term = (kept: number | null) =>
+  z.prefault(
+    named(
+      z.union([z.literal('never'), duration()], 'must be a duration such as "90 days", or "never"'),
+      'duration or `never`',
+    ),
+    kept === null ? 'never' : durationText(kept),
+  )
+
+export const retentionTable = table({
+  pipelines: setting(
+    term(given.retention.pipelinesMs),
+    'Pipelines that were made so long ago are deleted, with logs and artifacts, where their project does not say how long; `never`: they stay.',
+  ),
+  events: setting(
+    term(given.retention.eventsMs),
+    'Events that are so old are deleted once all exporters have read them, unread ones after four times as long; `never`: they stay.',
+  ),
+})
+
 export const cachesTable = table({
   keep_for: setting(
     z.prefault(duration(), durationText(caches.keepMs)),

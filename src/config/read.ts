@@ -153,6 +153,7 @@ function coreOf(given: GivenSettings): CoreSettings {
     gitDepth: limits.git_depth,
     artifactExpiryMs: artifacts.expire_in === 'never' ? null : artifacts.expire_in,
     archiveTracesAfterMs: artifacts.archive_logs_after,
+    retention: { pipelinesMs: termOf(given.retention.pipelines), eventsMs: termOf(given.retention.events) },
     caches: { entryBytes: caches.entry_bytes, projectBytes: caches.project_bytes, keepMs: caches.keep_for },
     leases: leasesOf(given.leases, stuck),
     stuck,
@@ -163,6 +164,8 @@ function coreOf(given: GivenSettings): CoreSettings {
     isolateRunners: given.cell.isolate_runners,
   }
 }
+
+const termOf = (term: number | 'never') => (term === 'never' ? null : term)
 
 function leasesOf(given: GivenSettings['leases'], stuck: StuckSettings): LeaseSettings {
   return {

@@ -9,6 +9,7 @@ import {
   leasesTable,
   limitsTable,
   queueObjective,
+  retentionTable,
   stuckTable,
   tasksTable,
 } from './job-tables.js'
@@ -168,6 +169,7 @@ export const settingsTable = table({
   limits: setting(z.prefault(limitsTable, {}), 'How large things may be.'),
   artifacts: setting(z.prefault(artifactsTable, {}), 'Files and logs of jobs.'),
   caches: setting(z.prefault(cachesTable, {}), 'What `cache:` of jobs may take.'),
+  retention: setting(z.prefault(retentionTable, {}), 'How long history is kept.'),
   s3: setting(z.optional(s3Table), 'Artifacts and caches in a bucket instead of the data folder.'),
   stuck: setting(z.prefault(stuckTable, {}), 'When jobs count as stuck.'),
   tasks: setting(z.prefault(tasksTable, {}), 'When background tasks run.'),

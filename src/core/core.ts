@@ -49,6 +49,7 @@ export interface CoreSettings {
   caches: CacheSettings
   /** Milliseconds from a job's end until its log becomes an artifact. */
   archiveTracesAfterMs: number
+  retention: RetentionSettings
   /** When jobs count as stuck. */
   stuck: StuckSettings
   taskTimes: TaskTimes
@@ -60,6 +61,14 @@ export interface CoreSettings {
   cell: number | null
   /** A project's runner may serve projects of one top-level group only. */
   isolateRunners: boolean
+}
+
+/** How long history is kept. */
+export interface RetentionSettings {
+  /** Pipelines that were made longer ago are deleted, unless their project says otherwise; null: none is. */
+  pipelinesMs: number | null
+  /** Events that are older are deleted, once all have read them; null: none is. */
+  eventsMs: number | null
 }
 
 /** What the coordinator keeps for `cache:` of jobs. */
@@ -84,6 +93,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   artifactExpiryMs: 30 * 24 * 3_600_000,
   caches: { entryBytes: 2 * 1024 ** 3, projectBytes: 10 * 1024 ** 3, keepMs: 14 * 24 * 3_600_000 },
   archiveTracesAfterMs: 2 * 60_000,
+  retention: { pipelinesMs: null, eventsMs: 90 * 24 * 3_600_000 },
   stuck: stuckSettings('classic'),
   taskTimes: defaultTaskTimes,
   webhookHosts: [],

@@ -20,6 +20,10 @@ export interface Project {
   autoCancel: number
   /** A deployment older than the environment's last one is refused. */
   forwardDeployment: number
+  /** Pipelines made longer ago than this are deleted, in seconds; null: as the instance has it. */
+  deletePipelinesS: number | null
+  /** The newest successful pipeline of each ref is not. */
+  keepLatest: number
   /** Jobs of other projects may use their token here only if they are on the allowlist. */
   jobTokenScope: number
   cacheIndex: number

@@ -255,6 +255,8 @@ export const ProjectEntity = ProjectDetailsEntity.extend({
   auto_cancel_pending_pipelines: z.enum(['enabled', 'disabled']),
   merge_pipelines_enabled: z.boolean(),
   ci_forward_deployment_enabled: z.boolean(),
+  ci_delete_pipelines_in_seconds: seconds.nullable(),
+  keep_latest_artifact: z.boolean(),
   ci_job_token_scope_enabled: z.boolean(),
   public_jobs: z.boolean(),
   shared_runners_enabled: z.boolean(),

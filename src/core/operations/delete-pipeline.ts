@@ -27,27 +27,33 @@ export function deletePipeline(core: Core, input: { pipelineId: number; userId?:
     await lockPipeline(tx, pipelineId)
     const pipeline = await findPipeline(tx, pipelineId)
     if (!pipeline) throw new SignalboxError('not_found', `no pipeline ${pipelineId}`)
-    const children = await listChildren(tx, pipelineId)
-    for (const { id, status } of await listCurrentJobs(tx, pipelineId)) {
-      if (is('completed', status)) continue
-      const job = await findJob(tx, id)
-      if (job) await endAtOnce(core, tx, job, userId)
-    }
-    await releaseFollowers(core, tx, pipeline, userId)
-    const removals = await insertRemovalsOfPipeline(tx, pipelineId)
-    await deletePipelineRows(tx, pipelineId)
-    await record(core, tx, {
-      kind: 'pipeline.deleted',
-      projectId: pipeline.projectId,
-      pipelineId,
-      data: { iid: pipeline.iid, ref: pipeline.ref, ...(userId == null ? {} : { by: userId }) },
-    })
-    tx.afterCommit(() => {
-      core.repositories.unpin({ id: pipeline.projectId }, pipelineId)
-      for (const child of children) core.followUps.soon('cancel_child', { pipelineId: child })
-    })
-    removeLater(core, tx, removals)
+    await deletePipelineIn(core, tx, pipeline, userId)
   })
+}
+
+/** Step: deletes a pipeline that is locked. */
+export async function deletePipelineIn(core: Core, tx: Tx, pipeline: Pipeline, userId?: number | null): Promise<void> {
+  const { id: pipelineId, projectId, iid, ref } = pipeline
+  const children = await listChildren(tx, pipelineId)
+  for (const { id, status } of await listCurrentJobs(tx, pipelineId)) {
+    if (is('completed', status)) continue
+    const job = await findJob(tx, id)
+    if (job) await endAtOnce(core, tx, job, userId)
+  }
+  await releaseFollowers(core, tx, pipeline, userId)
+  const removals = await insertRemovalsOfPipeline(tx, pipelineId)
+  await deletePipelineRows(tx, pipelineId)
+  await record(core, tx, {
+    kind: 'pipeline.deleted',
+    projectId,
+    pipelineId,
+    data: { iid, ref, ...(userId == null ? {} : { by: userId }) },
+  })
+  tx.afterCommit(() => {
+    core.repositories.unpin({ id: projectId }, pipelineId)
+    for (const child of children) core.followUps.soon('cancel_child', { pipelineId: child })
+  })
+  removeLater(core, tx, removals)
 }
 
 async function endAtOnce(core: Core, tx: Tx, job: Job, by: number | null | undefined): Promise<boolean> {

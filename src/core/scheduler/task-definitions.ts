@@ -8,6 +8,8 @@ import { assignResources } from '../operations/assign-resource.js'
 import { continuePipelines } from '../operations/continue-pipeline.js'
 import { countUsage } from '../operations/count-usage.js'
 import { deleteExpiredArtifacts } from '../operations/delete-expired-artifacts.js'
+import { deleteOldEvents } from '../operations/delete-old-events.js'
+import { deleteOldPipelines } from '../operations/delete-old-pipelines.js'
 import {
   dropCancelingJobs,
   dropPendingJobs,
@@ -211,6 +213,18 @@ export const taskDefinitions: readonly Task[] = [
     name: 'evict_caches',
     what: 'deletes caches that no job has used for long',
     run: async (core) => counted({ caches: await evictCaches(core) }),
+  },
+  {
+    name: 'delete_old_pipelines',
+    what: 'deletes pipelines that were made longer ago than their project keeps them',
+    quiet: true,
+    run: async (core) => counted({ pipelines: await deleteOldPipelines(core) }),
+  },
+  {
+    name: 'delete_old_events',
+    what: 'deletes events that are old and that all have read',
+    quiet: true,
+    run: async (core) => counted({ events: await deleteOldEvents(core) }),
   },
   {
     name: 'remove_deleted',

@@ -30,6 +30,8 @@ export const defaultTaskTimes: TaskTimes = {
   note_contacts: 30 * minute,
   delete_expired_artifacts: '*/7 * * * *',
   evict_caches: '17 * * * *',
+  delete_old_pipelines: '*/10 * * * *',
+  delete_old_events: '29 * * * *',
   remove_deleted: minute,
   remove_orphans: '41 * * * *',
   remove_idle_lanes: 10 * minute,

@@ -132,6 +132,8 @@ export const projectColumns = [
   'projects.group_runners_enabled as groupRunnersEnabled',
   'projects.auto_cancel as autoCancel',
   'projects.forward_deployment as forwardDeployment',
+  'projects.delete_pipelines_s as deletePipelinesS',
+  'projects.keep_latest as keepLatest',
   'projects.job_token_scope as jobTokenScope',
   'projects.cache_index as cacheIndex',
   'projects.mirrored',

@@ -1,5 +1,5 @@
 /** Deletes all rows of a pipeline, a project or a group, those that refer to others first. */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { refreshShares } from './queue.js'
 import type { Reader, Tx } from './write.js'
 
@@ -53,7 +53,7 @@ export async function deletePipelineRows(tx: Tx, pipelineId: number): Promise<vo
   const jobs = sql`(select id from jobs where pipeline_id = ${pipelineId})`
   await sql`update resource_groups set holder_job_id = null where holder_job_id in ${jobs}`.execute(tx.db)
   await sql`update pipelines set source_job_id = null where source_job_id in ${jobs}`.execute(tx.db)
-  for (const table of ofJobs) await sql`delete from ${sql.table(table)} where job_id in ${jobs}`.execute(tx.db)
+  await deletePartsWhere(tx, jobs)
   await sql`
     delete from job_definitions where id in (select definition_id from jobs where pipeline_id = ${pipelineId})
   `.execute(tx.db)
@@ -66,6 +66,15 @@ export async function deletePipelineRows(tx: Tx, pipelineId: number): Promise<vo
     .where('last_pipeline_id', '=', pipelineId)
     .execute()
   await tx.db.deleteFrom('pipelines').where('id', '=', pipelineId).execute()
+}
+
+/** All that belongs to these jobs, which have ended and whose pipeline is about to go. */
+export function deletePartsOf(tx: Tx, jobIds: readonly number[]): Promise<void> {
+  return deletePartsWhere(tx, sql`(${sql.join(jobIds)})`)
+}
+
+async function deletePartsWhere(tx: Tx, jobs: RawBuilder<unknown>): Promise<void> {
+  for (const table of ofJobs) await sql`delete from ${sql.table(table)} where job_id in ${jobs}`.execute(tx.db)
 }
 
 /** The project must have no pipelines any more. */

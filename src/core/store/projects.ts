@@ -80,6 +80,8 @@ export interface ProjectChanges {
   groupRunnersEnabled?: number
   autoCancel?: number
   forwardDeployment?: number
+  deletePipelinesS?: number | null
+  keepLatest?: number
   mergedResults?: number
   jobTokenScope?: number
 }
@@ -96,6 +98,8 @@ const changeColumns: Record<keyof ProjectChanges, string> = {
   groupRunnersEnabled: 'group_runners_enabled',
   autoCancel: 'auto_cancel',
   forwardDeployment: 'forward_deployment',
+  deletePipelinesS: 'delete_pipelines_s',
+  keepLatest: 'keep_latest',
   mergedResults: 'merged_results',
   jobTokenScope: 'job_token_scope',
 }

@@ -2,7 +2,7 @@
  * What is still to be taken away: a row is written in the transaction that deletes what named the bytes, and goes when
  * they are gone. So neither a crash nor a full disk leaves bytes that nobody knows of.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Database } from './schema.js'
 import type { Reader, Tx } from './write.js'
 
@@ -33,14 +33,21 @@ export async function insertRemovals(
 }
 
 /** The same for the logs and artifacts of every job of a pipeline. */
-export async function insertRemovalsOfPipeline(tx: Tx, pipelineId: number): Promise<Removal[]> {
+export function insertRemovalsOfPipeline(tx: Tx, pipelineId: number): Promise<Removal[]> {
+  return insertRemovalsWhere(tx, sql`jobs.pipeline_id = ${pipelineId}`)
+}
+
+/** The same for those of some jobs. */
+export function insertRemovalsOfJobs(tx: Tx, jobIds: readonly number[]): Promise<Removal[]> {
+  return insertRemovalsWhere(tx, sql`jobs.id in (${sql.join(jobIds)})`)
+}
+
+async function insertRemovalsWhere(tx: Tx, isOne: RawBuilder<unknown>): Promise<Removal[]> {
   const { rows } = await sql<Removal>`
     insert into removals (kind, place)
-    select 'trace', jobs.id || '.' || jobs.fence from jobs join traces on traces.job_id = jobs.id
-      where jobs.pipeline_id = ${pipelineId}
+    select 'trace', jobs.id || '.' || jobs.fence from jobs join traces on traces.job_id = jobs.id where ${isOne}
     union all
-    select 'artifact', artifacts.location from jobs join artifacts on artifacts.job_id = jobs.id
-      where jobs.pipeline_id = ${pipelineId}
+    select 'artifact', artifacts.location from jobs join artifacts on artifacts.job_id = jobs.id where ${isOne}
     returning id, kind, place`.execute(tx.db)
   return rows
 }

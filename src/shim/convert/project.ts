@@ -24,6 +24,8 @@ export function toProject(project: Project, group: Group | undefined, externalUr
     auto_cancel_pending_pipelines: project.autoCancel === 1 ? 'enabled' : 'disabled',
     merge_pipelines_enabled: project.mergedResults === 1,
     ci_forward_deployment_enabled: project.forwardDeployment === 1,
+    ci_delete_pipelines_in_seconds: project.deletePipelinesS,
+    keep_latest_artifact: project.keepLatest === 1,
     ci_job_token_scope_enabled: false,
     public_jobs: project.visibility === 'public',
     shared_runners_enabled: project.instanceRunnersEnabled === 1,

@@ -169,8 +169,18 @@ function fromProjectSettings(params: Params): ProjectChanges {
     autoCancel: autoCancel === undefined ? undefined : autoCancel === 'enabled' ? 1 : 0,
     forwardDeployment: flag('ci_forward_deployment_enabled'),
     mergedResults: flag('merge_pipelines_enabled'),
+    deletePipelinesS: deletionTerm(params),
+    keepLatest: flag('keep_latest_artifact'),
   }
   return defined(settings)
+}
+
+/** From a day to a year, as GitLab's `ci_delete_pipelines_in_seconds`; null or nothing: as the instance has it. */
+function deletionTerm(params: Params): number | null | undefined {
+  const name = 'ci_delete_pipelines_in_seconds'
+  const given = params.raw(name)
+  if (given === null || given === '') return null
+  return params.integer(name, { min: 24 * 3600, max: 366 * 24 * 3600 })
 }
 
 async function groupFor({ core, params, actor }: UserCall): Promise<number | undefined> {
