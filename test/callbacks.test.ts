@@ -28,6 +28,9 @@ const allowed: Record<string, string> = {
   "http/multipart.ts field '(name, value) => pairs.push([name, value]))'": 'keeps two texts',
   "http/multipart.ts field '(name, value, info) => {'": 'keeps two texts, or settles',
   "http/multipart.ts file '(name, file, info) => {'": 'joins two streams, or settles',
+  "plugins/executors/docker/engine.ts response '(answer) => {'": 'settles a promise',
+  "plugins/executors/docker/engine.ts upgrade '(_answer, socket, head) => {'": 'settles a promise',
+  "plugins/executors/docker/services.ts connect '() => end(true))'": 'ends a socket, and settles',
   "plugins/plugin-child.ts message '(message: ToPlugin) => inside.receive(message))'":
     'in a process of its own, whose end the other side takes for a crash',
   "restore.ts entry '(entry: yauzl.Entry) => {'": 'a command for one person; begins a promise that is caught',

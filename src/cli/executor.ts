@@ -3,9 +3,27 @@ import path from 'node:path'
 import { SystemClock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
 import { builtinExecutors } from '../plugins/builtin.js'
-import { loadPlugins } from '../plugins/host.js'
+import { type ConfiguredPlugin, loadPlugins } from '../plugins/host.js'
 import type { Executor } from '../plugins/sdk.js'
 import { Exit, exitCodes } from './exit.js'
+
+/** An executor under its name, with the one that runs our own commands on this host. */
+export interface NamedExecutor {
+  name: string
+  executor: Executor
+  host: Executor
+  /** Ends what it still runs. */
+  close(): Promise<void>
+}
+
+/** Where executors come from, beside the built-ins. */
+export interface ExecutorSources {
+  plugins?: readonly ConfiguredPlugin[]
+  /** The folder that their paths are seen from. */
+  baseFolder?: string
+  /** The work folder of the runner. */
+  workDir?: string
+}
 
 /** Looks among the built-ins and the plugins of a settings file. Ends the program (2) if nobody offers the name. */
 export async function executorNamed(
@@ -13,10 +31,19 @@ export async function executorNamed(
   configFile: string | undefined,
   log: Log,
   workDir?: string,
-): Promise<{ name: string; executor: Executor; close: () => Promise<void> }> {
+): Promise<NamedExecutor> {
   const { plugins, baseFolder } = configFile
     ? (await import('../config/read.js')).readSettings({ flags: { config: configFile }, env: {}, cwd: process.cwd() })
     : { plugins: [], baseFolder: path.resolve('.') }
+  return loadExecutor(name, { plugins, baseFolder, ...(workDir === undefined ? {} : { workDir }) }, log)
+}
+
+/** The same among the built-ins and these plugins. */
+export async function loadExecutor(
+  name: string,
+  { plugins = [], baseFolder = path.resolve('.'), workDir }: ExecutorSources,
+  log: Log,
+): Promise<NamedExecutor> {
   const host = await loadPlugins({
     builtins: builtinExecutors,
     configured: plugins,
@@ -32,5 +59,5 @@ export async function executorNamed(
     await host.close()
     throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${there}`)
   }
-  return { name, executor, close: () => host.close() }
+  return { name, executor, host: host.executor('shell')!, close: () => host.close() }
 }

@@ -21,6 +21,7 @@ import { listDefinitions } from '../core/store/jobs.js'
 import { findUser } from '../core/store/users.js'
 import type { RunnerLog } from '../runner/events.js'
 import { type Server, startServer } from '../server.js'
+import { findContainers } from './containers.js'
 import type { Context } from './context.js'
 import { errorsOnly } from './errors-only.js'
 import { Exit, exitCodes } from './exit.js'
@@ -59,6 +60,8 @@ export interface LocalRun {
   includes: LocalIncludes
   /** Where caches stay between runs. */
   cacheDir: string
+  /** What runs jobs that have an image; absent: containers, where an engine answers. */
+  executor: 'shell' | 'docker' | undefined
   /** Where the artifacts of the jobs are left. */
   artifacts: string | undefined
   json: boolean
@@ -80,6 +83,8 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
   // It may fail while the coordinator starts; it is waited for below.
   taking.catch(() => undefined)
   const reading = Promise.all([findRefs(tree), input.project ?? findProjectPath(tree)])
+  const looking = findContainers(input.executor, process.env)
+  looking.catch(() => undefined)
   const server = await startServer({
     settings: settingsFor(place),
     log,
@@ -92,10 +97,11 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
     const snapshot = await taking
     if (isPartial(tree)) await fetchMissing(snapshot.env, snapshot.sha, givenDepth(input.variables) ?? gitDepth)
     const [refs, projectPath] = await reading
+    const containers = await looking
     const { project, pipeline } = await start(server, input, { snapshot, refs, projectPath })
-    const { tags, triggers } = await tagsAndWarnings(server, pipeline, terminal.say)
+    const { tags, triggers } = await tagsAndWarnings(server, pipeline, containers, terminal.say)
     await fetchDeeper(server, input, snapshot, pipeline)
-    const runner = await startLocalRunner(server, input, project, tags, log)
+    const runner = await startLocalRunner(server, input, { project, tags, containers }, log)
     const follower = new LocalFollower(server.core, pipeline, terminal, {
       quiet: input.json || input.quiet,
       timestamps: input.timestamps,
@@ -200,10 +206,15 @@ function repositoryOf(place: string, project: Project): string {
 }
 
 /** Tags match anything here: the runner has all that the pipeline names. */
-async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: string) => void) {
+async function tagsAndWarnings(server: Server, pipeline: Pipeline, containers: boolean, say: (line: string) => void) {
   const plans = await listDefinitions(server.core.store.read, pipeline.id)
-  if (plans.some((plan) => plan.image !== undefined)) {
-    say('warning: no container engine is used: jobs with an image run in this machine’s shell')
+  const isServed = ({ services = [] }: (typeof plans)[number]) => services.length > 0
+  if (!containers && plans.some((plan) => plan.image !== undefined || isServed(plan))) {
+    say(
+      'warning: no container engine is used: jobs with an image run in this machine’s shell, and services are not started',
+    )
+  } else if (plans.some((plan) => plan.image === undefined && isServed(plan))) {
+    say('warning: services of jobs without an image are not started: these jobs run in this machine’s shell')
   }
   return {
     tags: [...new Set(plans.flatMap((plan) => plan.tags))],
@@ -212,11 +223,16 @@ async function tagsAndWarnings(server: Server, pipeline: Pipeline, say: (line: s
 }
 
 /** Its git fetches from the repository's folder: what it would get from this process by HTTP, several processes sooner. */
-async function startLocalRunner(server: Server, input: LocalRun, project: Project, tags: string[], log: RunnerLog) {
+async function startLocalRunner(
+  server: Server,
+  input: LocalRun,
+  { project, tags, containers }: { project: Project; tags: string[]; containers: boolean },
+  log: RunnerLog,
+) {
   const { place } = input
-  const [{ startRunner }, { executorNamed }] = await Promise.all([
+  const [{ startRunner }, { localExecutor }] = await Promise.all([
     import('../runner/start-runner.js'),
-    import('./executor.js'),
+    import('./local-executor.js'),
   ])
   const { runner, token } = await createRunner(server.core, { type: 'instance', description: os.hostname(), tags })
   const known = new Set(tags)
@@ -225,7 +241,7 @@ async function startLocalRunner(server: Server, input: LocalRun, project: Projec
     url: server.httpUrl,
     token,
     transport: 'websocket',
-    executor: await executorNamed('shell', undefined, log),
+    executor: await localExecutor(containers, log),
     concurrency: os.availableParallelism(),
     workDir: path.join(place, 'work'),
     insteadOf: [

@@ -40,7 +40,12 @@ export function buildProgram(): Command {
     .option('--project <path>', 'the project’s path; default is that of origin')
     .option('--allow-include-host <host>', 'include files from this host of the web, may be repeated', several)
     .option('--templates <place>', 'folder or address of the templates that are included')
-    .addOption(new Option('--executor <name>', 'how jobs are run').choices(['shell']))
+    .addOption(
+      new Option(
+        '--executor <name>',
+        'jobs with an image: in containers if an engine answers, or all in the shell',
+      ).choices(['shell', 'docker']),
+    )
     .option('--only', 'the jobs named, without what they need')
     .option('--artifacts <dir>', 'unpack what jobs keep into this folder')
     .option('--list', 'list the jobs and run nothing')

@@ -1,7 +1,7 @@
 /** What hooks may give back: each answer is copied and checked before the core sees it. All throw `ShapeError`. */
 import { type FailureClass, type FailureReason, failureReasons, type Verdict } from '../core/failure.js'
 import { isObject, nameOf, oneLine, type PlainLimits, ShapeError, toPlain, toPlainObject } from './plain.js'
-import type { AdmissionVerdict, PrepareResult, RunResult, Scrape } from './sdk.js'
+import type { AdmissionVerdict, PrepareFailure, PrepareResult, RunResult, Scrape } from './sdk.js'
 
 const failureClasses: Record<FailureClass, true> = {
   script: true,
@@ -104,7 +104,11 @@ export function asScrape(value: unknown): Scrape {
 
 /** What an executor's `prepare` gives. */
 export function asPrepareResult(value: unknown): PrepareResult {
-  const { facts, shell, ...more } = toPlainObject(value, small)
+  const { facts, shell, failure, ...more } = toPlainObject(value, small)
+  if (failure !== undefined) {
+    refuseMore({ ...(facts === undefined ? {} : { facts }), ...(shell === undefined ? {} : { shell }), ...more })
+    return { failure: asPrepareFailure(failure) }
+  }
   if (shell !== 'bash' && shell !== 'sh') throw new ShapeError('shell', `must be "bash" or "sh", not ${shown(shell)}`)
   refuseMore(more)
   if (!isObject(facts)) throw new ShapeError('facts', `must be an object, not ${nameOf(facts)}`)
@@ -115,6 +119,21 @@ export function asPrepareResult(value: unknown): PrepareResult {
   if (entries.length > 50) throw new ShapeError('facts', 'more than 50 facts')
   return { facts: Object.fromEntries(entries), shell }
 }
+
+function asPrepareFailure(value: unknown): { reason: PrepareFailure; message: string } {
+  const { reason, message, ...more } = toPlainObject(value, small)
+  refuseMore(more)
+  const known = prepareFailures.find((each) => each === reason)
+  if (known === undefined) throw new ShapeError('failure.reason', `must be one of ${prepareFailures.join(', ')}`)
+  if (typeof message !== 'string') throw new ShapeError('failure.message', `must be a text, not ${nameOf(message)}`)
+  return { reason: known, message: oneLine(message, explanationLength) }
+}
+
+const prepareFailures = [
+  'runner_system_failure',
+  'image_pull_failure',
+  'runner_configuration_error',
+] as const satisfies PrepareFailure[]
 
 /** What an executor's `run` gives. */
 export function asRunResult(value: unknown): RunResult {

@@ -1,7 +1,7 @@
 /** A configured executor as a runner uses it: inputs are copies, answers are checked, output has an end and a bound. */
 import { asCapabilities, asNothing, asPrepareResult, asRunResult } from './answers.js'
 import type { Answer, CallOptions, Fence } from './fence.js'
-import type { Executor, ExecutorFacts, ExecutorRunner, RunInput } from './sdk.js'
+import type { Executor, ExecutorFacts, ExecutorRunner, PrepareInput, RunInput } from './sdk.js'
 
 /** `cleanUp`, and `cancel` beyond its grace, take no longer. */
 const deadlineMs = 30_000
@@ -24,7 +24,18 @@ function fencedRunner(fence: Fence, runner: ExecutorRunner): ExecutorRunner {
   const call = async <T>(what: string, make: () => unknown, read: (value: unknown) => T, options?: CallOptions) =>
     unwrap(await fence.call(what, make, read, { breaks: false, ...options }))
   return {
-    prepare: (input) => call('prepare', () => runner.prepare(structuredClone(input)), asPrepareResult),
+    prepare: async (input: PrepareInput, output) => {
+      const sink = boundedSink(output)
+      try {
+        return await call(
+          'prepare',
+          () => runner.prepare(structuredClone(input), (chunk) => sink.take(chunk)),
+          asPrepareResult,
+        )
+      } finally {
+        sink.shut()
+      }
+    },
     run: async (input: RunInput, output) => {
       const sink = boundedSink(output)
       try {

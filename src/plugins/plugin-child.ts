@@ -154,7 +154,7 @@ const calls: Record<string, Call<never>> = {
   },
   scrape: async (hook: Exporter, gauges, { accept }) => asScrape(await hook.scrape?.(gauges, accept)),
   capabilities: async (hook: Executor, facts) => asCapabilities(await hook.capabilities(facts)),
-  prepare: async (hook: Executor, input) => asPrepareResult(await hook.runner?.prepare(input)),
+  prepare: async (hook: Executor, input, { output }) => asPrepareResult(await hook.runner?.prepare(input, output)),
   run: async (hook: Executor, input, { output }) => asRunResult(await hook.runner?.run(input, output)),
   cancel: async (hook: Executor, input) => {
     await hook.runner?.cancel(input)

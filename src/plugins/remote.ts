@@ -219,7 +219,7 @@ export class Remote implements Residence {
           break
         case 'executor': {
           const runner: ExecutorRunner = {
-            prepare: one('prepare'),
+            prepare: (input, output) => call('prepare', [input], output),
             run: (input, output) => call('run', [input], output),
             cancel: one('cancel'),
             cleanUp: one('cleanUp'),

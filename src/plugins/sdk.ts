@@ -144,8 +144,18 @@ export interface Executor {
  * time between. `cleanUp` always comes, also after a failure.
  */
 export interface ExecutorRunner {
-  /** Makes the environment ready. Deadline: what is left of the job's timeout. */
-  prepare(input: PrepareInput): Promise<PrepareResult>
+  /**
+   * Where scripts find a job's folders, for an executor whose scripts see another file system than the runner: a container,
+   * say, into which `PrepareInput.folders` are mounted. The runner then does sources, caches and artifacts by itself, and
+   * runs none of them while a script may. Absent, or nothing for a job: scripts find the folders where they are. Asked of
+   * built-ins only, at once: one in a process of its own is not.
+   */
+  place?(input: PlaceInput): Placement | undefined
+  /**
+   * Makes the environment ready. Deadline: what is left of the job's timeout. `output` writes to the job's log, as that of
+   * `run` does.
+   */
+  prepare(input: PrepareInput, output: (chunk: Uint8Array) => Promise<void>): Promise<PrepareResult>
   /**
    * Runs one script to its end. `output` receives the combined output as it comes; wait for the promise it returns
    * before handing over more, so that a full spool slows the job down instead of filling memory.
@@ -157,8 +167,27 @@ export interface ExecutorRunner {
    * when nothing of it is left.
    */
   cancel(input: CancelInput): Promise<void>
-  /** Removes what `prepare` and `run` made outside the job's folders. */
+  /**
+   * Removes what `prepare` and `run` made outside the job's folders, and ends what still runs of it. May come twice, and for
+   * a session of a process that has died.
+   */
   cleanUp(input: { session: string }): Promise<void>
+}
+
+export interface PlaceInput {
+  /** The project's place below the folder of all builds, such as `group/project`. */
+  path: string
+  /** Whether the job names an image. */
+  image: boolean
+}
+
+export interface Placement {
+  /** The folder of all builds, the sources in it, and the temporary files, as scripts see them. */
+  builds: string
+  build: string
+  temp: string
+  /** The folder of this host that scripts see as `build`, where it is not for the runner to choose. */
+  hostBuild?: string
 }
 
 export interface PrepareInput {
@@ -167,20 +196,45 @@ export interface PrepareInput {
   job: {
     id: number
     name: string
+    projectId: number
     projectPath: string
-    image?: { name: string; entrypoint?: string[]; pullPolicy?: string[] }
-    services: { name: string; alias?: string; command?: string[]; entrypoint?: string[] }[]
+    image?: JobImage
+    services: (JobImage & { alias?: string; command?: string[]; variables: Record<string, string> })[]
+    /** The job's variables as its scripts find them. */
+    variables: Record<string, string>
+    /** Those of them that are no secrets. */
+    publicVariables: Record<string, string>
+    /** Users of registries that the coordinator gave with the job. */
+    credentials: { url: string; username: string; password: string }[]
   }
+  /** What tells this runner's jobs apart: the part of its token that may be shown, and the job's place among the project's. */
+  runner: { shortToken: string; slot: number }
   /** Where the sources are, and where temporary files of the job may go. Both exist. */
   folders: { build: string; temp: string }
+  /** The same as scripts see them, as `place` has said. */
+  inside: { builds: string; build: string; temp: string }
 }
 
-export interface PrepareResult {
-  /** Shown at the top of the log and in the job's facts: shell, host, container… */
-  facts: Record<string, string>
-  /** The shell that `script` must be written for. */
-  shell: 'bash' | 'sh'
+export interface JobImage {
+  name: string
+  entrypoint?: string[]
+  pullPolicy?: string[]
+  /** Of `image:docker`. */
+  platform?: string
+  user?: string
 }
+
+export type PrepareResult =
+  | {
+      /** Shown at the top of the log and in the job's facts: shell, host, container… */
+      facts: Record<string, string>
+      /** The shell that `script` must be written for. */
+      shell: 'bash' | 'sh'
+    }
+  /** The job cannot be run, and this is why: one of GitLab's failure reasons, and a sentence. */
+  | { failure: { reason: PrepareFailure; message: string } }
+
+export type PrepareFailure = 'runner_system_failure' | 'image_pull_failure' | 'runner_configuration_error'
 
 export interface RunInput {
   session: string

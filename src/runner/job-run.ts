@@ -3,8 +3,9 @@ import fs from 'node:fs'
 import { program } from './identity.js'
 import { refusal, stopFailure, toReport } from './job/conclude.js'
 import type { JobContext } from './job/context.js'
-import { customFolder, type JobFolders, projectFolder, removeFolder } from './job/folders.js'
+import { removeFolder } from './job/folders.js'
 import { jobVariables } from './job/job-variables.js'
+import { layOut } from './job/lay-out.js'
 import { JobLog } from './job/log.js'
 import type { JobPayload } from './job/payload.js'
 import type { Failure, JobReport } from './job/report.js'
@@ -23,10 +24,8 @@ import { messageOf } from './runner-error.js'
 import type { Spool } from './spool.js'
 
 export interface JobRunOptions
-  extends Pick<
-    JobContext,
-    'payload' | 'executor' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs' | 'insteadOf' | 'cacheDir'
-  > {
+  extends Pick<JobContext, 'payload' | 'http' | 'httpUrl' | 'retryWaitMs' | 'awayMs' | 'insteadOf' | 'cacheDir'> {
+  executor: Omit<JobContext['executor'], 'apart'>
   spool: Spool
   slot: Slot
   builds: string
@@ -48,18 +47,12 @@ export class JobRun {
   #phase: 'before' | 'script' | 'after' | 'ended' = 'before'
   readonly #context: JobContext
   readonly #refusal: Failure | undefined
+  /** The executor has cleaned up. */
+  #left = false
 
   constructor(private readonly options: JobRunOptions) {
-    const { payload, spool, slot, builds, runner } = options
-    const standard = projectFolder(builds, runner.shortToken, slot.projectId, payload)
-    const draft = foldersOf(builds, standard)
-    const wanted = readSettings(payload, jobVariables(options, draft))
-    const folder = wanted.clonePath === '' ? standard : customFolder(builds, wanted.clonePath)
-    // One that is emptied for each job is not the one in which others find their sources again.
-    const folders = foldersOf(
-      builds,
-      wanted.strategy === 'empty' ? `${folder ?? standard}-empty` : (folder ?? standard),
-    )
+    const { payload, spool, slot, runner, executor } = options
+    const { folders, apart, hasFolder } = layOut(options)
     const variables = jobVariables(options, folders)
     const settings = readSettings(payload, variables)
     const log = new JobLog(spool, {
@@ -67,10 +60,13 @@ export class JobRun {
       tokenPrefixes: payload.features.tokenMaskPrefixes,
       sections: payload.features.traceSections,
     })
-    this.#refusal = refusal(payload, settings, builds, folder !== undefined)
+    this.#refusal = refusal(payload, settings, folders.inside.builds, hasFolder)
     this.#context = {
       ...options,
       session: spool.lease.session,
+      place: { shortToken: runner.shortToken, slot: slot.projectId },
+      // Scripts that find their folders where they are see what this process sees.
+      executor: { ...executor, apart },
       folders,
       settings,
       variables,
@@ -115,10 +111,17 @@ export class JobRun {
     fs.mkdirSync(folders.build, { recursive: true })
     removeFolder(folders.temp)
     fs.mkdirSync(folders.temp, { recursive: true, mode: 0o700 })
+    if (executor.apart) {
+      // Whoever the job is in its container; on this host nobody else comes as far.
+      fs.chmodSync(folders.builds, 0o700)
+      fs.chmodSync(folders.temp, 0o777)
+      if (!folders.kept) fs.chmodSync(folders.build, 0o777)
+    }
     try {
       return await this.#stages()
     } finally {
-      await within(executorDeadlineMs, executor.runner.cleanUp({ session }))
+      await this.#leaveExecutor()
+      if (executor.apart) await within(executorDeadlineMs, executor.host.cleanUp({ session }))
       try {
         removeFolder(folders.temp)
       } catch (error) {
@@ -133,7 +136,8 @@ export class JobRun {
     const { stop } = context
     const prepared = await prepare(context, this.options.onStarted)
     if (prepared === undefined) return undefined
-    const stages = new Stages(context, prepared.shell, this.options.onScriptStopped)
+    if ('failure' in prepared) return prepared.failure
+    const stages = new Stages(context, prepared, this.options.onScriptStopped)
     let failure = await getSources(context, stages)
     failure ??= await restoreCaches(context)
     failure ??= await downloadArtifacts(context)
@@ -144,10 +148,24 @@ export class JobRun {
       })
     }
     this.#phase = 'after'
+    // What a container has left running must not change what is read now.
+    if (context.executor.apart) await this.#leaveExecutor()
     await saveCaches(context, failure === undefined)
     const upload = await uploadArtifacts(context, failure === undefined)
     if (!stop.everything.aborted) await this.#cleanUp()
     return failure ?? upload
+  }
+
+  async #leaveExecutor(): Promise<void> {
+    const { executor, session, log } = this.#context
+    if (this.#left) return
+    this.#left = true
+    await within(
+      executorDeadlineMs,
+      executor.runner.cleanUp({ session }).catch((error: unknown) => {
+        log.warning(`cannot clean up after the job: ${messageOf(error)}`)
+      }),
+    )
   }
 
   async #cleanUp(): Promise<void> {
@@ -187,8 +205,4 @@ export class JobRun {
 function secretsOf(payload: JobPayload, variables: Variables): string[] {
   const repository = /^[a-z]+:\/\/[^:@/]*:([^@/]+)@/.exec(payload.git.repoUrl)?.[1] ?? ''
   return [...variables.masked(), payload.token, repository, ...payload.dependencies.map((each) => each.token)]
-}
-
-function foldersOf(builds: string, build: string): JobFolders {
-  return { builds, build, temp: `${build}.tmp` }
 }

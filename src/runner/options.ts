@@ -10,7 +10,12 @@ export interface RunnerOptions {
   /** The runner's authentication token (`glrt-…`). */
   token: string
   transport: TransportName
-  executor: { name: string; executor: Executor }
+  executor: {
+    name: string
+    executor: Executor
+    /** Runs our own commands on this host for an executor whose scripts see another file system. */
+    host?: Executor
+  }
   /** How many jobs may run at once; at least 1. */
   concurrency: number
   /** Builds, spool and identity live here. One runner process a folder. */
@@ -80,6 +85,9 @@ export function checkOptions(options: RunnerOptions): URL {
   }
   if (options.executor.executor.runner === undefined) {
     throw new RunnerError('usage', `the executor ${options.executor.name} cannot run jobs here`)
+  }
+  if (options.executor.executor.runner.place !== undefined && options.executor.host?.runner === undefined) {
+    throw new RunnerError('usage', `the executor ${options.executor.name} needs one for this host beside it`)
   }
   if (options.systemId !== undefined && !/^[\x21-\x7e]{1,64}$/.test(options.systemId)) {
     throw new RunnerError('usage', 'a system id has 1 to 64 printable characters')

@@ -27,6 +27,7 @@ export class Runner implements LinkOwner {
   readonly #jobs = new Map<string, RunningJob>()
   readonly #slots = new Slots()
   readonly #runner: ExecutorRunner
+  readonly #host: ExecutorRunner
   #link: Link | undefined
   #httpUrl: string
   /** A job has been begun; with `once` there is no other. */
@@ -44,7 +45,9 @@ export class Runner implements LinkOwner {
     private readonly shared: boolean,
     httpUrl: string,
   ) {
-    this.#runner = options.executor.executor.runner as ExecutorRunner
+    const { executor, host } = options.executor
+    this.#runner = executor.runner as ExecutorRunner
+    this.#host = host?.runner ?? this.#runner
     this.#httpUrl = httpUrl
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
@@ -172,7 +175,7 @@ export class Runner implements LinkOwner {
       payload,
       spool,
       slot,
-      executor: { name: this.options.executor.name, runner: this.#runner, shared: this.shared },
+      executor: { name: this.options.executor.name, runner: this.#runner, host: this.#host, shared: this.shared },
       builds: this.folder.builds,
       runner: {
         name: this.options.name ?? os.hostname(),
@@ -285,9 +288,11 @@ export class Runner implements LinkOwner {
         continue
       }
       const { jobId, fence, session } = spool.lease
-      await this.#runner.cleanUp({ session }).catch((error: unknown) => {
-        this.options.log.warn({ jobId, fence, error: messageOf(error) }, 'cannot clean up after an earlier process')
-      })
+      for (const each of new Set([this.#runner, this.#host])) {
+        await each.cleanUp({ session }).catch((error: unknown) => {
+          this.options.log.warn({ jobId, fence, error: messageOf(error) }, 'cannot clean up after an earlier process')
+        })
+      }
       if (spool.report === undefined) {
         const message = 'the runner process ended while the job ran'
         spool.append(Buffer.from(`\n\x1b[31;1mERROR: Job failed (system failure): ${message}\n\x1b[0;m`))

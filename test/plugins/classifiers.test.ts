@@ -178,12 +178,13 @@ describe('together', () => {
     const plugins = await bench.load([], builtins)
     expect(plugins.list().map(({ id, state, hooks }) => [id, state, hooks])).toEqual([
       ['executor.shell', 'ready', ['executor shell']],
+      ['executor.docker', 'ready', ['executor docker']],
       ['classifier.runner-reasons', 'ready', ['classifier runner-reasons']],
       ['classifier.exit-code', 'ready', ['classifier exit-code']],
       ['classifier.log-patterns', 'ready', ['classifier log-patterns']],
       ['exporter.prometheus', 'ready', ['exporter prometheus']],
     ])
-    expect(plugins.executors()).toEqual(['shell'])
+    expect(plugins.executors()).toEqual(['shell', 'docker'])
     const facts = { executor: 'shell', platform: 'linux', architecture: 'amd64', features: ['artifacts'] }
     expect(await plugins.capabilitiesOf(facts)).toContain('artifacts')
     expect(plugins.executor('shell')?.runner).toBeDefined()

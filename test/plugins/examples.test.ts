@@ -6,6 +6,7 @@ import type { Core } from '../../src/core/core.js'
 import { record } from '../../src/core/steps/record.js'
 import type { ExportedEvent } from '../../src/plugins/sdk.js'
 import { startTestCore } from '../support/core.js'
+import { noOutput, prepareInput } from '../support/prepare-input.js'
 import { evidence, PluginBench, turn } from './support/plugins.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -134,8 +135,10 @@ describe('executor-nice', () => {
     const facts = { executor: 'nice', platform: 'linux', architecture: 'amd64', features: ['artifacts'] }
     expect(await plugins.capabilitiesOf(facts)).toEqual(['artifacts', 'variables', 'shared'])
     const runner = plugins.executor('nice')!.runner!
-    const job = { id: 1, name: 'unit', projectPath: 'acme/app', services: [] }
-    expect(await runner.prepare({ session, job, folders })).toMatchObject({ shell: 'bash', facts: { niceness: '7' } })
+    expect(await runner.prepare(prepareInput(session, folders), noOutput)).toMatchObject({
+      shell: 'bash',
+      facts: { niceness: '7' },
+    })
     const chunks: Buffer[] = []
     const run = (script: string) =>
       runner.run({ session, stage: 'step_script', script, env: { NAME: 'box' }, cwd: folders.build }, async (chunk) => {

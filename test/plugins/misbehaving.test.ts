@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Plugins } from '../../src/plugins/host.js'
 import { definePlugin, type Json } from '../../src/plugins/sdk.js'
+import { noOutput, prepareInput } from '../support/prepare-input.js'
 import { evidence, openTrail, PluginBench, passing, shared, trail, turn, until } from './support/plugins.js'
 
 const good = `({ reason: 'script_failure', class: 'script', retryable: false, explanation: 'good' })`
@@ -93,7 +94,6 @@ describe.each(Object.entries(faults))('a plugin that %s', (fault, source) => {
     const plugins = await bench.load([use, ...well(bench)])
     const runner = plugins.executor('bad')!.runner!
     const session = 's'
-    const job = { id: 1, name: 'unit', projectPath: 'acme/app', services: [] }
     const run = { session, stage: 'step_script', script: 'x', env: {}, cwd: '/' }
     if (fault === 'hangs') {
       const cancel = runner.cancel({ session, graceMs: 5000 })
@@ -104,7 +104,7 @@ describe.each(Object.entries(faults))('a plugin that %s', (fault, source) => {
       bench.clock.advance(5000)
       await expect(cancel).rejects.toThrow('no answer within 35000 ms')
     } else {
-      await expect(runner.prepare({ session, job, folders: { build: '/', temp: '/' } })).rejects.toThrow()
+      await expect(runner.prepare(prepareInput(session, { build: '/', temp: '/' }), noOutput)).rejects.toThrow()
       await expect(runner.run(run, async () => undefined)).rejects.toThrow()
       // These give nothing, so whatever they give is nothing.
       const fails = /throws|rejects/.test(fault)

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import type { ExecutorRunner } from '../../src/plugins/sdk.js'
+import { noOutput, prepareInput } from '../support/prepare-input.js'
 import { Harness } from './support/harness.js'
 import { isAlive, stubborn, stubbornPids } from './support/processes.js'
 
@@ -119,7 +120,7 @@ async function openSession() {
   const session = `test-${randomUUID()}`
   const folders = { build: path.join(harness.root, 'build'), temp: path.join(harness.root, 'temp') }
   for (const folder of Object.values(folders)) fs.mkdirSync(folder)
-  await runner.prepare({ session, job: { id: 1, name: 'a job', projectPath: 'a/b', services: [] }, folders })
+  await runner.prepare(prepareInput(session, folders), noOutput)
   const input = (script: string) => ({ session, stage: 'step_script', script, env: { A: 'b' }, cwd: folders.build })
   let text = ''
   return {

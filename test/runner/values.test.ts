@@ -8,7 +8,14 @@ import { quote } from '../../src/runner/job/script.js'
 import { Variables } from '../../src/runner/job/variables.js'
 
 test('expands variables as Go does', () => {
-  const variable = (key: string, value: string) => ({ key, value, file: false, masked: false, raw: false })
+  const variable = (key: string, value: string) => ({
+    key,
+    value,
+    file: false,
+    masked: false,
+    raw: false,
+    public: true,
+  })
   const variables = new Variables([variable('A', 'first'), variable('A', 'one'), variable('B_2', 'two')], '/tmp')
   const cases: [string, string][] = [
     ['$A', 'one'],

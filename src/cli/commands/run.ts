@@ -21,7 +21,7 @@ interface RunOptions extends IncludeOptions {
   ref?: string
   source: PipelineSource
   project?: string
-  executor?: 'shell'
+  executor?: 'shell' | 'docker'
   artifacts?: string | undefined
   only?: boolean
   list?: boolean
@@ -71,6 +71,7 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
       ...event,
       includes,
       cacheDir,
+      executor: options.executor,
       artifacts,
       ...output,
       interrupts,

@@ -1,6 +1,7 @@
 /** Which files an entry of `artifacts` or `cache` means. */
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -140,11 +141,40 @@ function isInside(root: string, folder: string): boolean {
 
 async function untracked(root: string, log: SelectLog): Promise<string[]> {
   try {
-    const maxBuffer = 256 * 1024 * 1024
-    const { stdout } = await promisify(execFile)('git', ['ls-files', '-o', '-z'], { cwd: root, maxBuffer })
-    return stdout.split('\0').filter((file) => file !== '')
+    return await outOfIndex(root)
   } catch (error) {
     log.warning(`untracked: ${messageOf(error)}`)
     return []
+  }
+}
+
+/**
+ * What git does not track, by the job's index alone: settings in its repository may name programs, which would run here and
+ * not where the job ran.
+ */
+async function outOfIndex(root: string): Promise<string[]> {
+  const kind = (name: string) => fs.lstatSync(path.join(root, '.git', name), { throwIfNoEntry: false })
+  if (!kind('')?.isDirectory()) throw new Error('there is no git repository')
+  const [index, config] = [kind('index'), kind('config')]
+  if (index !== undefined && !index.isFile()) throw new Error('the index of the git repository is no file')
+  const settings = config?.isFile() ? fs.readFileSync(path.join(root, '.git', 'config'), 'latin1') : ''
+  const sha256 = /^\s*objectformat\s*=\s*"?sha256/im.test(settings)
+  const plain = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-index-'))
+  try {
+    for (const folder of ['objects', 'refs']) fs.mkdirSync(path.join(plain, folder))
+    fs.writeFileSync(path.join(plain, 'HEAD'), 'ref: refs/heads/none\n')
+    const lines = sha256 ? ['repositoryformatversion = 1', '[extensions]', 'objectFormat = sha256'] : []
+    fs.writeFileSync(path.join(plain, 'config'), ['[core]', 'bare = false', ...lines, ''].join('\n'))
+    const env = {
+      ...process.env,
+      GIT_DIR: plain,
+      GIT_WORK_TREE: root,
+      GIT_INDEX_FILE: path.join(root, '.git', 'index'),
+    }
+    const maxBuffer = 256 * 1024 * 1024
+    const { stdout } = await promisify(execFile)('git', ['ls-files', '-o', '-z'], { cwd: root, env, maxBuffer })
+    return stdout.split('\0').filter((file) => file !== '')
+  } finally {
+    fs.rmSync(plain, { recursive: true, force: true })
   }
 }

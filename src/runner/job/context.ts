@@ -13,9 +13,15 @@ import type { Variables } from './variables.js'
 export interface JobContext {
   payload: JobPayload
   session: string
+  /** What tells jobs of this runner apart. */
+  place: { shortToken: string; slot: number }
   executor: {
     name: string
     runner: ExecutorRunner
+    /** What runs our own commands on this host: the same one, unless its scripts see another file system. */
+    host: ExecutorRunner
+    /** Scripts of the job see another file system than this process. */
+    apart: boolean
     /** Its jobs share the host, rather than each having an environment of its own. */
     shared: boolean
   }

@@ -11,6 +11,16 @@ export interface JobFolders {
   build: string
   /** Files of this job beside its sources. */
   temp: string
+  /** The same folders as the job's scripts see them. */
+  inside: { builds: string; build: string; temp: string }
+  /** The folder of the sources is not ours to remove and make again: a volume of the host. */
+  kept: boolean
+}
+
+/** A path that a job names, as this host has it. */
+export function hostPath({ build, inside }: JobFolders, given: string): string {
+  if (given === inside.build) return build
+  return given.startsWith(`${inside.build}/`) ? path.join(build, given.slice(inside.build.length + 1)) : given
 }
 
 /**
@@ -18,7 +28,7 @@ export interface JobFolders {
  * finds them again and two at once do not meet. Source: GitLab Runner, `common/build.go` (ProjectUniqueDir).
  */
 export function projectFolder(builds: string, shortToken: string, slot: number, payload: JobPayload): string {
-  return path.join(builds, shortToken, String(slot), slugOf(payload))
+  return path.join(builds, shortToken, String(slot), projectSlug(payload))
 }
 
 /**
@@ -48,7 +58,8 @@ function makeWritable(folder: string): void {
   }
 }
 
-function slugOf(payload: JobPayload): string {
+/** The path of the project as a folder's name: no part of it leads elsewhere. */
+export function projectSlug(payload: JobPayload): string {
   for (const candidate of [urlPath(payload.git.repoUrl), payload.job.projectPath]) {
     const slug = path.posix.normalize(candidate.replace(/\.git\/?$/, '')).replace(/^\/+|\/+$/g, '')
     if (slug !== '' && slug !== '.' && !slug.split('/').includes('..') && !slug.includes('\0')) return slug

@@ -13,13 +13,20 @@ export function jobVariables(
   { payload, slot, runner, executor }: Pick<JobRunOptions, 'payload' | 'slot' | 'runner' | 'executor'>,
   folders: JobFolders,
 ): Variables {
-  const own = (key: string, value: string): JobVariable => ({ key, value, file: false, masked: false, raw: false })
+  const own = (key: string, value: string): JobVariable => ({
+    key,
+    value,
+    file: false,
+    masked: false,
+    raw: false,
+    public: true,
+  })
   const image = payload.image?.name ?? ''
   const list: JobVariable[] = [
     ...(image === '' ? [] : [own('CI_JOB_IMAGE', image)]),
     own('CI_RUNNER_SHORT_TOKEN', runner.shortToken),
-    own('CI_BUILDS_DIR', folders.builds),
-    own('CI_PROJECT_DIR', folders.build),
+    own('CI_BUILDS_DIR', folders.inside.builds),
+    own('CI_PROJECT_DIR', folders.inside.build),
     own('CI_CONCURRENT_ID', String(slot.id)),
     own('CI_CONCURRENT_PROJECT_ID', String(slot.projectId)),
     own('CI_SERVER', 'yes'),
@@ -30,7 +37,7 @@ export function jobVariables(
     own('CI_RUNNER_VERSION', program.version),
     own('CI_RUNNER_REVISION', program.revision),
     own('CI_RUNNER_EXECUTABLE_ARCH', `${program.platform}/${program.architecture}`),
-    own('RUNNER_TEMP_PROJECT_DIR', folders.temp),
+    own('RUNNER_TEMP_PROJECT_DIR', folders.inside.temp),
   ]
-  return new Variables(list, folders.temp).expanded()
+  return new Variables(list, folders.inside.temp, folders.temp).expanded()
 }

@@ -22,7 +22,9 @@ export interface JobPayload {
   steps: { name: string; script: string[] }[]
   hooks: { preGetSources: string[]; postGetSources: string[] }
   image: JobImage | undefined
-  services: JobImage[]
+  services: (JobImage & { variables: JobVariable[] })[]
+  /** Users of registries. */
+  credentials: { url: string; username: string; password: string }[]
   artifacts: ArtifactSpec[]
   dependencies: { id: number; name: string; token: string; filename: string }[]
   features: { traceSections: boolean; tokenMaskPrefixes: string[]; failureReasons: string[] }
@@ -42,6 +44,8 @@ export interface JobVariable {
   masked: boolean
   /** The value is taken as it is: no `$VAR` in it is expanded. */
   raw: boolean
+  /** No secret: services are given it too. */
+  public: boolean
 }
 
 export interface JobImage {
@@ -50,6 +54,9 @@ export interface JobImage {
   command: string[]
   entrypoint: string[]
   pullPolicy: string[]
+  /** Of `docker:`; empty where nothing is said. */
+  platform: string
+  user: string
 }
 
 export interface ArtifactSpec {
@@ -128,17 +135,18 @@ export function parsePayload(bytes: Uint8Array): JobPayload {
       objectFormat: git.text('repo_object_format') || 'sha1',
     },
     timeoutMs: (timeout > 0 ? timeout : defaultTimeoutSeconds) * 1000,
-    variables: root.list('variables').map((variable) => ({
-      key: variable.text('key'),
-      value: variable.text('value'),
-      file: variable.flag('file'),
-      masked: variable.flag('masked'),
-      raw: variable.flag('raw'),
-    })),
+    variables: root.list('variables').map(toVariable),
     steps: root.list('steps').map((step) => ({ name: step.text('name'), script: step.texts('script') })),
     hooks: { preGetSources: hook('pre_get_sources_script'), postGetSources: hook('post_get_sources_script') },
     image: root.has('image') ? toImage(root.object('image')) : undefined,
-    services: root.list('services').map(toImage),
+    services: root.list('services').map((service) => ({
+      ...toImage(service),
+      variables: service.list('variables').map(toVariable),
+    })),
+    credentials: root
+      .list('credentials')
+      .filter((each) => each.text('type') === 'registry')
+      .map((each) => ({ url: each.text('url'), username: each.text('username'), password: each.text('password') })),
     artifacts: root.list('artifacts').map((artifact) => ({
       name: artifact.text('name'),
       untracked: artifact.flag('untracked'),
@@ -177,13 +185,27 @@ export function parsePayload(bytes: Uint8Array): JobPayload {
 // GitLab Runner, `common/consts.go`: DefaultTimeout.
 const defaultTimeoutSeconds = 7200
 
+function toVariable(variable: Fields): JobVariable {
+  return {
+    key: variable.text('key'),
+    value: variable.text('value'),
+    file: variable.flag('file'),
+    masked: variable.flag('masked'),
+    raw: variable.flag('raw'),
+    public: variable.flag('public'),
+  }
+}
+
 function toImage(image: Fields): JobImage {
+  const docker = image.object('executor_opts').object('docker')
   return {
     name: image.text('name'),
     alias: image.text('alias'),
     command: image.texts('command'),
     entrypoint: image.texts('entrypoint'),
     pullPolicy: image.texts('pull_policy'),
+    platform: docker.text('platform'),
+    user: docker.text('user'),
   }
 }
 

@@ -13,6 +13,7 @@ export interface JobReport {
 export type FailureReason =
   | 'script_failure'
   | 'runner_system_failure'
+  | 'image_pull_failure'
   | 'job_execution_timeout'
   | 'runner_configuration_error'
   | 'runner_interrupted'

@@ -2,6 +2,7 @@
 import { attempt } from './attempt.js'
 import type { JobContext } from './context.js'
 import { doorOf } from './door.js'
+import { hostPath } from './folders.js'
 import type { ArtifactSpec } from './payload.js'
 import type { Failure } from './report.js'
 
@@ -42,10 +43,10 @@ export async function uploadArtifacts(context: JobContext, success: boolean): Pr
   })
 }
 
-function expanded(artifact: ArtifactSpec, { variables }: JobContext): ArtifactSpec {
-  const expand = (text: string) => variables.expand(text)
+function expanded(artifact: ArtifactSpec, { variables, folders }: JobContext): ArtifactSpec {
+  const expand = (text: string) => hostPath(folders, variables.expand(text))
   const { name, paths, exclude } = artifact
-  return { ...artifact, name: expand(name), paths: paths.map(expand), exclude: exclude.map(expand) }
+  return { ...artifact, name: variables.expand(name), paths: paths.map(expand), exclude: exclude.map(expand) }
 }
 
 /** Source of the exit code: GitLab Runner, whose helper ends with 1 then. */

@@ -4,6 +4,7 @@ import type { CachePlace } from '../caches/cache-place.js'
 import { messageOf } from '../runner-error.js'
 import type { JobContext } from './context.js'
 import { doorOf } from './door.js'
+import { hostPath } from './folders.js'
 import type { CacheSpec } from './payload.js'
 import type { Failure } from './report.js'
 
@@ -103,13 +104,13 @@ async function placeOf(context: JobContext): Promise<CachePlace> {
 }
 
 /** Nothing is cached without `paths` or `untracked`. */
-function cachesOf({ payload, variables }: JobContext): CacheSpec[] {
+function cachesOf({ payload, variables, folders }: JobContext): CacheSpec[] {
   return payload.caches
     .filter((cache) => cache.paths.length > 0 || cache.untracked)
     .map((cache) => ({
       ...cache,
       policy: variables.expand(cache.policy),
-      paths: cache.paths.map((each) => variables.expand(each)),
+      paths: cache.paths.map((each) => hostPath(folders, variables.expand(each))),
     }))
 }
 

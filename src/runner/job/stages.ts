@@ -2,9 +2,8 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import type { RunResult } from '../../plugins/sdk.js'
+import type { ExecutorRunner, RunInput, RunResult } from '../../plugins/sdk.js'
 import type { JobContext } from './context.js'
-import type { JobFolders } from './folders.js'
 import type { Failure } from './report.js'
 import { type Shell, wholeScript } from './script.js'
 import { type Stop, stopOf } from './stop.js'
@@ -14,7 +13,7 @@ import { within } from './time.js'
 export class Stages {
   constructor(
     private readonly context: Pick<JobContext, 'executor' | 'session' | 'folders' | 'log' | 'settings' | 'stop'>,
-    private readonly shell: Shell,
+    private readonly shells: { job: Shell; host: Shell },
     /** A script that was to be stopped is dead, with all that it had started. */
     private readonly onStopped: () => void,
   ) {}
@@ -29,21 +28,42 @@ export class Stages {
     env: Record<string, string>,
     options: { limits?: readonly AbortSignal[]; cwd?: string } = {},
   ): Promise<Failure | undefined> {
-    const { executor, session, log, settings, folders, stop } = this.context
-    const { limits = [], cwd = folders.build } = options
+    const { executor, folders, settings } = this.context
+    const { limits = [], cwd = folders.inside.build } = options
+    const script = wholeScript(this.shells.job, lines, settings.trace)
+    const given = { ...env, ...readEnvFile(envFile(folders.temp)) }
+    return this.#run(executor.runner, { stage, script, env: given, cwd }, limits)
+  }
+
+  /** Runs our own commands on this host, in the folder of all builds. */
+  async runOnHost(stage: string, lines: readonly string[], env: Record<string, string>): Promise<Failure | undefined> {
+    const { executor, folders, settings } = this.context
+    if (!executor.apart) return this.run(stage, lines, env, { cwd: folders.builds })
+    const script = wholeScript(this.shells.host, lines, settings.trace)
+    return this.#run(executor.host, { stage, script, env, cwd: folders.builds }, [])
+  }
+
+  async #run(
+    runner: ExecutorRunner,
+    input: Omit<RunInput, 'session'>,
+    limits: readonly AbortSignal[],
+  ): Promise<Failure | undefined> {
+    const { session, log, stop } = this.context
     const signals = [stop.everything, stop.force, ...limits]
     if (signals.some((signal) => signal.aborted)) return stoppedEarly
-    const script = wholeScript(this.shell, lines, settings.trace)
-    const given = { ...env, ...readEnvFile(envFile(folders)) }
-    const result = await this.#watched(signals, () =>
-      executor.runner.run({ session, stage, script, env: given, cwd }, (chunk) => log.output(chunk)),
+    const result = await this.#watched(runner, signals, () =>
+      runner.run({ session, ...input }, (chunk) => log.output(chunk)),
     )
     if (result === undefined || signals.some((signal) => signal.aborted)) return stoppedEarly
     return failureOf(result)
   }
 
   /** @returns nothing if the script was stopped and the executor does not let go of it. */
-  async #watched(signals: readonly AbortSignal[], run: () => Promise<RunResult>): Promise<RunResult | undefined> {
+  async #watched(
+    runner: ExecutorRunner,
+    signals: readonly AbortSignal[],
+    run: () => Promise<RunResult>,
+  ): Promise<RunResult | undefined> {
     const { log } = this.context
     const result = run()
     const ended = new AbortController()
@@ -58,7 +78,7 @@ export class Stages {
         log.stopWaiting()
         const running = result.then(() => undefined)
         stops.push(
-          this.#cancel((stopOf(signal) as Stop).graceMs)
+          this.#cancel(runner, (stopOf(signal) as Stop).graceMs)
             .then(() => within(lastWordsMs, running))
             .then(giveUp),
         )
@@ -78,9 +98,9 @@ export class Stages {
   }
 
   /** An executor that does not keep its word must not keep the job. */
-  async #cancel(graceMs: number): Promise<void> {
-    const { executor, session } = this.context
-    await within(graceMs + executorDeadlineMs, executor.runner.cancel({ session, graceMs }))
+  async #cancel(runner: ExecutorRunner, graceMs: number): Promise<void> {
+    const { session } = this.context
+    await within(graceMs + executorDeadlineMs, runner.cancel({ session, graceMs }))
   }
 }
 
@@ -90,8 +110,8 @@ export const executorDeadlineMs = 30_000
 const lastWordsMs = 5_000
 
 /** `NAME=value` lines that a script appends here are in the environment of the scripts after it (`$GITLAB_ENV`). */
-function envFile(folders: JobFolders): string {
-  return path.join(folders.temp, 'gitlab_runner_env')
+function envFile(temp: string): string {
+  return path.join(temp, 'gitlab_runner_env')
 }
 
 /** A stand-in: whoever stopped the stage knows why. */
@@ -106,12 +126,31 @@ function failureOf({ exitCode, signal }: RunResult): Failure | undefined {
 }
 
 function readEnvFile(file: string): Record<string, string> {
-  if (!fs.existsSync(file)) return {}
-  const lines = fs.readFileSync(file, 'utf8').matchAll(/^([A-Za-z_]\w*)=([^\0\n]*)$/gm)
+  const lines = readOwn(file).matchAll(/^([A-Za-z_]\w*)=([^\0\n]*)$/gm)
   return Object.fromEntries([...lines].map(([, key, value]) => [key, value]))
 }
 
+/** A file that a job wrote. What it has put there instead, such as a link or a pipe, is none. */
+function readOwn(file: string): string {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+  let fd: number
+  try {
+    fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch {
+    return ''
+  }
+  try {
+    const stat = fs.fstatSync(fd)
+    return stat.isFile() && stat.size <= maxEnvBytes ? fs.readFileSync(fd, 'utf8') : ''
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+/** More than any system hands to a process. */
+const maxEnvBytes = 4 * 1024 * 1024
+
 /** The environment of a job's scripts. */
 export function environmentOf({ variables, folders }: JobContext, status: string): Record<string, string> {
-  return { ...variables.environment(), CI_JOB_STATUS: status, GITLAB_ENV: envFile(folders) }
+  return { ...variables.environment(), CI_JOB_STATUS: status, GITLAB_ENV: envFile(folders.inside.temp) }
 }

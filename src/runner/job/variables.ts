@@ -6,8 +6,10 @@ import type { JobVariable } from './payload.js'
 export class Variables {
   constructor(
     private readonly list: readonly JobVariable[],
-    /** Where file variables are written. */
+    /** Where file variables are written, as scripts see it. */
     private readonly fileFolder: string,
+    /** The same on this host. */
+    private readonly hostFolder = fileFolder,
   ) {}
 
   /** The value, which for a file variable is the path of its file; empty if there is none. */
@@ -37,13 +39,15 @@ export class Variables {
   /** The same variables with the values of those that are not raw expanded, each against the values as given. */
   expanded(): Variables {
     const list = this.list.map((each) => (each.raw ? each : { ...each, value: this.expand(each.value) }))
-    return new Variables(list, this.fileFolder)
+    return new Variables(list, this.fileFolder, this.hostFolder)
   }
 
-  /** The job's environment. */
-  environment(): Record<string, string> {
+  /** The job's environment; `publicOnly`: without what is secret, and without files. */
+  environment({ publicOnly = false } = {}): Record<string, string> {
     const env: Record<string, string> = {}
     for (const { key } of this.list) {
+      const variable = this.#find(key)
+      if (publicOnly && (!variable?.public || variable.file || variable.masked)) continue
       // What the operating system cannot hold in an environment is left out.
       if (key !== '' && !/[=\0]/.test(key)) env[key] = this.get(key).replaceAll('\0', '')
     }
@@ -55,7 +59,7 @@ export class Variables {
     const last = new Map(this.list.filter((each) => each.file).map((each) => [each.key, each]))
     return [...last.values()]
       .filter((each) => this.#find(each.key) === each && isFileName(each.key))
-      .map((each) => ({ path: this.#pathOf(each), content: each.value }))
+      .map((each) => ({ path: path.join(this.hostFolder, each.key), content: each.value }))
   }
 
   /** What must not be seen in the log. */

@@ -79,13 +79,13 @@ export class FakeJob extends Changing {
   }
 
   /** Waits for the end. */
-  finished(): Promise<SeenReport> {
-    return this.until(() => this.report, `the end of job ${this.id}; its log so far:\n${this.text}`)
+  finished(withinMs?: number): Promise<SeenReport> {
+    return this.until(() => this.report, `the end of job ${this.id}; its log so far:\n${this.text}`, withinMs)
   }
 
   /** Waits until the log holds this. */
-  says(text: string): Promise<true> {
-    return this.until(() => this.text.includes(text), `${JSON.stringify(text)} in the log of job ${this.id}`)
+  says(text: string, withinMs?: number): Promise<true> {
+    return this.until(() => this.text.includes(text), `${JSON.stringify(text)} in the log of job ${this.id}`, withinMs)
   }
 
   get logCrc(): number {
