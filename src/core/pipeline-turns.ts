@@ -23,7 +23,8 @@ export class PipelineTurns {
   }
 
   /**
-   * Carries out large work that cannot be cut, one after another and everybody else between two. Rejects as `work` does.
+   * Carries out large work that cannot be cut, one after another and everybody else between two: docs/decisions/0028.
+   * Rejects as `work` does.
    */
   alone<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.#last.then(() => turn()).then(work)

@@ -4,10 +4,11 @@ import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
 import { cancelPipelineIn } from '../steps/cancel-pipeline-in.js'
 import { findPipeline, getPipeline } from '../store/pipelines.js'
+import { writeForAll } from './one-at-a-time.js'
 
 /** Cancels every cancelable job, and those of child pipelines. Throws `not_found`; `invalid` when there is nothing to cancel. */
 export function cancelPipeline(core: Core, input: { pipelineId: number; userId?: number | null }): Promise<Pipeline> {
-  return core.store.write(async (tx) => {
+  return writeForAll(core, input.pipelineId, async (tx) => {
     if (!(await findPipeline(tx, input.pipelineId))) {
       throw new SignalboxError('not_found', `no pipeline ${input.pipelineId}`)
     }

@@ -7,11 +7,12 @@ import { processPipeline } from '../steps/process-pipeline.js'
 import { retryLocked } from '../steps/retry-locked.js'
 import { getJob, listCurrentJobs } from '../store/jobs.js'
 import { findPipeline, getPipeline, lockPipeline } from '../store/pipelines.js'
+import { writeForAll } from './one-at-a-time.js'
 import { isRetryable } from './retry-job.js'
 
 /** Jobs that succeeded are kept; skipped ones get another chance. Throws `not_found`. */
 export function retryPipeline(core: Core, input: { pipelineId: number; userId: number | null }): Promise<Pipeline> {
-  return core.store.write(async (tx) => {
+  return writeForAll(core, input.pipelineId, async (tx) => {
     if (!(await findPipeline(tx, input.pipelineId))) {
       throw new SignalboxError('not_found', `no pipeline ${input.pipelineId}`)
     }

@@ -2,7 +2,9 @@
 import { expect, it } from 'vitest'
 import { defaultCoreSettings } from '../../../src/core/core.js'
 import { SignalboxError } from '../../../src/core/errors.js'
+import { cancelPipeline } from '../../../src/core/operations/cancel-pipeline.js'
 import { recoverNode } from '../../../src/core/operations/prepare-node.js'
+import { retryPipeline } from '../../../src/core/operations/retry-pipeline.js'
 import type { Pipeline } from '../../../src/core/pipeline.js'
 import { SqliteStore } from '../../../src/core/store/sqlite-store.js'
 import { listUnfinishedPasses } from '../../../src/core/store/unfinished-passes.js'
@@ -113,4 +115,23 @@ it('makes a small pipeline before the last of several large ones that came first
   const ids = made.map(({ id }) => id)
   expect(ids[4]).toBeLessThan(Math.max(...ids))
   expect(ids.filter((id) => id < ids[4]!).length).toBeLessThanOrEqual(1)
+})
+
+it('lets others in between large pipelines that are canceled, or tried again, at once', async () => {
+  await using box = await startTestCore('sqlite')
+  const project = await box.project(config(100, 50), 'acme/large')
+  const large = []
+  for (let i = 0; i < 4; i++) large.push(await box.pipeline(project))
+  const { store } = box.core
+  await eventually(async () => expect(await listUnfinishedPasses(store.read)).toEqual([]))
+  for (const act of [cancelPipeline, retryPipeline]) {
+    const order: string[] = []
+    const all = large.map(({ id }) => act(box.core, { pipelineId: id, userId: null }).then(() => order.push('large')))
+    // Whoever comes now waits for one more of them at most.
+    await Promise.race(all)
+    await store.write((tx) => Promise.resolve(tx.now))
+    order.push('small')
+    await Promise.all(all)
+    expect(order.indexOf('small')).toBeLessThanOrEqual(2)
+  }
 })
