@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 it ran and failed, 2 usage or configuration, 3 not found, 
 const several = (value: string, before: string[] = []) => [...before, value]
 
 /** Returns the command with all that it understands. */
-export function buildProgram(): Command {
+function buildProgram(): Command {
   const program = new Command('signalbox')
     .description('A CI coordinator for unmodified .gitlab-ci.yml pipelines')
     .version(version)

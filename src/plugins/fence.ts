@@ -38,7 +38,7 @@ export interface Latency {
 }
 
 /** Nobody has answered in time. */
-export class LateError extends Error {}
+class LateError extends Error {}
 
 const queueLimit = 100
 const remembered = 100

@@ -18,7 +18,7 @@ import { mustApplyJobEvent } from '../steps/apply-job-event.js'
 import { closeLease } from '../steps/end-lease.js'
 import { processAfter, processPipeline } from '../steps/process-pipeline.js'
 import { record } from '../steps/record.js'
-import { findJob, getDefinition, getJob, lockJob } from '../store/jobs.js'
+import { findJob, getDefinition, lockJob } from '../store/jobs.js'
 import { findLease, saveReport } from '../store/leases.js'
 import { findTrace, flagTrace, type TraceRow } from '../store/traces.js'
 import { saveVerdict } from '../store/verdicts.js'
@@ -183,9 +183,4 @@ async function classify(core: Core, input: { jobId: number; report: FinalReport 
   const job = await findJob(read, input.jobId)
   if (!job) throw new SignalboxError('fenced', 'this lease is not open', { details: { jobStatus: null } })
   return core.classify(await gatherEvidence(core, job, report))
-}
-
-/** The status of a job, for answers to a runner. */
-export async function statusOf(core: Core, jobId: number): Promise<string> {
-  return (await getJob(core.store.read, jobId)).status
 }

@@ -13,7 +13,7 @@ import type { Lease } from '../lease.js'
 const limit = 4096
 
 /** Rows of one table by job. They are not to be changed: a taker makes a copy. */
-export class KnownTable<Row extends object> {
+class KnownTable<Row extends object> {
   readonly #rows = new Map<number, Readonly<Row>>()
   /** For tests: is shown each row that is taken, to compare it with the database. */
   check: ((row: Readonly<Row>) => void) | undefined

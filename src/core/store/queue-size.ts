@@ -5,7 +5,7 @@ import { groupsBelow, listOf, type Seeker } from './queue.js'
 import type { Engine, Tx } from './write.js'
 
 /** So many are counted at the most: a claim must not cost more where the queue is longer. */
-export const countedUpTo = 100
+const countedUpTo = 100
 
 /** Jobs in the queue that the seeker could be given, `countedUpTo` at the most. */
 export async function countCandidates(tx: Tx, { facts, demandIds }: Seeker): Promise<number> {

@@ -20,7 +20,7 @@ import { include } from './include.js'
 import { expression } from './parts.js'
 
 /** The types that an input may have: https://docs.gitlab.com/ci/yaml/#specinputstype */
-export const inputTypes = ['string', 'number', 'boolean', 'array'] as const
+const inputTypes = ['string', 'number', 'boolean', 'array'] as const
 
 const options = checked(list(node(), { max: limits.inputOptions }), (values, report) => {
   if (values.some(isNull)) report('an option must be a value')
