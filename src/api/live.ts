@@ -10,7 +10,7 @@
  * - `POST /projects`: a project by its path, with the groups that are missing; `mirror`: the repository that it mirrors
  */
 import type { ServerResponse } from 'node:http'
-import { can, canUpdateRef, mayReadLog } from '../core/authorize.js'
+import { can, canUpdatePipeline, mayReadLog } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
@@ -126,7 +126,7 @@ async function changeableJobOf(call: UserCall): Promise<Job> {
   const job = await operatedJobOf(call)
   const { read } = call.core.store
   const [project, pipeline] = [await getProject(read, job.projectId), await getPipeline(read, job.pipelineId)]
-  if (await canUpdateRef(read, call.actor, project, pipeline.protected === 1)) return job
+  if (await canUpdatePipeline(read, call.actor, project, pipeline)) return job
   throw new SignalboxError('forbidden', 'the ref of the job is protected: this is for those who may push to it')
 }
 

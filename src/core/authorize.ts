@@ -7,7 +7,9 @@
 import type { Core } from './core.js'
 import type { Job } from './job.js'
 import { levels, type Place } from './member.js'
-import type { Group, Project } from './project.js'
+import type { Pipeline } from './pipeline.js'
+import type { Group, Project, ResolvedRef } from './project.js'
+import { isProtected, mergeLevel, pushLevel, standing, updateLevel } from './protection.js'
 import type { Runner } from './runner.js'
 import type { Membership } from './store/job-lists.js'
 import { isAllowed } from './store/job-token-allowances.js'
@@ -104,16 +106,65 @@ export async function canInGroup(from: Reader | Tx, user: User, deed: GroupDeed,
 }
 
 /**
- * Whether the actor may push to a ref, and start and change what runs on it: what is protected is for those who may
- * administer the project. Rules: https://docs.gitlab.com/ci/pipelines/#pipeline-security-on-protected-branches
+ * Whether the actor may start and change what runs on a ref: what is protected is for those whom the protection names.
+ * Rules: https://docs.gitlab.com/ci/pipelines/#pipeline-security-on-protected-branches
  */
 export function canUpdateRef(
   from: Reader | Tx,
   actor: Actor | undefined,
-  project: Pick<Project, 'id' | 'groupId' | 'visibility'>,
-  isProtected: boolean,
+  project: Project,
+  ref: Pick<ResolvedRef, 'name' | 'tag'>,
 ): Promise<boolean> {
-  return canIn(from, actor, isProtected ? 'administer' : 'operate', project)
+  return hasStanding(from, actor, project, updateLevel(project, ref))
+}
+
+/**
+ * Whether the actor may change what a pipeline runs: what was made for a protected ref has its secrets, and stays a
+ * maintainer's also when the ref is protected no longer.
+ */
+export function canUpdatePipeline(
+  from: Reader | Tx,
+  actor: Actor | undefined,
+  project: Project,
+  pipeline: Pick<Pipeline, 'ref' | 'tag' | 'protected'>,
+): Promise<boolean> {
+  const ref = { name: pipeline.ref, tag: pipeline.tag === 1 }
+  const opened = pipeline.protected === 1 && !isProtected(project, ref)
+  return hasStanding(from, actor, project, opened ? levels.maintainer : updateLevel(project, ref))
+}
+
+/** Whether the actor may push to the branch, or make the tag. */
+export function canPushTo(
+  from: Reader | Tx,
+  actor: Actor,
+  project: Project,
+  ref: Pick<ResolvedRef, 'name' | 'tag'>,
+): Promise<boolean> {
+  return hasStanding(from, actor, project, pushLevel(project, ref))
+}
+
+/** Whether the actor may merge into the branch. */
+export function canMergeInto(
+  from: Reader | Tx,
+  actor: Actor | undefined,
+  project: Project,
+  branch: string,
+): Promise<boolean> {
+  return hasStanding(from, actor, project, mergeLevel(project, branch))
+}
+
+async function hasStanding(
+  from: Reader | Tx,
+  actor: Actor | undefined,
+  project: Pick<Project, 'id'>,
+  level: number,
+): Promise<boolean> {
+  return actor !== undefined && (await standingIn(from, actor.user, project)) >= level
+}
+
+/** What the user's level in the project and rank come to, as `protection.ts` compares them. */
+export async function standingIn(from: Reader | Tx, user: User, project: Pick<Project, 'id'>): Promise<number> {
+  return standing(await levelIn(from, user, project), user.isAdmin === 1)
 }
 
 /** A user as one who acts, without any token; undefined for nobody, and for one who is blocked. */

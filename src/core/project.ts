@@ -11,6 +11,8 @@ export interface Project {
   description: string
   visibility: 'private' | 'internal' | 'public'
   defaultBranch: string
+  /** Which branches and tags are protected, as JSON (`protection.ts`); null: the default branch. */
+  protections: string | null
   configPath: string
   timeoutS: number
   buildsEnabled: number
@@ -136,11 +138,6 @@ export interface Repositories {
   unpin(project: Pick<Project, 'id'>, pipelineId: number): void
   /** Resolves when every pin and unpin of the project asked for so far has been carried out. */
   pinsSettled(projectId: number): Promise<void>
-}
-
-/** The default branch is protected; everything else is not, until protection rules can be set. */
-export function isProtected(project: Pick<Project, 'defaultBranch'>, ref: Pick<ResolvedRef, 'name' | 'tag'>): boolean {
-  return !ref.tag && ref.name === project.defaultBranch
 }
 
 const segment = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/

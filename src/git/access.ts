@@ -1,6 +1,6 @@
 /** Who may fetch and push over HTTP: https://docs.gitlab.com/topics/git/clone/#clone-using-a-token */
 
-import { type Actor, can, jobMay } from '../core/authorize.js'
+import { type Actor, can, jobMay, standingIn } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
@@ -25,8 +25,8 @@ export interface AccessRequest {
 export interface Access {
   project: Project
   user: User | null
-  /** It may push to what is protected. */
-  maintains: boolean
+  /** What the user's level and rank come to, as `protection.ts` compares them; 0 where nothing is pushed. */
+  standing: number
 }
 
 const readScopes = ['read_repository', 'write_repository', 'api']
@@ -46,7 +46,10 @@ export async function authorize(core: Core, request: AccessRequest): Promise<Acc
     throw new Refusal(403, `The token has none of the scopes ${wanted.join(', ')}.`)
   }
   const project = await findProjectByPath(core.store.read, request.path)
-  if (!project) return { project: await make(core, request, actor), user: actor.user, maintains: true }
+  if (!project) {
+    const made = await make(core, request, actor)
+    return { project: made, user: actor.user, standing: await standingIn(core.store.read, actor.user, made) }
+  }
   if (!(await can(core, actor, 'read', project))) throw notFound()
   if (request.right === 'read' && !(await can(core, actor, 'download', project))) {
     throw new Refusal(403, 'You are not allowed to download code from this project.')
@@ -57,14 +60,14 @@ export async function authorize(core: Core, request: AccessRequest): Promise<Acc
   if (request.right === 'write' && project.mirrored === 1) {
     throw new Refusal(403, 'The project mirrors another repository: push there.')
   }
-  const maintains = request.right === 'write' && (await can(core, actor, 'administer', project))
-  return { project, user: actor.user, maintains }
+  const standing = request.right === 'write' ? await standingIn(core.store.read, actor.user, project) : 0
+  return { project, user: actor.user, standing }
 }
 
 async function anonymous(core: Core, { path, right }: AccessRequest): Promise<Access> {
   const project = right === 'read' ? await findProjectByPath(core.store.read, path) : undefined
   if (!project || !(await can(core, undefined, 'download', project))) throw challenge()
-  return { project, user: null, maintains: false }
+  return { project, user: null, standing: 0 }
 }
 
 /** A job reads its own project, and others that let it in, as long as its lease is open. */
@@ -73,7 +76,7 @@ async function authorizeJob(core: Core, { path, right }: AccessRequest, token: s
   if (right === 'write') throw new Refusal(403, 'A job token cannot push.')
   const project = await findProjectByPath(core.store.read, path)
   if (!project || !(await jobMay(core, job, 'download', project))) throw notFound()
-  return { project, user: null, maintains: false }
+  return { project, user: null, standing: 0 }
 }
 
 async function unlessUnknown<T>(authentication: Promise<T>): Promise<T> {

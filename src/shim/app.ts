@@ -34,6 +34,7 @@ import { mirrorRoutes } from './routes/mirrors.js'
 import { openIdRoutes } from './routes/open-id.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
+import { protectionRoutes } from './routes/protections.js'
 import { registrationRoutes } from './routes/registration.js'
 import { releaseRoutes } from './routes/releases.js'
 import { repositoryRoutes } from './routes/repository.js'
@@ -90,6 +91,7 @@ const routes: readonly Route[] = [
   ...groupRoutes,
   ...memberRoutes,
   ...shareRoutes,
+  ...protectionRoutes,
   ...projectRoutes,
   ...mirrorRoutes,
   ...mergeRequestRoutes,

@@ -510,7 +510,8 @@ CREATE TABLE "projects" ("id" integer primary key autoincrement,
   "instance_jobs" integer not null check (instance_jobs >= 0),
   "created_at" bigint not null,
   "updated_at" bigint not null,
-  "deleted_at" bigint, delete_pipelines_s integer, keep_latest integer not null default 1 check (keep_latest in (0, 1)));
+  "deleted_at" bigint, delete_pipelines_s integer, keep_latest integer not null default 1 check (keep_latest in (0, 1)),
+  "protections" text);
 
 CREATE INDEX projects_by_group on projects (group_id);
 

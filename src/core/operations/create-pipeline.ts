@@ -12,7 +12,8 @@ import { type ConfigRequest, turnOf } from '../config/config-cache.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
-import { type CommitInfo, isProtected, type Project, type ResolvedRef } from '../project.js'
+import type { CommitInfo, Project, ResolvedRef } from '../project.js'
+import { isProtected } from '../protection.js'
 import { type EndedAtOnce, insertPlan, insertWithoutJobs } from '../steps/insert-pipeline.js'
 import { findDefaultConfig } from '../store/default-configs.js'
 import { getProject } from '../store/projects.js'
@@ -149,7 +150,7 @@ async function resolve(core: Core, project: Project, input: CreatePipelineInput)
 /** Nobody at all: the server acts by itself. Rule: gitlab lib/gitlab/ci/pipeline/chain/validate/abilities.rb */
 async function requireRight(core: Core, project: Project, ref: ResolvedRef, user: User | null): Promise<void> {
   if (user === null || !isProtected(project, ref)) return
-  if (await canUpdateRef(core.store.read, { user, scopes: new Set() }, project, true)) return
+  if (await canUpdateRef(core.store.read, { user, scopes: new Set() }, project, ref)) return
   throw refusal(
     `You do not have sufficient permission to run a pipeline on '${ref.name}'. ` +
       'Please select a different branch or contact your administrator for assistance.',

@@ -8,7 +8,7 @@ import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
-import { isProtected, type Project } from '../project.js'
+import type { Project } from '../project.js'
 import {
   deleteSchedule as deleteRow,
   findSchedule,
@@ -119,8 +119,7 @@ export async function scheduleEditor(
 ): Promise<number> {
   const may = schedule ? await canManageSchedule(core, actor, project, schedule) : true
   const found = await core.repositories.resolve(project, ref)
-  const isProtectedRef = found !== undefined && isProtected(project, found)
-  if (!may || !(await canUpdateRef(core.store.read, actor, project, isProtectedRef))) {
+  if (!may || !(await canUpdateRef(core.store.read, actor, project, found ?? { name: ref, tag: false }))) {
     throw new SignalboxError('forbidden', '403 Forbidden', { details: { verbatim: true } })
   }
   return schedule && actor.user.isAdmin === 1 ? schedule.ownerId : actor.user.id

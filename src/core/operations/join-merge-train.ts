@@ -3,12 +3,12 @@
  * Rules: https://docs.gitlab.com/ci/pipelines/merge_trains/#add-a-merge-request-to-a-merge-train
  */
 
-import { actingAs, canUpdateRef } from '../authorize.js'
+import { actingAs, canMergeInto } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { isDraft, type MergeRequest } from '../merge-request.js'
 import type { TrainCar } from '../merge-train.js'
-import { isProtected, type Project } from '../project.js'
+import type { Project } from '../project.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarOf, insertCar } from '../store/merge-train-cars.js'
 import type { User } from '../store/users.js'
@@ -31,8 +31,7 @@ export async function joinMergeTrain(
       details: { verbatim: true },
     })
   }
-  const isProtectedTarget = isProtected(project, { name: given.targetBranch, tag: false })
-  if (!(await canUpdateRef(core.store.read, actingAs(user), project, isProtectedTarget))) {
+  if (!(await canMergeInto(core.store.read, actingAs(user), project, given.targetBranch))) {
     throw new SignalboxError('forbidden', '403 Forbidden - you may not merge into the target branch', {
       details: { verbatim: true },
     })

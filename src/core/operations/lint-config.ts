@@ -10,7 +10,8 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { pipelineVariables, userVariables } from '../payload/predefined-variables.js'
 import { noSha } from '../pipeline.js'
-import { type CommitInfo, isProtected, type Project, type ResolvedRef } from '../project.js'
+import type { CommitInfo, Project, ResolvedRef } from '../project.js'
+import { isProtected } from '../protection.js'
 import { variablesFor } from '../steps/variables-for.js'
 import type { User } from '../store/users.js'
 import { ruleFacts } from './rule-facts.js'
@@ -73,7 +74,7 @@ export async function lintConfig(core: Core, input: LintInput): Promise<LintResu
   const actor = user === null ? undefined : { user, scopes: new Set<string>() }
   const set = await variablesFor(core, core.store.read, {
     projectId: project.id,
-    protected: isProtected(project, ref) && (await canUpdateRef(core.store.read, actor, project, true)),
+    protected: isProtected(project, ref) && (await canUpdateRef(core.store.read, actor, project, ref)),
     environment: null,
   })
   const variables = [...weak, ...set, ...userVariables(user)]

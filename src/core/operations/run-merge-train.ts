@@ -5,14 +5,14 @@
  * Rules: https://docs.gitlab.com/ci/pipelines/merge_trains/#merge-train-workflow
  */
 
-import { actingAs, canUpdateRef } from '../authorize.js'
+import { actingAs, canMergeInto } from '../authorize.js'
 import type { Core } from '../core.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
 import { is } from '../lifecycle/job-machine.js'
 import type { TrainRun } from '../memory.js'
 import type { TrainCar, TrainKey } from '../merge-train.js'
-import { isProtected, type Project } from '../project.js'
+import type { Project } from '../project.js'
 import { takeOut } from '../steps/take-out-of-train.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarByPipeline, listCars, listTrains, listTrainsOf, moveCar } from '../store/merge-train-cars.js'
@@ -122,12 +122,7 @@ async function troubleOf(core: Core, project: Project, car: TrainCar): Promise<s
   if (!source) return `${request.sourceBranch} is no branch any more`
   if (source.sha !== car.sourceSha) return 'The source branch was updated'
   const user = await findUser(core.store.read, car.userId)
-  const may = await canUpdateRef(
-    core.store.read,
-    actingAs(user),
-    project,
-    isProtected(project, { name: car.targetBranch, tag: false }),
-  )
+  const may = await canMergeInto(core.store.read, actingAs(user), project, car.targetBranch)
   return may ? undefined : 'Who has added it may not merge any more'
 }
 

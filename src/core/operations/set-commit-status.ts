@@ -9,6 +9,7 @@ import type { Job } from '../job.js'
 import type { JobEvent } from '../lifecycle/job-machine.js'
 import { noSha, type Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { isProtected } from '../protection.js'
 import { applyJobEvent } from '../steps/apply-job-event.js'
 import { newJob } from '../steps/new-job.js'
 import { processPipeline } from '../steps/process-pipeline.js'
@@ -99,7 +100,7 @@ async function pipelineFor(core: Core, tx: Tx, input: CommitStatusInput): Promis
     iid: await takePipelineIid(tx, project.id),
     ref,
     tag: 0,
-    protected: ref === project.defaultBranch ? 1 : 0,
+    protected: isProtected(project, { name: ref, tag: false }) ? 1 : 0,
     sha,
     beforeSha: noSha,
     source: 'external',

@@ -125,6 +125,7 @@ export const projectColumns = [
   'projects.description',
   'projects.visibility',
   'projects.default_branch as defaultBranch',
+  'projects.protections',
   'projects.config_path as configPath',
   'projects.timeout_s as timeoutS',
   'projects.builds_enabled as buildsEnabled',

@@ -28,6 +28,7 @@ import * as createMembers from './migrations/2026_12_01_0200_create_members.js'
 import * as describeEnvironments from './migrations/2026_12_01_0205_describe_environments.js'
 import * as indexHistory from './migrations/2026_12_01_0230_index_history.js'
 import * as retainPipelines from './migrations/2026_12_01_0240_retain_pipelines.js'
+import * as protectRefs from './migrations/2026_12_01_0250_protect_refs.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -46,6 +47,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0205_describe_environments': describeEnvironments,
   '2026_12_01_0230_index_history': indexHistory,
   '2026_12_01_0240_retain_pipelines': retainPipelines,
+  '2026_12_01_0250_protect_refs': protectRefs,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

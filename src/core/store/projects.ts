@@ -42,6 +42,7 @@ export async function insertProject(
       description: project.description ?? '',
       visibility: project.visibility ?? 'private',
       default_branch: project.defaultBranch ?? 'main',
+      protections: null,
       config_path: project.configPath ?? '.gitlab-ci.yml',
       timeout_s: project.timeoutS ?? 3600,
       builds_enabled: 1,
@@ -131,6 +132,10 @@ export async function replaceDefaultBranch(
     .where('id', '=', project.id)
     .where('default_branch', '=', project.defaultBranch)
     .execute()
+}
+
+export async function saveProtections(tx: Tx, id: number, protections: string): Promise<void> {
+  await tx.db.updateTable('projects').set({ protections, updated_at: tx.now }).where('id', '=', id).execute()
 }
 
 /** Lets others wait who fold over rows of the project. */

@@ -59,6 +59,7 @@ export interface Database {
     description: string
     visibility: 'private' | 'internal' | 'public'
     default_branch: string
+    protections: string | null
     config_path: string
     timeout_s: number
     builds_enabled: Flag

@@ -1,5 +1,7 @@
 /** Commits, branches, tags and what is in them, as gitlab lib/api/entities/{commit,branch,tag,tree_object,diff}.rb show them. */
+import { levels } from '../../core/member.js'
 import type { CommitInfo, Project } from '../../core/project.js'
+import { isProtected, mergeLevel, pushLevel } from '../../core/protection.js'
 import type { CommitDetail, DiffEntry, RefEntry, TreeEntry } from '../../core/repository-browser.js'
 import type { CommitEntity } from '../entities.js'
 
@@ -36,16 +38,17 @@ export function toCommitBasic(commit: CommitInfo, project: Project, externalUrl:
   }
 }
 
-/** A branch; the default branch is protected, and no other. */
+/** A branch, and who may change it. */
 export function toBranch(ref: RefEntry, commit: CommitEntity | null, project: Project, externalUrl: string): object {
   const isDefault = ref.name === project.defaultBranch
+  const branch = { name: ref.name, tag: false }
   return {
     name: ref.name,
     commit,
     merged: false,
-    protected: isDefault,
-    developers_can_push: false,
-    developers_can_merge: false,
+    protected: isProtected(project, branch),
+    developers_can_push: pushLevel(project, branch) <= levels.developer,
+    developers_can_merge: mergeLevel(project, ref.name) <= levels.developer,
     can_push: true,
     default: isDefault,
     web_url: `${externalUrl}/${project.fullPath}/-/tree/${encodeURI(ref.name)}`,

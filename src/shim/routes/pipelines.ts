@@ -1,6 +1,6 @@
 /** Pipelines of a project. */
 
-import { can, canUpdateRef } from '../../core/authorize.js'
+import { can, canUpdatePipeline } from '../../core/authorize.js'
 import type { PlanVariable } from '../../core/ci-config/variables.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
@@ -194,7 +194,7 @@ async function changeablePipeline(call: ProjectCall): Promise<Pipeline> {
 
 /** Throws `forbidden` where the pipeline's ref is protected and the caller may not push to it. */
 export async function requireRef({ core, actor, project }: ProjectCall, pipeline: Pipeline): Promise<void> {
-  if (!(await canUpdateRef(core.store.read, actor, project, pipeline.protected === 1))) throw forbidden()
+  if (!(await canUpdatePipeline(core.store.read, actor, project, pipeline))) throw forbidden()
 }
 
 async function rename(call: ProjectCall): Promise<Reply> {
