@@ -129,7 +129,7 @@ onBothEngines((engine) => {
     for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'process_start_time_seconds']) {
       expect(samples.get(`${name}{}`)).toBeGreaterThan(0)
     }
-    expect(samples.get('signalbox_event_loop_delay_seconds{quantile="0.99"}')).toBeGreaterThanOrEqual(0)
+    expect(samples.get('signalbox_event_loop_delay_seconds{percentile="99"}')).toBeGreaterThanOrEqual(0)
   })
 })
 

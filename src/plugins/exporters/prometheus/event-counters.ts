@@ -6,7 +6,7 @@
  * under way when this process started are not in the histograms.
  */
 import type * as Prometheus from 'prom-client'
-import type { ExportedEvent } from '../../sdk.js'
+import type { ExportedEvent, FailureClass } from '../../sdk.js'
 
 type Prom = typeof Prometheus
 
@@ -39,6 +39,11 @@ const carriers: ReadonlyMap<unknown, string> = new Map([
 
 /** Of GitLab's `project_jobs_running_on_instance_runners_count`. */
 const runningCounts = ['0', '1', '2', '3', '4', '5+', '+Inf'] as const
+
+const failureClasses: readonly FailureClass[] = [
+  ...(['script', 'config', 'image', 'dependency', 'capacity', 'interrupted', 'runner_lost'] as const),
+  ...(['timeout_job', 'timeout_idle', 'policy', 'canceled', 'internal', 'unknown'] as const),
+]
 
 const finalStatuses = new Set(['success', 'failed', 'canceled', 'skipped'])
 
@@ -89,6 +94,8 @@ export function eventCounters(prom: Prom, registry: Prometheus.Registry): (event
   const pipelines = counter('signalbox_pipelines_total', 'Pipelines that have ended, counted at each end.', 'status')
   const leasesExpired = counter('signalbox_leases_expired_total', 'Leases whose runner was not heard from.', 'state')
   const mismatches = counter('signalbox_trace_mismatches_total', 'Logs that are not what the runner said it sent.')
+  // A series that begins at its first event hides it: growth is seen from 0 on.
+  for (const one of failureClasses) jobs.inc({ status: 'failed', class: one }, 0)
   leasesExpired.inc({ state: 'held' }, 0)
   leasesExpired.inc({ state: 'offered' }, 0)
 

@@ -29,7 +29,10 @@ export class ProcessFigures {
       {
         name: 'signalbox_event_loop_delay_seconds',
         help: 'How late the event loop was since the last look.',
-        values: this.#readDelays().map((value, at) => ({ labels: { quantile: String(quantiles[at]) }, value })),
+        values: this.#readDelays().map((value, at) => ({
+          labels: { percentile: String(quantiles[at]! * 100) },
+          value,
+        })),
       },
     ]
   }
