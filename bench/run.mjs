@@ -16,6 +16,7 @@ const cases = [
   'memory',
   'reconnect',
   'claim',
+  'history',
   'cancel',
   'compile',
   'large',

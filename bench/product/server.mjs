@@ -35,6 +35,7 @@ const quiet = { debug() {}, info() {}, warn() {}, error: (fields, message) => co
 serve({
   /** `threads`: compiles and plans in threads, as `serve` does. */
   async start({ dir, toml = '', threads = false }) {
+    const began = nowUs()
     folder = dir
     writeFileSync(path.join(dir, 'signalbox.toml'), toml)
     const settings = readSettings({
@@ -50,7 +51,7 @@ serve({
         throw error
       },
     })
-    return { http: server.httpUrl, grpc: server.grpcUrl, token: server.adminToken }
+    return { http: server.httpUrl, grpc: server.grpcUrl, token: server.adminToken, startedInUs: nowUs() - began }
   },
   async runners({ count = 1, ...input }) {
     const made = []
@@ -70,6 +71,12 @@ serve({
     git('commit', '-q', '-m', 'x')
     git('push', '-q', path.join(folder, 'data', 'repositories', `${project.id}.git`), 'main')
     return project.id
+  },
+  /** How long a background task takes that finds nothing to do, in microseconds. */
+  async turn({ task }) {
+    const began = nowUs()
+    await server.tasks.run(task)
+    return nowUs() - began
   },
   received: () => received.splice(0),
   stat: () => ({

@@ -37,7 +37,9 @@ export async function faultsOnSqlite(run: Scene['run'], asked: readonly Asked[])
       if (verb === undefined || !growing.has(tableOf(one.sql, name!)) || ofTheMoment.has(index ?? '')) continue
       // The first or last row of all.
       if (verb === 'SCAN' && / limit \?$/.test(one.sql) && !/ where /.test(one.sql)) continue
-      const isBroad = verb === 'SCAN' || (broad.test(terms ?? '') && (isSorted || !/ limit /.test(one.sql)))
+      const walksRows = terms === 'rowid>?' && name !== 'events'
+      const isBroad =
+        verb === 'SCAN' || walksRows || (broad.test(terms ?? '') && (isSorted || !/ limit /.test(one.sql)))
       if (isBroad) faults.push(`${shown(one)}\n  ${detail}${isSorted ? ', and sorts' : ''}`)
     }
   }
