@@ -107,6 +107,10 @@ test('counts jobs, their ends, and what the coordinator says of the queue', asyn
     `gitlab_runner_job_duration_seconds_count${labels.replace('}', ',mode="traditional"}')} 1`,
   ])
     expect(page.split('\n')).toContain(line)
+  // What promtool check metrics asks of names.
+  for (const [, name, type] of page.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+    expect(name!.endsWith('_total'), name).toBe(type === 'counter')
+  }
   expect((await fetch(door.url.replace('/metrics', '/other'))).status).toBe(404)
   expect((await fetch(door.url, { method: 'POST' })).status).toBe(405)
   await door.close()

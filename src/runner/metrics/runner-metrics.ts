@@ -2,7 +2,7 @@
  * The runner's own figures, made of what it tells its owner, under the names, labels and buckets of GitLab Runner, so that
  * dashboards for it work: commands/builds_helper.go and commands/multi.go there.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { RunnerEvent } from '../events.js'
 import { program, shortToken } from '../identity.js'
 import { type QueuingDuration, readQueuingDurations } from './queuing-durations.js'
@@ -35,7 +35,6 @@ export function runnerMetrics(options: RunnerMetricsOptions): RunnerMetrics {
   const exceeds = readQueuingDurations(options.queuingDurations)
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry })
   const own = { runner: shortToken(options.token), runner_name: options.name, system_id: options.systemId }
   const names = ['runner', 'runner_name', 'system_id'] as const
   const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
@@ -90,6 +89,8 @@ export function runnerMetrics(options: RunnerMetricsOptions): RunnerMetrics {
   jobs.set({ ...own, state: 'idle', stage: 'idle', executor_stage: 'idle' }, 0)
   handled.inc(own, 0)
 
+  processFigures(registry)
+
   /** When the jobs that run now were accepted. */
   const since = new Map<string, number>()
   const keyOf = ({ jobId, fence }: { jobId: number; fence: number }) => `${jobId} ${fence}`
@@ -129,4 +130,29 @@ export function runnerMetrics(options: RunnerMetricsOptions): RunnerMetrics {
     },
     page: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
+}
+
+/** Under the names of Prometheus' own clients; prom-client's own list calls gauges `_total`. */
+function processFigures(registry: Registry): void {
+  const registers = [registry]
+  const start = { name: 'process_start_time_seconds', help: 'Start of the process, in seconds since 1970.', registers }
+  new Gauge(start).set(performance.timeOrigin / 1000)
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Memory in use.',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss())
+    },
+  })
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'Processor time used.',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage()
+      this.reset()
+      this.inc((user + system) / 1e6)
+    },
+  })
 }
