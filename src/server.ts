@@ -145,6 +145,7 @@ async function start(
     log,
     externalUrl: () => externalUrl,
     followPushesLeft: () => doors.git.followLeft(),
+    admission: plugins.admission,
     classify: (evidence) => plugins.classify(evidence),
     ...(plugins.classifiesLater
       ? { classifyLater: async (evidence) => (await plugins.classifyLater(evidence))?.verdict }
@@ -174,7 +175,7 @@ async function start(
         ...(ephemeral ? {} : { routerUrl: () => settings.grpcExternalUrl || tunnelUrl(externalUrl) }),
       })
     }),
-    api: new Lazy(async () => (await import('./api/app.js')).createApi(core, tasks, { backup })),
+    api: new Lazy(async () => (await import('./api/app.js')).createApi(core, tasks, { backup, plugins })),
     git: createGitHttp({ core, repositories, log }),
     streams: createWebSocketDoor(core, hub),
   }

@@ -170,7 +170,7 @@ it('reads the tables of the file', () => {
     includes: { hosts: ['gitlab.com', 'git.example.com:8443'], templatesUrl: 'https://gitlab.com/templates' },
     pollHoldMs: 0,
     pollsPerSecond: 2.5,
-    plugins: [{ use: './mine', config: { colour: 'red' }, env: [] }],
+    plugins: [{ use: './mine', config: { colour: 'red' }, env: [], fail: 'open', dryRun: false }],
     baseFolder: cwd,
     core: { pipelineJobLimit: 7, artifactExpiryMs: null },
   })

@@ -13,6 +13,7 @@ import { cacheRoutes } from './caches.js'
 import { toProblem } from './errors.js'
 import { hookRoutes } from './hooks.js'
 import { liveRoutes } from './live.js'
+import { noPlugins, type PluginHostFace, pluginRoutes } from './plugins.js'
 import { projectRoutes } from './projects.js'
 import { apiRoutes } from './routes.js'
 import { usageRoutes } from './usage.js'
@@ -28,6 +29,8 @@ const single = new Set(['authorization', 'private-token', 'job-token'])
 export interface ApiParts {
   /** Returns a backup as it is made; absent: there is none to be had. */
   backup?: () => Promise<Readable>
+  /** The plugins of this node; absent: nobody can ask about them. */
+  plugins?: PluginHostFace
 }
 
 /** The API on a core and its background tasks. Nothing is listened on: the caller's server hands requests over. */
@@ -45,6 +48,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...cacheRoutes,
       ...hookRoutes,
       ...projectRoutes,
+      ...pluginRoutes(parts.plugins ?? noPlugins),
       ...(parts.backup ? backupRoutes(parts.backup) : []),
     ],
     answerError: refuse,

@@ -144,6 +144,20 @@ function buildProgram(): Command {
     .description('say how many minutes a namespace may use')
     .action(async (namespace, minutes) => (await import('./commands/usage.js')).limitUsage(namespace, minutes))
 
+  const plugin = program.command('plugin').description('what extends the coordinator and its runners')
+  plugin
+    .command('list')
+    .description('how each plugin does, and what it was last at fault for')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/plugin.js')).listPlugins(options))
+  for (const verb of ['enable', 'disable'] as const) {
+    plugin
+      .command(verb)
+      .argument('<ID>', 'a plugin that is configured')
+      .description(verb === 'enable' ? 'bring a plugin back into use' : 'take a plugin out of use until it is enabled')
+      .action(async (id) => (await import('./commands/plugin.js')).switchPlugin(verb, id))
+  }
+
   program
     .command('migrate')
     .description('bring the database to this version’s schema')

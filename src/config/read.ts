@@ -131,8 +131,9 @@ function settingsOf(given: GivenSettings, cwd: string, baseFolder: string): Serv
     },
     pollHoldMs: poll.hold,
     pollsPerSecond: poll.rate,
-    plugins: given.plugins.map(({ memory_mb: memoryMb, ...plugin }) => ({
+    plugins: given.plugins.map(({ memory_mb: memoryMb, dry_run: dryRun, ...plugin }) => ({
       ...plugin,
+      dryRun,
       ...(memoryMb === undefined ? {} : { memoryMb }),
     })),
     classification: given.classification,

@@ -50,6 +50,8 @@ export interface PluginSetting {
   env: string[]
   /** Memory that its process may use, in MiB. */
   memoryMb?: number
+  fail: 'open' | 'closed'
+  dryRun: boolean
 }
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const

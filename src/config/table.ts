@@ -286,6 +286,14 @@ export const settingsTable = table({
             'Memory that the process of the plugin may use, in MiB. One that uses more is ended, and started again.',
             { default: '256' },
           ),
+          fail: setting(
+            z.prefault(oneOf(['open', 'closed']), 'open'),
+            'What an admission rule of the plugin means that gives no answer: `open` admits the job, `closed` holds it.',
+          ),
+          dry_run: setting(
+            z.prefault(trueOrFalse(), false),
+            'What admission rules of the plugin say is written down, and not followed.',
+          ),
         }),
         'must be [[plugins]] tables',
       ),

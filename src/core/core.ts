@@ -18,6 +18,7 @@ import type { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
 import type { ReportReader } from './reports/report-reader.js'
+import type { Asides } from './scheduler/asides.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
 import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
 import type { DemandCache } from './store/queue.js'
@@ -115,6 +116,8 @@ export interface Core {
   /** What operations remember from one to the next. */
   readonly memory: Memory
   readonly dispatcher: Dispatcher
+  /** Admission rules, and the jobs that they are asked about. */
+  readonly asides: Asides
   readonly absence: Absence
   readonly pipelineTurns: PipelineTurns
   readonly traces: TraceFiles

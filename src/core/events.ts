@@ -12,6 +12,7 @@ export const eventKinds = [
   'job.started',
   'job.finished',
   'job.finish_work',
+  'job.admission',
   'job.classified',
   'job.retried',
   'job.erased',

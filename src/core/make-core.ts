@@ -1,6 +1,8 @@
 /** Puts the parts of a node's core together. What they need of one another is tied here and nowhere else. */
+
 import { buffer } from 'node:stream/consumers'
 import { Absence } from './absence.js'
+import type { AdmissionRules } from './admission.js'
 import { readableProject } from './authorize.js'
 import { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobRooms } from './blobs/blob-store.js'
@@ -28,6 +30,7 @@ import { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import { QueueSli } from './queue-sli.js'
 import { ReportReader } from './reports/report-reader.js'
+import { Asides } from './scheduler/asides.js'
 import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
 import { findArtifact } from './store/artifacts.js'
@@ -58,6 +61,7 @@ export interface CoreParts {
   classify?: Core['classify']
   classifyLater?: Core['classifyLater']
   capabilitiesOf?: Core['capabilitiesOf']
+  admission?: AdmissionRules
   settings?: Partial<CoreSettings>
   /** Storage can no longer be trusted: the process must end. */
   fatal: (error: unknown) => void
@@ -71,10 +75,12 @@ export interface CoreParts {
 export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
   const { store, clock, log } = parts
   const demands = new DemandCache()
+  const asides = new Asides(clock, parts.admission)
   const dispatcher: Dispatcher = new Dispatcher({
     store,
     clock,
     demands,
+    asides,
     log,
     claim: (waiter) => leaseToWaiter(core, waiter),
     takeBack: async (offer) => {
@@ -103,6 +109,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     demands,
     memory: makeMemory(),
     dispatcher,
+    asides,
     absence: new Absence({ clock, log, giveBack: (awayMs) => extendLeases(core, awayMs) }),
     pipelineTurns: new PipelineTurns((id) => continuePipeline(core, id)),
     traces,

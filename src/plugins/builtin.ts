@@ -1,4 +1,6 @@
 /** The plugins that come with Signalbox, in the order in which they are set up and asked. */
+import businessHours from './admission/business-hours/index.js'
+import maxConcurrency from './admission/max-concurrency/index.js'
 import exitCode from './classifiers/exit-code/index.js'
 import logPatterns from './classifiers/log-patterns/index.js'
 import runnerReasons from './classifiers/runner-reasons/index.js'
@@ -19,4 +21,10 @@ export const builtinDeciders: readonly PluginDefinition<unknown>[] = [
   logPatterns,
 ]
 
-export const builtins: readonly PluginDefinition<unknown>[] = [...builtinDeciders, prometheus]
+export const builtins: readonly PluginDefinition<unknown>[] = [
+  ...builtinDeciders,
+  prometheus,
+  // Without a configuration these have no rule.
+  businessHours,
+  maxConcurrency,
+]

@@ -3,9 +3,11 @@
  * `capabilitiesOf`, `executor`, `scrape`); every call goes through the plugin's fence, and a plugin that fails is passed
  * over: the caller gets what it would get without it.
  */
+import type { AdmissionRules } from '../core/admission.js'
 import type { Core } from '../core/core.js'
 import type { Evidence, Judgment } from '../core/failure.js'
 import type { Log } from '../core/log.js'
+import { admissionRules } from './admission-rules.js'
 import { asCapabilities, asScrape, asVerdict } from './answers.js'
 import { type ChainSettings, defaultChain, inOrder, isSure, judgmentOf, surer } from './chain.js'
 import type { ExporterFeed } from './feed.js'
@@ -133,6 +135,11 @@ export class Plugins {
     if (this.#capabilities.size >= rememberedAnswers) this.#capabilities.clear()
     this.#capabilities.set(key, answer.value)
     return answer.value
+  }
+
+  /** The admission rules that are in force at any moment. */
+  get admission(): AdmissionRules {
+    return admissionRules(() => this.#roster.plugins)
   }
 
   /** The executor of this name, to run jobs with. */

@@ -63,6 +63,8 @@ export class Plugin {
   given: unknown = {}
   kinds: PluginKind[] = []
   requires: string[] = []
+  /** What its admission rules mean when they give no answer, and whether what they say is followed. */
+  admission = { failClosed: false, dryRun: false }
   hooks: Hooks = noHooks()
   readonly #clock: Clock
   readonly #log: Log

@@ -30,6 +30,10 @@ export interface ConfiguredPlugin {
   env?: readonly string[]
   /** Resident memory that its process may use, in MiB; default 256. */
   memoryMb?: number
+  /** What an admission rule means that gives no answer: `open` admits, `closed` holds. Default `open`. */
+  fail?: 'open' | 'closed'
+  /** What its admission rules say is written down, and not followed. */
+  dryRun?: boolean
 }
 
 export interface LoadOptions {
@@ -152,6 +156,7 @@ export class Roster {
     const builtin = this.#plugins.find((plugin) => plugin.builtin && plugin.id === entry.use && plugin.use === null)
     if (builtin) {
       builtin.use = entry.use
+      builtin.admission = admissionOf(entry)
       builtin.given = entry.config ?? {}
       return
     }
@@ -159,6 +164,7 @@ export class Roster {
     const name = typeof entry.use === 'string' ? entry.use : nameOf(entry.use)
     const plugin = new Plugin({ name, use: name, builtin: false, clock, log })
     plugin.given = entry.config ?? {}
+    plugin.admission = admissionOf(entry)
     this.#entries.set(plugin, entry)
     this.#plugins.push(plugin)
   }
@@ -311,4 +317,8 @@ function kindsNamed(use: unknown): readonly PluginKind[] {
   const word = typeof use === 'string' ? /^([a-z]+)\.[a-z][a-z0-9-]*$/.exec(use)?.[1] : undefined
   const kind = pluginKinds.find((one) => one === word)
   return kind ? [kind] : pluginKinds
+}
+
+function admissionOf({ fail = 'open', dryRun = false }: ConfiguredPlugin) {
+  return { failClosed: fail === 'closed', dryRun }
 }

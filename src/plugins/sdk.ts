@@ -14,8 +14,10 @@
  * afterwards: a plugin of others runs in a process of its own, on the coordinator and beside a runner alike.
  */
 
+import type { AdmissionRequest, AdmissionVerdict } from '../core/admission.js'
 import type { Evidence, Verdict } from '../core/failure.js'
 
+export type { AdmissionRequest, AdmissionVerdict } from '../core/admission.js'
 export type { Evidence, FailureClass, Verdict } from '../core/failure.js'
 
 /** Version of this surface. A plugin that names another one is not loaded. */
@@ -312,44 +314,6 @@ export interface Scrape {
 }
 
 // ---------------------------------------------------------------------------------------------------------- admission
-
-/** A job that a runner was found for, and what is known of both. */
-export interface AdmissionRequest {
-  job: {
-    id: number
-    name: string
-    stage: string
-    /** `group/project`. */
-    projectPath: string
-    /** Branch or tag. */
-    ref: string
-    /** The ref is protected. */
-    protected: boolean
-    /** Tags that the job asks of its runner. */
-    tags: string[]
-    /** Milliseconds since 1970 when it became pending. */
-    queuedAt: number
-  }
-  runner: {
-    id: number
-    description: string
-    type: 'instance' | 'group' | 'project'
-    tags: string[]
-  }
-  /** Jobs that have a runner, and those admitted just now: everywhere, and in the job's project. This one is not counted. */
-  running: { all: number; project: number }
-  /** Milliseconds since 1970 by the node's clock. */
-  now: number
-}
-
-/**
- * What an admission rule says. `refuse` ends the job as failed (class `policy`), with `reason` shown; `hold` leaves it in
- * the queue, and the rule is asked again after `seconds` (1 to 86,400).
- */
-export type AdmissionVerdict =
-  | { verdict: 'admit' }
-  | { verdict: 'refuse'; reason: string }
-  | { verdict: 'hold'; reason: string; seconds: number }
 
 /**
  * Says whether the job may start. Asked for each job after a runner was found and before it is offered, so it is on the

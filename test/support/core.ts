@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { AdmissionRules } from '../../src/core/admission.js'
 import type { BlobRooms } from '../../src/core/blobs/blob-store.js'
 import { diskRooms } from '../../src/core/blobs/disk-blobs.js'
 import { inThisThread } from '../../src/core/ci-config/language.js'
@@ -134,7 +135,7 @@ export class TestCore implements AsyncDisposable {
   admin!: User
   readonly folder: string
 
-  constructor(box: TestStore, settings: Partial<CoreSettings>, blobs?: BlobRooms) {
+  constructor(box: TestStore, settings: Partial<CoreSettings>, blobs?: BlobRooms, admission?: AdmissionRules) {
     this.box = box
     this.folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-core-'))
     this.repositories = new MemoryRepositories()
@@ -150,6 +151,7 @@ export class TestCore implements AsyncDisposable {
       language: inThisThread,
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
       externalUrl: () => 'http://box.test',
+      ...(admission ? { admission } : {}),
       settings,
       fatal: (error) => {
         throw error

@@ -5,6 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
+import type { PluginEntity } from './plugin.js'
 
 interface Check {
   name: string
@@ -17,7 +18,16 @@ interface Check {
 /** Prints each check with what to do about it. Throws `Exit` when one has failed. */
 export async function doctor(options: { json?: boolean }): Promise<void> {
   const { terminal, json, env } = openContext()
-  const checks = [node(), git(), shell(), disk(), syncTime(), await sqlite(), ...(await coordinator(env))]
+  const checks = [
+    node(),
+    git(),
+    shell(),
+    disk(),
+    syncTime(),
+    await sqlite(),
+    ...(await coordinator(env)),
+    ...(await plugins()),
+  ]
   if (options.json) json(checks)
   else {
     for (const check of checks) {
@@ -102,6 +112,24 @@ async function sqlite(): Promise<Check> {
     return { name: 'sqlite', ok: false, says: (error as Error).message }
   } finally {
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Plugins that are not in use although they are configured. Nothing if nobody answers, or it is not ours to ask. */
+async function plugins(): Promise<Check[]> {
+  try {
+    const { client } = openContext()
+    const list = await client().get<PluginEntity[]>('/api/signalbox/v1/plugins')
+    const broken = list.filter(({ state }) => state === 'degraded')
+    if (broken.length === 0) return [{ name: 'plugins', ok: true, says: `${list.length}, all well` }]
+    return broken.map(({ id, health, last_error: why }) => ({
+      name: 'plugin',
+      ok: true,
+      warning: true,
+      says: `${id}: ${health}${why === null ? '' : ` (${why})`}`,
+    }))
+  } catch {
+    return []
   }
 }
 

@@ -1,4 +1,5 @@
 /** Why is it waiting? What keeps a job where it is, and who could move it. */
+import { reasonOf } from '../admission.js'
 import type { Core } from '../core.js'
 import { type FailureReason, factsOf } from '../failure.js'
 import type { Job } from '../job.js'
@@ -8,6 +9,7 @@ import { demandOf } from '../scheduler/demand.js'
 import { judgeRunner, nearestFirst } from '../scheduler/diagnose.js'
 import type { Demand } from '../scheduler/match.js'
 import { findDownstream } from '../store/downstream.js'
+import { lastJobEvent } from '../store/events.js'
 import { findJob, getDefinition, listCurrentJobs, listNeeds } from '../store/jobs.js'
 import { findLastRefusal } from '../store/lease-refusals.js'
 import { findOpenLease } from '../store/leases.js'
@@ -33,6 +35,7 @@ export type Waiting =
   | 'downstream'
   | 'preparation'
   | 'callback'
+  | 'admission'
 
 /** A runner, and in sentences what keeps it from the job. */
 export interface JudgedRunner {
@@ -181,6 +184,9 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
   const runners = await judgeAll(core, job.projectId, demand)
   const fitting = runners.filter((runner) => runner.fits)
   const place = await placeInQueue(read, job)
+  const held = await heldBy(core, job)
+  if (held)
+    return { waitsFor: 'admission', summary: held, demand, place, runners: runners.slice(0, mostShown), ...refused }
   return {
     waitsFor: 'runner',
     summary: (await isReadable(core, job)) ? summaryFor(runners, fitting, place) : unreadableSummary,
@@ -190,6 +196,21 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
     runners: runners.slice(0, mostShown),
     ...refused,
   }
+}
+
+/** Which admission rule holds the job, and why; also one that another node, or this one before it was started, has asked. */
+async function heldBy(core: Core, job: Job): Promise<string | undefined> {
+  const here = core.asides.holdOf(job.id)
+  if (here) return holdSentence(here.decision.rule, reasonOf(here.decision), here.until - core.clock.now())
+  if (!core.asides.rules) return undefined
+  const last = await lastJobEvent(core.store.read, job.id, 'job.admission')
+  const { rule, verdict, reason, seconds } = last ? JSON.parse(last.data) : {}
+  if (!last || verdict !== 'hold') return undefined
+  return holdSentence(String(rule), String(reason), Math.max(0, last.at + Number(seconds) * 1000 - core.clock.now()))
+}
+
+function holdSentence(rule: string, reason: string, leftMs: number): string {
+  return `The admission rule ${rule} holds it: ${reason} It is asked again in ${Math.ceil(leftMs / 1000)} s.`
 }
 
 const unreadableSummary =

@@ -3,6 +3,7 @@ import type { Core } from '../core.js'
 import { unreadable } from '../failure.js'
 import type { Job } from '../job.js'
 import { isStream } from '../lease.js'
+import type { QueueFigures } from '../payload/hand-out.js'
 import type { Offer } from '../payload/offer.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
 import { dropLocked } from '../steps/drop-locked.js'
@@ -15,6 +16,7 @@ import { countCandidates } from '../store/queue-size.js'
 import { holdManager, isFull } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { SealError } from '../tokens/keys.js'
+import { admitToWaiter, leaseAdmitted } from './admit-job.js'
 
 /** The outcome of asking for work. `conflict`: the last candidate was lost to another claim. */
 export type LeaseOutcome = { offer: Offer } | { offer?: undefined; conflict: boolean }
@@ -23,12 +25,19 @@ export type LeaseOutcome = { offer: Offer } | { offer?: undefined; conflict: boo
  * Leases the best job for the claimant. A request repeated under the same id gets the same lease and payload again while
  * nothing has been written under it.
  */
-export function leaseJob(core: Core, claimant: Claimant): Promise<LeaseOutcome> {
-  return core.store.write(async (tx) => (await repeated(core, tx, claimant)) ?? (await claimBest(core, tx, claimant)))
+export async function leaseJob(core: Core, claimant: Claimant): Promise<LeaseOutcome> {
+  const { rules } = core.asides
+  if (!rules) {
+    return core.store.write(async (tx) => (await repeated(core, tx, claimant)) ?? (await claimBest(core, tx, claimant)))
+  }
+  const before = await core.store.write((tx) => repeated(core, tx, claimant))
+  return before ?? leaseAdmitted(core, rules, claimant)
 }
 
 /** Leases a job for a waiter and hands it over. Returns whether it got one. */
 export async function leaseToWaiter(core: Core, waiter: Waiter): Promise<boolean> {
+  const { rules } = core.asides
+  if (rules) return admitToWaiter(core, rules, waiter)
   const outcome = await core.store.write<LeaseOutcome>(async (tx) => {
     if (waiter.free() <= 0 || !core.dispatcher.has(waiter)) return { conflict: false }
     core.dispatcher.reserve(tx, waiter)
@@ -69,8 +78,7 @@ async function unlessUnreadable(core: Core, tx: Tx, job: Job, offer: () => Promi
 const attempts = 10
 
 async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOutcome> {
-  const { runner } = claimant
-  if (runner.jobLimit !== null && (await isFull(tx, runner.id, runner.jobLimit))) return { conflict: false }
+  if (await isAtLimit(tx, claimant)) return { conflict: false }
   const seeker = core.dispatcher.seekerOf(claimant)
   let conflict = false
   for (let attempt = 0; attempt < attempts; attempt++) {
@@ -84,11 +92,26 @@ async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseO
     // Who takes its jobs by a stream makes no metrics of it, and need not wait for the count.
     const size = isStream(claimant.door) ? 1 : await countCandidates(tx, seeker)
     const queue = { size, depth: attempt + 1 }
-    const offer = await unlessUnreadable(core, tx, job, () => offerJob(core, tx, job, claimant, { queue }))
-    if (!offer) continue
-    await lowerHead(tx, { id: job.id, laneId: job.laneId! })
-    if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
-    return { offer }
+    const offer = await claimLocked(core, tx, job, claimant, queue)
+    if (offer) return { offer }
   }
   return { conflict }
+}
+
+/** Step: the job of the queue, which is locked, becomes the claimant's; undefined if it cannot have it. */
+export async function claimJob(core: Core, tx: Tx, job: Job, claimant: Claimant): Promise<Offer | undefined> {
+  return (await isAtLimit(tx, claimant)) ? undefined : claimLocked(core, tx, job, claimant, { size: 1, depth: 1 })
+}
+
+async function claimLocked(core: Core, tx: Tx, job: Job, claimant: Claimant, queue: QueueFigures) {
+  const offer = await unlessUnreadable(core, tx, job, () => offerJob(core, tx, job, claimant, { queue }))
+  if (!offer) return undefined
+  await lowerHead(tx, { id: job.id, laneId: job.laneId! })
+  if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
+  return offer
+}
+
+/** Whether its runner has as many jobs as it may have. */
+async function isAtLimit(tx: Tx, { runner }: Claimant): Promise<boolean> {
+  return runner.jobLimit !== null && (await isFull(tx, runner.id, runner.jobLimit))
 }

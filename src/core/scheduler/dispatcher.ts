@@ -17,6 +17,7 @@ import { excludedManagers } from '../store/lease-refusals.js'
 import { projectFacts } from '../store/projects.js'
 import { type DemandCache, findCandidate, type Seeker, waitingLanes } from '../store/queue.js'
 import type { Store, Tx } from '../store/write.js'
+import type { Asides } from './asides.js'
 import { type Demand, meets, type ProjectFacts, type RunnerFacts, serves } from './match.js'
 
 /** Somebody who can be given a job. */
@@ -56,6 +57,7 @@ export interface DispatcherOptions {
   store: Store
   clock: Clock
   demands: DemandCache
+  asides: Asides
   log: Log
   /** Claims one job for the waiter; gives whether it got one. */
   claim: (waiter: Waiter) => Promise<boolean>
@@ -126,6 +128,8 @@ export class Dispatcher {
     job: { project: ProjectFacts; demandId: number; demand: Demand },
     excluded?: ReadonlySet<number>,
   ): Waiter | undefined {
+    // Nothing is asked inside a transaction.
+    if (this.#options.asides.rules) return undefined
     const waiter = this.#pick(job.project, job.demandId, job.demand, { excluded, uncapped: true })
     if (waiter) this.reserve(tx, waiter)
     return waiter
@@ -140,6 +144,18 @@ export class Dispatcher {
       waiter.unreserve()
       this.#settle(waiter)
     })
+  }
+
+  /** Takes a credit of the waiter until `unhold`, or until an offer is delivered to it. */
+  hold(waiter: Waiter): void {
+    waiter.reserve()
+    this.#settle(waiter)
+  }
+
+  /** Gives the credit back. */
+  unhold(waiter: Waiter): void {
+    waiter.unreserve()
+    this.#settle(waiter)
   }
 
   /** Hands over an offer whose commit is durable. If nobody is there any more it is void. */
@@ -196,8 +212,10 @@ export class Dispatcher {
   /** What the waiter may look for in the store. */
   seekerOf(claimant: Claimant): Seeker {
     const { facts, managerId } = claimant
+    const aside = this.#options.asides.ids()
     const runnerClass = this.#classOf.get(claimant as Waiter) ?? { facts, meets: this.#meetsOf(facts) }
-    return { facts, managerId, demandIds: this.#demandsMetBy(runnerClass) }
+    const demandIds = this.#demandsMetBy(runnerClass)
+    return { facts, managerId, demandIds, ...(aside.length > 0 ? { aside } : {}) }
   }
 
   /** Heals lost wake-ups, and checks that nothing eligible stands beside somebody idle for long. */
@@ -216,7 +234,7 @@ export class Dispatcher {
       if (!project || !demand || !this.#pick(project, lane.demandId, demand)) continue
       const excluded = await excludedManagers(store.read, lane.jobId, clock.now())
       const waiter = this.#wake(project, lane.demandId, demand, excluded)
-      if (!waiter) continue
+      if (!waiter || this.#options.asides.has(lane.jobId)) continue
       stalled.add(lane.jobId)
       const since = this.#stalledSince.get(lane.jobId) ?? clock.now()
       this.#stalledSince.set(lane.jobId, since)

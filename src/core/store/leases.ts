@@ -128,6 +128,12 @@ export function listOpenLeases(from: Reader | Tx, managerId: number): Promise<Le
   return from.all(openLeasesOfManager, { managerId })
 }
 
+/** Counts open leases: all of them, and those of a project. */
+export async function countOpenLeasesOf(from: Reader, projectId: number): Promise<{ all: number; project: number }> {
+  const row = await from.first(openLeaseCounts, { projectId })
+  return { all: Number(row?.all ?? 0), project: Number(row?.project ?? 0) }
+}
+
 /** The lease that the same logical request of the manager was given before, while nothing has been written under it. */
 export function findRepeatedRequest(
   from: Reader | Tx,
@@ -239,6 +245,13 @@ const reportedLease = hotQuery<never, 'id' | 'report' | 'reportAt'>((db, p) =>
 const openLeasesOfManager = hotQuery<Lease, 'managerId'>((db, p) =>
   db.selectFrom('leases').select(leaseColumns).where('manager_id', '=', p('managerId')).where(isOpen).orderBy('id'),
 )
+
+const openLeaseCounts = hotQuery<{ all: number; project: number }, 'projectId'>((db, p) => ({
+  compile: () =>
+    sql`
+      select count(*) as "all", count(case when project_id = ${p('projectId')} then 1 end) as "project" from leases
+      where status in ('offered', 'held')`.compile(db),
+}))
 
 // By manager, not by runner: each poll asks this, and the index holds few open leases of one manager.
 const leaseByRequest = hotQuery<Lease, 'managerId' | 'requestId'>((db, p) =>

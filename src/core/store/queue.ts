@@ -133,6 +133,8 @@ export interface Seeker {
   managerId: number
   /** Ids of the demands that it can meet. */
   demandIds: readonly number[]
+  /** Jobs to be passed over for now. */
+  aside?: readonly number[]
 }
 
 /**
@@ -144,14 +146,9 @@ export async function findCandidate(from: Reader | Tx, seeker: Seeker, now: numb
   // Most who ask find no head at all, and need not be asked what they are excluded from.
   const heads = await headsFor(from, seeker)
   if (heads.length === 0) return undefined
-  const excluded = await from.all(excludedJobs, { managerId: seeker.managerId, now })
-  if (excluded.length > 0)
-    return findBeyond(
-      from,
-      seeker,
-      excluded.map((row) => row.jobId),
-    )
-  return bestHead(seeker.facts.type, heads)
+  const refused = await from.all(excludedJobs, { managerId: seeker.managerId, now })
+  const excluded = [...refused.map((row) => row.jobId), ...(seeker.aside ?? [])]
+  return excluded.length > 0 ? findBeyond(from, seeker, excluded) : bestHead(seeker.facts.type, heads)
 }
 
 /** Every lane that has a job waiting, for the sweep that heals lost wake-ups. */
