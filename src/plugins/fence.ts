@@ -7,7 +7,8 @@
  * `half_open`, one call is let through, and its end closes the breaker or opens it anew.
  */
 import type { Clock } from '../core/clock.js'
-import { oneLine } from './plain.js'
+import { asError } from './as-error.js'
+import { Breaker, type Settle } from './breaker.js'
 
 /** What came of a call. `refused`: the plugin was not called, since its breaker is open or too many calls wait. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; error: Error; refused: boolean }
@@ -43,9 +44,6 @@ class LateError extends Error {}
 const queueLimit = 100
 const remembered = 100
 const notCalled = 'the plugin is not called for a while, it has failed too often'
-
-/** Tells the breaker how a call that it has admitted ended. */
-type Settle = (well: boolean) => void
 
 export class Fence {
   readonly breaker: Breaker
@@ -156,64 +154,6 @@ export class Fence {
   }
 }
 
-const windowMs = 60_000
-const failureLimit = 5
-const openMs = 30_000
-
-export class Breaker {
-  readonly #clock: Clock
-  /** Times of the failures of the last 60 s. */
-  #failures: number[] = []
-  #openedAt: number | undefined
-  #trial = false
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  get state(): 'closed' | 'open' | 'half_open' {
-    if (this.#openedAt === undefined) return 'closed'
-    return this.#clock.now() - this.#openedAt < openMs ? 'open' : 'half_open'
-  }
-
-  /** How long calls are still refused, in milliseconds. */
-  get opensInMs(): number {
-    return this.#openedAt === undefined ? 0 : Math.max(0, this.#openedAt + openMs - this.#clock.now())
-  }
-
-  /** Lets a call through, or not (undefined). The call must be settled. */
-  admit(): Settle | undefined {
-    const { state } = this
-    if (state === 'closed') {
-      // A good end says nothing here: it may be of a call from before the breaker opened.
-      return (well) => {
-        if (!well) this.#failed()
-      }
-    }
-    if (state === 'open' || this.#trial) return undefined
-    this.#trial = true
-    return (well) => {
-      this.#trial = false
-      this.#failures = []
-      this.#openedAt = well ? undefined : this.#clock.now()
-    }
-  }
-
-  /** Lets calls through again: what was called before is not there any more. */
-  reset(): void {
-    this.#failures = []
-    this.#openedAt = undefined
-  }
-
-  #failed(): void {
-    const now = this.#clock.now()
-    this.#failures = [...this.#failures.filter((at) => now - at < windowMs), now]
-    if (this.#failures.length < failureLimit) return
-    this.#failures = []
-    this.#openedAt = now
-  }
-}
-
 /** One call at a time, in the order in which they came. */
 class Queue {
   #tail: Promise<void> = Promise.resolve()
@@ -266,29 +206,4 @@ export function inTime(
 export function ignoreRejection<T>(value: T): T {
   if (value instanceof Promise) value.catch(() => undefined)
   return value
-}
-
-/**
- * Whatever was thrown, as an error of ours: its message in one line, its stack as text. Nothing of the plugin's stays in
- * it, and a getter of the plugin's that throws in turn is no way out.
- */
-export function asError(thrown: unknown): Error {
-  const isError = tried(() => thrown instanceof Error) === true
-  const message = tried(() =>
-    isError ? (thrown as Error).message || (thrown as Error).name : `threw ${String(thrown)}`,
-  )
-  const error = new Error(oneLine(typeof message === 'string' ? message : 'threw something that cannot be shown', 500))
-  const stack = isError ? tried(() => (thrown as Error).stack) : undefined
-  if (typeof stack === 'string') error.stack = stack.slice(0, stackLength)
-  return error
-}
-
-const stackLength = 8192
-
-function tried<T>(look: () => T): T | undefined {
-  try {
-    return look()
-  } catch {
-    return undefined
-  }
 }

@@ -5,8 +5,8 @@
 
 import { asFault } from '../core/as-fault.js'
 import { asAdmission, asCapabilities, asPrepareResult, asRunResult, asScrape, asVerdict } from './answers.js'
+import { asError } from './as-error.js'
 import { ownImport } from './child-import.js'
-import { asError } from './fence.js'
 import { Here } from './here.js'
 import type { AttachedHook, Fault, FromPlugin, Task, ToPlugin } from './messages.js'
 import { isObject, oneLine } from './plain.js'

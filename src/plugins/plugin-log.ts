@@ -1,7 +1,7 @@
 /** The log of one plugin: lines of the server's log that name it. What is more than 64 KiB in a second is left out. */
 import type { Clock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
-import { asError } from './fence.js'
+import { asError } from './as-error.js'
 import { oneLine, toPlainObject } from './plain.js'
 import type { Json, PluginLogger } from './sdk.js'
 

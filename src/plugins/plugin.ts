@@ -6,7 +6,8 @@
  */
 import type { Clock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
-import { asError, Fence } from './fence.js'
+import { asError } from './as-error.js'
+import { Fence } from './fence.js'
 import { oneLine } from './plain.js'
 import { pluginLogger } from './plugin-log.js'
 import type { ProcessFacts, Residence } from './residence.js'

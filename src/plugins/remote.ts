@@ -12,9 +12,10 @@ import type { AttachedHook, LoadedFacts, Task } from './messages.js'
 import { toPlain } from './plain.js'
 import { type PluginMetricsScope, restoredMetrics } from './plugin-metrics.js'
 import { PluginProcess, type Sink } from './plugin-process.js'
+import { remoteHooks } from './remote-hooks.js'
 import { loadMs, type ProcessFacts, type Residence, type Surroundings, setupMs } from './residence.js'
-import { type Hooks, noHooks } from './scope.js'
-import type { ExecutorRunner, Gauge, PluginKind } from './sdk.js'
+import type { Hooks } from './scope.js'
+import type { Gauge, PluginKind } from './sdk.js'
 
 export interface RemoteParts {
   entry: string
@@ -81,7 +82,7 @@ export class Remote implements Residence {
     this.#taken = takenExecutors
     const attached = await this.#setUp()
     this.#attached = attached
-    return this.#hooksOf(attached)
+    return remoteHooks(attached, (task, sink) => this.#ask(task, sink))
   }
 
   async close(deadlineMs: number): Promise<void> {
@@ -191,45 +192,6 @@ export class Remote implements Residence {
   async #ask(task: Task, sink?: Sink): Promise<unknown> {
     if (!this.#process) throw new Error('its process is being started again')
     return parsed(await this.#process.ask(task, sink))
-  }
-
-  #hooksOf(attached: readonly AttachedHook[]): Hooks {
-    const hooks = noHooks()
-    for (const { kind, name, methods } of attached) {
-      const call = (method: string, args: unknown[], sink?: Sink) =>
-        this.#ask({ do: 'call', kind, name, method, args }, sink) as Promise<never>
-      const one = (method: string) => (input: unknown) => call(method, [input])
-      switch (kind) {
-        case 'classifier':
-          hooks.classifiers.push({ name, hook: one('classify') })
-          break
-        case 'admission':
-          hooks.admissions.push({ name, hook: one('admit') })
-          break
-        case 'exporter':
-          hooks.exporters.push({
-            name,
-            hook: {
-              ...(methods.includes('onEvents') ? { onEvents: one('onEvents') } : {}),
-              ...(methods.includes('scrape')
-                ? { scrape: (gauges: unknown, accept: string) => call('scrape', [gauges, accept]) }
-                : {}),
-            },
-          })
-          break
-        case 'executor': {
-          const runner: ExecutorRunner = {
-            prepare: (input, output) => call('prepare', [input], output),
-            run: (input, output) => call('run', [input], output),
-            cancel: one('cancel'),
-            cleanUp: one('cleanUp'),
-          }
-          const hook = { capabilities: one('capabilities'), ...(methods.includes('runner') ? { runner } : {}) }
-          hooks.executors.push({ name, hook })
-        }
-      }
-    }
-    return hooks
   }
 
   #log(json: string): void {

@@ -11,6 +11,7 @@ import type { Offer } from '../payload/offer.js'
 import { demandOf } from '../scheduler/demand.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
 import { meets, serves } from '../scheduler/match.js'
+import { claimJob } from '../steps/claim-job.js'
 import { dropLocked } from '../steps/drop-locked.js'
 import { record } from '../steps/record.js'
 import { findJob, getDefinition, lockJob } from '../store/jobs.js'
@@ -20,7 +21,6 @@ import { getPipeline } from '../store/pipelines.js'
 import { getProject, projectFacts } from '../store/projects.js'
 import { findCandidate } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
-import { claimJob } from './lease-job.js'
 
 /** Candidates asked about for one poll: each may take half a second. */
 const attempts = 5

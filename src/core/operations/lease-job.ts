@@ -1,21 +1,16 @@
 /** A runner asks for work: the best job that it may take becomes a lease, in one durable commit. */
 import type { Core } from '../core.js'
-import { unreadable } from '../failure.js'
-import type { Job } from '../job.js'
 import { isStream } from '../lease.js'
-import type { QueueFigures } from '../payload/hand-out.js'
 import type { Offer } from '../payload/offer.js'
 import type { Claimant, Waiter } from '../scheduler/dispatcher.js'
-import { dropLocked } from '../steps/drop-locked.js'
-import { offerJob, repeatOffer } from '../steps/offer-job.js'
-import { processAfter } from '../steps/process-pipeline.js'
+import { claimLocked, isAtLimit, unlessUnreadable } from '../steps/claim-job.js'
+import { repeatOffer } from '../steps/offer-job.js'
 import { lockJob } from '../store/jobs.js'
 import { findRepeatedRequest } from '../store/leases.js'
-import { findCandidate, lowerHead } from '../store/queue.js'
+import { findCandidate } from '../store/queue.js'
 import { countCandidates } from '../store/queue-size.js'
-import { holdManager, isFull } from '../store/runners.js'
+import { holdManager } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
-import { SealError } from '../tokens/keys.js'
 import { admitToWaiter, leaseAdmitted } from './admit-job.js'
 
 /** The outcome of asking for work. `conflict`: the last candidate was lost to another claim. */
@@ -63,17 +58,6 @@ async function repeated(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseOu
   return offer && { offer }
 }
 
-/** Step: the offer of the job; undefined if its payload cannot be opened: that ends the job, and nobody else's. */
-async function unlessUnreadable(core: Core, tx: Tx, job: Job, offer: () => Promise<Offer>): Promise<Offer | undefined> {
-  try {
-    return await offer()
-  } catch (error) {
-    if (!(error instanceof SealError)) throw error
-    await dropLocked(core, tx, job, unreadable)
-    return undefined
-  }
-}
-
 /** Candidates lost in a row to other claims before the runner is asked to come again. */
 const attempts = 10
 
@@ -96,22 +80,4 @@ async function claimBest(core: Core, tx: Tx, claimant: Claimant): Promise<LeaseO
     if (offer) return { offer }
   }
   return { conflict }
-}
-
-/** Step: the job of the queue, which is locked, becomes the claimant's; undefined if it cannot have it. */
-export async function claimJob(core: Core, tx: Tx, job: Job, claimant: Claimant): Promise<Offer | undefined> {
-  return (await isAtLimit(tx, claimant)) ? undefined : claimLocked(core, tx, job, claimant, { size: 1, depth: 1 })
-}
-
-async function claimLocked(core: Core, tx: Tx, job: Job, claimant: Claimant, queue: QueueFigures) {
-  const offer = await unlessUnreadable(core, tx, job, () => offerJob(core, tx, job, claimant, { queue }))
-  if (!offer) return undefined
-  await lowerHead(tx, { id: job.id, laneId: job.laneId! })
-  if (offer.acceptWithinMs === null) await processAfter(core, tx, job)
-  return offer
-}
-
-/** Whether its runner has as many jobs as it may have. */
-async function isAtLimit(tx: Tx, { runner }: Claimant): Promise<boolean> {
-  return runner.jobLimit !== null && (await isFull(tx, runner.id, runner.jobLimit))
 }
