@@ -60,6 +60,8 @@ export interface Job {
   coverage: number | null
   /** Something is to be done when it has ended, and is not done yet: its log is to be searched for the coverage. */
   finishWork: number
+  /** Its payload is among the rows, as long as somebody may ask for it (again). */
+  payloadKept: number
   /** It is given ID tokens with each hand-out, and its log must not show them. */
   idTokens: number
 }
@@ -88,6 +90,7 @@ export const neverRun = {
   finishedAt: null,
   erasedAt: null,
   coverage: null,
+  payloadKept: 0,
 } as const satisfies Partial<Job>
 
 /** The columns that a change of status writes of itself, for a job that goes from `from` to `to` at `now`. */

@@ -84,14 +84,17 @@ export const invariants: readonly Invariant[] = [
     ),
   },
   {
-    name: 'a payload lives as long as its job may run',
+    name: 'a payload is kept while its job waits, and at the longest while it may run',
     broken: ({ now }) => {
       const payloads = new Set(now.payloads.map((row) => row.job_id))
       return each(now.jobs, (job) => {
-        const wanted = job.kind === 'build' && (job.status === 'pending' || is('executing', job.status))
-        return payloads.has(job.id) === wanted
-          ? undefined
-          : `job ${job.id} (${job.status}): payload ${wanted ? 'missing' : 'left'}`
+        const kept = payloads.has(job.id)
+        const mayRun = job.kind === 'build' && (job.status === 'pending' || is('executing', job.status))
+        const fault =
+          (kept !== (job.payload_kept === 1) && 'its row says otherwise') ||
+          (!kept && job.in_queue === 1 && 'missing') ||
+          (kept && !mayRun && 'left')
+        return fault ? `job ${job.id} (${job.status}): payload ${fault}` : undefined
       })
     },
   },

@@ -33,6 +33,7 @@ const columns = {
     'started_at',
     'finished_at',
     'resource_key',
+    'payload_kept',
   ],
   leases: [
     'id',

@@ -290,10 +290,10 @@ class Life {
       if (job.finished_at !== null && job.started_at !== null) {
         expect(job.finished_at, what).toBeGreaterThanOrEqual(job.started_at)
       }
-      expect(
-        payloads.some((row) => row.job_id === job.id),
-        what,
-      ).toBe(job.status === 'pending' || is('executing', job.status))
+      const kept = payloads.some((row) => row.job_id === job.id)
+      expect(kept, what).toBe(job.payload_kept === 1)
+      if (job.in_queue === 1) expect(kept, what).toBe(true)
+      if (kept) expect(job.status === 'pending' || is('executing', job.status), what).toBe(true)
       this.#checkChange(job.id, job.status, job.retried)
       // Every acknowledged byte is there, and nothing else.
       const log = this.acknowledged.get(job.id)

@@ -241,6 +241,7 @@ CREATE TABLE "jobs" ("id" integer primary key autoincrement,
   "coverage" double precision,
   "finish_work" integer not null check ("finish_work" in (0, 1)),
   "id_tokens" integer not null check ("id_tokens" in (0, 1)),
+  "payload_kept" integer default 0 not null,
   constraint "jobs_queue" check (in_queue = 0 or (status = 'pending' and lane_id is not null)),
   constraint "jobs_reason" check (failure_reason is null or status = 'failed'),
   constraint jobs_finished check ((finished_at is not null) = (status in ('success', 'failed', 'canceled'))));

@@ -23,6 +23,7 @@ export function doomJob(core: Core, jobId: number): Promise<boolean> {
       failureReason: 'data_integrity_failure',
       failureClass: 'internal',
       inQueue: 0,
+      payloadKept: 0,
     })
     await saveJob(tx, job)
     if (wasQueued) await lowerHead(tx, { id: job.id, laneId: job.laneId! })

@@ -15,6 +15,7 @@ import { demandOf } from '../scheduler/demand.js'
 import { applyJobEvent } from '../steps/apply-job-event.js'
 import { dropLocked } from '../steps/drop-locked.js'
 import { placeInLane } from '../steps/enqueue-job.js'
+import { gatherPayload, keepPayload } from '../steps/gather-payload.js'
 import { offerJob } from '../steps/offer-job.js'
 import { contextOf } from '../steps/pipeline-context.js'
 import { processAfter, processPipeline } from '../steps/process-pipeline.js'
@@ -90,19 +91,28 @@ export async function voidLease(
   await offerAgain(core, tx, job)
 }
 
-/** Offers the job to another runner that waits, or puts it back at its old place. */
+/**
+ * Offers the job to another runner that waits, or puts it back at its old place. Drops it if its payload was not kept, and
+ * cannot be gathered any more.
+ */
 async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
   const context = await contextOf(tx, job.pipelineId)
   const plan = await getDefinition(tx, job.definitionId)
+  const facts = job.payloadKept === 1 ? undefined : await gatherPayload(core, tx, job, plan)
+  if (facts && 'reason' in facts) {
+    await dropLocked(core, tx, job, facts)
+    return
+  }
   const demand = demandOf(plan, context.pipeline.protected === 1)
   const key = await demandId(tx, core.demands, demand)
   const excluded = await excludedManagers(tx, job.id, tx.now)
   const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: key, demand }, excluded)
   if (!waiter) {
+    if (facts) await keepPayload(core, tx, job, facts)
     await placeInLane(core, tx, job, key, context)
     return
   }
-  const offer = await offerJob(core, tx, job, waiter).catch((error: unknown) => {
+  const offer = await offerJob(core, tx, job, waiter, facts ? { facts } : {}).catch((error: unknown) => {
     if (error instanceof SealError) return undefined
     throw error
   })

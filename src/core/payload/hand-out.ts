@@ -1,7 +1,7 @@
 /** What a stored payload becomes when a runner is given the job: each mark is replaced by what only that moment knows. */
 import type { PlanVariable } from '../ci-config/variables.js'
-import { idTokenMark, readStored } from './marks.js'
-import { textOfAll, variableFor } from './variable-text.js'
+import { idTokenMark, readStored, type Slots } from './marks.js'
+import { textOf, textOfAll } from './variable-text.js'
 
 /** What the runner's metrics tell of the queue that the job came out of. Rule: gitlab app/services/ci/register_job_service.rb */
 export interface QueueFigures {
@@ -27,28 +27,38 @@ export interface HandOut {
   idToken?: (claims: string) => string
 }
 
-/** Returns the payload for one hand-out as JSON text in UTF-8, ready to be sent. */
-export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
-  const { text, markStart } = readStored(stored)
-  const { token, timeoutS, runner, waitedS, running, queue, pipelineVariables, idToken } = handOut
-  const whole: Record<string, string> = {
-    timeout: String(timeoutS),
-    waited: waitedS === null ? 'null' : String(waitedS),
-    size: String(queue.size),
-    depth: String(queue.depth),
+/** What this hand-out puts in the slots of a payload. */
+export function slotsOf({ token, timeoutS, runner, waitedS, running, queue, pipelineVariables }: HandOut): Slots {
+  return {
+    token,
+    running,
+    timeout: timeoutS,
+    waited: waitedS,
+    size: queue.size,
+    depth: queue.depth,
+    idToken: '',
     runner: runnerVariables(runner),
     pipeline: textOfAll(pipelineVariables),
   }
+}
+
+/** Marks that stand for a part of a text; all others stand for a whole value. */
+const inTexts = ['token', 'running']
+
+/** Returns the payload for one hand-out as JSON text in UTF-8, ready to be sent. */
+export function spliceHandOut(stored: Uint8Array, handOut: HandOut): Buffer {
+  const { text, markStart } = readStored(stored)
+  const slots = slotsOf(handOut)
+  const { idToken } = handOut
   // A mark that stands for a whole value goes with its quotes, one inside a text without.
   const parts = text.split(markStart)
   let out = parts[0]!
   for (const part of parts.slice(1)) {
     const end = part.indexOf('@')
     const name = part.slice(0, end)
-    const value = whole[name]
     if (name.startsWith(idTokenMark)) out += (idToken?.(name.slice(idTokenMark.length)) ?? '') + part.slice(end + 1)
-    else if (value === undefined) out += (name === 'token' ? token : running) + part.slice(end + 1)
-    else out = out.slice(0, -1) + value + part.slice(end + 2)
+    else if (inTexts.includes(name)) out += slots[name as keyof Slots] + part.slice(end + 1)
+    else out = out.slice(0, -1) + slots[name as keyof Slots] + part.slice(end + 2)
   }
   return Buffer.from(out)
 }
@@ -71,5 +81,5 @@ function runnerVariables(runner: HandOut['runner']): string {
     ['CI_RUNNER_DESCRIPTION', runner.description],
     ['CI_RUNNER_TAGS', JSON.stringify(runner.tags)],
   ]
-  return list.map(([key, value]) => JSON.stringify(variableFor({ key, value, raw: true }, true))).join(',')
+  return list.map(([key, value]) => textOf({ key, value, raw: true }, true)).join(',')
 }

@@ -1,20 +1,20 @@
 /** Parts of a job's definition as a runner gets them. Shape: gitlab-runner common/spec/spec.go. */
 import type { JobPlan, PlanArtifact, PlanImage, PlanInput, PlanService } from '../ci-config/job-definition.js'
-import type { Marks } from './marks.js'
+import type { Slots } from './marks.js'
 import type { PayloadFacts } from './payload.js'
 import { releaseScript } from './release-step.js'
 import { variableFor } from './variable-text.js'
 
-export function stepsOf(plan: JobPlan, marks: Marks): object[] {
+export function stepsOf(plan: JobPlan, slots: Slots): object[] {
   if (plan.run) return []
   const steps: object[] = [
-    { name: 'script', script: plan.script, timeout: marks.timeout, when: 'on_success', allow_failure: false },
+    { name: 'script', script: plan.script, timeout: slots.timeout, when: 'on_success', allow_failure: false },
   ]
   if (plan.release) {
     steps.push({
       name: 'release',
       script: releaseScript(plan.release),
-      timeout: marks.timeout,
+      timeout: slots.timeout,
       when: 'on_success',
       allow_failure: false,
     })
@@ -23,7 +23,7 @@ export function stepsOf(plan: JobPlan, marks: Marks): object[] {
     steps.push({
       name: 'after_script',
       script: plan.afterScript,
-      timeout: marks.timeout,
+      timeout: slots.timeout,
       when: 'always',
       allow_failure: true,
     })
@@ -35,7 +35,7 @@ export function stepsOf(plan: JobPlan, marks: Marks): object[] {
 export function cachesOf({ plan, pipeline, project }: PayloadFacts): object[] {
   const index = project.cacheIndex > 0 ? `-${project.cacheIndex}` : ''
   return (plan.caches ?? []).map((cache) => {
-    const suffix = pipeline.protected && !cache.unprotect ? '-protected' : '-non_protected'
+    const suffix = pipeline.protected === 1 && !cache.unprotect ? '-protected' : '-non_protected'
     const full = (key: string) => `${key}${index}${suffix}`
     return {
       key: full(typeof cache.key === 'string' ? cache.key : 'default'),

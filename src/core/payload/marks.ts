@@ -4,20 +4,19 @@
  */
 import { randomBytes } from 'node:crypto'
 
-/** What stands in the text for what is spliced in. */
-export interface Marks {
+/** What only the hand-out knows, in its places in the payload: the values themselves, or marks that stand for them. */
+export interface Slots {
   token: string
-  timeout: string
-  runner: string
-  waited: string
   running: string
-  size: string
-  depth: string
+  timeout: number | string
+  waited: number | string | null
+  size: number | string
+  depth: number | string
   /** Begins the mark of an ID token; its claims follow, up to the end of the mark. */
   idToken: string
-  /** The whole list of variables, when the payload is built. */
-  variables: string
-  /** The pipeline's predefined variables, which all its jobs have alike: most of the text, and kept once. */
+  /** JSON text of the runner's variables. */
+  runner: string
+  /** The same of the pipeline's predefined variables, which all its jobs have alike: most of the text, and kept once. */
   pipeline: string
 }
 
@@ -27,20 +26,19 @@ export const idTokenMark = 'id_token:'
 /** Hexadecimal digits of a nonce. */
 const nonceLength = 16
 
-export function newMarks(): { nonce: string; marks: Marks } {
+export function newMarks(): { nonce: string; marks: Slots } {
   const nonce = randomBytes(nonceLength / 2).toString('hex')
   const mark = (name: string) => `@${nonce}:${name}@`
-  const marks = {
+  const marks: Slots = {
     token: mark('token'),
     timeout: mark('timeout'),
-    runner: mark('runner'),
     waited: mark('waited'),
     running: mark('running'),
     size: mark('size'),
     depth: mark('depth'),
     idToken: `@${nonce}:${idTokenMark}`,
-    variables: mark('variables'),
-    pipeline: mark('pipeline'),
+    runner: JSON.stringify(mark('runner')),
+    pipeline: JSON.stringify(mark('pipeline')),
   }
   return { nonce, marks }
 }

@@ -1,19 +1,22 @@
 /**
- * The runner payload: GitLab's job response. It is serialised once, when the job enters the queue; what is known only when
- * a runner is given the job (its token, the effective timeout, the runner's own variables, queue figures) stands in the
- * text as marks and is spliced in then, which costs a sixth of serialising it again.
+ * The runner payload: GitLab's job response. What is known only when a runner is given the job (its token, the effective
+ * timeout, the runner's own variables, queue figures) fills slots in it. A job that is given away the moment it is queued gets
+ * its payload with these filled; one that waits is serialised once, with marks in the slots, which are replaced at the
+ * hand-out: that costs a sixth of serialising it again.
  * Shape: gitlab-runner common/spec/spec.go.
  */
-import { expandText } from '../ci-config/expand.js'
+import { expandText, expandVariables, forRunner } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { PlanVariable } from '../ci-config/variables.js'
 import { reasonsForRunners } from '../failure.js'
+import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import type { IdTokenClaims } from '../tokens/id-token.js'
 import { secretsForRunner } from '../tokens/secrets.js'
 import { gitInfo } from './git-info.js'
+import { type HandOut, slotsOf } from './hand-out.js'
 import { artifactOf, cachesOf, imageOf, inputOf, serviceOf, stepsOf } from './job-fields.js'
-import { type Marks, newMarks } from './marks.js'
+import { newMarks, type Slots } from './marks.js'
 import { jobVariables } from './predefined-variables.js'
 import { textOf, textOnce } from './variable-text.js'
 
@@ -23,17 +26,7 @@ export interface PayloadFacts {
   externalUrl: string
   job: { id: number; name: string; runWhen: string; userId: number | null }
   plan: JobPlan
-  pipeline: {
-    id: number
-    iid: number
-    name: string | null
-    createdAt: number
-    ref: string
-    tag: boolean
-    protected: boolean
-    sha: string
-    beforeSha: string
-  }
+  pipeline: Pick<Pipeline, 'id' | 'iid' | 'name' | 'createdAt' | 'ref' | 'tag' | 'protected' | 'sha' | 'beforeSha'>
   /** Predefined variables of the pipeline, weakest. */
   pipelineVariables: readonly PlanVariable[]
   /** Variables that people have set for the instance, the groups and the project: no service of the job gets them. */
@@ -50,27 +43,58 @@ export interface PayloadFacts {
   gitDepth: number
 }
 
-/** Returns the payload as bytes with marks, for `spliceHandOut`. `expand` turns variables into what a runner gets. */
-export function buildPayload(facts: PayloadFacts, expand: (list: PlanVariable[]) => PlanVariable[]): Buffer {
+/** Returns the payload as bytes with marks, for `spliceHandOut`. */
+export function buildPayload(facts: PayloadFacts): Buffer {
   const { nonce, marks } = newMarks()
-  const { list, texts } = variablesOf(facts, marks, expand)
-  const [before, after] = JSON.stringify(payloadOf(facts, marks, list)).split(JSON.stringify(marks.variables))
-  return Buffer.from(`${nonce}\n${before}[${texts.join()}]${after}`)
+  return Buffer.from(`${nonce}\n${payloadText(facts, marks)}`)
 }
 
-/** The payload with a mark for its variables, which `list` has as they are. */
-function payloadOf(facts: PayloadFacts, marks: Marks, list: readonly PlanVariable[]): object {
+/** Returns the payload of a job that is given away at once, as JSON text in UTF-8, ready to be sent. It must have no secrets. */
+export function buildHandOut(facts: PayloadFacts, handOut: HandOut): Buffer {
+  return Buffer.from(payloadText(facts, slotsOf(handOut)))
+}
+
+/** Whether its runner is told to mask more than the job's token: the log is searched for that too, as long as the job runs. */
+export function hasSecrets({ plan, dotenvVariables, setVariables, strongVariables }: PayloadFacts): boolean {
+  const isMasked = ({ masked }: PlanVariable) => masked === true
+  return (
+    plan.idTokens !== undefined ||
+    [plan.variables, dotenvVariables, setVariables, strongVariables].some((list) => list.some(isMasked))
+  )
+}
+
+/** What every payload ends with. */
+const features = JSON.stringify({
+  trace_sections: true,
+  token_mask_prefixes: [],
+  failure_reasons: reasonsForRunners,
+})
+
+/** The variables and the features are texts already, so the rest is serialised in two parts around them. */
+function payloadText(facts: PayloadFacts, slots: Slots): string {
+  const { list, texts } = variablesOf(facts, slots)
+  const before = JSON.stringify(partBefore(facts, slots, list))
+  const after = JSON.stringify(partAfter(facts, slots, list))
+  return `${before.slice(0, -1)},"variables":[${texts.join()}],${after.slice(1, -1)},"features":${features}}`
+}
+
+function partBefore(facts: PayloadFacts, slots: Slots, list: readonly PlanVariable[]): object {
   const { job, plan } = facts
   return {
     id: job.id,
-    token: marks.token,
+    token: slots.token,
     allow_git_fetch: true,
-    job_info: jobInfo(facts, marks),
-    git_info: gitInfo(facts, marks, list),
-    runner_info: { timeout: marks.timeout },
+    job_info: jobInfo(facts, slots),
+    git_info: gitInfo(facts, slots, list),
+    runner_info: { timeout: slots.timeout },
     ...(plan.inputs ? { inputs: plan.inputs.map(inputOf) } : {}),
-    variables: marks.variables,
-    steps: stepsOf(plan, marks),
+  }
+}
+
+function partAfter(facts: PayloadFacts, slots: Slots, list: readonly PlanVariable[]): object {
+  const { plan } = facts
+  return {
+    steps: stepsOf(plan, slots),
     ...(plan.hooks?.preGetSources
       ? { hooks: [{ name: 'pre_get_sources_script', script: plan.hooks.preGetSources }] }
       : {}),
@@ -82,20 +106,15 @@ function payloadOf(facts: PayloadFacts, marks: Marks, list: readonly PlanVariabl
     dependencies: facts.dependencies.map((dependency) => ({
       id: dependency.id,
       name: dependency.name,
-      token: marks.token,
+      token: slots.token,
       artifacts_file: { filename: dependency.filename, size: dependency.sizeBytes },
     })),
     ...(plan.run ? { run: JSON.stringify(plan.run) } : {}),
     ...(plan.secrets ? { secrets: secretsForRunner(plan, list) } : {}),
-    features: {
-      trace_sections: true,
-      token_mask_prefixes: [],
-      failure_reasons: reasonsForRunners,
-    },
   }
 }
 
-function jobInfo({ project, job, plan, pipeline, rootGroupId }: PayloadFacts, marks: Marks): object {
+function jobInfo({ project, job, plan, pipeline, rootGroupId }: PayloadFacts, slots: Slots): object {
   return {
     id: job.id,
     name: job.name,
@@ -108,51 +127,57 @@ function jobInfo({ project, job, plan, pipeline, rootGroupId }: PayloadFacts, ma
     root_namespace_id: rootGroupId,
     organization_id: 1,
     user_id: job.userId ?? 0,
-    time_in_queue_seconds: marks.waited,
-    project_jobs_running_on_instance_runners_count: marks.running,
-    queue_size: marks.size,
-    queue_depth: marks.depth,
+    time_in_queue_seconds: slots.waited,
+    project_jobs_running_on_instance_runners_count: slots.running,
+    queue_size: slots.size,
+    queue_depth: slots.depth,
   }
 }
 
-/** Variables as the job gets them, weakest first, and the text of each; marks among the texts stand for those of the hand-out. */
-function variablesOf(
-  facts: PayloadFacts,
-  marks: Marks,
-  expand: (list: PlanVariable[]) => PlanVariable[],
-): { list: PlanVariable[]; texts: string[] } {
-  const { project, job, plan, pipeline } = facts
-  const predefined = new Set(facts.pipelineVariables.map((one) => one.key))
+/** Variables as the job gets them, weakest first, and the text of each. */
+function variablesOf(facts: PayloadFacts, slots: Slots): { list: PlanVariable[]; texts: string[] } {
+  const { project, job, plan, pipeline, pipelineVariables, setVariables, strongVariables } = facts
   const own = jobVariables({
     externalUrl: facts.externalUrl,
     projectPath: project.fullPath,
-    job: { ...job, stage: plan.stage },
+    job: { id: job.id, name: job.name, runWhen: job.runWhen, stage: plan.stage },
     pipeline,
     plan,
-    token: marks.token,
+    token: slots.token,
   })
-  if (plan.idTokens) own.push(...idTokens(facts, marks, expand))
-  const weaker = [...own, ...facts.pipelineVariables, ...plan.variables, ...facts.dotenvVariables]
-  const list = expand([...weaker, ...facts.setVariables, ...facts.strongVariables])
-  const isSet = (at: number) => at >= weaker.length && at < weaker.length + facts.setVariables.length
-  const isStrong = (at: number) => at >= list.length - facts.strongVariables.length
+  if (plan.idTokens) own.push(...idTokens(facts, slots))
+  const setFrom = own.length + pipelineVariables.length + plan.variables.length + facts.dotenvVariables.length
+  const strongFrom = setFrom + setVariables.length
+  const list = expand([
+    ...own,
+    ...pipelineVariables,
+    ...plan.variables,
+    ...facts.dotenvVariables,
+    ...setVariables,
+    ...strongVariables,
+  ])
   const textAt = (at: number) => {
     const one = list[at]!
-    const isPublic = !isSet(at) && (!one.masked || predefined.has(one.key))
-    return isStrong(at) ? textOnce(one, isPublic) : textOf(one, isPublic)
+    const isSet = at >= setFrom && at < strongFrom
+    const isPublic = !isSet && (!one.masked || pipelineVariables.some(({ key }) => key === one.key))
+    // What a person has set is another object each time; the rest may serve many jobs.
+    return isSet || at < own.length ? textOf(one, isPublic) : textOnce(one, isPublic)
   }
+  const texts: string[] = []
+  for (let at = 0; at < own.length; at++) texts.push(textAt(at))
   // The runner's own come after the pipeline's and before the job's YAML.
-  const shared = facts.pipelineVariables.length > 0 ? [marks.pipeline, marks.runner] : [marks.runner]
-  const texts = [
-    ...range(0, own.length).map(textAt),
-    ...shared.map((mark) => JSON.stringify(mark)),
-    ...range(own.length + facts.pipelineVariables.length, list.length).map(textAt),
-  ]
+  if (pipelineVariables.length > 0) texts.push(slots.pipeline)
+  texts.push(slots.runner)
+  for (let at = own.length + pipelineVariables.length; at < list.length; at++) texts.push(textAt(at))
   return { list, texts }
 }
 
+function expand(list: readonly PlanVariable[]): PlanVariable[] {
+  return expandVariables(list, forRunner).variables
+}
+
 /** A variable for each ID token, with all that it will say as its mark. Whom it is for may refer to what people have set. */
-function idTokens(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariable[]) => PlanVariable[]): PlanVariable[] {
+function idTokens(facts: PayloadFacts, slots: Slots): PlanVariable[] {
   const { plan, pipelineVariables, dotenvVariables, setVariables, strongVariables } = facts
   const known = new Map(
     expand([...pipelineVariables, ...plan.variables, ...dotenvVariables, ...setVariables, ...strongVariables]).map(
@@ -163,10 +188,6 @@ function idTokens(facts: PayloadFacts, marks: Marks, expand: (list: PlanVariable
   return Object.entries(plan.idTokens ?? {}).map(([key, { aud }]) => {
     const claims = { ...facts.idTokenClaims, aud: typeof aud === 'string' ? put(aud) : aud.map(put) }
     const encoded = Buffer.from(JSON.stringify({ key, claims })).toString('base64url')
-    return { key, value: `${marks.idToken}${encoded}@`, masked: true }
+    return { key, value: `${slots.idToken}${encoded}@`, masked: true }
   })
-}
-
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, i) => from + i)
 }

@@ -42,9 +42,13 @@ export async function applyJobEvent(
   if (to === undefined) return false
   const { failure, by, set } = options
   const queue = to === 'pending' && job.kind === 'build' ? () => enqueueJob(core, tx, job, options) : undefined
+  const endsPayload = job.payloadKept === 1 && (is('completed', to) || to === 'waiting_for_callback')
+  if (endsPayload) {
+    await deletePayload(tx, job.id)
+    job.payloadKept = 0
+  }
   const refused = await changeStatus(core, tx, job, { event, to, failure, by, set }, queue)
   if (refused) return applyJobEvent(core, tx, job, 'drop', { failure: refused })
-  if (is('completed', to) || to === 'waiting_for_callback') await deletePayload(tx, job.id)
   nameFollowUps(core, tx, job)
   return true
 }

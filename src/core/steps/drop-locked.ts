@@ -1,11 +1,11 @@
 /** Step: the server fails a job whose pipeline is locked. */
 import type { Core } from '../core.js'
-import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import type { LeaseEnd } from '../store/leases.js'
 import type { Tx } from '../store/write.js'
 import { afterFinish } from './after-finish.js'
 import { applyJobEvent } from './apply-job-event.js'
+import type { Failure } from './change-status.js'
 import { endOpenLease } from './end-lease.js'
 import { processPipeline } from './process-pipeline.js'
 
@@ -17,7 +17,7 @@ export async function dropLocked(
   core: Core,
   tx: Tx,
   job: Job,
-  failure: { reason: FailureReason; class: string; message?: string },
+  failure: Failure,
   { by, lease = 'release' }: { by?: number | null; lease?: LeaseEnd['event'] } = {},
 ): Promise<boolean> {
   if (!(await applyJobEvent(core, tx, job, 'drop', { failure, by }))) return false

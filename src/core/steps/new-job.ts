@@ -54,6 +54,7 @@ export function newJob(
     resourceKey: made.resourceKey ?? null,
     environment: plan.environment?.name ?? null,
     coverage: null,
+    payloadKept: 0,
     finishWork: finishWorkOf(plan),
     idTokens: plan.idTokens === undefined ? 0 : 1,
   }

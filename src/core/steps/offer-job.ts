@@ -6,8 +6,9 @@ import type { Core } from '../core.js'
 import { defined } from '../defined.js'
 import { type Job, resolveTimeout } from '../job.js'
 import { isStream, type Lease, termsOf } from '../lease.js'
-import { type QueueFigures, spliceHandOut } from '../payload/hand-out.js'
+import { type HandOut, type QueueFigures, spliceHandOut } from '../payload/hand-out.js'
 import type { Offer } from '../payload/offer.js'
+import { buildHandOut, hasSecrets, type PayloadFacts } from '../payload/payload.js'
 import type { Claimant } from '../scheduler/dispatcher.js'
 import { lastJobEvent } from '../store/events.js'
 import { saveJob, timeoutsOf } from '../store/jobs.js'
@@ -19,12 +20,16 @@ import type { Tx } from '../store/write.js'
 import { issueJobToken, type JobTokenClaims, jobTokenScopes } from '../tokens/job-token.js'
 import { SealError } from '../tokens/keys.js'
 import { acceptOffer } from './accept-offer.js'
+import { keepPayload } from './gather-payload.js'
 import { idTokenSigner } from './id-token-key.js'
 import { variablesOf } from './pipeline-context.js'
 import { record } from './record.js'
 
 /**
  * The job is pending and out of the queue; its row is written here. Returns the offer, to be delivered after the commit.
+ * `known.facts`: what its payload is made of, for a job whose payload is not kept. It is kept here if it will be asked for
+ * again: on a polling door, whose answer may be lost, and where the log must be searched for secrets. A stream that loses the
+ * offer loses the lease with it, and then the payload is gathered anew.
  * Throws `SealError`, and has changed nothing then, when its payload cannot be opened: the job is to be dropped.
  */
 export async function offerJob(
@@ -33,14 +38,16 @@ export async function offerJob(
   job: Job,
   claimant: Claimant,
   known: {
-    payload?: Uint8Array
+    facts?: PayloadFacts
     timeouts?: { job: number | null; project: number }
     queue?: QueueFigures
   } = {},
 ): Promise<Offer> {
   const { runner } = claimant
   const queue = known.queue ?? straight
-  const stored = known.payload ?? (await openPayload(core, tx, job))
+  const { facts } = known
+  const atOnce = facts !== undefined && isStream(claimant.door) && !hasSecrets(facts)
+  const stored = atOnce ? undefined : await (facts ? keepPayload(core, tx, job, facts) : openPayload(core, tx, job))
   const { predefined } = await variablesOf(core, tx, job.pipelineId)
   const timeouts = known.timeouts ?? (await timeoutsOf(tx, job))
   const timeout = resolveTimeout({ ...timeouts, runner: runner.maximumTimeoutS })
@@ -100,6 +107,16 @@ export async function offerJob(
   })
   if (terms.acceptWithinMs === null) await acceptOffer(core, tx, { ...lease, id: leaseId }, job)
   if (isStream(claimant.door)) tx.afterCommit(() => measure(core, claimant, waitedS ?? 0, running))
+  const handOut: HandOut = {
+    token,
+    timeoutS: timeout.seconds,
+    runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
+    waitedS,
+    running,
+    queue,
+    ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
+    pipelineVariables: predefined,
+  }
   return {
     leaseId,
     jobId: job.id,
@@ -109,16 +126,7 @@ export async function offerJob(
     jobName: job.name,
     timeoutS: timeout.seconds,
     acceptWithinMs: terms.acceptWithinMs,
-    payload: spliceHandOut(stored, {
-      token,
-      timeoutS: timeout.seconds,
-      runner: { id: runner.id, description: runner.description, tags: JSON.parse(runner.tags) },
-      waitedS,
-      running,
-      queue,
-      ...(job.idTokens === 0 ? {} : { idToken: await idTokenSigner(core, tx, job, lease) }),
-      pipelineVariables: predefined,
-    }),
+    payload: stored ? spliceHandOut(stored, handOut) : buildHandOut(facts!, handOut),
   }
 }
 

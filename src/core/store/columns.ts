@@ -43,6 +43,7 @@ export const jobColumns = [
   'jobs.environment',
   'jobs.coverage',
   'jobs.finish_work as finishWork',
+  'jobs.payload_kept as payloadKept',
   'jobs.id_tokens as idTokens',
 ] as const
 

@@ -284,6 +284,7 @@ const mutable = {
   finishedAt: 'finished_at',
   erasedAt: 'erased_at',
   coverage: 'coverage',
+  payloadKept: 'payload_kept',
 } as const satisfies Partial<Record<keyof Job, string>>
 
 type MutableField = keyof typeof mutable

@@ -236,6 +236,7 @@ export interface Database {
     environment: string | null
     finish_work: Flag
     id_tokens: Flag
+    payload_kept: Flag
     coverage: number | null
   }
   variables: {
