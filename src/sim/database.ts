@@ -49,6 +49,8 @@ export class SimDatabase {
       .all() as string[]
     this.#watch('jobs')
     this.#watch('leases')
+    this.#watch('pipelines')
+    this.#watch('stages')
     this.#clear = [...tables, 'sqlite_sequence'].map((table) => raw.prepare(`delete from "${table}"`))
   }
 
@@ -61,12 +63,15 @@ export class SimDatabase {
   }
 
   /** Compares each row that is taken for known with the one that there is. */
-  #watch(table: 'jobs' | 'leases'): void {
+  #watch(table: 'jobs' | 'leases' | 'pipelines' | 'stages'): void {
     const status = this.connection.raw.prepare(`select status from ${table} where id = ?`).pluck()
-    this.connection.known[table].check = (row: { id: number; status: string }) => {
+    const compare = (row: { id: number; status: string }) => {
       const real = status.get(row.id)
       if (real !== row.status) this.mistaken = `${table} ${row.id} is ${String(real)} and was taken for ${row.status}`
     }
+    const { known } = this.connection
+    if (table === 'stages') known.stages.check = (stages) => stages.forEach(compare)
+    else known[table].check = compare
   }
 
   /** Empties every table, for the next life; prepared statements stay. */

@@ -16,6 +16,7 @@ import { asFault } from '../core/as-fault.js'
 import type { Clock, Random } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
 import type { HotQuery, Params } from '../core/store/hot-query.js'
+import { KnownRows, writtenTable } from '../core/store/known-rows.js'
 import { kyselyOn, type WritingConnection } from '../core/store/sqlite-connection.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from '../core/store/write.js'
 import type { SimRandom } from './random.js'
@@ -45,7 +46,7 @@ class StartOver extends Error {}
 
 const lockClause = /\s+for (?:update|share)\s*$/i
 const write = /^\s*(?:insert|update|delete)\b/i
-const writtenTable = /^\s*(?:insert into|update|delete from)\s+"?(\w+)/i
+const changedTable = /^\s*(?:insert into|update|delete from)\s+"?(\w+)/i
 const readTable = /\bfrom\s+"?(\w+)/i
 
 export class ReadCommittedStore implements Store {
@@ -190,6 +191,7 @@ class Running {
   readonly effects = new Effects()
   /** `TABLE ID` of the rows that it has locked. */
   readonly locks = new Set<string>()
+  readonly #known = new KnownRows()
   writing = false
   readonly #connection: WritingConnection
   readonly #neighbours: Neighbours
@@ -211,6 +213,7 @@ class Running {
       db: kyselyOn({ provideConnection: (consumer) => consumer(guarded) }),
       now: clock.now(),
       random,
+      known: this.#known,
       all,
       first: async (query, params) => (await all(query, params))[0],
       once: (key, make) => effects.once(key, make),
@@ -226,7 +229,8 @@ class Running {
   }
 
   async #all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]> {
-    const { sql } = query.compiledFor('sqlite')
+    const { sql, forgets } = query.compiledFor('sqlite')
+    this.#known.forgetWritten(forgets)
     const given = params as Readonly<Record<string, unknown>>
     await this.#before(sql, given.id === undefined ? undefined : `${given.id as number}`)
     const locks = lockClause.test(query.compiledFor('postgres').sql)
@@ -236,6 +240,7 @@ class Running {
   }
 
   async #execute<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {
+    this.#known.forgetWritten(writtenTable(query.sql))
     const locks = lockClause.test(query.sql)
     const plain = locks ? { ...query, sql: query.sql.replace(lockClause, '') } : query
     await this.#before(plain.sql, undefined)
@@ -249,7 +254,7 @@ class Running {
     if (this.#over) throw new Error('this transaction body has ended')
     if (!this.writing) await this.#neighbours.between(this)
     if (!write.test(sql)) return
-    const table = writtenTable.exec(sql)?.[1] ?? ''
+    const table = changedTable.exec(sql)?.[1] ?? ''
     const taken =
       id === undefined ? this.#neighbours.lockedTable(table) : this.#neighbours.lockedElsewhere([`${table} ${id}`])
     if (taken && !sql.trimStart().toLowerCase().startsWith('insert')) throw new StartOver()

@@ -84,10 +84,16 @@ function checkKnownRows({ known, raw }: WritingConnection): void {
         const [is, known] = [JSON.stringify(stored?.[column(field)]), JSON.stringify(value)]
         if (is !== known) throw new Error(`${table} ${row.id}: ${field} is ${is}, and was thought to be ${known}`)
       }
+      // Whoever wants to change what is known must take a copy.
+      Object.freeze(row)
     }
   }
   known.jobs.check = compare('jobs')
   known.leases.check = compare('leases')
+  known.pipelines.check = compare('pipelines')
+  known.projects.check = compare('projects')
+  const stage = compare('stages')
+  known.stages.check = (stages) => stages.forEach(stage)
 }
 
 export function sqlitePlace(): { url: string; file: string; remove: () => Promise<void> } {

@@ -18,6 +18,7 @@ import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { newJob } from './new-job.js'
+import { noteVariables } from './pipeline-context.js'
 import { type PlannedJob, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
 
@@ -114,6 +115,7 @@ async function insertRow(
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   }
   const pipeline = await insertPipeline(tx, made, ended?.status)
+  noteVariables(core, tx, pipeline.id, { predefined, strong })
   await origin.alongside?.(tx, pipeline)
   return pipeline
 }

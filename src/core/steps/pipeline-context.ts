@@ -32,14 +32,25 @@ async function readContext(tx: Tx, pipelineId: number): Promise<PipelineContext>
  */
 export async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
   const kept = core.memory.pipelineVariables.get(pipelineId)
-  return kept ?? tx.once(`variables of pipeline ${pipelineId}`, () => openVariables(core, tx, pipelineId))
+  return kept ?? tx.once(keyOf(pipelineId), () => openVariables(core, tx, pipelineId))
 }
+
+/** The variables of a pipeline that this transaction has made. */
+export function noteVariables(core: Core, tx: Tx, pipelineId: number, variables: PipelineVariables): void {
+  void tx.once(keyOf(pipelineId), async () => keep(core, tx, pipelineId, variables))
+}
+
+const keyOf = (pipelineId: number) => `variables of pipeline ${pipelineId}`
 
 async function openVariables(core: Core, tx: Tx, pipelineId: number): Promise<PipelineVariables> {
   const sealed = await findPipelineVariables(tx, pipelineId)
   const variables: PipelineVariables = sealed
     ? JSON.parse(core.keys.open(sealed).toString('utf8'))
     : { predefined: [], strong: [] }
+  return keep(core, tx, pipelineId, variables)
+}
+
+function keep(core: Core, tx: Tx, pipelineId: number, variables: PipelineVariables): PipelineVariables {
   // The pipeline may have been made in this transaction: if it is rolled back, the next one gets its id.
   tx.afterCommit(() => core.memory.pipelineVariables.set(pipelineId, variables))
   return variables

@@ -13,6 +13,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import { writtenTable } from './known-rows.js'
 import type { Database } from './schema.js'
 import type { Engine } from './write.js'
 
@@ -29,13 +30,13 @@ export interface CompiledHotQuery {
   sql: string
   /** The parameter at each placeholder. */
   slots: readonly { param: string }[]
+  /** The table that it writes without telling what becomes of the rows, if it does (`known-rows.ts`). */
+  forgets: string | undefined
 }
 
 /** A query that is compiled once for each engine. */
 export interface HotQuery<Result, Names extends string> {
   compiledFor(engine: Engine): CompiledHotQuery
-  /** Whoever runs it tells what is known of the rows (`known-rows.ts`); others make all of the table be forgotten. */
-  readonly keepsKnown: boolean
   /** Only for the type checker: what the query takes and gives. */
   readonly types?: [Result, Names]
 }
@@ -56,6 +57,8 @@ let count = 0
 /**
  * Declares a hot query. `build` gets a Kysely instance and a function that makes a named parameter.
  *
+ * `keepsKnown`: whoever runs it tells what is known of the rows; others make all of the table be forgotten.
+ *
  *     const byId = hotQuery<{ name: string }, 'id'>((db, p) => db.selectFrom('jobs').select('name').where('id', '=', p('id')))
  */
 export function hotQuery<Result, Names extends string>(
@@ -65,9 +68,8 @@ export function hotQuery<Result, Names extends string>(
   const compiled: Partial<Record<Engine, CompiledHotQuery>> = {}
   const name = `hot_${++count}`
   return {
-    keepsKnown,
     compiledFor(engine) {
-      compiled[engine] ??= compile(name, engine, build as never)
+      compiled[engine] ??= compile(name, engine, build as never, keepsKnown)
       return compiled[engine]
     },
   }
@@ -86,6 +88,7 @@ function compile(
   name: string,
   engine: Engine,
   build: (db: Kysely<Database>, p: (name: string) => Placeholder, engine: Engine) => Compilable<unknown>,
+  keepsKnown: boolean,
 ): CompiledHotQuery {
   const { sql, parameters } = build(compilers[engine](), (param) => new Slot(param), engine).compile()
   const slots: { param: string }[] = []
@@ -96,7 +99,7 @@ function compile(
     slots.push({ param: value.param })
     return engine === 'postgres' ? `$${slots.length}` : '?'
   })
-  return { name, sql: text, slots }
+  return { name, sql: text, slots, forgets: keepsKnown ? undefined : writtenTable(text) }
 }
 
 /** No text in a hot query holds one of these, or it could not be told from a placeholder. */

@@ -175,7 +175,7 @@ export async function listFinishWork(from: Reader, after: number, limit: number)
 /** Notes that the work after a job's end is done, and what it found. */
 export async function saveFinishWork(tx: Tx, id: number, found: { coverage: number | null }): Promise<void> {
   await tx.all(doneFinishWork, { id, coverage: found.coverage })
-  tx.known?.jobs.forget(id)
+  tx.known.jobs.forget(id)
 }
 
 /** The mean coverage of a pipeline's current jobs, in percent; null: none has one. */

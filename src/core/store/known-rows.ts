@@ -1,66 +1,88 @@
 /**
- * What the writer knows of rows without asking. On SQLite a node is the only one that writes its store, one body after
- * another on one connection, so a row of a job or lease that a body has read or written stands until this connection
- * writes it again: a job's life reads its rows five times, and each read costs what the rest of a short body costs.
+ * What a transaction knows of rows without asking: what it has read or written once, it does not read again.
+ *
+ * On SQLite a node is the only one that writes its store, one body after another on one connection: there a row stands until
+ * this connection writes it again, and what is known outlives the body (a job's life would read its rows five times, and each
+ * read costs what the rest of a short body costs). On PostgreSQL others write beside a body: there it is known for the body
+ * alone, and forgotten when the body takes the lock that makes it true (`lockPipeline`, `lockProject`).
  *
  * It never holds more than the database: whatever writes such a table without keeping this up to date makes it forget the
- * table, and any body or commit that fails makes it forget everything. On PostgreSQL there is none.
+ * table, and any body or commit that fails makes it forget everything.
  */
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
+import type { Pipeline, Stage } from '../pipeline.js'
+import type { Project } from '../project.js'
+import { RecentMap } from '../recent-map.js'
+import type { ProjectFacts } from '../scheduler/match.js'
 
-/** Rows kept a table: the oldest go first. */
-const limit = 4096
+/** Rows kept a table: those that were not asked for lately go. */
+const limit = 8192
 
-/** Rows of one table by job. They are not to be changed: a taker makes a copy. */
+/** Rows of one table by an id. They are not to be changed: who wants to takes a copy. */
 class KnownTable<Row extends object> {
-  readonly #rows = new Map<number, Readonly<Row>>()
+  #rows = new RecentMap<number, Readonly<Row>>(limit)
+  #isEmpty = true
   /** For tests: is shown each row that is taken, to compare it with the database. */
   check: ((row: Readonly<Row>) => void) | undefined
 
-  get(jobId: number): Readonly<Row> | undefined {
-    const row = this.#rows.get(jobId)
+  get(id: number): Readonly<Row> | undefined {
+    const row = this.#rows.get(id)
     if (row) this.check?.(row)
     return row
   }
 
-  set(jobId: number, row: Readonly<Row>): void {
-    this.#rows.delete(jobId)
-    if (this.#rows.size >= limit) this.#rows.delete(this.#rows.keys().next().value as number)
-    this.#rows.set(jobId, row)
+  set(id: number, row: Readonly<Row>): void {
+    this.#rows.set(id, row)
+    this.#isEmpty = false
   }
 
-  /** The row, if it is known, with what has been written of it. */
-  change(jobId: number, isMeant: (row: Readonly<Row>) => boolean, written: Partial<Row>): void {
-    const row = this.#rows.get(jobId)
-    if (row && isMeant(row)) this.#rows.set(jobId, { ...row, ...written })
+  /** The row, if it is known, as what has been written makes it. */
+  change(id: number, written: (row: Readonly<Row>) => Readonly<Row>): void {
+    const row = this.#rows.get(id)
+    if (row) this.#rows.set(id, written(row))
   }
 
-  forget(jobId: number): void {
-    this.#rows.delete(jobId)
+  forget(id: number): void {
+    this.#rows.delete(id)
   }
 
   clear(): void {
-    this.#rows.clear()
+    if (this.#isEmpty) return
+    this.#rows = new RecentMap(limit)
+    this.#isEmpty = true
   }
 }
 
 /** Rows that one connection has written or read, by job. Transactions that fail make it forget. */
 export class KnownRows {
   readonly jobs = new KnownTable<Job>()
-  /** The newest lease of each job. */
+  /** The newest lease of each job, by the job. */
   readonly leases = new KnownTable<Lease>()
+  readonly pipelines = new KnownTable<Pipeline>()
+  /** All stages of a pipeline in their order, by the pipeline. */
+  readonly stages = new KnownTable<readonly Stage[]>()
+  readonly projects = new KnownTable<Project>()
+  /** By project; made of it and of the groups above it. */
+  readonly projectFacts = new KnownTable<ProjectFacts>()
 
   /** A statement wrote this table without telling what became of its rows. */
   forgetWritten(table: string | undefined): void {
-    if (table === 'jobs') this.jobs.clear()
-    else if (table === 'leases') this.leases.clear()
-    else if (table === 'unknown') this.clear()
+    if (table !== undefined) for (const known of this.#madeOf[table] ?? []) known.clear()
   }
 
   clear(): void {
-    this.jobs.clear()
-    this.leases.clear()
+    this.forgetWritten('unknown')
+  }
+
+  readonly #madeOf: Readonly<Record<string, readonly { clear(): void }[]>> = {
+    jobs: [this.jobs],
+    leases: [this.leases],
+    pipelines: [this.pipelines],
+    stages: [this.stages],
+    projects: [this.projects, this.projectFacts],
+    groups: [this.projectFacts],
+    unknown: [this.jobs, this.leases, this.pipelines, this.stages, this.projects, this.projectFacts],
   }
 }
 

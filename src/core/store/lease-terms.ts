@@ -20,7 +20,7 @@ export function renewLeases(
   leases: readonly { jobId: number; fence: number }[],
 ): Promise<{ jobId: number; fence: number; expiresAt: number }[]> {
   const jobs = JSON.stringify(leases.map((lease) => lease.jobId))
-  for (const { jobId } of leases) tx.known?.leases.forget(jobId)
+  for (const { jobId } of leases) tx.known.leases.forget(jobId)
   return tx.all(renewedLeases, { managerId, jobs, now: tx.now })
 }
 

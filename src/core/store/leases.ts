@@ -28,7 +28,7 @@ export type NewLease = Omit<
 /** Inserts a lease as it begins. The unique index on open leases refuses a second one for the job. */
 export async function insertLease(tx: Tx, lease: Omit<Lease, 'id'>): Promise<number> {
   const row = await tx.first(newLease, lease as NewLease)
-  tx.known?.leases.set(lease.jobId, { ...lease, id: row!.id })
+  tx.known.leases.set(lease.jobId, { ...lease, id: row!.id })
   return row!.id
 }
 
@@ -75,7 +75,7 @@ function moved({ jobId, status }: LeaseState): SignalboxError {
 }
 
 function noteChanged(tx: Tx, { id, jobId }: LeaseKey, written: Partial<Lease>): void {
-  tx.known?.leases.change(jobId, (lease) => lease.id === id, written)
+  tx.known.leases.change(jobId, (lease) => (lease.id === id ? { ...lease, ...written } : lease))
 }
 
 /** How and why a lease ends. */
@@ -93,7 +93,7 @@ export async function endLease(tx: Tx, lease: LeaseState, end: LeaseEnd): Promis
   const { reason, report, excludedUntil = null } = end
   const status = statusAfter(lease, end.event)
   const row = { id: lease.id, from: lease.status, status, reason, now: tx.now }
-  tx.known?.leases.forget(lease.jobId)
+  tx.known.leases.forget(lease.jobId)
   const ended =
     report === undefined
       ? await tx.first(endedLease, { ...row, excludedUntil })

@@ -10,8 +10,12 @@ import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
 /** Returns the pipeline of this id; undefined: there is none, or it was deleted. */
-export function findPipeline(from: Reader | Tx, id: number): Promise<Pipeline | undefined> {
-  return from.first(pipelineById, { id })
+export async function findPipeline(from: Reader | Tx, id: number): Promise<Pipeline | undefined> {
+  const known = from.known?.pipelines.get(id)
+  if (known) return known
+  const pipeline = await from.first(pipelineById, { id })
+  if (pipeline) from.known?.pipelines.set(id, pipeline)
+  return pipeline
 }
 
 /** The pipeline; throws `not_found`. */
@@ -29,7 +33,16 @@ export async function findPipelineVariables(from: Reader | Tx, id: number): Prom
 
 /** Holds the pipeline until the end of the transaction: whoever folds over its jobs or changes one comes after us. */
 export async function lockPipeline(tx: Tx, id: number): Promise<void> {
-  if (tx.engine === 'postgres') await tx.all(holdPipeline, { id })
+  if (tx.engine === 'postgres') await tx.once(heldKey(id), () => hold(tx, id))
+}
+
+const heldKey = (id: number) => `pipeline ${id} is ours`
+
+async function hold(tx: Tx, id: number): Promise<void> {
+  const pipeline = await tx.first(heldPipeline, { id })
+  // What was read before we had it may have changed since.
+  tx.known.clear()
+  if (pipeline) tx.known.pipelines.set(id, pipeline)
 }
 
 /** What is said of a pipeline as it is made; `variables` are sealed. */
@@ -43,7 +56,23 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'fai
   const status = ended === undefined ? 'created' : nextPipelineStatus('created', ended)
   const finishedAt = ended === undefined ? null : tx.now
   const row = await tx.first(newPipeline, { ...pipeline, status, finishedAt, now: tx.now })
-  return getPipeline(tx, row!.id)
+  const { variables, ...given } = pipeline
+  const made: Pipeline = {
+    ...given,
+    id: row!.id,
+    status,
+    autoCanceledBy: null,
+    createdAt: tx.now,
+    updatedAt: tx.now,
+    startedAt: null,
+    finishedAt,
+    durationMs: null,
+  }
+  tx.known.pipelines.set(made.id, made)
+  tx.known.stages.set(made.id, [])
+  // Nobody else sees it yet.
+  void tx.once(heldKey(made.id), async () => undefined)
+  return made
 }
 
 /** Inserts a stage. Returns its id. */
@@ -51,8 +80,11 @@ export async function insertStage(
   tx: Tx,
   stage: { pipelineId: number; name: string; position: number },
 ): Promise<number> {
-  const row = await tx.first(newStage, stage)
-  return row!.id
+  const { id } = (await tx.first(newStage, stage))!
+  const { pipelineId, position } = stage
+  const made: Stage = { id, pipelineId, name: stage.name, position, status: 'created' }
+  tx.known.stages.change(pipelineId, (known) => [...known, made].sort((a, b) => a.position - b.position))
+  return id
 }
 
 /**
@@ -61,6 +93,10 @@ export async function insertStage(
  */
 export async function isRunningOn(tx: Tx, job: Job): Promise<boolean> {
   const { id, pipelineId, stageId, stagePosition } = job
+  const pipeline = tx.known.pipelines.get(pipelineId)
+  const stage = tx.known.stages.get(pipelineId)?.find((one) => one.id === stageId)
+  if (pipeline && stage && !(pipeline.status === 'running' && stage.status === 'running')) return false
+  if (job.status === 'running' && pipeline && stage) return true
   if (job.status === 'running') return (await tx.first(runningTogether, { pipelineId, stageId })) !== undefined
   return (await tx.first(runningWithout, { id, pipelineId, stageId, stagePosition })) !== undefined
 }
@@ -73,6 +109,7 @@ export async function savePipelineStatus(tx: Tx, pipeline: Pipeline, from: JobSt
   const { id, status, updatedAt, startedAt, finishedAt, durationMs } = pipeline
   const row = await tx.first(writePipeline, { id, from, status, updatedAt, startedAt, finishedAt, durationMs })
   if (!row) throw new SignalboxError('conflict', `pipeline ${id} is not ${from} any more`)
+  tx.known.pipelines.change(id, (row) => ({ ...row, status, updatedAt, startedAt, finishedAt, durationMs }))
 }
 
 /** Notes which newer pipeline made this one redundant. */
@@ -86,14 +123,21 @@ export async function setPipelineName(tx: Tx, id: number, name: string | null): 
 }
 
 /** Returns the stages of a pipeline with their statuses, in order. */
-export function listStages(from: Reader | Tx, pipelineId: number): Promise<Stage[]> {
-  return from.all(stagesOfPipeline, { pipelineId })
+export async function listStages(from: Reader | Tx, pipelineId: number): Promise<readonly Stage[]> {
+  const known = from.known?.stages.get(pipelineId)
+  if (known) return known
+  const stages = await from.all(stagesOfPipeline, { pipelineId })
+  from.known?.stages.set(pipelineId, stages)
+  return stages
 }
 
 /** Writes the stage's new status, on condition that the row still has that of `stage`. Throws `conflict` otherwise. */
 export async function saveStageStatus(tx: Tx, stage: Stage, status: JobStatus): Promise<void> {
   const row = await tx.first(writeStage, { id: stage.id, from: stage.status, status })
   if (!row) throw new SignalboxError('conflict', `stage ${stage.id} is not ${stage.status} any more`)
+  tx.known.stages.change(stage.pipelineId, (known) =>
+    known.map((one) => (one.id === stage.id ? { ...one, status } : one)),
+  )
 }
 
 /** Older pipelines of the same ref, at other commits, that have something left to cancel: newest first. */
@@ -152,26 +196,28 @@ const pipelineById = hotQuery<Pipeline, 'id'>((db, p) =>
   db.selectFrom('pipelines').select(pipelineColumns).where('id', '=', p('id')),
 )
 
-const holdPipeline = hotQuery<{ id: number }, 'id'>((db, p) =>
-  db.selectFrom('pipelines').select('id').where('id', '=', p('id')).forUpdate(),
+const heldPipeline = hotQuery<Pipeline, 'id'>((db, p) =>
+  db.selectFrom('pipelines').select(pipelineColumns).where('id', '=', p('id')).forUpdate(),
 )
 
 const writePipeline = hotQuery<
   { id: number },
   'id' | 'from' | 'status' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
->((db, p) =>
-  db
-    .updateTable('pipelines')
-    .set({
-      status: p('status'),
-      updated_at: p('updatedAt'),
-      started_at: p('startedAt'),
-      finished_at: p('finishedAt'),
-      duration_ms: p('durationMs'),
-    })
-    .where('id', '=', p('id'))
-    .where('status', '=', p('from'))
-    .returning('id'),
+>(
+  (db, p) =>
+    db
+      .updateTable('pipelines')
+      .set({
+        status: p('status'),
+        updated_at: p('updatedAt'),
+        started_at: p('startedAt'),
+        finished_at: p('finishedAt'),
+        duration_ms: p('durationMs'),
+      })
+      .where('id', '=', p('id'))
+      .where('status', '=', p('from'))
+      .returning('id'),
+  { keepsKnown: true },
 )
 
 const bothRunning = (p: (name: 'pipelineId' | 'stageId') => unknown) => sql`
@@ -205,13 +251,15 @@ const stagesOfPipeline = hotQuery<Stage, 'pipelineId'>((db, p) =>
     .orderBy('position'),
 )
 
-const writeStage = hotQuery<{ id: number }, 'id' | 'from' | 'status'>((db, p) =>
-  db
-    .updateTable('stages')
-    .set({ status: p('status') })
-    .where('id', '=', p('id'))
-    .where('status', '=', p('from'))
-    .returning('id'),
+const writeStage = hotQuery<{ id: number }, 'id' | 'from' | 'status'>(
+  (db, p) =>
+    db
+      .updateTable('stages')
+      .set({ status: p('status') })
+      .where('id', '=', p('id'))
+      .where('status', '=', p('from'))
+      .returning('id'),
+  { keepsKnown: true },
 )
 
 const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pipelineId'>((db, p) =>
@@ -223,37 +271,41 @@ const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pi
     .where('started_at', 'is not', null),
 )
 
-const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'status' | 'finishedAt' | 'now'>((db, p) =>
-  db
-    .insertInto('pipelines')
-    .values({
-      project_id: p('projectId'),
-      iid: p('iid'),
-      ref: p('ref'),
-      tag: p('tag'),
-      protected: p('protected'),
-      sha: p('sha'),
-      before_sha: p('beforeSha'),
-      source: p('source'),
-      status: p('status'),
-      user_id: p('userId'),
-      name: p('name'),
-      yaml_errors: p('yamlErrors'),
-      variables: p('variables'),
-      on_new_commit: p('onNewCommit'),
-      on_job_failure: p('onJobFailure'),
-      source_job_id: p('sourceJobId'),
-      followed: p('followed'),
-      created_at: p('now'),
-      updated_at: p('now'),
-      finished_at: p('finishedAt'),
-    })
-    .returning('id'),
+const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'status' | 'finishedAt' | 'now'>(
+  (db, p) =>
+    db
+      .insertInto('pipelines')
+      .values({
+        project_id: p('projectId'),
+        iid: p('iid'),
+        ref: p('ref'),
+        tag: p('tag'),
+        protected: p('protected'),
+        sha: p('sha'),
+        before_sha: p('beforeSha'),
+        source: p('source'),
+        status: p('status'),
+        user_id: p('userId'),
+        name: p('name'),
+        yaml_errors: p('yamlErrors'),
+        variables: p('variables'),
+        on_new_commit: p('onNewCommit'),
+        on_job_failure: p('onJobFailure'),
+        source_job_id: p('sourceJobId'),
+        followed: p('followed'),
+        created_at: p('now'),
+        updated_at: p('now'),
+        finished_at: p('finishedAt'),
+      })
+      .returning('id'),
+  { keepsKnown: true },
 )
 
-const newStage = hotQuery<{ id: number }, 'pipelineId' | 'name' | 'position'>((db, p) =>
-  db
-    .insertInto('stages')
-    .values({ pipeline_id: p('pipelineId'), name: p('name'), position: p('position'), status: 'created' })
-    .returning('id'),
+const newStage = hotQuery<{ id: number }, 'pipelineId' | 'name' | 'position'>(
+  (db, p) =>
+    db
+      .insertInto('stages')
+      .values({ pipeline_id: p('pipelineId'), name: p('name'), position: p('position'), status: 'created' })
+      .returning('id'),
+  { keepsKnown: true },
 )

@@ -23,6 +23,7 @@ import { asFault } from '../as-fault.js'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import { bind, type HotQuery, type Params } from './hot-query.js'
+import { KnownRows, writtenTable } from './known-rows.js'
 import { askFate, type Fate, type SentCommit, statisticsSince } from './postgres-commit.js'
 import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
 import type { Database } from './schema.js'
@@ -281,15 +282,22 @@ class BodyScope {
     this.#client = client
     this.#effects = effects
     this.#options = options
-    const guarded = connectionOn((query) => this.#query(query))
-    const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
-      (await this.#query(statement(query, params))).rows as Result[]
+    const known = new KnownRows()
+    const guarded = connectionOn((query) => {
+      known.forgetWritten(writtenTable(query.text))
+      return this.#query(query)
+    })
+    const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) => {
+      known.forgetWritten(query.compiledFor('postgres').forgets)
+      return (await this.#query(statement(query, params))).rows as Result[]
+    }
     this.#tx = {
       engine: 'postgres',
       // One query at a time: a transaction is a conversation.
       db: kyselyOn({ provideConnection: (consumer) => consumer(guarded) }),
       now: options.clock.now(),
       random: options.random,
+      known,
       all,
       first: async (query, params) => (await all(query, params))[0],
       once: (key, make) => effects.once(key, make),

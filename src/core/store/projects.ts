@@ -8,8 +8,12 @@ import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
 /** Returns the project of this id; undefined: there is none, or it is being deleted. */
-export function findProject(from: Reader | Tx, id: number): Promise<Project | undefined> {
-  return from.first(projectById, { id })
+export async function findProject(from: Reader | Tx, id: number): Promise<Project | undefined> {
+  const known = from.known?.projects.get(id)
+  if (known) return known
+  const project = await from.first(projectById, { id })
+  if (project) from.known?.projects.set(id, project)
+  return project
 }
 
 /** By `group/name`, whatever its case. */
@@ -142,6 +146,8 @@ export async function saveProtections(tx: Tx, id: number, protections: string): 
 export async function lockProject(tx: Tx, id: number): Promise<void> {
   if (tx.engine !== 'postgres') return
   await tx.db.selectFrom('projects').select('id').where('id', '=', id).forUpdate().execute()
+  tx.known.projects.forget(id)
+  tx.known.projectFacts.forget(id)
 }
 
 /** Moves the number that every cache key of the project carries. */
@@ -208,18 +214,21 @@ export async function takePipelineIid(tx: Tx, projectId: number): Promise<number
 
 /** What the matcher looks at in a project. */
 export async function projectFacts(from: Reader | Tx, projectId: number): Promise<ProjectFacts | undefined> {
+  const known = from.known?.projectFacts.get(projectId)
+  if (known) return known
   const rows = await from.all(factsOfProject, { projectId })
   const first = rows[0]
-  return (
-    first && {
-      id: projectId,
-      groupIds: rows.map((row) => row.groupId),
-      buildsEnabled: first.buildsEnabled === 1,
-      instanceRunnersEnabled: first.instanceRunnersEnabled === 1,
-      groupRunnersEnabled: first.groupRunnersEnabled === 1,
-      overQuota: first.overQuota === 1,
-    }
-  )
+  if (!first) return undefined
+  const facts: ProjectFacts = {
+    id: projectId,
+    groupIds: rows.map((row) => row.groupId),
+    buildsEnabled: first.buildsEnabled === 1,
+    instanceRunnersEnabled: first.instanceRunnersEnabled === 1,
+    groupRunnersEnabled: first.groupRunnersEnabled === 1,
+    overQuota: first.overQuota === 1,
+  }
+  from.known?.projectFacts.set(projectId, facts)
+  return facts
 }
 
 const projectById = hotQuery<Project, 'id'>((db, p) =>
@@ -233,12 +242,14 @@ const projectByPath = hotQuery<Project, 'path'>((db, p) =>
     .where(sql<boolean>`lower(full_path) = ${p('path')} and deleted_at is null`),
 )
 
-const nextIid = hotQuery<{ iid: number }, 'projectId'>((db, p) =>
-  db
-    .updateTable('projects')
-    .set((e) => ({ last_pipeline_iid: e('last_pipeline_iid', '+', 1) }))
-    .where('id', '=', p('projectId'))
-    .returning('last_pipeline_iid as iid'),
+const nextIid = hotQuery<{ iid: number }, 'projectId'>(
+  (db, p) =>
+    db
+      .updateTable('projects')
+      .set((e) => ({ last_pipeline_iid: e('last_pipeline_iid', '+', 1) }))
+      .where('id', '=', p('projectId'))
+      .returning('last_pipeline_iid as iid'),
+  { keepsKnown: true },
 )
 
 const factsOfProject = hotQuery<

@@ -345,12 +345,15 @@ const nextHead = hotQuery<never, 'laneId' | 'jobId'>((db, p) => ({
       ) where id = ${p('laneId')} and head_job_id = ${p('jobId')}`.compile(db),
 }))
 
-const countOnProject = hotQuery<{ count: number }, 'projectId' | 'by'>((db, p) => ({
-  compile: () =>
-    sql`
+const countOnProject = hotQuery<{ count: number }, 'projectId' | 'by'>(
+  (db, p) => ({
+    compile: () =>
+      sql`
       update projects set instance_jobs = instance_jobs + ${p('by')} where id = ${p('projectId')}
       returning instance_jobs as count`.compile(db),
-}))
+  }),
+  { keepsKnown: true },
+)
 
 const countOnLanes = hotQuery<never, 'projectId' | 'by'>((db, p) => ({
   compile: () =>

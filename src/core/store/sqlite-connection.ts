@@ -63,7 +63,7 @@ export class SqliteConnection implements DatabaseConnection {
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Result[] {
     const compiled = query.compiledFor('sqlite')
     const prepared = this.#statement(compiled.sql)
-    if (!query.keepsKnown) this.known.forgetWritten(prepared.writes)
+    if (compiled.forgets !== undefined) this.known.forgetWritten(compiled.forgets)
     const values = bind(compiled, params)
     if (prepared.statement.reader) return prepared.rows(values) as Result[]
     prepared.statement.run(values)

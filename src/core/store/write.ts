@@ -21,8 +21,8 @@ export interface Tx {
   /** The time of the body, in milliseconds since 1970; the same for all that it does. */
   readonly now: number
   readonly random: Random
-  /** What is known of rows without asking; only where nobody else writes them. */
-  readonly known?: KnownRows
+  /** What is known of rows without asking. */
+  readonly known: KnownRows
   /** Runs a query that was compiled once, and gives its rows. */
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
   /** The same for a query that gives one row or none. */
@@ -53,7 +53,8 @@ export interface Reader {
   readonly now: number
   readonly engine: Engine
   readonly db: Kysely<Database>
-  readonly known?: KnownRows
+  /** Nothing is: others write meanwhile. */
+  readonly known?: KnownRows | undefined
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
   first<Result, Names extends string>(
     query: HotQuery<Result, Names>,
