@@ -56,8 +56,8 @@ async function countLives(engine: Engine, jobs: number, pipelines: number): Prom
   const { store } = box.core.core
   // What the tests compare of it would be counted too.
   if (store instanceof SqliteStore) {
-    const { jobs, leases, pipelines, projects, stages } = store.connection.known
-    for (const table of [jobs, leases, pipelines, projects, stages]) table.check = undefined
+    const { jobs, leases, traces, pipelines, projects, stages } = store.connection.known
+    for (const table of [jobs, leases, traces, pipelines, projects, stages]) table.check = undefined
   }
   const hub = new StreamHub(box.core.core)
   const token = await box.runnerToken()

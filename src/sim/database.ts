@@ -113,6 +113,10 @@ export class LifeConnection implements WritingConnection {
     return this.#shared.known
   }
 
+  get writes(): number {
+    return this.#shared.writes
+  }
+
   get raw(): WritingConnection['raw'] {
     return this.#dead ? Object.create(this.#shared.raw, { inTransaction: { value: false } }) : this.#shared.raw
   }

@@ -143,7 +143,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'keeps what a transaction that has failed reserved',
     invariant: 'every job ends, or waits for a reason',
-    seed: 157,
+    seed: 84,
     plant: () =>
       exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
         Dispatcher: class extends Dispatcher {

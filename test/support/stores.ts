@@ -75,14 +75,14 @@ async function openPlace(
 
 /** Every row that the writer believes it knows is compared with the database, in every test. */
 function checkKnownRows({ known, raw }: WritingConnection): void {
-  const compare = (table: string) => {
-    const statement = raw.prepare(`select * from ${table} where id = ?`)
-    return (row: object & { id: number }) => {
-      const stored = statement.get(row.id) as Record<string, unknown>
-      const column = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  const compare = (table: string, key: 'id' | 'jobId' = 'id') => {
+    const column = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    const statement = raw.prepare(`select * from ${table} where ${column(key)} = ?`)
+    return (row: object & { id?: number; jobId?: number }) => {
+      const stored = statement.get(row[key]) as Record<string, unknown>
       for (const [field, value] of Object.entries(row)) {
         const [is, known] = [JSON.stringify(stored?.[column(field)]), JSON.stringify(value)]
-        if (is !== known) throw new Error(`${table} ${row.id}: ${field} is ${is}, and was thought to be ${known}`)
+        if (is !== known) throw new Error(`${table} ${row[key]}: ${field} is ${is}, and was thought to be ${known}`)
       }
       // Whoever wants to change what is known must take a copy.
       Object.freeze(row)
@@ -90,6 +90,7 @@ function checkKnownRows({ known, raw }: WritingConnection): void {
   }
   known.jobs.check = compare('jobs')
   known.leases.check = compare('leases')
+  known.traces.check = compare('traces', 'jobId')
   known.pipelines.check = compare('pipelines')
   known.projects.check = compare('projects')
   const stage = compare('stages')

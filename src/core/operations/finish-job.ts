@@ -20,9 +20,10 @@ import { processAfter, processPipeline } from '../steps/process-pipeline.js'
 import { record } from '../steps/record.js'
 import { findJob, getDefinition, lockJob } from '../store/jobs.js'
 import { findLease, saveReport } from '../store/leases.js'
-import { findTrace, flagTrace, type TraceRow } from '../store/traces.js'
+import { findTrace, flagTrace } from '../store/traces.js'
 import { saveVerdict } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
+import type { TraceRow } from '../trace.js'
 import { gatherEvidence } from './gather-evidence.js'
 
 /** A final report, under the lease that it is sent with. */

@@ -11,7 +11,7 @@ import type { Job } from '../job.js'
 import type { Pipeline, PipelineSource } from '../pipeline.js'
 import type { Project, ResolvedRef } from '../project.js'
 import { isProtected } from '../protection.js'
-import { insertDefinition, insertJob, insertNeeds } from '../store/jobs.js'
+import { insertDefinitions, insertJobs, insertNeeds, type Need } from '../store/jobs.js'
 import { getPipeline, insertPipeline, insertStage, type NewPipeline } from '../store/pipelines.js'
 import { takePipelineIid } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
@@ -57,10 +57,7 @@ export async function insertPlan(core: Core, tx: Tx, draft: PipelineDraft, plan:
   const stageIds = await insertStages(tx, pipeline.id, plan)
   // Ids rise stage by stage, as those who list jobs by id expect.
   const inOrder = [...plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex)
-  const made: PlannedJob[] = []
-  for (const plan of inOrder) {
-    made.push({ plan, job: await insertPlanned(tx, pipeline, plan, stageIds.get(plan.stage)!) })
-  }
+  const made = await insertPlanned(tx, pipeline, inOrder, stageIds)
   await recordCreated(core, tx, pipeline, plan.jobs.length)
   tx.afterCommit(() => core.repositories.pin(draft.project, pipeline.id, pipeline.sha))
   if (!core.isPaused('initial_pipeline_process')) {
@@ -115,7 +112,7 @@ async function insertRow(
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   }
   const pipeline = await insertPipeline(tx, made, ended?.status)
-  noteVariables(core, tx, pipeline.id, { predefined, strong })
+  await noteVariables(core, tx, pipeline.id, { predefined, strong })
   await origin.alongside?.(tx, pipeline)
   return pipeline
 }
@@ -129,22 +126,33 @@ async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Pro
   return ids
 }
 
-async function insertPlanned(tx: Tx, pipeline: Pipeline, plan: JobPlan, stageId: number): Promise<Job> {
-  const resourceKey = resourceKeyOf(plan)
-  if (resourceKey !== null) await ensureResourceGroup(tx, pipeline.projectId, resourceKey)
-  const definitionId = await insertDefinition(tx, plan)
-  const job = await insertJob(tx, newJob(pipeline, plan, { stageId, definitionId, resourceKey, now: tx.now }))
-  await insertNeeds(
-    tx,
-    job.id,
-    (plan.needs ?? []).map((need) => ({
-      name: need.job,
-      artifacts: need.artifacts ? 1 : 0,
-      optional: need.optional ? 1 : 0,
-    })),
-  )
-  return job
+/** Inserts the jobs of these plans, and what they need of each other. */
+async function insertPlanned(
+  tx: Tx,
+  pipeline: Pipeline,
+  plans: readonly JobPlan[],
+  stageIds: ReadonlyMap<string, number>,
+): Promise<PlannedJob[]> {
+  const definitionIds = await insertDefinitions(tx, plans)
+  const fields: Omit<Job, 'id'>[] = []
+  for (const [i, plan] of plans.entries()) {
+    const resourceKey = resourceKeyOf(plan)
+    if (resourceKey !== null) await ensureResourceGroup(tx, pipeline.projectId, resourceKey)
+    const stageId = stageIds.get(plan.stage)!
+    fields.push(newJob(pipeline, plan, { stageId, definitionId: definitionIds[i]!, resourceKey, now: tx.now }))
+  }
+  const jobs = await insertJobs(tx, fields)
+  for (const [i, { needs }] of plans.entries()) {
+    if (needs) await insertNeeds(tx, jobs[i]!.id, needs.map(rowOf))
+  }
+  return plans.map((plan, i) => ({ plan, job: jobs[i]! }))
 }
+
+const rowOf = (need: NonNullable<JobPlan['needs']>[number]): Need => ({
+  name: need.job,
+  artifacts: need.artifacts ? 1 : 0,
+  optional: need.optional ? 1 : 0,
+})
 
 function resourceKeyOf(plan: JobPlan): string | null {
   const slug = plan.environment === undefined ? '' : environmentSlug(plan.environment.name)

@@ -36,8 +36,13 @@ export async function variablesOf(core: Core, tx: Tx, pipelineId: number): Promi
 }
 
 /** The variables of a pipeline that this transaction has made. */
-export function noteVariables(core: Core, tx: Tx, pipelineId: number, variables: PipelineVariables): void {
-  void tx.once(keyOf(pipelineId), async () => keep(core, tx, pipelineId, variables))
+export async function noteVariables(
+  core: Core,
+  tx: Tx,
+  pipelineId: number,
+  variables: PipelineVariables,
+): Promise<void> {
+  await tx.once(keyOf(pipelineId), async () => keep(core, tx, pipelineId, variables))
 }
 
 const keyOf = (pipelineId: number) => `variables of pipeline ${pipelineId}`

@@ -50,7 +50,7 @@ class Slot {
  * type checker knows the column and the caller of the query knows the value.
  */
 // biome-ignore lint/suspicious/noExplicitAny: see above
-type Placeholder = any
+export type Placeholder = any
 
 let count = 0
 

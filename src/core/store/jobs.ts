@@ -6,6 +6,7 @@ import type { Job } from '../job.js'
 import { is, type JobStatus } from '../lifecycle/job-machine.js'
 import { jobColumns } from './columns.js'
 import { type HotQuery, hotQuery } from './hot-query.js'
+import { insertMany, manyRows, type Row } from './insert-many.js'
 import { lockPipeline } from './pipelines.js'
 import type { Reader, Tx } from './write.js'
 
@@ -65,13 +66,17 @@ type JobRow = Readonly<Record<MutableField | 'id' | 'from', number | string | nu
 
 /** Inserts a job. Returns it with its id; later writes of the same object save only what has changed. */
 export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
-  const row = await tx.first(
-    newJob,
-    fields as unknown as Readonly<Record<keyof Omit<Job, 'id'>, number | string | null>>,
-  )
-  const job = { ...fields, id: row!.id }
-  noteStored(tx, job, { ...job })
-  return job
+  return (await insertJobs(tx, [fields]))[0]!
+}
+
+/** Inserts jobs, and returns them in their order; their ids rise in it. */
+export async function insertJobs(tx: Tx, list: readonly Omit<Job, 'id'>[]): Promise<Job[]> {
+  const ids = await insertMany(tx, newJobs, list as readonly object[] as readonly Row[])
+  return list.map((fields, i) => {
+    const job: Job = { ...fields, id: ids[i]! }
+    noteStored(tx, job, { ...job })
+    return job
+  })
 }
 
 /** Each job object of the transaction as its row was when it was last read or written. */
@@ -87,8 +92,16 @@ function noteStored(from: Reader | Tx, job: Job, row: Readonly<Job>): void {
 
 /** Keeps what a job does. Returns its id, which retries of the job share. */
 export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
-  const row = await tx.first(newDefinition, { body: JSON.stringify(plan) })
-  return row!.id
+  return (await insertDefinitions(tx, [plan]))[0]!
+}
+
+/** Returns the ids in the order of the plans. */
+export function insertDefinitions(tx: Tx, plans: readonly JobPlan[]): Promise<number[]> {
+  return insertMany(
+    tx,
+    newDefinitions,
+    plans.map((plan) => ({ body: JSON.stringify(plan) })),
+  )
 }
 
 /** What a job does. */
@@ -342,11 +355,11 @@ function writeJob(
   return query
 }
 
-const newJob = hotQuery<{ id: number }, keyof Omit<Job, 'id'>>(
-  (db, p) =>
+const newJobs = manyRows(
+  (db, p, rows) =>
     db
       .insertInto('jobs')
-      .values(placeholders({ ...fixed, ...mutable }, p) as never)
+      .values(rows.map((row) => placeholders({ ...fixed, ...mutable }, (name) => p(name, row))) as never)
       .returning('id'),
   { keepsKnown: true },
 )
@@ -363,10 +376,10 @@ const doneFinishWork = hotQuery<never, 'id' | 'coverage'>(
   { keepsKnown: true },
 )
 
-const newDefinition = hotQuery<{ id: number }, 'body'>((db, p) =>
+const newDefinitions = manyRows((db, p, rows) =>
   db
     .insertInto('job_definitions')
-    .values({ body: p('body') })
+    .values(rows.map((row) => ({ body: p('body', row) })))
     .returning('id'),
 )
 

@@ -15,6 +15,7 @@ import type { Pipeline, Stage } from '../pipeline.js'
 import type { Project } from '../project.js'
 import { RecentMap } from '../recent-map.js'
 import type { ProjectFacts } from '../scheduler/match.js'
+import type { TraceRow } from '../trace.js'
 
 /** Rows kept a table: those that were not asked for lately go. */
 const limit = 8192
@@ -59,6 +60,8 @@ export class KnownRows {
   readonly jobs = new KnownTable<Job>()
   /** The newest lease of each job, by the job. */
   readonly leases = new KnownTable<Lease>()
+  /** By job. */
+  readonly traces = new KnownTable<TraceRow>()
   readonly pipelines = new KnownTable<Pipeline>()
   /** All stages of a pipeline in their order, by the pipeline. */
   readonly stages = new KnownTable<readonly Stage[]>()
@@ -78,11 +81,12 @@ export class KnownRows {
   readonly #madeOf: Readonly<Record<string, readonly { clear(): void }[]>> = {
     jobs: [this.jobs],
     leases: [this.leases],
+    traces: [this.traces],
     pipelines: [this.pipelines],
     stages: [this.stages],
     projects: [this.projects, this.projectFacts],
     groups: [this.projectFacts],
-    unknown: [this.jobs, this.leases, this.pipelines, this.stages, this.projects, this.projectFacts],
+    unknown: [this.jobs, this.leases, this.traces, this.pipelines, this.stages, this.projects, this.projectFacts],
   }
 }
 

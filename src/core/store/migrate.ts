@@ -29,7 +29,7 @@ import * as describeEnvironments from './migrations/2026_12_01_0205_describe_env
 import * as indexHistory from './migrations/2026_12_01_0230_index_history.js'
 import * as retainPipelines from './migrations/2026_12_01_0240_retain_pipelines.js'
 import * as protectRefs from './migrations/2026_12_01_0250_protect_refs.js'
-import * as markKeptPayloads from './migrations/2026_12_01_0250_mark_kept_payloads.js'
+import * as markKeptPayloads from './migrations/2026_12_01_0257_mark_kept_payloads.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -49,7 +49,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0230_index_history': indexHistory,
   '2026_12_01_0240_retain_pipelines': retainPipelines,
   '2026_12_01_0250_protect_refs': protectRefs,
-  '2026_12_01_0250_mark_kept_payloads': markKeptPayloads,
+  '2026_12_01_0257_mark_kept_payloads': markKeptPayloads,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

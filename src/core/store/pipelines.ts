@@ -56,12 +56,25 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'fai
   const status = ended === undefined ? 'created' : nextPipelineStatus('created', ended)
   const finishedAt = ended === undefined ? null : tx.now
   const row = await tx.first(newPipeline, { ...pipeline, status, finishedAt, now: tx.now })
-  const { variables, ...given } = pipeline
   const made: Pipeline = {
-    ...given,
     id: row!.id,
+    projectId: pipeline.projectId,
+    iid: pipeline.iid,
+    ref: pipeline.ref,
+    tag: pipeline.tag,
+    protected: pipeline.protected,
+    sha: pipeline.sha,
+    beforeSha: pipeline.beforeSha,
+    source: pipeline.source,
     status,
+    userId: pipeline.userId,
+    name: pipeline.name,
+    yamlErrors: pipeline.yamlErrors,
+    onNewCommit: pipeline.onNewCommit,
+    onJobFailure: pipeline.onJobFailure,
     autoCanceledBy: null,
+    sourceJobId: pipeline.sourceJobId,
+    followed: pipeline.followed,
     createdAt: tx.now,
     updatedAt: tx.now,
     startedAt: null,
@@ -71,7 +84,7 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'fai
   tx.known.pipelines.set(made.id, made)
   tx.known.stages.set(made.id, [])
   // Nobody else sees it yet.
-  void tx.once(heldKey(made.id), async () => undefined)
+  await tx.once(heldKey(made.id), async () => undefined)
   return made
 }
 

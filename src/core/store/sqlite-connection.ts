@@ -31,6 +31,7 @@ export class SqliteConnection implements DatabaseConnection {
   /** What this connection knows of rows without asking; whoever else writes them through it makes it forget. */
   readonly known = new KnownRows()
   readonly #statements = new Map<string, Prepared>()
+  #writes = 0
 
   /**
    * Opens `file` (or `:memory:`). Sets and reads back the pragmas that durability rests on; throws when one does not hold.
@@ -45,6 +46,11 @@ export class SqliteConnection implements DatabaseConnection {
       this.raw.close()
       throw error
     }
+  }
+
+  /** Statements so far that may have changed rows. */
+  get writes(): number {
+    return this.#writes
   }
 
   executeQuery<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {
@@ -64,6 +70,7 @@ export class SqliteConnection implements DatabaseConnection {
     const compiled = query.compiledFor('sqlite')
     const prepared = this.#statement(compiled.sql)
     if (compiled.forgets !== undefined) this.known.forgetWritten(compiled.forgets)
+    if (prepared.writes !== undefined) this.#writes++
     const values = bind(compiled, params)
     if (prepared.statement.reader) return prepared.rows(values) as Result[]
     prepared.statement.run(values)
@@ -83,6 +90,7 @@ export class SqliteConnection implements DatabaseConnection {
   #run<Result>({ sql, parameters }: CompiledQuery): QueryResult<Result> {
     const prepared = this.#statement(sql)
     this.known.forgetWritten(prepared.writes)
+    if (prepared.writes !== undefined) this.#writes++
     if (prepared.statement.reader) return { rows: prepared.rows(parameters as unknown[]) as Result[] }
     const { changes, lastInsertRowid } = prepared.statement.run(parameters as unknown[])
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }

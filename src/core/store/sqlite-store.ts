@@ -1,9 +1,13 @@
 /**
  * The store on SQLite: one connection that writes, on the main thread, and one that only reads.
  *
- * Bodies run strictly one after another and share commits: BEGIN, then for each body a savepoint that is released or
- * rolled back, then one COMMIT when no body waits (or after 256, or 10 ms). Two bodies must never interleave on the connection:
- * rolling one back would take rows of the other with it.
+ * Bodies run strictly one after another and share commits: BEGIN, then the bodies, then one COMMIT when no body waits (or
+ * after 256, or 10 ms). Two bodies must never interleave on the connection: rolling one back would take rows of the other
+ * with it.
+ *
+ * A savepoint for each body would cost as much as a short body's own statements, and hardly ever is one needed: who refuses
+ * something does so before it writes. When a body fails that has written, all of the batch is rolled back, and those before it
+ * run again, each with a savepoint from then on.
  *
  * Nothing is said before the commit: values, errors and effects of all bodies of a batch leave after it. When the COMMIT
  * fails, or SQLite rolled the transaction back by itself, every body of the batch is rejected.
@@ -53,6 +57,8 @@ interface Settled {
   pending: Pending
   effects: Effects
   outcome: { ok: true; value: unknown } | { ok: false; error: unknown }
+  /** It has failed, and what it wrote is still there. */
+  leavesRows: boolean
 }
 
 /** The store on SQLite. One process at a time may use a database. */
@@ -139,14 +145,15 @@ export class SqliteStore implements Store {
       return
     }
     const began = this.#options.clock.now()
+    let withSavepoints = false
     const isLong = () => this.#options.clock.now() - began >= longBatchMs
     while (this.#queue.length > 0 && batch.length < batchLimit && !(batch.length > 0 && isLong())) {
-      const settled = await this.#runBody(this.#queue.shift()!)
+      const settled = await this.#runBody(this.#queue.shift()!, withSavepoints)
       batch.push(settled)
-      if (!this.#connection.raw.inTransaction) {
-        failed(settled.outcome.ok ? new Error('SQLite rolled the transaction back') : settled.outcome.error)
-        return
-      }
+      if (this.#hasLostTransaction(batch, settled)) return
+      if (!settled.leavesRows) continue
+      withSavepoints = true
+      if (!(await this.#runAgain(batch))) return
     }
     try {
       this.#connection.exec('commit')
@@ -170,10 +177,42 @@ export class SqliteStore implements Store {
     }
   }
 
-  async #runBody(pending: Pending): Promise<Settled> {
+  /** Whether SQLite has rolled back by itself, during this body; then all of the batch is told. */
+  #hasLostTransaction(batch: Settled[], { outcome }: Settled): boolean {
+    if (this.#connection.raw.inTransaction) return false
+    this.#rejectBatch(batch, outcome.ok ? new Error('SQLite rolled the transaction back') : outcome.error)
+    return true
+  }
+
+  /** The bodies of the batch once more, without the last, which has failed and left rows. Returns false if all are told. */
+  async #runAgain(batch: Settled[]): Promise<boolean> {
+    this.#connection.exec('rollback')
+    this.#connection.known.clear()
+    for (const { effects } of batch.toReversed()) this.#undo(effects)
+    try {
+      this.#connection.exec('begin immediate')
+    } catch (error) {
+      this.#rejectBatch(batch, error)
+      return false
+    }
+    for (const [i, { pending, outcome }] of batch.entries()) {
+      if (!outcome.ok) continue
+      const settled = await this.#runBody(pending, true)
+      batch[i] = settled
+      if (this.#hasLostTransaction(batch, settled)) return false
+    }
+    return true
+  }
+
+  #undo(effects: Effects): void {
+    effects.rolledBack((error) => this.#options.report(error, 'undo'))
+  }
+
+  async #runBody(pending: Pending, withSavepoint: boolean): Promise<Settled> {
     const effects = new Effects()
     const scope = new BodyScope(this.#connection, this.#options, effects)
-    this.#connection.exec('savepoint body')
+    const { writes } = this.#connection
+    if (withSavepoint) this.#connection.exec('savepoint body')
     let outcome: Settled['outcome'] | undefined
     const ended = effects.complete(pending.body, scope.tx).then(
       (value) => {
@@ -192,22 +231,23 @@ export class SqliteStore implements Store {
       this.#options.report(bug, 'write')
       outcome = { ok: false, error: new SignalboxError('internal', 'internal error', { cause: bug }) }
     }
-    if (this.#connection.raw.inTransaction) {
+    if (withSavepoint && this.#connection.raw.inTransaction) {
       if (!outcome.ok) this.#connection.exec('rollback to body')
       this.#connection.exec('release body')
     }
     if (!outcome.ok) {
       this.#connection.known.clear()
-      effects.rolledBack((error) => this.#options.report(error, 'undo'))
+      this.#undo(effects)
     }
-    return { pending, effects, outcome }
+    const leavesRows = !outcome.ok && !withSavepoint && this.#connection.writes > writes
+    return { pending, effects, outcome, leavesRows }
   }
 
   #rejectBatch(batch: Settled[], error: unknown): void {
     const refusal = this.#storageError(error)
     this.#connection.known.clear()
     for (const { pending, effects, outcome } of batch) {
-      if (outcome.ok) effects.rolledBack((fault) => this.#options.report(fault, 'undo'))
+      if (outcome.ok) this.#undo(effects)
       pending.reject(outcome.ok || outcome.error === error ? refusal : this.#translate(outcome.error))
     }
   }

@@ -1,42 +1,34 @@
 /** Rows of traces: how many bytes of each log count. The bytes are files. */
 import { sql } from 'kysely'
 import type { Door } from '../lease.js'
+import type { TraceRow } from '../trace.js'
 import { hotQuery } from './hot-query.js'
 import type { Reader, Tx } from './write.js'
 
-/** What counts of a job's log. Flags are 0 or 1. */
-export interface TraceRow {
-  jobId: number
-  /** Committed length in bytes: what lies beyond in the file was never acknowledged. */
-  length: number
-  /** CRC-32 of those bytes as received. */
-  crc32: number
-  node: string
-  /** The job was finished before all of its log had come. */
-  incomplete: number
-  /** The runner's length or CRC-32 was another. */
-  mismatch: number
-  /** The runner has said that it holds what a debugging shell prints, secrets included. */
-  debug: number
-  updatedAt: number
-}
-
 /** Returns the row; undefined: the job has never run. */
-export function findTrace(from: Reader | Tx, jobId: number): Promise<TraceRow | undefined> {
-  return from.first(traceByJob, { jobId })
+export async function findTrace(from: Reader | Tx, jobId: number): Promise<TraceRow | undefined> {
+  const known = from.known?.traces.get(jobId)
+  if (known) return known
+  const trace = await from.first(traceByJob, { jobId })
+  if (trace) from.known?.traces.set(jobId, trace)
+  return trace
 }
 
 /** The same, once no other transaction is about to change it. */
 export async function lockTrace(tx: Tx, jobId: number): Promise<TraceRow | undefined> {
   if (tx.engine === 'postgres') {
     await tx.db.selectFrom('traces').select('job_id').where('job_id', '=', jobId).forUpdate().execute()
+    tx.known.traces.forget(jobId)
   }
   return findTrace(tx, jobId)
 }
 
 /** Makes the row, once, when the job is first written about. */
 export async function ensureTrace(tx: Tx, jobId: number, node: string): Promise<void> {
-  await tx.all(newTrace, { jobId, node, now: tx.now })
+  const made = await tx.first(newTrace, { jobId, node, now: tx.now })
+  if (!made) return
+  const empty = { length: 0, crc32: 0, incomplete: 0, mismatch: 0, debug: 0 }
+  tx.known.traces.set(jobId, { jobId, node, ...empty, updatedAt: tx.now })
 }
 
 /**
@@ -48,7 +40,10 @@ export async function growTrace(
   to: { jobId: number; fence: number; length: number; crc32: number },
 ): Promise<{ id: number; door: Door; termMs: number; report: string | null } | undefined> {
   const lease = await tx.first(heldLease, { jobId: to.jobId, fence: to.fence })
-  if (lease) await tx.all(grownTrace, { jobId: to.jobId, length: to.length, crc32: to.crc32, now: tx.now })
+  if (!lease) return undefined
+  const { jobId, length, crc32 } = to
+  await tx.all(grownTrace, { jobId, length, crc32, now: tx.now })
+  tx.known.traces.change(jobId, (row) => ({ ...row, length, crc32, updatedAt: tx.now }))
   return lease
 }
 
@@ -101,27 +96,32 @@ const traceByJob = hotQuery<TraceRow, 'jobId'>((db, p) =>
     .where('job_id', '=', p('jobId')),
 )
 
-const newTrace = hotQuery<never, 'jobId' | 'node' | 'now'>((db, p) =>
-  db
-    .insertInto('traces')
-    .values({
-      job_id: p('jobId'),
-      length: 0,
-      crc32: 0,
-      node: p('node'),
-      incomplete: 0,
-      mismatch: 0,
-      debug: 0,
-      updated_at: p('now'),
-    })
-    .onConflict((c) => c.column('job_id').doNothing()),
+const newTrace = hotQuery<{ jobId: number }, 'jobId' | 'node' | 'now'>(
+  (db, p) =>
+    db
+      .insertInto('traces')
+      .values({
+        job_id: p('jobId'),
+        length: 0,
+        crc32: 0,
+        node: p('node'),
+        incomplete: 0,
+        mismatch: 0,
+        debug: 0,
+        updated_at: p('now'),
+      })
+      .onConflict((c) => c.column('job_id').doNothing())
+      .returning('job_id as jobId'),
+  { keepsKnown: true },
 )
 
-const grownTrace = hotQuery<never, 'jobId' | 'length' | 'crc32' | 'now'>((db, p) =>
-  db
-    .updateTable('traces')
-    .set({ length: p('length'), crc32: p('crc32'), updated_at: p('now') })
-    .where('job_id', '=', p('jobId')),
+const grownTrace = hotQuery<never, 'jobId' | 'length' | 'crc32' | 'now'>(
+  (db, p) =>
+    db
+      .updateTable('traces')
+      .set({ length: p('length'), crc32: p('crc32'), updated_at: p('now') })
+      .where('job_id', '=', p('jobId')),
+  { keepsKnown: true },
 )
 
 /** On PostgreSQL the row is held until the commit, so that the lease cannot end between the look and the write. */

@@ -65,6 +65,35 @@ onBothEngines((engine) => {
     expect(seen).toEqual(['body', 'effect', 'undo 2', 'undo 1'])
   })
 
+  it('gives back what neighbours of a failed body have reserved, if they run again, and lets them take effect once', async () => {
+    await using box = await openTestStore(engine)
+    let reserved = 0
+    const effects: string[] = []
+    const reserving = (key: string) =>
+      box.store.write(async (tx) => {
+        reserved++
+        tx.onRollback(() => reserved--)
+        tx.afterCommit(() => effects.push(key))
+        await put(tx, key)
+        return (await tx.db.selectFrom('meta').select('key').execute()).length
+      })
+    const fails = (key: string) =>
+      box.store.write(async (tx) => {
+        tx.afterCommit(() => effects.push('never'))
+        await put(tx, key)
+        throw new Error(key)
+      })
+    const work = [reserving('a'), fails('lost 1'), reserving('b'), fails('lost 2'), fails('a'), reserving('c')]
+    const results = await Promise.allSettled(work)
+    expect(results.map((result) => result.status)).toEqual(
+      [true, false, true, false, false, true].map((ok) => (ok ? 'fulfilled' : 'rejected')),
+    )
+    expect(reserved).toBe(3)
+    expect(effects.sort()).toEqual(['a', 'b', 'c'])
+    const rows = await box.store.read.db.selectFrom('meta').select('key').orderBy('key').execute()
+    expect(rows.map((row) => row.key)).toEqual(['a', 'b', 'c'])
+  })
+
   it('lets readers outside see nothing of an open body', async () => {
     await using box = await openTestStore(engine)
     let seen: unknown[] | undefined
@@ -165,6 +194,26 @@ describe('the SQLite writer', () => {
     store.connection.raw.exec('create table if not exists meta (key text primary key, value text not null)')
     return { store, reports, fatal, place }
   }
+
+  it('runs bodies again only behind a failed one that has written', async () => {
+    await using box = await openTestStore('sqlite')
+    const runs: string[] = []
+    const body = (key: string, fails?: 'before' | 'after') =>
+      failure(
+        box.store.write(async (tx) => {
+          runs.push(key)
+          if (fails === 'before') throw new Error('refused')
+          await put(tx, key)
+          if (fails === 'after') throw new Error('changed its mind')
+        }),
+      )
+    await Promise.all([body('a'), body('refused', 'before'), body('b')])
+    expect(runs.splice(0)).toEqual(['a', 'refused', 'b'])
+    await Promise.all([body('c'), body('lost', 'after'), body('d'), body('lost too', 'after'), body('e')])
+    expect(runs).toEqual(['c', 'lost', 'c', 'd', 'lost too', 'e'])
+    const rows = await box.store.read.db.selectFrom('meta').select('key').orderBy('key').execute()
+    expect(rows.map((row) => row.key)).toEqual(['a', 'b', 'c', 'd', 'e'])
+  })
 
   it('shares one commit among the bodies of a turn', async () => {
     const { store, place } = open()
