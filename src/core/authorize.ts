@@ -2,23 +2,22 @@
  * What a person, or a job, may do. One function decides it for every door; what somebody may not read is, to them, not
  * there. Administrators may do everything; members of a project, or of a group above it, what their level allows; others read
  * where it is internal, anybody where it is public:
- * https://docs.gitlab.com/user/permissions/, gitlab app/policies/project_policy.rb and group_policy.rb
+ * https://docs.gitlab.com/user/permissions/, gitlab app/policies/project_policy.rb
  */
 import type { Core } from './core.js'
 import type { Job } from './job.js'
 import { levels, type Place } from './member.js'
 import type { Pipeline } from './pipeline.js'
-import type { Group, Project, ResolvedRef } from './project.js'
+import type { Project, ResolvedRef } from './project.js'
 import { isProtected, mergeLevel, pushLevel, standing, updateLevel } from './protection.js'
-import type { Runner } from './runner.js'
 import type { Membership } from './store/job-lists.js'
 import { isAllowed } from './store/job-token-allowances.js'
-import { levelInGroup, levelInProject, seesInGroup } from './store/member-levels.js'
-import { findGroup, findProject, findProjectByPath, projectFacts } from './store/projects.js'
-import { runnerScope } from './store/runners.js'
+import { levelInGroup, levelInProject } from './store/member-levels.js'
+import { findProjectByPath } from './store/projects.js'
 import { findTrace } from './store/traces.js'
 import { findUser, type User } from './store/users.js'
 import type { Reader, Tx } from './store/write.js'
+
 /**
  * - `read`: see the project, its pipelines, jobs and logs
  * - `download`: see its code and environments
@@ -77,32 +76,6 @@ export function levelInPlace(from: Reader | Tx, user: User, place: Place): Promi
   if ('projectId' in place) return levelIn(from, user, { id: place.projectId })
   if (user.isAdmin === 1) return Promise.resolve(levels.owner)
   return user.projectId === null ? levelInGroup(from, user.id, place.groupId) : Promise.resolve(0)
-}
-
-/**
- * - `see`: its name and what of its content they may see
- * - `fill`: make projects in it
- * - `grow`: make groups in it
- * - `own`: change and delete it; its members, variables and runners
- */
-export type GroupDeed = 'see' | 'fill' | 'grow' | 'own'
-
-/** The level from which on a member of the group may do it: https://docs.gitlab.com/user/permissions/#group-members-permissions */
-const groupLevelFor: Record<GroupDeed, number> = {
-  see: levels.guest,
-  fill: levels.developer,
-  grow: levels.maintainer,
-  own: levels.owner,
-}
-
-/** Whether the user may do this in the group, or in the namespace of a user. */
-export async function canInGroup(from: Reader | Tx, user: User, deed: GroupDeed, group: Group): Promise<boolean> {
-  if (user.isAdmin === 1) return true
-  if (deed === 'see' && group.visibility !== 'private') return true
-  if (user.projectId !== null) return false
-  if ((await levelInGroup(from, user.id, group.id)) >= groupLevelFor[deed]) return true
-  // Whoever may see something in a group must be able to find it.
-  return deed === 'see' && (await seesInGroup(from, { userId: user.id, now: from.now }, group.id))
 }
 
 /**
@@ -213,52 +186,6 @@ export async function mayReadLog(
 ): Promise<boolean> {
   const debug = (await findTrace(core.store.read, jobId))?.debug === 1
   return can(core, actor, debug ? 'operate' : 'read', project)
-}
-
-/**
- * Whether the actor may change a runner, and so what all its projects run on: those of the instance are the administrator's,
- * those of groups the owners', others belong to those who may administer every project that they serve.
- */
-export async function canManageRunner(core: Core, actor: Actor, runner: Runner): Promise<boolean> {
-  const { read } = core.store
-  if (actor.user.isAdmin === 1) return true
-  if (runner.type === 'instance') return false
-  const { projectIds, groupIds } = await runnerScope(read, runner.id)
-  if (projectIds.length + groupIds.length === 0) return false
-  for (const id of groupIds) {
-    const group = await findGroup(read, id)
-    if (!group || !(await canInGroup(read, actor.user, 'own', group))) return false
-  }
-  for (const id of projectIds) {
-    const project = await findProject(read, id)
-    if (!project || !(await can(core, actor, 'administer', project))) return false
-  }
-  return true
-}
-
-/**
- * Whether the actor may see a runner: one of the instance whoever has signed in, another one who is a maintainer of a group
- * or project that it belongs to. Rules: gitlab app/policies/ci/runner_policy.rb
- */
-export async function canSeeRunner(core: Core, actor: Actor, runner: Runner): Promise<boolean> {
-  const { user } = actor
-  if (user.isAdmin === 1 || runner.type === 'instance') return true
-  const { read } = core.store
-  const { projectIds, groupIds } = await runnerScope(read, runner.id)
-  if (runner.type === 'group' && user.projectId === null) {
-    for (const id of groupIds) if ((await levelInGroup(read, user.id, id)) >= levels.maintainer) return true
-    return false
-  }
-  if (runner.type === 'group') {
-    const home = user.projectId === null ? undefined : await projectFacts(read, user.projectId)
-    const serves = home?.groupRunnersEnabled === true && home.groupIds.some((id) => groupIds.includes(id))
-    return serves && (user.accessLevel ?? 0) >= levelFor.administer
-  }
-  for (const id of projectIds) {
-    const project = await findProject(read, id)
-    if (project && (await can(core, actor, 'administer', project))) return true
-  }
-  return false
 }
 
 /** Whose projects the actor is at home in: those that it is a member of, or the one of a project's token. */

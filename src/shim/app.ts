@@ -34,8 +34,10 @@ import { mirrorRoutes } from './routes/mirrors.js'
 import { openIdRoutes } from './routes/open-id.js'
 import { pipelineRoutes } from './routes/pipelines.js'
 import { projectRoutes } from './routes/projects.js'
+import { protectedEnvironmentRoutes } from './routes/protected-environments.js'
 import { protectionRoutes } from './routes/protections.js'
 import { registrationRoutes } from './routes/registration.js'
+import { releaseLinkRoutes } from './routes/release-links.js'
 import { releaseRoutes } from './routes/releases.js'
 import { repositoryRoutes } from './routes/repository.js'
 import { resourceGroupRoutes } from './routes/resource-groups.js'
@@ -103,7 +105,9 @@ const routes: readonly Route[] = [
   ...hookRoutes,
   ...lintRoutes,
   ...environmentRoutes,
+  ...protectedEnvironmentRoutes,
   ...releaseRoutes,
+  ...releaseLinkRoutes,
   ...repositoryRoutes,
   ...resourceGroupRoutes,
   ...scheduleRoutes,

@@ -1,6 +1,7 @@
 /** Who may use a route of GitLab's API: runners and jobs by their tokens, people by scopes and by what they may do in a project. */
 
-import { type Actor, can, canInGroup, type Deed, type GroupDeed, jobMay } from '../core/authorize.js'
+import { type Actor, can, type Deed, jobMay } from '../core/authorize.js'
+import { canInGroup, type GroupDeed } from '../core/authorize-groups.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'

@@ -1,5 +1,5 @@
 /** A project with its repository and, where missing, its groups. */
-import { canInGroup } from '../authorize.js'
+import { canInGroup } from '../authorize-groups.js'
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import type { RemoteSource } from '../mirror.js'

@@ -2,7 +2,8 @@
  * Groups that are let into other groups and projects: all their members get at most the level of the share.
  * https://docs.gitlab.com/user/project/members/sharing_projects_groups/
  */
-import { type Actor, canInGroup } from '../authorize.js'
+import type { Actor } from '../authorize.js'
+import { canInGroup } from '../authorize-groups.js'
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import { accessLevels, type Place } from '../member.js'

@@ -1,7 +1,9 @@
 /** Releases and their links, as gitlab lib/api/entities/release.rb and releases/link.rb show them. Archives of the sources are not offered. */
+import { defined } from '../../core/defined.js'
 import type { Project } from '../../core/project.js'
-import type { Release, ReleaseLink } from '../../core/release.js'
+import { linkTypes, type NewReleaseLink, type Release, type ReleaseLink } from '../../core/release.js'
 import type { User } from '../../core/store/users.js'
+import type { Params } from '../../http/params.js'
 import type { CommitEntity, ReleaseEntity, ReleaseLinkEntity } from '../entities.js'
 import { toIso } from './time.js'
 import { toUserBasic } from './user.js'
@@ -49,4 +51,26 @@ export function toReleaseLink(
 
 function urlOf(externalUrl: string, project: Project, tag: string): string {
   return `${externalUrl}/${project.fullPath}/-/releases/${encodeURIComponent(tag)}`
+}
+
+/** A link that a request makes. */
+export function fromNewLink(params: Params): NewReleaseLink {
+  return {
+    filepath: null,
+    type: 'other',
+    ...fromLink(params),
+    name: params.requiredText('name', { max: 255 }),
+    url: params.requiredText('url', { max: 2048 }),
+  }
+}
+
+/** What a request says of a link; `filepath` is the old name of `direct_asset_path`. */
+export function fromLink(params: Params): Partial<NewReleaseLink> {
+  const path = params.text('direct_asset_path', { max: 1024 }) ?? params.text('filepath', { max: 1024 })
+  return defined({
+    name: params.text('name', { max: 255 }),
+    url: params.text('url', { max: 2048 }),
+    filepath: path === undefined ? undefined : path || null,
+    type: params.choice('link_type', linkTypes),
+  })
 }

@@ -1,29 +1,21 @@
-/** Environments of a project, what was deployed there, and who may. */
+/** Environments of a project, and what was deployed there. */
 import { defined } from '../../core/defined.js'
 import type { Deployment, Environment } from '../../core/environment.js'
 import { SignalboxError } from '../../core/errors.js'
-import {
-  createEnvironment,
-  deleteEnvironment,
-  protectEnvironment,
-  unprotectEnvironment,
-  updateEnvironment,
-} from '../../core/operations/edit-environment.js'
+import { createEnvironment, deleteEnvironment, updateEnvironment } from '../../core/operations/edit-environment.js'
 import { stopEnvironment } from '../../core/operations/stop-environment.js'
 import {
-  type Deployer,
   findDeployment,
   findEnvironment,
   findLastDeployment,
   listDeployments,
   listEnvironments,
-  listProtectedEnvironments,
 } from '../../core/store/environments.js'
 import { findJob } from '../../core/store/jobs.js'
 import { getPipeline } from '../../core/store/pipelines.js'
 import { environmentsById, jobsById, usersById } from '../../core/store/related.js'
 import type { Reply, Route } from '../../http/call.js'
-import { type Params, wrongParameter } from '../../http/params.js'
+import { wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { toDeployment, toEnvironment } from '../convert/environment.js'
 import { forbidden, notFound } from '../errors.js'
@@ -33,7 +25,6 @@ import { requireRef } from './pipelines.js'
 
 const read = { deed: 'download', jobToken: true } as const
 const operate = { deed: 'operate', jobToken: true } as const
-const administer = { deed: 'administer' } as const
 
 export const environmentRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id/environments', read, list),
@@ -47,9 +38,6 @@ export const environmentRoutes: readonly Route[] = [
   projectRoute('post', '/projects/:id/environments/:environment_id/stop', operate, stop),
   projectRoute('get', '/projects/:id/deployments', read, deployments),
   projectRoute('get', '/projects/:id/deployments/:deployment_id', read, deployment),
-  projectRoute('get', '/projects/:id/protected_environments', administer, listProtected),
-  projectRoute('post', '/projects/:id/protected_environments', administer, protect),
-  projectRoute('delete', '/projects/:id/protected_environments/:name', administer, unprotect),
 ]
 
 async function list(call: ProjectCall): Promise<Reply> {
@@ -186,55 +174,4 @@ async function deployment(call: ProjectCall): Promise<Reply> {
   const row = await findDeployment(from, idOf(call, 'deployment_id', 'Deployment'))
   if (row?.projectId !== call.project.id) throw notFound('Deployment')
   return { status: 200, body: await shown(call, row) }
-}
-
-const toProtected = ({ name, deployers }: { name: string; deployers: readonly Deployer[] }) => ({
-  name,
-  deploy_access_levels: deployers.map((one) => ({
-    access_level: typeof one === 'object' ? one.level : null,
-    access_level_description: typeof one === 'object' ? accessLevels[one.level] : null,
-    user_id: typeof one === 'object' ? null : one,
-    group_id: null,
-  })),
-  required_approval_count: 0,
-})
-
-async function listProtected(call: ProjectCall): Promise<Reply> {
-  const rows = await listProtectedEnvironments(call.core.store.read, call.project.id)
-  return { status: 200, body: rows.map(toProtected) }
-}
-
-/** As https://docs.gitlab.com/api/protected_environments/ names them. */
-const accessLevels = { 30: 'Developers + Maintainers', 40: 'Maintainers', 60: 'Administrators' } as const
-
-/** One of `user_id` and `access_level`. Groups have no members, so nobody could be meant by one. */
-function deployerOf(level: Params): Deployer {
-  const where = 'deploy_access_levels'
-  if (level.integer('group_id') !== undefined) throw wrongParameter(`${where}[group_id]`, 'is not supported')
-  const id = level.integer('user_id', { min: 1 })
-  const access = level.integer('access_level')
-  if ((id === undefined) === (access === undefined)) {
-    throw wrongParameter(
-      `${where}[user_id], ${where}[access_level]`,
-      'are missing, exactly one parameter must be provided',
-    )
-  }
-  if (id !== undefined) return id
-  if (access !== 30 && access !== 40 && access !== 60)
-    throw wrongParameter(`${where}[access_level]`, 'does not have a valid value')
-  return { level: access }
-}
-
-/** `deploy_access_levels: [{user_id} or {access_level}]`. */
-async function protect(call: ProjectCall): Promise<Reply> {
-  const { core, project, params } = call
-  const name = params.requiredText('name', { max: 255 })
-  const deployers = (params.maps('deploy_access_levels') ?? []).map(deployerOf)
-  await protectEnvironment(core, { projectId: project.id, name, deployers })
-  return { status: 201, body: toProtected({ name, deployers }) }
-}
-
-async function unprotect(call: ProjectCall): Promise<Reply> {
-  await unprotectEnvironment(call.core, call.project.id, call.path('name'))
-  return { status: 204 }
 }

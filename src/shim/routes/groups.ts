@@ -1,5 +1,6 @@
 /** Groups and namespaces: whoever makes a group owns it; others see those that are not private. */
-import { canInGroup, levelFor } from '../../core/authorize.js'
+import { levelFor } from '../../core/authorize.js'
+import { canInGroup } from '../../core/authorize-groups.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { accessLevels } from '../../core/member.js'

@@ -1,6 +1,7 @@
 /** Projects. */
 
-import { can, canInGroup } from '../../core/authorize.js'
+import { can } from '../../core/authorize.js'
+import { canInGroup } from '../../core/authorize-groups.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError, wrongField } from '../../core/errors.js'

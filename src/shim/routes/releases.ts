@@ -1,17 +1,16 @@
-/** Releases of a project and their links: gitlab lib/api/releases.rb, lib/api/release/links.rb. Milestones there are none. */
+/** Releases of a project: gitlab lib/api/releases.rb. Milestones there are none. */
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { createRelease, deleteRelease, updateRelease } from '../../core/operations/edit-release.js'
-import { createReleaseLink, deleteReleaseLink, updateReleaseLink } from '../../core/operations/edit-release-link.js'
-import { linkTypes, type NewReleaseLink, type Release, type ReleaseLink } from '../../core/release.js'
+import type { Release } from '../../core/release.js'
 import { usersById } from '../../core/store/related.js'
 import { countReleases, findRelease, listReleaseLinks, listReleases, releaseOrders } from '../../core/store/releases.js'
 import type { Reply, Route } from '../../http/call.js'
-import { type Params, wrongParameter } from '../../http/params.js'
+import type { Params } from '../../http/params.js'
 import { queryOf } from '../../http/read-params.js'
-import { idOf, type ProjectCall, projectRoute } from '../call.js'
+import { type ProjectCall, projectRoute } from '../call.js'
 import { toCommitBasic } from '../convert/commit.js'
-import { toRelease, toReleaseLink } from '../convert/release.js'
+import { fromNewLink, toRelease } from '../convert/release.js'
 import type { ReleaseEntity } from '../entities.js'
 import { notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
@@ -20,7 +19,6 @@ const read = { deed: 'read', jobToken: true } as const
 const operate = { deed: 'operate', jobToken: true } as const
 const base = '/projects/:id/releases'
 const ofTag = `${base}/:tag_name`
-const links = `${ofTag}/assets/links`
 
 export const releaseRoutes: readonly Route[] = [
   projectRoute('get', base, read, list),
@@ -31,11 +29,6 @@ export const releaseRoutes: readonly Route[] = [
   projectRoute('put', ofTag, operate, update),
   projectRoute('delete', ofTag, operate, remove),
   projectRoute('get', `${ofTag}/downloads/*direct_asset_path`, read, download),
-  projectRoute('get', links, read, listLinks),
-  projectRoute('post', links, operate, createLink),
-  projectRoute('get', `${links}/:link_id`, read, async (call) => linkShown(call, await linkOf(call))),
-  projectRoute('put', `${links}/:link_id`, operate, updateLink),
-  projectRoute('delete', `${links}/:link_id`, operate, removeLink),
 ]
 
 async function list(call: ProjectCall): Promise<Reply> {
@@ -140,7 +133,8 @@ async function remove(call: ProjectCall): Promise<Reply> {
   return reply
 }
 
-async function releaseOf({ core, project, path }: ProjectCall): Promise<Release> {
+/** The release of the path. Throws `not_found`. */
+export async function releaseOf({ core, project, path }: ProjectCall): Promise<Release> {
   const release = await findRelease(core.store.read, project.id, path('tag_name'))
   if (!release) throw notFound()
   return release
@@ -166,78 +160,7 @@ function redirect(to: string): Reply {
 async function download(call: ProjectCall): Promise<Reply> {
   const release = await releaseOf(call)
   const filepath = `/${call.path('direct_asset_path')}`
-  const link = (await linksOf(call, release)).find((one) => one.filepath === filepath)
+  const link = (await listReleaseLinks(call.core.store.read, [release.id])).find((one) => one.filepath === filepath)
   if (!link) throw notFound()
   return redirect(new URL(link.url).href)
-}
-
-function linksOf({ core }: ProjectCall, release: Release): Promise<ReleaseLink[]> {
-  return listReleaseLinks(core.store.read, [release.id])
-}
-
-async function listLinks(call: ProjectCall): Promise<Reply> {
-  const page = requestedPage(call)
-  const release = await releaseOf(call)
-  const all = await linksOf(call, release)
-  const body = all.slice(page.offset, page.offset + page.limit).map((link) => linkEntity(call, link))
-  return pageReply(call, page, body, all.length)
-}
-
-function linkEntity({ core, project, path }: ProjectCall, link: ReleaseLink) {
-  return toReleaseLink(link, { project, tag: path('tag_name'), externalUrl: core.externalUrl() })
-}
-
-function linkShown(call: ProjectCall, link: ReleaseLink, status = 200): Reply {
-  return { status, body: linkEntity(call, link) }
-}
-
-async function linkOf(call: ProjectCall): Promise<ReleaseLink> {
-  const id = idOf(call, 'link_id', 'Link')
-  const link = (await linksOf(call, await releaseOf(call))).find((one) => one.id === id)
-  if (!link) throw notFound()
-  return link
-}
-
-function fromNewLink(params: Params): NewReleaseLink {
-  return {
-    filepath: null,
-    type: 'other',
-    ...fromLink(params),
-    name: params.requiredText('name', { max: 255 }),
-    url: params.requiredText('url', { max: 2048 }),
-  }
-}
-
-/** What a request says of a link; `filepath` is the old name of `direct_asset_path`. */
-function fromLink(params: Params): Partial<NewReleaseLink> {
-  const path = params.text('direct_asset_path', { max: 1024 }) ?? params.text('filepath', { max: 1024 })
-  return defined({
-    name: params.text('name', { max: 255 }),
-    url: params.text('url', { max: 2048 }),
-    filepath: path === undefined ? undefined : path || null,
-    type: params.choice('link_type', linkTypes),
-  })
-}
-
-async function createLink(call: ProjectCall): Promise<Reply> {
-  const { core, project, params } = call
-  const { tag } = await releaseOf(call)
-  const link = fromNewLink(params)
-  return linkShown(call, await createReleaseLink(core, { projectId: project.id, tag }, link), 201)
-}
-
-async function updateLink(call: ProjectCall): Promise<Reply> {
-  const { core, project, params, path } = call
-  const { id: linkId } = await linkOf(call)
-  if (!params.has('name') && !params.has('url')) {
-    throw wrongParameter('name, url', 'are missing, at least one parameter must be provided')
-  }
-  const of = { projectId: project.id, tag: path('tag_name'), linkId }
-  return linkShown(call, await updateReleaseLink(core, of, fromLink(params)))
-}
-
-async function removeLink(call: ProjectCall): Promise<Reply> {
-  const { core, project, path } = call
-  const { id: linkId } = await linkOf(call)
-  return linkShown(call, await deleteReleaseLink(core, { projectId: project.id, tag: path('tag_name'), linkId }))
 }

@@ -1,6 +1,8 @@
 /** Runners, for the people who look after them. */
 
-import { can, canInGroup, canManageRunner, canSeeRunner, memberOf } from '../../core/authorize.js'
+import { can, memberOf } from '../../core/authorize.js'
+import { canInGroup } from '../../core/authorize-groups.js'
+import { canManageRunner, canSeeRunner } from '../../core/authorize-runners.js'
 import { SignalboxError } from '../../core/errors.js'
 import { jobStatuses } from '../../core/lifecycle/job-machine.js'
 import { assignRunner, unassignRunner } from '../../core/operations/assign-runner.js'
