@@ -168,7 +168,9 @@ describe('imports', () => {
   it('load the schema of the settings for the coordinator alone, whose start is not waited for', () => {
     const outside = imports.filter((one) => /^config\/(?!settings$)/.test(one.to) && !one.from.startsWith('config/'))
     const importers = new Set(outside.map((one) => one.from))
-    expect(importers).toEqual(new Set(['cli/commands/serve.ts', 'cli/executor.ts']))
+    expect(importers).toEqual(
+      new Set(['cli/commands/serve.ts', 'cli/executor.ts', 'cli/commands/runner-start.ts', 'cli/runner-service.ts']),
+    )
     const schemas = imports.filter((one) => one.to.startsWith('zod') && !one.typeOnly).map((one) => one.from)
     expect(schemas.filter((file) => !file.startsWith('config/') && file !== 'shim/entities.ts')).toEqual([])
     const entities = imports.filter((one) => one.to === 'shim/entities')

@@ -202,7 +202,7 @@ function addRunnerCommands(program: Command): void {
     .option('--executor <name>', 'how jobs are run', 'shell')
     .option('--concurrency <n>', 'jobs at once', '1')
     .option('--work-dir <dir>', 'where jobs work', './signalbox-work')
-    .option('--config <file>', 'plugins for the runner’s executors')
+    .option('--config <file>', 'the [[runners]] of this process, or plugins for the executor of one')
     .option('--metrics <host:port>', 'serve /metrics there')
     .option('--runner-config <file>', 'listen_address and monitoring of a GitLab Runner’s config.toml')
     .action(async (options) => (await import('./commands/runner-start.js')).startRunnerCommand(options))

@@ -1,6 +1,7 @@
 /** What a runner is started with. */
 import type { Executor } from '../plugins/sdk.js'
 import type { RunnerEvent, RunnerLog } from './events.js'
+import type { Places } from './places.js'
 import { RunnerError } from './runner-error.js'
 import type { TransportName } from './transports/transport.js'
 
@@ -18,6 +19,8 @@ export interface RunnerOptions {
   }
   /** How many jobs may run at once; at least 1. */
   concurrency: number
+  /** Shared with other runners of this process: a job of any takes one. */
+  places?: Places
   /** Builds, spool and identity live here. One runner process a folder. */
   workDir: string
   /** Shown at the top of each log; the host's name if it is missing. */

@@ -35,6 +35,8 @@ export class Runner implements LinkOwner {
   readonly done: Promise<void>
   #settle: { resolve: () => void; reject: (error: RunnerError) => void } | undefined
   #leaveTimer: NodeJS.Timeout | undefined
+  /** Listens no longer to the places that it shares. */
+  #forget: (() => void) | undefined
 
   constructor(
     private readonly options: RunnerOptions,
@@ -59,6 +61,7 @@ export class Runner implements LinkOwner {
   /** Starts to take jobs over this link, and to deliver what an earlier process has left. */
   async start(link: Link): Promise<void> {
     this.#link = link
+    this.#forget = this.options.places?.onChange(() => link.want())
     await this.#recover()
     link.start()
   }
@@ -67,7 +70,7 @@ export class Runner implements LinkOwner {
     if (this.#state !== 'running') return 0
     if (this.options.once === true && this.#begun) return 0
     const places = this.options.once === true ? 1 : this.options.concurrency
-    return Math.max(0, places - this.#jobs.size)
+    return Math.max(0, Math.min(places - this.#jobs.size, this.options.places?.free ?? Number.POSITIVE_INFINITY))
   }
 
   offered(offer: Offer): Lease | { reason: string; message: string } {
@@ -198,6 +201,7 @@ export class Runner implements LinkOwner {
     const job: RunningJob = { run, slot, ended: undefined }
     const lease = new Lease(spool, this.#ownerOf(job, spool, payload))
     this.#jobs.set(spool.key, job)
+    this.options.places?.take()
     return lease
   }
 
@@ -270,7 +274,7 @@ export class Runner implements LinkOwner {
 
   #free(key: string): void {
     this.#jobs.get(key)?.slot.release()
-    this.#jobs.delete(key)
+    if (this.#jobs.delete(key)) this.options.places?.release()
     this.#link?.want()
     this.#leaveIfDone()
   }
@@ -330,6 +334,7 @@ export class Runner implements LinkOwner {
 
   async #close(error: RunnerError | undefined): Promise<void> {
     clearTimeout(this.#leaveTimer)
+    this.#forget?.()
     await Promise.all([...this.#jobs.values()].flatMap((job) => job.ended ?? []))
     for (const lease of this.#link?.leases ?? []) lease.spool.close()
     this.http.close()

@@ -1,6 +1,7 @@
 /** `signalbox runner start`: the reference runner on this machine. */
 import { mkdirSync } from 'node:fs'
 import os from 'node:os'
+import type { Log } from '../../core/log.js'
 import { Faults } from '../../faults.js'
 import { systemId } from '../../runner/identity.js'
 import type { RunnerMetrics, RunnerMetricsOptions } from '../../runner/metrics/runner-metrics.js'
@@ -26,6 +27,10 @@ interface RunnerStartOptions {
 /** Runs jobs until it is told to end: once gently, twice at once. */
 export async function startRunnerCommand(options: RunnerStartOptions): Promise<void> {
   const { env } = process
+  const isService = options.config !== undefined && options.url === undefined && options.token === undefined
+  if (isService && (await import('../../config/runner-file.js')).hasRunners(options.config!)) {
+    return serveRunners(options.config!, openLog(env.SIGNALBOX_LOG_LEVEL || 'info'))
+  }
   const url = options.url ?? env.SIGNALBOX_URL
   const token = options.token ?? env.SIGNALBOX_RUNNER_TOKEN
   if (!url) throw new Exit(exitCodes.usage, 'no coordinator: give --url, or set SIGNALBOX_URL')
@@ -86,6 +91,28 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     const notAllowed = /unauthori|token/i.test(String((error as { code?: string }).code ?? (error as Error).message))
     throw new Exit(notAllowed ? exitCodes.notAllowed : exitCodes.failed, (error as Error).message)
   })
+  process.exit(exitCodes.done)
+}
+
+/** The runners of a file, until the process is told to end. */
+async function serveRunners(file: string, log: Log): Promise<never> {
+  const { RunnerService } = await import('../runner-service.js')
+  const service = await RunnerService.start(file, log)
+  const faults = new Faults(log)
+  takeUncaught((error) => faults.take(error))
+  process.on('SIGHUP', () => {
+    service.reload().catch((error) => faults.take(error))
+  })
+  let signals = 0
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      signals++
+      if (signals === 1) log.info({}, 'no new job; running ones go on to their end. A second signal stops them')
+      if (signals === 2) log.warn({}, 'stopping running jobs')
+      if (signals <= 2) (signals === 1 ? service.drain() : service.stop()).catch((error) => faults.take(error))
+    })
+  }
+  await service.done()
   process.exit(exitCodes.done)
 }
 

@@ -1,0 +1,132 @@
+/** Reads `signalbox-runner.toml`: the runners that one process is to be. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import * as z from 'zod/mini'
+import { oneOf, setting, table, text, wholeNumber } from './kinds.js'
+import { SettingsError } from './settings.js'
+
+const urlMessage = 'must be an address with http(s)://, ws(s):// or grpc(s)://'
+const tableMessage = 'must be a table'
+
+const entry = table({
+  name: setting(z.string('must be a text').check(z.minLength(1, 'must not be empty')), 'Tells it apart in this file.'),
+  url: setting(
+    z
+      .string(urlMessage)
+      .check(z.refine((url) => URL.canParse(url) && /^(https?|wss?|grpcs?):$/.test(new URL(url).protocol), urlMessage)),
+    'The coordinator.',
+  ),
+  token: setting(z.optional(text()), 'The authentication token (`glrt-…`), or'),
+  token_file: setting(z.optional(text()), 'a file that holds it, seen from this one.'),
+  transport: setting(z.optional(oneOf(['websocket', 'grpc', 'poll'])), 'Default by the URL.'),
+  executor: setting(z.prefault(text(), 'shell'), '`shell`, `docker`.'),
+  limit: setting(z.optional(wholeNumber({ from: 1 })), 'Jobs of this runner at once.', { default: '`concurrent`' }),
+  work_dir: setting(z.optional(text()), 'Where its jobs work.', { default: '`work_dir/NAME`' }),
+  shell: setting(z.optional(z.record(z.string(), z.unknown(), tableMessage)), 'Settings of the shell executor.'),
+  docker: setting(z.optional(z.record(z.string(), z.unknown(), tableMessage)), 'Settings of the docker executor.'),
+}).check(
+  z.refine((one) => (one.token === undefined) !== (one.token_file === undefined), {
+    path: ['token'],
+    error: 'or token_file must be given, and not both',
+  }),
+)
+
+const runnerFileTable = table({
+  concurrent: setting(z.prefault(wholeNumber({ from: 1 }), 1), 'Jobs of all runners together at once.'),
+  work_dir: setting(z.prefault(text(), './signalbox-work'), 'Where jobs work, seen from this file.'),
+  runners: setting(
+    z.array(entry, 'must be [[runners]] tables').check(z.minLength(1, 'must be one or more [[runners]] tables')),
+    'The runners.',
+  ),
+})
+
+/** One runner of the file, with everything found that it names. */
+export interface RunnerEntry {
+  name: string
+  url: string
+  token: string
+  transport: 'websocket' | 'grpc' | 'poll' | undefined
+  executor: string
+  limit: number
+  workDir: string
+  /** Settings of executors, by the executor's name. */
+  settings: Record<string, Record<string, unknown>>
+}
+
+/** What the file says. */
+export interface RunnerFile {
+  concurrent: number
+  runners: RunnerEntry[]
+}
+
+/** Whether a settings file is one of runners, rather than of plugins: one that cannot be read is of neither. */
+export function hasRunners(file: string): boolean {
+  try {
+    return Object.hasOwn(parsed(file), 'runners')
+  } catch {
+    // Whoever reads it says why, and where.
+    return true
+  }
+}
+
+/** Reads and checks the file. Throws `SettingsError`, which says where what is wrong. */
+export function readRunnerFile(file: string): RunnerFile {
+  const read = runnerFileTable.safeParse(parsed(file), { jitless: true })
+  if (!read.success) {
+    const { path: place, message } = read.error.issues[0]!
+    throw new SettingsError(`${file}: ${dotted(place)}`, message)
+  }
+  const folder = path.dirname(path.resolve(file))
+  const { concurrent, work_dir: workDir, runners } = read.data
+  const seen = new Set<string>()
+  return {
+    concurrent,
+    runners: runners.map((one, index) => {
+      const place = `${file}: runners[${index}]`
+      const home = path.resolve(folder, one.work_dir ?? path.join(workDir, one.name.replace(/[^\w.-]/g, '_')))
+      for (const each of [`name ${one.name}`, `work_dir ${home}`]) {
+        if (seen.has(each)) throw new SettingsError(place, `${each} is another runner's, too`)
+        seen.add(each)
+      }
+      return {
+        name: one.name,
+        url: one.url,
+        token: one.token ?? tokenIn(path.resolve(folder, one.token_file!), place),
+        transport: one.transport,
+        executor: one.executor,
+        limit: Math.min(one.limit ?? concurrent, concurrent),
+        workDir: home,
+        settings: { ...(one.shell ? { shell: one.shell } : {}), ...(one.docker ? { docker: one.docker } : {}) },
+      }
+    }),
+  }
+}
+
+function parsed(file: string): Record<string, unknown> {
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new SettingsError(file, `cannot be read: ${(error as Error).message}`)
+  }
+  try {
+    return parse(source)
+  } catch (error) {
+    if (error instanceof TomlError) throw new SettingsError(`${file}:${error.line}:${error.column}`, error.message)
+    throw error
+  }
+}
+
+function tokenIn(file: string, place: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new SettingsError(`${place}.token_file`, `cannot be read: ${(error as Error).message}`)
+  }
+}
+
+function dotted(place: readonly PropertyKey[]): string {
+  const text = place.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('')
+  return text.replace(/^\./, '')
+}
