@@ -13,7 +13,28 @@ export function engineMissing(): string | undefined {
   if (process.getuid?.() !== 0) return 'only root may start one'
   const folders = (process.env.PATH ?? '').split(':').concat('/usr/sbin', '/sbin')
   const absent = tools.filter((tool) => !folders.some((folder) => fs.existsSync(path.join(folder, tool))))
-  return absent.length === 0 ? undefined : `there is no ${absent.join(', ')}`
+  return absent.length > 0 ? `there is no ${absent.join(', ')}` : faultOfRunning()
+}
+
+/** Why podman, though it is here, cannot run a container: some machines let nobody make namespaces or mounts. */
+function faultOfRunning(): string | undefined {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-probe-'))
+  const run = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { env: environmentIn(root), encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  try {
+    writeSettings(root, '127.0.0.1:1')
+    fs.mkdirSync(path.join(root, 'image/bin'), { recursive: true })
+    fs.copyFileSync(run('which', 'busybox').trim(), path.join(root, 'image/bin/busybox'))
+    run('tar', '-C', path.join(root, 'image'), '-cf', path.join(root, 'image.tar'), '.')
+    run('podman', 'import', '-q', path.join(root, 'image.tar'), 'docker.io/library/probe')
+    run('podman', 'run', '--rm', '--pull=never', 'docker.io/library/probe', '/bin/busybox', 'true')
+    return undefined
+  } catch (error) {
+    const { stderr = '', message } = error as Error & { stderr?: string }
+    return `podman runs no container: ${stderr.trim().split('\n').at(-1) || message}`
+  } finally {
+    removeRoot(root)
+  }
 }
 
 /** Says in one line that a suite is skipped, if it is. @returns whether it is. */
@@ -39,41 +60,7 @@ export class TestEngine {
   static async start(): Promise<TestEngine> {
     const registry = `127.0.0.1:${await freePort()}`
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-engine-'))
-    // Raising limits is refused where this runs in a container itself, and nobody else's state is touched.
-    fs.writeFileSync(
-      path.join(root, 'containers.conf'),
-      [
-        '[containers]',
-        'default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]',
-        '[engine]',
-        'runtime = "runc"',
-        'cgroup_manager = "cgroupfs"',
-        'events_logger = "none"',
-        `tmp_dir = "${root}/tmp"`,
-        '[network]',
-        `network_config_dir = "${root}/networks"`,
-        // Other engines of this machine have theirs; two of ours at a time need not be told apart.
-        `default_subnet = "10.${100 + (process.pid % 100)}.0.0/24"`,
-        `default_subnet_pools = [{base = "10.${100 + (process.pid % 100)}.64.0/18", size = 24}]`,
-        '',
-      ].join('\n'),
-    )
-    fs.writeFileSync(
-      path.join(root, 'storage.conf'),
-      ['[storage]', 'driver = "vfs"', `graphroot = "${root}/store"`, `runroot = "${root}/run"`, ''].join('\n'),
-    )
-    fs.writeFileSync(
-      path.join(root, 'registries.conf'),
-      [
-        'unqualified-search-registries = ["docker.io"]',
-        'short-name-mode = "disabled"',
-        '[[registry]]',
-        `location = "${registry}"`,
-        'insecure = true',
-        '',
-      ].join('\n'),
-    )
-    fs.writeFileSync(path.join(root, 'policy.json'), JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }))
+    writeSettings(root, registry)
     const service = spawn('podman', ['system', 'service', '--time=0', `unix://${root}/engine.sock`], {
       env: environmentIn(root),
       stdio: ['ignore', 'ignore', fs.openSync(path.join(root, 'log'), 'a')],
@@ -146,19 +133,62 @@ export class TestEngine {
       if (this.service.exitCode !== null || this.service.signalCode !== null) resolve()
       else this.service.once('exit', () => resolve())
     })
-    try {
-      execFileSync('umount', ['-l', path.join(this.root, 'store')], { stdio: 'ignore' })
-    } catch {
-      // Nothing is mounted there with every version of podman.
-    }
-    fs.rmSync(this.root, { recursive: true, force: true, maxRetries: 5 })
+    removeRoot(this.root)
   }
+}
+
+function removeRoot(root: string): void {
+  try {
+    execFileSync('umount', ['-l', path.join(root, 'store')], { stdio: 'ignore' })
+  } catch {
+    // Nothing is mounted there with every version of podman.
+  }
+  fs.rmSync(root, { recursive: true, force: true, maxRetries: 5 })
 }
 
 interface ImageSpec {
   files?: Record<string, string>
   changes?: string[]
   bash?: boolean
+}
+
+/** A store and settings of its own below `root`. */
+function writeSettings(root: string, registry: string): void {
+  // Raising limits is refused where this runs in a container itself, and nobody else's state is touched.
+  fs.writeFileSync(
+    path.join(root, 'containers.conf'),
+    [
+      '[containers]',
+      'default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]',
+      '[engine]',
+      'runtime = "runc"',
+      'cgroup_manager = "cgroupfs"',
+      'events_logger = "none"',
+      `tmp_dir = "${root}/tmp"`,
+      '[network]',
+      `network_config_dir = "${root}/networks"`,
+      // Other engines of this machine have theirs; two of ours at a time need not be told apart.
+      `default_subnet = "10.${100 + (process.pid % 100)}.0.0/24"`,
+      `default_subnet_pools = [{base = "10.${100 + (process.pid % 100)}.64.0/18", size = 24}]`,
+      '',
+    ].join('\n'),
+  )
+  fs.writeFileSync(
+    path.join(root, 'storage.conf'),
+    ['[storage]', 'driver = "vfs"', `graphroot = "${root}/store"`, `runroot = "${root}/run"`, ''].join('\n'),
+  )
+  fs.writeFileSync(
+    path.join(root, 'registries.conf'),
+    [
+      'unqualified-search-registries = ["docker.io"]',
+      'short-name-mode = "disabled"',
+      '[[registry]]',
+      `location = "${registry}"`,
+      'insecure = true',
+      '',
+    ].join('\n'),
+  )
+  fs.writeFileSync(path.join(root, 'policy.json'), JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }))
 }
 
 function environmentIn(root: string): NodeJS.ProcessEnv {
