@@ -264,6 +264,8 @@ async function sendLog(core: Core, jobId: number, res: ServerResponse, options: 
       const length = Math.min(committed, core.traces.session(jobId, fence)?.visible ?? committed)
       while (sent < length && !changes.gone) {
         const piece = await core.traces.read(jobId, sent, Math.min(length, sent + pieceBytes))
+        // The file is shorter than its row says: there is no more to be had, however often it is asked for.
+        if (piece.length === 0) break
         sent += piece.length
         await writePiece(res, piece)
       }

@@ -38,7 +38,8 @@ export async function handle(stream: Listener, body: Exclude<Body, { $case: 'hel
       return accept(stream, body.value)
     case 'reject': {
       const why = cut(body.value.reason || body.value.message || 'refused')
-      await voidOffer(core, { ...body.value, managerId }, 'refused', why)
+      // Runners of one process may share their places, and all have said that they have the last one.
+      await voidOffer(core, { ...body.value, managerId }, why === 'no_credit' ? 'full' : 'refused', why)
       return
     }
     case 'started':

@@ -193,6 +193,27 @@ function contract(carrier: CarrierName): void {
     expect(await second.next('offer')).toMatchObject({ jobId: offer.jobId, fence: 2 })
   })
 
+  it('asks a runner that had no place again after a second, however often that was so', async () => {
+    await using box = await StreamBox.start()
+    const stream = await attached(box, await runnerOf(box))
+    stream.send('want', { credits: 1 })
+    await stream.settled()
+    const { pipeline } = await box.box.run(hi)
+    for (let fence = 1; fence <= 7; fence++) {
+      const offer = await stream.next('offer')
+      expect(offer.fence).toBe(fence)
+      stream.send('reject', { ...offer, reason: 'no_credit', message: '' })
+      stream.send('want', { credits: 1 })
+      await stream.settled()
+      await box.box.core.dispatcher.sweep()
+      await stream.settled()
+      expect(stream.count('offer')).toBe(fence)
+      box.box.clock.advance(1_001)
+      await box.box.core.dispatcher.sweep()
+    }
+    expect(await box.box.statuses(pipeline)).toEqual({ hi: 'pending' })
+  })
+
   it('revokes an offer that nobody accepted, and abandons a late acceptance', async () => {
     await using box = await StreamBox.start()
     const stream = await attached(box, await runnerOf(box))

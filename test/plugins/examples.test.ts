@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -154,7 +155,8 @@ describe('executor-nice', () => {
       exitCode: 3,
       signal: null,
     })
-    expect(output()).toContain('box at 7 in build\n')
+    // The tests themselves may have been started at a lower priority.
+    expect(output()).toContain(`box at ${Math.min(19, os.getPriority() + 7)} in build\n`)
     expect(output()).toContain('oops\n')
     expect(await run('kill -9 $$')).toEqual({ exitCode: null, signal: 'SIGKILL' })
     await runner.cleanUp({ session })

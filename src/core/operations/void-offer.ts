@@ -4,6 +4,7 @@
  * | why           | the manager is passed over for a while | counts towards the limit that drops the job |
  * | ------------- | -------------------------------------- | ------------------------------------------- |
  * | refused       | yes                                    | yes                                         |
+ * | full          | for a second                           | no: its places were taken meanwhile         |
  * | not accepted  | if somebody else could take the job    | yes                                         |
  * | undeliverable | no: the way there failed, not it       | no                                          |
  */
@@ -27,8 +28,14 @@ import { countInstanceJob, demandId } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { SealError } from '../tokens/keys.js'
 
-/** Why an offer came to nothing: the runner said no, nobody answered in time, or it could not be handed over. */
-export type VoidReason = 'refused' | 'not_accepted' | 'undeliverable'
+/**
+ * Why an offer came to nothing: the runner said no, or that it has no place any more, nobody answered in time, or it could not
+ * be handed over.
+ */
+export type VoidReason = 'refused' | 'full' | 'not_accepted' | 'undeliverable'
+
+/** A runner that had no place says so itself when it has one again; until then it is not asked on and on. */
+const fullForMs = 1_000
 
 /**
  * Voids the offer. Returns false if it was not open any more, or if what is said to be undeliverable has arrived: something
@@ -61,15 +68,15 @@ export async function voidLease(
   { detail, onlyOne = false }: { detail?: string | undefined; onlyOne?: boolean } = {},
 ): Promise<void> {
   const { excludedForMs, voidOfferLimit } = core.settings.leases
-  const lost = reason === 'undeliverable'
-  const passedOver = reason === 'refused' || (reason === 'not_accepted' && !onlyOne)
+  const counts = reason === 'refused' || reason === 'not_accepted'
+  const passedOver = reason === 'refused' || reason === 'full' || (reason === 'not_accepted' && !onlyOne)
   await endLease(tx, lease, {
     event: reason === 'not_accepted' ? 'expire' : 'refuse',
     reason: detail ?? reason,
-    ...(passedOver ? { excludedUntil: tx.now + excludedForMs } : {}),
+    ...(passedOver ? { excludedUntil: tx.now + (reason === 'full' ? fullForMs : excludedForMs) } : {}),
   })
   if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
-  if (!lost) job.voidOffers += 1
+  if (counts) job.voidOffers += 1
   await record(core, tx, {
     kind: 'job.offer_void',
     projectId: job.projectId,
@@ -78,10 +85,10 @@ export async function voidLease(
     runnerId: lease.runnerId,
     data: { fence: lease.fence, reason, ...(detail === undefined ? {} : { detail }), times: job.voidOffers },
   })
-  if (reason !== 'refused') {
+  if (reason !== 'refused' && reason !== 'full') {
     tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, 'expired'))
   }
-  if (!lost && job.voidOffers >= voidOfferLimit) {
+  if (counts && job.voidOffers >= voidOfferLimit) {
     await applyJobEvent(core, tx, job, 'drop', {
       failure: { reason: 'runner_provisioning_timeout', class: 'capacity' },
     })

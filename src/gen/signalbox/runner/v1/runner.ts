@@ -728,7 +728,10 @@ export interface Accept {
   fence: number;
 }
 
-/** Reject gives an offer back. The job keeps its place; this manager is passed over for it for a while. */
+/**
+ * Reject gives an offer back. The job keeps its place; this manager is passed over for it for a while, and the fifth one in a
+ * row drops the job. With `no_credit` (the runner's places were taken meanwhile) it is for a second only, and does not count.
+ */
 export interface Reject {
   offerId: string;
   jobId: number;
