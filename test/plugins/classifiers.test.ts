@@ -183,6 +183,9 @@ describe('together', () => {
       ['classifier.exit-code', 'ready', ['classifier exit-code']],
       ['classifier.log-patterns', 'ready', ['classifier log-patterns']],
       ['exporter.prometheus', 'ready', ['exporter prometheus']],
+      // Without a configuration they have no rule.
+      ['admission.business-hours', 'ready', []],
+      ['admission.max-concurrency', 'ready', []],
     ])
     expect(plugins.executors()).toEqual(['shell', 'docker'])
     const facts = { executor: 'shell', platform: 'linux', architecture: 'amd64', features: ['artifacts'] }

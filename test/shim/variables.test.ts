@@ -146,7 +146,7 @@ onBothEngines((engine) => {
     expect(await status(`/projects/${open}/variables`)).toBe(401)
     expect(await status(`/projects/${open}/variables`, eve.headers)).toBe(403)
     expect(await status(`/projects/${own}/variables`, eve.headers)).toBe(200)
-    expect(await status('/groups/vars/variables', eve.headers)).toBe(403)
+    expect(await status('/groups/vars/variables', eve.headers)).toBe(404)
     expect(await status('/admin/ci/variables', eve.headers)).toBe(403)
     expect((await box.admin('GET', '/groups/no-such/variables')).body).toEqual({ message: '404 Group Not Found' })
   })
