@@ -45,7 +45,7 @@ function writesOf(text: string): { kind: 'row' | 'object'; said: string }[] {
     if (/\bstatus"?\s*=/.test(set!.split(/\bwhere\b/i)[0]!)) note('row', index)
   for (const { index } of text.matchAll(new RegExp(`\\binsert\\s+into\\s+"?${rows}\\b`, 'gi'))) note('row', index)
   for (const { index } of text.matchAll(
-    /(?:(?<!\b(?:jobs|leases|pipelines|stages))\.status|\[['"]status['"]\])\s*(?:\?\?=|\|\|=|&&=|=(?![=>]))/g,
+    /(?:(?<!\b(?:jobs|leases|pipelines|stages|deployments|newer))\.status|\[['"]status['"]\])\s*(?:\?\?=|\|\|=|&&=|=(?![=>]))/g,
   ))
     note('object', index)
   for (const { index } of text.matchAll(/\bstampsOf\(/g)) note('object', index)
