@@ -86,8 +86,12 @@ async function polling() {
       await server.ask('submit')
       await sleep(50)
     }
-    await sleep(everyMs + 200)
-    const waits = await runners.ask('waits')
+    let waits = []
+    // A machine that is busy with other things takes longer.
+    for (let looks = 0; waits.length === 0 && looks < 50; looks++) {
+      await sleep(everyMs + 200)
+      waits = await runners.ask('waits')
+    }
     if (waits.length === 0) throw new Error('no polling runner has got a job')
     values.push(percentile(waits, 0.5))
   }

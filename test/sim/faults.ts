@@ -112,7 +112,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'forgets which manager let the job go',
     invariant: 'who let a job go is passed over for a while',
-    seed: 25,
+    seed: 62,
     plant: () =>
       exchange<typeof LeaseRefusals>(leaseRefusals, () => ({ excludedManagers: async () => new Set<number>() })),
   },
@@ -143,7 +143,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'keeps what a transaction that has failed reserved',
     invariant: 'every job ends, or waits for a reason',
-    seed: 84,
+    seed: 490,
     plant: () =>
       exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
         Dispatcher: class extends Dispatcher {
@@ -156,7 +156,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'remembers demands before the commit',
     invariant: 'memory holds nothing but what is committed',
-    seed: 32,
+    seed: 10,
     plant: () =>
       exchange<typeof Queue>('../../src/core/store/queue.js', ({ demandId }) => ({
         demandId: (tx, cache, demand) =>
@@ -190,7 +190,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'applies a second final report',
     invariant: 'final is final',
-    seed: 30,
+    seed: 44,
     plant: () => {
       exchange<typeof Leases>(leases, ({ findLease, findOpenLease, endLease }) => ({
         findLease: async (from, jobId, fence) => {

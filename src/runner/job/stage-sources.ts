@@ -11,8 +11,8 @@ import type { Stages } from './stages.js'
 import { environmentOf } from './stages.js'
 import { pause } from './time.js'
 
-/** How often a stage is tried again in a fresh clone: a coordinator that restarts twice in a row fails no job. */
-const freshTries = 2
+/** How often a stage is tried again in a fresh clone: a coordinator that restarts some times in a row fails no job. */
+const freshTries = 4
 
 /** Gets the sources, as often as it may try. */
 export async function getSources(context: JobContext, stages: Stages): Promise<Failure | undefined> {
