@@ -93,7 +93,7 @@ test('brings submodules of the same host, with the same token', async () => {
 
 test('tries again as often as GET_SOURCES_ATTEMPTS says', async () => {
   await using box = await startWithGit()
-  box.harness.box.fault(/info\/refs/, 500, { times: 3 })
+  box.harness.box.fault(/info\/refs/, 500, { times: 5 })
   const job = box.job({}, { variables: { GIT_STRATEGY: 'fetch', GET_SOURCES_ATTEMPTS: '2' } })
   await box.harness.runner()
   expect(await job.finished(), job.text).toMatchObject({ state: 'success' })
