@@ -109,7 +109,7 @@ export function canUpdatePipeline(
 /** Whether the actor may push to the branch, or make the tag. */
 export function canPushTo(
   from: Reader | Tx,
-  actor: Actor,
+  actor: Actor | undefined,
   project: Project,
   ref: Pick<ResolvedRef, 'name' | 'tag'>,
 ): Promise<boolean> {

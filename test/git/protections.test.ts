@@ -73,6 +73,9 @@ it('lets push, tag and run only whom the protection names, and says why', async 
   })
   expect(await push('HEAD:refs/tags/v1')).toContain('not allowed to create this tag')
   expect(await push('HEAD:refs/tags/w1')).toBe('pushed')
+  // A release would make it by another door.
+  const release = (tag_name: string) => api('POST', '/releases', { tag_name, ref: 'main' }, token)
+  expect([(await release('v2')).status, (await release('w2')).status]).toEqual([403, 201])
   await git(work, 'push', '--quiet', 'origin', 'HEAD:refs/tags/v1')
   expect(await runs('v1')).toBe(400)
   expect(await push(':refs/tags/v1')).toContain('Protected tags')

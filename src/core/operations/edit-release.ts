@@ -2,9 +2,11 @@
  * People and jobs make, change and delete releases. Rules and sentences: gitlab app/services/releases/*.rb,
  * app/services/tags/create_service.rb.
  */
+import { actingAs, canPushTo } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Project } from '../project.js'
+import { isProtected } from '../protection.js'
 import type { NewReleaseLink, Release } from '../release.js'
 import {
   deleteRelease as deleteRow,
@@ -68,6 +70,17 @@ async function resolveTag(core: Core, project: Project, tag: string): Promise<st
 
 /** Returns the commit that the new tag names. */
 async function makeTag(core: Core, { project, user, tag, ref, tagMessage }: CreateReleaseInput): Promise<string> {
+  const wanted = { name: tag, tag: true }
+  // As by a push: https://docs.gitlab.com/user/project/protected_tags/
+  if (isProtected(project, wanted) && !(await canPushTo(core.store.read, actingAs(user), project, wanted))) {
+    throw new SignalboxError(
+      'forbidden',
+      '403 Forbidden - You are not allowed to create this tag as it is protected.',
+      {
+        details: { verbatim: true },
+      },
+    )
+  }
   if (!ref) throw refusal('Ref is not specified', 'unprocessable')
   // What is fetched from elsewhere follows the tags there.
   if (project.mirrored === 1) throw refusal('Tags of a mirrored repository are made where it is mirrored from')
