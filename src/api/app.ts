@@ -10,8 +10,8 @@ import { makeRequestId, sentRequestId } from '../http/request-id.js'
 import { routesOn } from '../http/routing.js'
 import { backupRoutes } from './backup.js'
 import { cacheRoutes } from './caches.js'
+import { deliveryRoutes } from './deliveries.js'
 import { toProblem } from './errors.js'
-import { hookRoutes } from './hooks.js'
 import { liveRoutes } from './live.js'
 import { noPlugins, type PluginHostFace, pluginRoutes } from './plugins.js'
 import { projectRoutes } from './projects.js'
@@ -46,7 +46,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...liveRoutes,
       ...usageRoutes,
       ...cacheRoutes,
-      ...hookRoutes,
+      ...deliveryRoutes,
       ...projectRoutes,
       ...pluginRoutes(parts.plugins ?? noPlugins),
       ...(parts.backup ? backupRoutes(parts.backup) : []),

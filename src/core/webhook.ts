@@ -9,7 +9,7 @@ export interface Webhook {
   pipelineEvents: boolean
   /** Whether the certificate of an https address must be good. */
   verifiesTls: boolean
-  /** Deliveries in a row that came to nothing. */
+  /** Messages in a row that came to nothing. */
   failures: number
   /** Told nothing until then; null: it is not switched off. */
   disabledUntil: number | null
@@ -28,7 +28,7 @@ export interface WebhookSecrets {
 export type WebhookEvent = 'Job Hook' | 'Pipeline Hook'
 
 /** One message to one address. */
-export interface WebhookDelivery {
+export interface WebhookMessage {
   id: number
   webhookId: number
   event: WebhookEvent
@@ -50,7 +50,7 @@ const firstPauseMs = 60_000
 const longestPauseMs = 24 * 3_600_000
 
 /**
- * How long an address is left alone, in milliseconds, after `failures` deliveries in a row came to nothing; 0: not at all.
+ * How long an address is left alone, in milliseconds, after `failures` messages in a row came to nothing; 0: not at all.
  * Rule: https://docs.gitlab.com/user/project/integrations/webhooks/#auto-disabled-webhooks
  */
 export function pauseAfter(failures: number): number {

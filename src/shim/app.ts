@@ -21,7 +21,6 @@ import { accessTokenRoutes } from './routes/access-tokens.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
 import { groupRoutes } from './routes/groups.js'
-import { hookRoutes } from './routes/hooks.js'
 import { jobArtifactRoutes } from './routes/job-artifacts.js'
 import { jobTokenScopeRoutes } from './routes/job-token-scope.js'
 import { jobRoutes } from './routes/jobs.js'
@@ -50,6 +49,7 @@ import { testReportRoutes } from './routes/test-reports.js'
 import { triggerRoutes } from './routes/triggers.js'
 import { userRoutes } from './routes/users.js'
 import { variableRoutes } from './routes/variables.js'
+import { webhookRoutes } from './routes/webhooks.js'
 import { answerPage } from './web-pages.js'
 
 export type { Rates }
@@ -102,7 +102,7 @@ const routes: readonly Route[] = [
   ...jobRoutes,
   ...jobArtifactRoutes,
   ...jobTokenScopeRoutes,
-  ...hookRoutes,
+  ...webhookRoutes,
   ...lintRoutes,
   ...environmentRoutes,
   ...protectedEnvironmentRoutes,

@@ -2,7 +2,7 @@
  * Tells webhooks of what happens to jobs and pipelines. It follows the rows of `events` behind a durable cursor, as exporters
  * do: what is to be told is written down in the transaction that moves the cursor on, then sent, at least once, with a few
  * tries. Where no project has a webhook nothing is read at all. Several nodes share the work: whoever moves the cursor, or
- * takes a delivery, is alone with it.
+ * takes a message, is alone with it.
  */
 import { asFault } from '../core/as-fault.js'
 import type { Core } from '../core/core.js'
@@ -12,15 +12,15 @@ import { opened } from '../core/operations/edit-webhook.js'
 import { EventTail } from '../core/store/event-tail.js'
 import { lastEventId, moveCursor, readCursor, type StoredEvent } from '../core/store/events.js'
 import {
-  delayDelivery,
-  deleteDelivery,
+  delayMessage,
+  deleteMessage,
   findWebhook,
-  insertDelivery,
-  listDueDeliveries,
+  insertMessage,
+  listDueMessages,
   listHookedProjects,
   listWebhooks,
   saveWebhookState,
-  takeDelivery,
+  takeMessage,
 } from '../core/store/webhooks.js'
 import { SealError } from '../core/tokens/keys.js'
 import { gitlabVersion, version } from '../core/version.js'
@@ -28,8 +28,8 @@ import {
   pauseAfter,
   retryWaitsMs,
   type Webhook,
-  type WebhookDelivery,
   type WebhookEvent,
+  type WebhookMessage,
   webhookCursor,
 } from '../core/webhook.js'
 import { jobPayload, pipelinePayload } from './payload.js'
@@ -45,10 +45,10 @@ const batch = 200
 /** Webhooks that are told something at the same time. */
 const atOnce = 32
 const sendWithinMs = 10_000
-/** A delivery that a node took and never came back with is tried again after a minute. */
+/** A message that a node took and never came back with is tried again after a minute. */
 const takenForMs = 60_000
 
-type Sealed = Awaited<ReturnType<typeof listDueDeliveries>>[number]
+type Sealed = Awaited<ReturnType<typeof listDueMessages>>[number]
 
 export class Webhooks {
   readonly #core: Core
@@ -124,7 +124,7 @@ export class Webhooks {
     while (this.#again && !this.#closed) {
       this.#again = false
       if (await this.#follow()) this.#again = true
-      if (await this.#deliver()) this.#again = true
+      if (await this.#tellDue()) this.#again = true
     }
   }
 
@@ -144,7 +144,7 @@ export class Webhooks {
       for (const message of messages) {
         // It may have been deleted meanwhile.
         if (await findWebhook(tx, message.webhookId))
-          await insertDelivery(tx, { ...message, uuid: uuidOf(tx.random.bytes(16)) })
+          await insertMessage(tx, { ...message, uuid: uuidOf(tx.random.bytes(16)) })
       }
     })
     return true
@@ -169,11 +169,11 @@ export class Webhooks {
   }
 
   /** Has what is due sent, and waits for no address: one that is slow holds up itself alone. Returns whether any began. */
-  async #deliver(): Promise<boolean> {
+  async #tellDue(): Promise<boolean> {
     const { store, clock } = this.#core
     const free = atOnce - this.#telling.size
     if (free <= 0) return false
-    const due = await listDueDeliveries(store.read, clock.now(), { limit: batch, except: [...this.#telling.keys()] })
+    const due = await listDueMessages(store.read, clock.now(), { limit: batch, except: [...this.#telling.keys()] })
     const byWebhook = new Map<number, typeof due>()
     for (const one of due) byWebhook.set(one.webhookId, [...(byWebhook.get(one.webhookId) ?? []), one])
     for (const [id, queue] of [...byWebhook].slice(0, free)) {
@@ -184,24 +184,24 @@ export class Webhooks {
 
   /** One after the other, so that the address hears things in their order. */
   async #tell(id: number, queue: Sealed[]): Promise<void> {
-    const tried = await eachSafely(this.#core.log, 'telling a webhook', queue, (delivery) => this.#try(delivery))
+    const tried = await eachSafely(this.#core.log, 'telling a webhook', queue, (message) => this.#try(message))
     this.#telling.delete(id)
     // After faults of ours it waits for the clock.
     if (tried > 0) this.#wake()
   }
 
-  async #try(delivery: Sealed): Promise<void> {
+  async #try(message: Sealed): Promise<void> {
     const { store, clock, log } = this.#core
-    const webhook = await findWebhook(store.read, delivery.webhookId)
+    const webhook = await findWebhook(store.read, message.webhookId)
     if (!webhook || this.#closed) return
-    if (!(await store.write((tx) => takeDelivery(tx, delivery, tx.now + takenForMs)))) return
+    if (!(await store.write((tx) => takeMessage(tx, message, tx.now + takenForMs)))) return
     // Left alone: what waits for it is not told any more.
     if ((webhook.disabledUntil ?? 0) > clock.now()) {
-      await store.write((tx) => deleteDelivery(tx, delivery.id))
+      await store.write((tx) => deleteMessage(tx, message.id))
       return
     }
-    const failure = await this.#open(webhook, delivery)
-    const wait = failure === undefined ? undefined : retryWaitsMs[delivery.attempts]
+    const failure = await this.#open(webhook, message)
+    const wait = failure === undefined ? undefined : retryWaitsMs[message.attempts]
     if (failure !== undefined) {
       log.warn(
         { webhook: webhook.id, project: webhook.projectId, why: failure, again_ms: wait },
@@ -209,8 +209,8 @@ export class Webhooks {
       )
     }
     await store.write(async (tx) => {
-      if (wait !== undefined) return delayDelivery(tx, delivery.id, clock.now() + wait)
-      await deleteDelivery(tx, delivery.id)
+      if (wait !== undefined) return delayMessage(tx, message.id, clock.now() + wait)
+      await deleteMessage(tx, message.id)
       const now = await findWebhook(tx, webhook.id)
       if (!now) return
       const failures = failure === undefined ? 0 : now.failures + 1
@@ -221,10 +221,10 @@ export class Webhooks {
   }
 
   /** Opens and sends it. Returns why it came to nothing. */
-  async #open(webhook: Webhook, delivery: Sealed): Promise<string | undefined> {
+  async #open(webhook: Webhook, message: Sealed): Promise<string | undefined> {
     try {
-      const body = this.#core.keys.open(delivery.body).toString('utf8')
-      return await this.#send(webhook, { ...delivery, body })
+      const body = this.#core.keys.open(message.body).toString('utf8')
+      return await this.#send(webhook, { ...message, body })
     } catch (error) {
       if (error instanceof SealError) return error.message
       throw error
@@ -232,19 +232,19 @@ export class Webhooks {
   }
 
   /** Returns why it came to nothing. */
-  async #send(webhook: Webhook, delivery: WebhookDelivery): Promise<string | undefined> {
+  async #send(webhook: Webhook, message: WebhookMessage): Promise<string | undefined> {
     const { url, token } = opened(this.#core, webhook)
     const headers = {
       'content-type': 'application/json',
       'user-agent': `GitLab/${gitlabVersion} signalbox/${version}`,
-      'idempotency-key': delivery.uuid,
-      'x-gitlab-event': delivery.event,
-      'x-gitlab-event-uuid': delivery.uuid,
+      'idempotency-key': message.uuid,
+      'x-gitlab-event': message.event,
+      'x-gitlab-event-uuid': message.uuid,
       'x-gitlab-instance': this.#core.externalUrl(),
-      'x-gitlab-webhook-uuid': delivery.uuid,
+      'x-gitlab-webhook-uuid': message.uuid,
       ...(token === null ? {} : { 'x-gitlab-token': token }),
     }
-    const { body } = delivery
+    const { body } = message
     try {
       const status = await send({ url, headers, body, verifiesTls: webhook.verifiesTls }, this.#sendOptions)
       return status >= 200 && status < 300 ? undefined : `status ${status}`

@@ -25,7 +25,7 @@ import { settleBridges } from '../operations/follow-downstream.js'
 import { noteAttached } from '../operations/note-contact.js'
 import { prepareJobsLeft } from '../operations/prepare-job.js'
 import { processNewPipelines } from '../operations/prepare-node.js'
-import { workOnHooksLeft } from '../operations/receive-hook.js'
+import { workOnDeliveriesLeft } from '../operations/receive-delivery.js'
 import { removeDeleted } from '../operations/remove-deleted.js'
 import { removeOrphans } from '../operations/remove-orphans.js'
 import { runMergeTrains } from '../operations/run-merge-train.js'
@@ -160,9 +160,9 @@ export const taskDefinitions: readonly Task[] = [
   },
   {
     name: 'receive_hooks',
-    what: 'works on webhooks that a stop has left, or whose repository could not be fetched',
+    what: 'works on deliveries that a stop has left, or whose repository could not be fetched',
     quiet: true,
-    run: async (core) => counted({ webhooks: await workOnHooksLeft(core) }),
+    run: async (core) => counted({ deliveries: await workOnDeliveriesLeft(core) }),
   },
   {
     name: 'follow_pushes',

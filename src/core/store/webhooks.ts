@@ -1,5 +1,5 @@
 /** Rows of webhooks and of what is to be delivered to them. */
-import type { Webhook, WebhookDelivery, WebhookEvent } from '../webhook.js'
+import type { Webhook, WebhookEvent, WebhookMessage } from '../webhook.js'
 import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
@@ -55,7 +55,7 @@ export async function saveWebhook(tx: Tx, id: number, fields: WebhookFields): Pr
     .execute()
 }
 
-/** Keeps how many deliveries in a row have failed, and until when none is tried. */
+/** Keeps how many messages in a row have failed, and until when none is tried. */
 export async function saveWebhookState(
   tx: Tx,
   id: number,
@@ -74,30 +74,30 @@ export async function deleteWebhook(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('webhooks').where('id', '=', id).execute()
 }
 
-/** Keeps a delivery until the other server has taken it; its bytes are sent as they are. */
-export async function insertDelivery(
+/** Keeps a message until the other server has taken it; its bytes are sent as they are. */
+export async function insertMessage(
   tx: Tx,
-  delivery: { webhookId: number; event: WebhookEvent; uuid: string; body: Uint8Array },
+  message: { webhookId: number; event: WebhookEvent; uuid: string; body: Uint8Array },
 ): Promise<void> {
   await tx.db
     .insertInto('webhook_deliveries')
     .values({
-      webhook_id: delivery.webhookId,
-      event: delivery.event,
-      uuid: delivery.uuid,
-      body: delivery.body,
+      webhook_id: message.webhookId,
+      event: message.event,
+      uuid: message.uuid,
+      body: message.body,
       attempts: 0,
       due_at: tx.now,
     })
     .execute()
 }
 
-/** Deliveries whose time has come, oldest first; their bodies are sealed. */
-export function listDueDeliveries(
+/** Messages whose time has come, oldest first; their bodies are sealed. */
+export function listDueMessages(
   from: Reader,
   now: number,
   { limit, except }: { limit: number; except: readonly number[] },
-): Promise<(Omit<WebhookDelivery, 'body'> & { body: Uint8Array })[]> {
+): Promise<(Omit<WebhookMessage, 'body'> & { body: Uint8Array })[]> {
   return from.db
     .selectFrom('webhook_deliveries')
     .select(['id', 'webhook_id as webhookId', 'event', 'uuid', 'body', 'attempts', 'due_at as dueAt'])
@@ -108,25 +108,25 @@ export function listDueDeliveries(
     .execute()
 }
 
-/** Takes a delivery for one try, until `dueAt` at most. False: another node has it, or it is gone. */
-export async function takeDelivery(tx: Tx, delivery: Pick<WebhookDelivery, 'id' | 'attempts'>, dueAt: number) {
+/** Takes a message for one try, until `dueAt` at most. False: another node has it, or it is gone. */
+export async function takeMessage(tx: Tx, message: Pick<WebhookMessage, 'id' | 'attempts'>, dueAt: number) {
   const row = await tx.db
     .updateTable('webhook_deliveries')
-    .set({ attempts: delivery.attempts + 1, due_at: dueAt })
-    .where('id', '=', delivery.id)
-    .where('attempts', '=', delivery.attempts)
+    .set({ attempts: message.attempts + 1, due_at: dueAt })
+    .where('id', '=', message.id)
+    .where('attempts', '=', message.attempts)
     .returning('id')
     .executeTakeFirst()
   return row !== undefined
 }
 
 /** Puts the next try off, to a time in milliseconds since 1970. */
-export async function delayDelivery(tx: Tx, id: number, dueAt: number): Promise<void> {
+export async function delayMessage(tx: Tx, id: number, dueAt: number): Promise<void> {
   await tx.db.updateTable('webhook_deliveries').set({ due_at: dueAt }).where('id', '=', id).execute()
 }
 
-/** Forgets a delivery: it was taken, or has been tried often enough. */
-export async function deleteDelivery(tx: Tx, id: number): Promise<void> {
+/** Forgets a message: it was taken, or has been tried often enough. */
+export async function deleteMessage(tx: Tx, id: number): Promise<void> {
   await tx.db.deleteFrom('webhook_deliveries').where('id', '=', id).execute()
 }
 

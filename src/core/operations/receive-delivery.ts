@@ -5,18 +5,18 @@
 import { can } from '../authorize.js'
 import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
+import type { Delivery, DeliveryEvent } from '../delivery.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
-import type { HookDelivery, HookEvent } from '../hook.js'
 import type { Pipeline } from '../pipeline.js'
 import {
   claimDelivery,
   deleteOldDeliveries,
-  findHookSecret,
+  findDeliverySecret,
   insertDelivery,
   listWaitingDeliveries,
   saveDelivery,
-} from '../store/hooks.js'
+} from '../store/deliveries.js'
 import { getProject } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
@@ -28,13 +28,13 @@ const claimMs = 15 * 60_000
 const mostAttempts = 5
 
 /** A delivery that has come, as it is told to its sender and found again. */
-export type ReceivedHook = Pick<HookDelivery, 'projectId' | 'forge' | 'delivery' | 'event'>
+export type ReceivedDelivery = Pick<Delivery, 'projectId' | 'forge' | 'forgeId' | 'event'>
 
 /**
  * Keeps the delivery and works on it after the answer. `known`: it has come before, and nothing is done again. Throws
  * `invalid` for a project that mirrors nothing.
  */
-export function receiveHook(core: Core, hook: ReceivedHook): Promise<{ delivery: HookDelivery; known: boolean }> {
+export function receiveDelivery(core: Core, hook: ReceivedDelivery): Promise<{ delivery: Delivery; known: boolean }> {
   return core.store.write(async (tx) => {
     const project = await getProject(tx, hook.projectId)
     if (project.mirrored === 0) throw new SignalboxError('invalid', 'the project mirrors no repository')
@@ -43,7 +43,7 @@ export function receiveHook(core: Core, hook: ReceivedHook): Promise<{ delivery:
     if (!kept.known) {
       tx.afterCommit(() => {
         workOnDelivery(core, kept.delivery.id).catch((error) =>
-          core.log.error({ err: error, delivery: kept.delivery.id }, 'a webhook could not be worked on'),
+          core.log.error({ err: error, delivery: kept.delivery.id }, 'a delivery could not be worked on'),
         )
       })
     }
@@ -79,14 +79,14 @@ const noPipeline = 'no pipeline: there is no configuration, or its rules leave n
 
 type Alongside = NonNullable<CreatePipelineInput['alongside']>
 
-async function act(core: Core, { projectId, event }: HookDelivery, alongside: Alongside): Promise<Outcome> {
+async function act(core: Core, { projectId, event }: Delivery, alongside: Alongside): Promise<Outcome> {
   if (event.kind === 'ignored') return { message: event.reason }
   const project = await getProject(core.store.read, projectId)
   if (event.kind === 'fetch') {
     await fetchMirror(core, project)
     return { message: event.reason }
   }
-  const secret = await findHookSecret(core.store.read, projectId)
+  const secret = await findDeliverySecret(core.store.read, projectId)
   const user = secret && (await findUser(core.store.read, secret.userId))
   if (user?.state !== 'active' || !(await can(core, { user, scopes: new Set<string>() }, 'operate', project))) {
     throw new SignalboxError('forbidden', 'whoever made the secret may not start pipelines here any more')
@@ -102,7 +102,7 @@ function push(
   core: Core,
   projectId: number,
   user: User,
-  { ref, before, after }: Extract<HookEvent, { kind: 'push' }>,
+  { ref, before, after }: Extract<DeliveryEvent, { kind: 'push' }>,
   alongside: Alongside,
 ): Promise<Pipeline | undefined> {
   const branch = ref.startsWith('refs/heads/')
@@ -123,7 +123,7 @@ async function request(
   core: Core,
   projectId: number,
   user: User,
-  { number, source, target }: Extract<HookEvent, { kind: 'pull_request' }>,
+  { number, source, target }: Extract<DeliveryEvent, { kind: 'pull_request' }>,
   alongside: Alongside,
 ): Promise<Pipeline | undefined> {
   const project = await fetchMirror(core, await getProject(core.store.read, projectId))
@@ -157,7 +157,7 @@ async function request(
 }
 
 /** The sweep: works on the deliveries that a stop of the node has left, and on those to be tried again. */
-export async function workOnHooksLeft(core: Core): Promise<number> {
+export async function workOnDeliveriesLeft(core: Core): Promise<number> {
   const waiting = await listWaitingDeliveries(core.store.read, core.clock.now())
-  return eachSafely(core.log, 'working on a webhook', waiting, (id) => workOnDelivery(core, id))
+  return eachSafely(core.log, 'working on a delivery', waiting, (id) => workOnDelivery(core, id))
 }

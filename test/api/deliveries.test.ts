@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { SignalboxError } from '../../src/core/errors.js'
 import { parseRemote } from '../../src/core/mirror.js'
 import { setMirror } from '../../src/core/operations/fetch-mirror.js'
-import { workOnDelivery, workOnHooksLeft } from '../../src/core/operations/receive-hook.js'
+import { workOnDeliveriesLeft, workOnDelivery } from '../../src/core/operations/receive-delivery.js'
 import { showPipelineVariables } from '../../src/core/operations/show-pipeline-variables.js'
 import type { Project } from '../../src/core/project.js'
 import { ShimBox } from '../shim/support/box.js'
@@ -265,7 +265,7 @@ onBothEngines((engine) => {
       }),
     )
     repositories.fetch = fetch
-    expect(await workOnHooksLeft(core)).toBe(1)
+    expect(await workOnDeliveriesLeft(core)).toBe(1)
     expect(await state()).toMatchObject({ status: 'done', attempts: 2, pipeline_id: expect.any(Number) })
     await workOnDelivery(core, body.id)
     expect(await state()).toMatchObject({ attempts: 2 })
@@ -275,7 +275,7 @@ onBothEngines((engine) => {
     for (let attempt = 1; attempt <= 5; attempt++) {
       await eventually(async () => expect(await state()).toMatchObject({ attempts: attempt }))
       await eventually(async () => expect((await state()).message).not.toBeNull())
-      await workOnHooksLeft(core)
+      await workOnDeliveriesLeft(core)
     }
     expect(await state()).toMatchObject({ status: 'failed', attempts: 5, pipeline_id: null })
     repositories.fetch = fetch

@@ -1,5 +1,5 @@
 /**
- * Webhooks in, and what people set for them; the project by its id or path:
+ * Deliveries of forges, and what people set for them; the project by its id or path:
  *
  * - `POST /projects/:id/hooks/github|gitlab|gitea|generic`: a delivery of the forge, proved by the project's secret
  * - `POST /projects/:id/hook-secret`: makes the secret, or another; told once. `DELETE` removes it
@@ -11,22 +11,22 @@ import { createHmac } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { can } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
+import { type Delivery, type Forge, forges } from '../core/delivery.js'
 import { SignalboxError } from '../core/errors.js'
-import { type Forge, forges, type HookDelivery } from '../core/hook.js'
-import { hookSecret, removeHookSecret, rotateHookSecret } from '../core/operations/edit-hook-secret.js'
-import { receiveHook } from '../core/operations/receive-hook.js'
+import { deliverySecret, removeDeliverySecret, rotateDeliverySecret } from '../core/operations/edit-delivery-secret.js'
+import { receiveDelivery } from '../core/operations/receive-delivery.js'
 import type { Project } from '../core/project.js'
-import { listDeliveries } from '../core/store/hooks.js'
+import { listDeliveries } from '../core/store/deliveries.js'
 import { findProject, findProjectByPath } from '../core/store/projects.js'
 import { hashToken, sameHash } from '../core/tokens/token.js'
 import { readBody } from '../http/body.js'
 import { type Call, idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import { jsonLimits, parseJson } from '../http/json.js'
 import { bodyLimits, mediaType } from '../http/read-params.js'
-import { readPayload } from './hook-payloads.js'
+import { readPayload } from './delivery-payloads.js'
 import { signedInRoute } from './route.js'
 
-export const hookRoutes: readonly Route[] = [
+export const deliveryRoutes: readonly Route[] = [
   { method: 'post', path: '/projects/:id/hooks/:forge', streams: true, handle: receive },
   signedInRoute('post', '/projects/:id/hook-secret', rotate),
   signedInRoute('delete', '/projects/:id/hook-secret', remove),
@@ -79,8 +79,8 @@ async function receive(call: Call): Promise<Reply> {
   const door = doors[forge]
   const body = await readBody(req, res, core.clock, { ...bodyLimits, bytes: payloadBytes })
   const project = await findBy(core, call.path('id'))
-  const secret = project && (await hookSecret(core, project.id))
-  // A project that is not there, or takes no webhooks, is not told apart from a signature that does not fit.
+  const secret = project && (await deliverySecret(core, project.id))
+  // A project that is not there, or takes no deliveries, is not told apart from a signature that does not fit.
   if (!door.proof(req, body, secret ?? '') || !project || secret === undefined) {
     call.access.countWrong(req)
     throw new SignalboxError('unauthenticated', 'the signature does not fit the secret of a project here')
@@ -97,20 +97,20 @@ async function receive(call: Call): Promise<Reply> {
   if (id.length > longestId) throw new SignalboxError('invalid', `the header ${door.id} is too long`)
   const name = headerOf(req, door.event) || (forge === 'generic' ? 'push' : '')
   const event = readPayload(forge, name.slice(0, longestId), payload)
-  const { delivery, known } = await receiveHook(core, { projectId: project.id, forge, delivery: id || null, event })
+  const { delivery, known } = await receiveDelivery(core, { projectId: project.id, forge, forgeId: id || null, event })
   return { status: known ? 200 : 202, body: { ...toDelivery(delivery), duplicate: known } }
 }
 
 async function rotate(call: UserCall): Promise<Reply> {
   const project = await administered(call)
-  const secret = await rotateHookSecret(call.core, { projectId: project.id, userId: call.actor.user.id })
+  const secret = await rotateDeliverySecret(call.core, { projectId: project.id, userId: call.actor.user.id })
   const base = `${call.core.externalUrl()}/api/signalbox/v1/projects/${project.id}/hooks`
   const urls = Object.fromEntries(forges.map((forge) => [forge, `${base}/${forge}`]))
   return { status: 201, body: { project_id: project.id, secret, urls } }
 }
 
 async function remove(call: UserCall): Promise<Reply> {
-  if (await removeHookSecret(call.core, (await administered(call)).id)) return { status: 204 }
+  if (await removeDeliverySecret(call.core, (await administered(call)).id)) return { status: 204 }
   throw new SignalboxError('not_found', 'the project has no secret for webhooks')
 }
 
@@ -136,11 +136,11 @@ function findBy(core: Core, given: string): Promise<Project | undefined> {
   return id === undefined ? findProjectByPath(core.store.read, given) : findProject(core.store.read, id)
 }
 
-function toDelivery(delivery: HookDelivery): object {
+function toDelivery(delivery: Delivery): object {
   return {
     id: delivery.id,
     forge: delivery.forge,
-    delivery: delivery.delivery,
+    delivery: delivery.forgeId,
     event: delivery.event.kind,
     status: delivery.status,
     attempts: delivery.attempts,

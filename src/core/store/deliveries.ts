@@ -1,17 +1,17 @@
-/** Rows of the secrets that webhooks are signed with, and of the deliveries that have come. */
-import type { Forge, HookDelivery } from '../hook.js'
+/** Rows of deliveries that have come, and of the secrets that they are signed with. */
+import type { Delivery, Forge } from '../delivery.js'
 import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
 /** The sealed secret of a project, and as whose user its deliveries make pipelines. */
-export interface HookSecretRow {
+export interface DeliverySecretRow {
   secret: Uint8Array
   userId: number
   createdAt: number
 }
 
 /** Returns the project's secret; undefined: deliveries for it are refused. */
-export function findHookSecret(from: Reader | Tx, projectId: number): Promise<HookSecretRow | undefined> {
+export function findDeliverySecret(from: Reader | Tx, projectId: number): Promise<DeliverySecretRow | undefined> {
   return from.db
     .selectFrom('hook_secrets')
     .select(['secret', 'user_id as userId', 'created_at as createdAt'])
@@ -20,7 +20,7 @@ export function findHookSecret(from: Reader | Tx, projectId: number): Promise<Ho
 }
 
 /** The secret from now on; null: there is none any more. Returns whether there was one. */
-export async function saveHookSecret(
+export async function saveDeliverySecret(
   tx: Tx,
   projectId: number,
   row: { secret: Uint8Array; userId: number } | null,
@@ -41,14 +41,14 @@ export async function saveHookSecret(
 /** Keeps a delivery, or gives the one that has come under its id before. */
 export async function insertDelivery(
   tx: Tx,
-  given: Pick<HookDelivery, 'projectId' | 'forge' | 'delivery' | 'event'>,
-): Promise<{ delivery: HookDelivery; known: boolean }> {
+  given: Pick<Delivery, 'projectId' | 'forge' | 'forgeId' | 'event'>,
+): Promise<{ delivery: Delivery; known: boolean }> {
   const row = await tx.db
     .insertInto('hook_deliveries')
     .values({
       project_id: given.projectId,
       forge: given.forge,
-      delivery: given.delivery,
+      delivery: given.forgeId,
       event: JSON.stringify(given.event),
       status: 'waiting',
       claimed_until: 0,
@@ -66,18 +66,18 @@ export async function insertDelivery(
     .select('id')
     .where('project_id', '=', given.projectId)
     .where('forge', '=', given.forge)
-    .where('delivery', '=', given.delivery)
+    .where('delivery', '=', given.forgeId)
     .executeTakeFirstOrThrow()
   return { delivery: (await findDelivery(tx, id))!, known: true }
 }
 
-async function findDelivery(from: Reader | Tx, id: number): Promise<HookDelivery | undefined> {
+async function findDelivery(from: Reader | Tx, id: number): Promise<Delivery | undefined> {
   const row = await from.db.selectFrom('hook_deliveries').select(columns).where('id', '=', id).executeTakeFirst()
   return row && toDelivery(row)
 }
 
 /** Newest first. */
-export async function listDeliveries(from: Reader, projectId: number, page: Page): Promise<HookDelivery[]> {
+export async function listDeliveries(from: Reader, projectId: number, page: Page): Promise<Delivery[]> {
   const rows = await from.db
     .selectFrom('hook_deliveries')
     .select(columns)
@@ -102,7 +102,7 @@ export async function listWaitingDeliveries(from: Reader, now: number): Promise<
 }
 
 /** Takes a delivery to work on; gives it, unless another has it or it is done. */
-export async function claimDelivery(tx: Tx, id: number, until: number): Promise<HookDelivery | undefined> {
+export async function claimDelivery(tx: Tx, id: number, until: number): Promise<Delivery | undefined> {
   const { numUpdatedRows } = await tx.db
     .updateTable('hook_deliveries')
     .set((e) => ({ claimed_until: until, attempts: e('attempts', '+', 1) }))
@@ -117,7 +117,7 @@ export async function claimDelivery(tx: Tx, id: number, until: number): Promise<
 export async function saveDelivery(
   tx: Tx,
   id: number,
-  outcome: Pick<HookDelivery, 'status' | 'pipelineId' | 'message'>,
+  outcome: Pick<Delivery, 'status' | 'pipelineId' | 'message'>,
 ): Promise<void> {
   await tx.db
     .updateTable('hook_deliveries')
@@ -140,7 +140,7 @@ const columns = [
   'id',
   'project_id as projectId',
   'forge',
-  'delivery',
+  'delivery as forgeId',
   'event',
   'status',
   'attempts',
@@ -149,6 +149,6 @@ const columns = [
   'created_at as createdAt',
 ] as const
 
-function toDelivery(row: Omit<HookDelivery, 'event' | 'forge'> & { event: string; forge: string }): HookDelivery {
+function toDelivery(row: Omit<Delivery, 'event' | 'forge'> & { event: string; forge: string }): Delivery {
   return { ...row, forge: row.forge as Forge, event: JSON.parse(row.event) }
 }

@@ -6,7 +6,7 @@ import type { Webhook } from '../../core/webhook.js'
 import type { Reply, Route } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { idOf, type ProjectCall, projectRoute } from '../call.js'
-import { toHook } from '../convert/hook.js'
+import { toWebhook } from '../convert/webhook.js'
 import { notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
@@ -14,13 +14,13 @@ const administer = { deed: 'administer', signedIn: true } as const
 const base = '/projects/:id/hooks'
 const one = `${base}/:hook_id`
 
-export const hookRoutes: readonly Route[] = [
+export const webhookRoutes: readonly Route[] = [
   projectRoute('get', base, administer, list),
   projectRoute('post', base, administer, create),
-  projectRoute('get', one, administer, async (call) => shown(call, await hookOf(call))),
+  projectRoute('get', one, administer, async (call) => shown(call, await webhookOf(call))),
   projectRoute('put', one, administer, update),
   projectRoute('delete', one, administer, async (call) => {
-    await deleteWebhook(call.core, (await hookOf(call)).id)
+    await deleteWebhook(call.core, (await webhookOf(call)).id)
     return { status: 204 }
   }),
 ]
@@ -41,17 +41,17 @@ async function create(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   const url = params.requiredText('url', { max: 2048 })
   const none = { name: '', description: '', jobEvents: false, pipelineEvents: false, verifiesTls: true, token: null }
-  return shown(call, await createWebhook(core, project.id, { ...none, ...fromHook(params), url }), 201)
+  return shown(call, await createWebhook(core, project.id, { ...none, ...fromRequest(params), url }), 201)
 }
 
 async function update(call: ProjectCall): Promise<Reply> {
-  const { id } = await hookOf(call)
+  const { id } = await webhookOf(call)
   const url = call.params.text('url', { max: 2048 }) || undefined
-  return shown(call, await updateWebhook(call.core, id, { ...fromHook(call.params), ...defined({ url }) }))
+  return shown(call, await updateWebhook(call.core, id, { ...fromRequest(call.params), ...defined({ url }) }))
 }
 
 /** What a request says of a webhook. Kinds of events that are never told may be asked for, and are shown as off. */
-function fromHook(params: Params) {
+function fromRequest(params: Params) {
   const token = params.text('token', { max: 255 })
   if (token !== undefined && /[^\x20-\x7e]/.test(token)) throw wrongParameter('token')
   return defined({
@@ -64,7 +64,7 @@ function fromHook(params: Params) {
   })
 }
 
-async function hookOf(call: ProjectCall): Promise<Webhook> {
+async function webhookOf(call: ProjectCall): Promise<Webhook> {
   const webhook = await findWebhook(call.core.store.read, idOf(call, 'hook_id', 'Hook'))
   if (webhook?.projectId !== call.project.id) throw notFound('Hook')
   return webhook
@@ -75,5 +75,5 @@ function shown(call: ProjectCall, webhook: Webhook, status = 200): Reply {
 }
 
 function entity({ core }: ProjectCall, webhook: Webhook): object {
-  return toHook(webhook, opened(core, webhook), core.clock.now())
+  return toWebhook(webhook, opened(core, webhook), core.clock.now())
 }

@@ -21,7 +21,7 @@ const never = [
   'repository_update_events',
 ] as const
 
-export function toHook(webhook: Webhook, { url, token }: WebhookSecrets, now: number): object {
+export function toWebhook(webhook: Webhook, { url, token }: WebhookSecrets, now: number): object {
   const disabled = webhook.disabledUntil !== null && webhook.disabledUntil > now
   return {
     id: webhook.id,

@@ -3,12 +3,13 @@
  * place. Shapes: https://docs.github.com/en/webhooks/webhook-events-and-payloads,
  * https://docs.gitlab.com/user/project/integrations/webhook_events/, https://docs.gitea.com/usage/webhooks
  */
+
+import type { DeliveryEvent, Forge, PullRequestSide } from '../core/delivery.js'
 import { SignalboxError } from '../core/errors.js'
-import type { Forge, HookEvent, PullRequestSide } from '../core/hook.js'
 import type { Json, JsonMap } from '../http/json.js'
 
 /** `event`: the name of the event in the forge's header. Throws `invalid` with the place. */
-export function readPayload(forge: Forge, event: string, payload: JsonMap): HookEvent {
+export function readPayload(forge: Forge, event: string, payload: JsonMap): DeliveryEvent {
   const value = new Payload(payload)
   const read = readers[forge][event]
   if (read) return read(value)
@@ -18,7 +19,7 @@ export function readPayload(forge: Forge, event: string, payload: JsonMap): Hook
   }
 }
 
-type Reader = (payload: Payload) => HookEvent
+type Reader = (payload: Payload) => DeliveryEvent
 
 const ping: Reader = () => ({ kind: 'ignored', reason: 'a ping' })
 
@@ -30,7 +31,7 @@ const readers: Record<Forge, Record<string, Reader>> = {
 }
 
 /** GitHub, Gitea and GitLab tell of a push alike. */
-function push(payload: Payload): HookEvent {
+function push(payload: Payload): DeliveryEvent {
   const ref = payload.ref('ref')
   const [before, after] = [payload.sha('before'), payload.sha('after')]
   if (isZero(after)) return { kind: 'fetch', reason: `${ref} is gone` }
@@ -38,7 +39,7 @@ function push(payload: Payload): HookEvent {
 }
 
 /** `ref` in full, or `branch`, or `tag`; the rest may be left out. */
-function anyPush(payload: Payload): HookEvent {
+function anyPush(payload: Payload): DeliveryEvent {
   const given = ['ref', 'branch', 'tag'].filter((name) => payload.has(name))
   if (given.length !== 1) throw wrong('', `needs one of ref, branch and tag, and has ${given.join(' and ') || 'none'}`)
   const ref =
@@ -49,7 +50,7 @@ function anyPush(payload: Payload): HookEvent {
   return { kind: 'push', ref, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }
 }
 
-function pullRequest(payload: Payload, starting: readonly string[]): HookEvent {
+function pullRequest(payload: Payload, starting: readonly string[]): DeliveryEvent {
   const action = payload.text('action')
   if (!starting.includes(action)) return { kind: 'ignored', reason: `nothing to do for the action ${action}` }
   const side = (name: string): PullRequestSide => ({
@@ -61,7 +62,7 @@ function pullRequest(payload: Payload, starting: readonly string[]): HookEvent {
 }
 
 /** A change of a merge request that brings no commit has no `oldrev`. */
-function mergeRequest(payload: Payload): HookEvent {
+function mergeRequest(payload: Payload): DeliveryEvent {
   const at = (name: string) => `object_attributes.${name}`
   const action = payload.has(at('action')) ? payload.text(at('action')) : ''
   const starts = action === 'open' || action === 'reopen' || (action === 'update' && payload.has(at('oldrev')))
@@ -78,7 +79,7 @@ function mergeRequest(payload: Payload): HookEvent {
 }
 
 /** The mirror has no commits of forks; and a stranger's would run with the project's variables. */
-function ofOneRepository(number: number, source: PullRequestSide, target: PullRequestSide): HookEvent {
+function ofOneRepository(number: number, source: PullRequestSide, target: PullRequestSide): DeliveryEvent {
   if (source.repository !== target.repository) return { kind: 'ignored', reason: 'the request comes from a fork' }
   return { kind: 'pull_request', number, source, target }
 }

@@ -1,4 +1,4 @@
-/** Webhooks that come in from forges: what they tell, whoever tells it. */
+/** What forges tell us (they call it a webhook; here what comes in is a delivery), whoever tells it. */
 
 export const forges = ['github', 'gitlab', 'gitea', 'generic'] as const
 export type Forge = (typeof forges)[number]
@@ -12,7 +12,7 @@ export interface PullRequestSide {
   sha?: string
 }
 
-export type HookEvent =
+export type DeliveryEvent =
   /** A branch or tag was made or moved. `ref` in full; `after`: the branch's commit. */
   | { kind: 'push'; ref: string; before?: string; after?: string }
   | { kind: 'pull_request'; number: number; source: PullRequestSide; target: PullRequestSide }
@@ -20,13 +20,13 @@ export type HookEvent =
   | { kind: 'fetch'; reason: string }
   | { kind: 'ignored'; reason: string }
 
-export interface HookDelivery {
+export interface Delivery {
   id: number
   projectId: number
   forge: Forge
   /** The forge's own id of the delivery; null: it gave none. */
-  delivery: string | null
-  event: HookEvent
+  forgeId: string | null
+  event: DeliveryEvent
   status: 'waiting' | 'done' | 'failed'
   attempts: number
   pipelineId: number | null
