@@ -5,9 +5,13 @@
 
 /** A job that a runner was found for, and what is known of both. */
 export interface AdmissionRequest {
+  /** The job that may start. */
   job: {
+    /** The job's id. */
     id: number
+    /** As the configuration has it. */
     name: string
+    /** As the configuration has it. */
     stage: string
     /** `group/project`. */
     projectPath: string
@@ -20,10 +24,15 @@ export interface AdmissionRequest {
     /** Milliseconds since 1970 when it became pending. */
     queuedAt: number
   }
+  /** The runner that was found for it. */
   runner: {
+    /** The runner's id. */
     id: number
+    /** What its owner calls it. */
     description: string
+    /** Whose jobs it takes: everybody's, a group's, or some projects'. */
     type: 'instance' | 'group' | 'project'
+    /** Its tags. */
     tags: string[]
   }
   /** Jobs that have a runner, or were asked about before this one and may get one: everywhere, and in its project. */

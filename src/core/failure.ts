@@ -21,11 +21,15 @@ export type FailureClass =
 
 /** An earlier run of the same job in its pipeline. */
 export interface EarlierAttempt {
+  /** Its id: each run of a job has one of its own. */
   jobId: number
+  /** How it ended: `failed`, `success`, `canceled` or `skipped`. */
   status: string
   /** The failure reason; null for one that did not fail. */
   reason: string | null
+  /** The failure class; null where nobody has said. */
   class: string | null
+  /** Of its script; null if it had none, or none was told. */
   exitCode: number | null
   /** Null if it never had a runner. */
   runnerId: number | null
@@ -33,16 +37,19 @@ export interface EarlierAttempt {
 
 /** What is known about a job that has failed, for classifiers. */
 export interface Evidence {
+  /** The job: its id, its name and stage as the configuration has them, and `group/project`. */
   job: { id: number; name: string; stage: string; projectPath: string }
   /** The reason that the runner gave, under GitLab's names; empty if none. */
   runnerReason: string
   /** What the runner said in words. */
   message: string
+  /** Of the script, 0 to 255; null if it had none, or none was told. */
   exitCode: number | null
   /** The name of the signal that ended the script, such as `SIGKILL`, where the exit code is one of a signal. */
   signal: string | null
   /** The end of the trace, at most 64 KiB of text; empty where it is not at hand. */
   traceTail: string
+  /** The name of the runner’s executor, such as `docker`; empty where it is not known. */
   executor: string
   /** What the runner says of itself: `platform`, `architecture`, `version`, `revision`; empty where it is not known. */
   facts: Record<string, string>
@@ -56,6 +63,7 @@ export interface Evidence {
 export interface Verdict {
   /** A failure reason of the product's list, such as `script_failure`. */
   reason: string
+  /** Whose fault it was, in broad terms. */
   class: FailureClass
   /** Whether trying again is likely to help. */
   retryable: boolean

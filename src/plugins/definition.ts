@@ -2,12 +2,21 @@
 import { ignoreRejection } from './fence.js'
 import type { AttachedHook, LoadedFacts } from './messages.js'
 import { isObject, nameOf, oneLine, ShapeError, toPlainObject } from './plain.js'
-import { apiVersion, type Json, type PluginDefinition, type PluginKind } from './sdk.js'
+import {
+  apiVersion,
+  type Json,
+  PluginConfigError,
+  type PluginDefinition,
+  type PluginKind,
+  type StandardSchema,
+} from './sdk.js'
 
 export const pluginKinds: readonly PluginKind[] = ['executor', 'classifier', 'exporter', 'admission']
 
 const idPattern = /^([a-z][a-z0-9-]*)\.([a-z][a-z0-9-]*)$/
 const idLength = 100
+/** Of what a schema finds, the first few are told. */
+const shownIssues = 5
 const configLimits = { values: 10_000, characters: 256 * 1024 }
 
 /** A configuration that a plugin does not take. */
@@ -33,14 +42,16 @@ export function checkDefinition(
   if (requires !== undefined && !(Array.isArray(requires) && requires.every((one) => typeof one === 'string'))) {
     throw new Error('requires must be a list of plugin ids')
   }
-  if (config !== undefined && typeof config !== 'function') throw new Error('config must be a function')
+  if (config !== undefined && typeof config !== 'function' && !isSchema(config)) {
+    throw new Error('config must be a schema or a function')
+  }
   if (typeof setup !== 'function') throw new Error('setup must be a function')
   return {
     definition: {
       id: id as string,
       apiVersion: version as typeof apiVersion,
       requires: [...((requires as string[] | undefined) ?? [])],
-      ...(config === undefined ? {} : { config: config.bind(value) as (given: Record<string, Json>) => unknown }),
+      ...(config === undefined ? {} : { config: readerOf(config, value) }),
       setup: setup.bind(value) as PluginDefinition<unknown>['setup'],
     },
     kinds: kinds ? [...kinds] : [kind],
@@ -112,14 +123,39 @@ export function configOf(definition: PluginDefinition<unknown>, given: unknown):
   }
   let config: unknown
   try {
-    config = ignoreRejection(definition.config(table))
+    config = ignoreRejection((definition.config as ConfigReader)(table))
   } catch (error) {
     // By its name: a plugin may have been built with another copy of the surface.
     if (!isObject(error) || error.name !== 'PluginConfigError') throw error
-    throw refused(textOf(error.key), oneLine(textOf(error.message), 300), error)
+    throw refused(textOf(error.key), oneLine(textOf(error.message), 600), error)
   }
   if (isObject(config) && typeof config.then === 'function') throw refused('', 'config must answer at once')
   return config
+}
+
+type ConfigReader = (given: Record<string, Json>) => unknown
+
+function isSchema(value: unknown): value is StandardSchema<unknown> {
+  const standard =
+    (typeof value === 'object' || typeof value === 'function') && value !== null ? '~standard' in value : false
+  return standard && isObject((value as StandardSchema<unknown>)['~standard'])
+}
+
+/** Either form of `config` as a function. Schemas of some libraries are functions themselves. */
+function readerOf(config: unknown, plugin: object): ConfigReader {
+  return isSchema(config) ? (given) => validated(config, given) : (config as ConfigReader).bind(plugin)
+}
+
+function validated(schema: StandardSchema<unknown>, given: Record<string, Json>): unknown {
+  const checked = schema['~standard'].validate(given)
+  if (checked instanceof Promise) throw new PluginConfigError('', 'the schema of config must answer at once')
+  if (!checked.issues) return checked.value
+  const [first, ...more] = checked.issues.slice(0, shownIssues).map((issue) => ({
+    key: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+    message: textOf(issue.message),
+  }))
+  const others = more.map(({ key, message }) => `; ${JSON.stringify(key)}: ${message}`).join('')
+  throw new PluginConfigError(first?.key ?? '', `${first?.message ?? 'is not right'}${others}`)
 }
 
 /** What the order is made of. */

@@ -16,9 +16,11 @@
 
 import type { AdmissionRequest, AdmissionVerdict } from '../core/admission.js'
 import type { Evidence, Verdict } from '../core/failure.js'
+import type { StandardSchema } from './schema.js'
 
 export type { AdmissionRequest, AdmissionVerdict } from '../core/admission.js'
-export type { Evidence, FailureClass, Verdict } from '../core/failure.js'
+export type { EarlierAttempt, Evidence, FailureClass, Verdict } from '../core/failure.js'
+export { type Configured, type SchemaIssue, type Shape, type StandardSchema, schema, type Validated } from './schema.js'
 
 /** Version of this surface. A plugin that names another one is not loaded. */
 export const apiVersion = 1
@@ -33,14 +35,19 @@ export interface PluginDefinition<C = Record<string, Json>> {
    * the plugins that are loaded.
    */
   id: string
+  /** The version of this surface that the plugin was written for. */
   apiVersion: typeof apiVersion
   /** Ids of plugins that must be set up before this one. If one of them is not ready, this one is not set up. */
   requires?: readonly string[]
   /**
-   * Checks the table given in `signalbox.toml` and returns the configuration. Throws a `PluginConfigError` that names
-   * the key at fault; unknown keys must be errors. Absent: the plugin takes no configuration.
+   * What the plugin takes in `[plugins.config]`: a schema (`schema.table({ … })`, or a Standard Schema of any library that
+   * answers at once), or a function that returns the configuration and throws a `PluginConfigError` that names the key at
+   * fault. Unknown keys must be errors. Absent: the plugin takes no configuration.
+   *
+   * @example
+   * config: schema.table({ url: schema.text(), level: schema.whole({ min: 1, max: 19, default: 10 }) })
    */
-  config?: (given: Record<string, Json>) => C
+  config?: StandardSchema<C> | ((given: Record<string, Json>) => C)
   /**
    * Attaches the plugin's hooks; they come into force when it has ended, and none can be attached later. Deadline 10 s.
    * A plugin whose setup throws is not used.
@@ -56,7 +63,9 @@ export type PluginKind = 'executor' | 'classifier' | 'exporter' | 'admission'
  * version is not loaded, and hooks of a kind that is not named here are refused.
  */
 export interface PluginManifest {
+  /** The version of this surface. */
   apiVersion: typeof apiVersion
+  /** Which hooks the plugin attaches. */
   kind: PluginKind | PluginKind[]
 }
 
@@ -79,7 +88,9 @@ export class PluginConfigError extends Error {
 
 /** What a plugin can reach. Anything that is not here is private to Signalbox. */
 export interface PluginHost {
+  /** Writes to the server’s log. */
   readonly logger: PluginLogger
+  /** Counts and sets figures on `/metrics`. */
   readonly metrics: PluginMetrics
   /** Milliseconds since 1970 by the node's clock. */
   now(): number
@@ -100,9 +111,13 @@ export interface PluginHost {
 
 /** Writes to the server's log, with the plugin's id. More than 64 KiB in a second is cut. */
 export interface PluginLogger {
+  /** For those who look for a fault; not shown by default. */
   debug(fields: Record<string, Json>, message: string): void
+  /** What has happened. */
   info(fields: Record<string, Json>, message: string): void
+  /** What should not be, and does no harm yet. */
   warn(fields: Record<string, Json>, message: string): void
+  /** What is broken. */
   error(fields: Record<string, Json>, message: string): void
 }
 
@@ -122,8 +137,11 @@ export interface PluginMetrics {
 
 /** What is known of a runner manager when its capabilities are asked for. */
 export interface ExecutorFacts {
+  /** The name that the runner was started with. */
   executor: string
+  /** The runner’s operating system in Go’s words: `linux`, `darwin`, `windows`. */
   platform: string
+  /** The runner’s processor in Go’s words: `amd64`, `arm64`. */
   architecture: string
   /** Features that the runner itself reports, under GitLab's names. */
   features: string[]
@@ -176,6 +194,7 @@ export interface ExecutorRunner {
   cleanUp(input: { session: string }): Promise<void>
 }
 
+/** What is known of a job when its folders are placed. */
 export interface PlaceInput {
   /** The project's place below the folder of all builds, such as `group/project`. */
   path: string
@@ -183,24 +202,35 @@ export interface PlaceInput {
   image: boolean
 }
 
+/** Where scripts find the folders. */
 export interface Placement {
-  /** The folder of all builds, the sources in it, and the temporary files, as scripts see them. */
+  /** The folder of all builds, as scripts see it. So the next two. */
   builds: string
+  /** The job’s sources. */
   build: string
+  /** Its temporary files. */
   temp: string
   /** The folder of this host that scripts see as `build`, where it is not for the runner to choose. */
   hostBuild?: string
 }
 
+/** A job that is about to run. */
 export interface PrepareInput {
   /** Names the job's run for all later calls. */
   session: string
+  /** The job, as its payload tells of it. */
   job: {
+    /** The job's id. */
     id: number
+    /** As the configuration has it. */
     name: string
+    /** The project's id. */
     projectId: number
+    /** `group/project`. */
     projectPath: string
+    /** Of `image:`; absent if the job names none. */
     image?: JobImage
+    /** Of `services:`, in their order; `variables` are the service's own. */
     services: (JobImage & { alias?: string; command?: string[]; variables: Record<string, string> })[]
     /** The job's variables as its scripts find them. */
     variables: Record<string, string>
@@ -217,15 +247,21 @@ export interface PrepareInput {
   inside: { builds: string; build: string; temp: string }
 }
 
+/** An image of `image:` or `services:`, as the job names it. */
 export interface JobImage {
+  /** Such as `alpine:3.20`. */
   name: string
+  /** Instead of the image’s own. */
   entrypoint?: string[]
+  /** Of `always`, `if-not-present` and `never`, in the order in which they are tried. */
   pullPolicy?: string[]
   /** Of `image:docker`. */
   platform?: string
+  /** Of `image:docker`. */
   user?: string
 }
 
+/** What `prepare` gives: what the environment is, or why there is none. */
 export type PrepareResult =
   | {
       /** Shown at the top of the log and in the job's facts: shell, host, container… */
@@ -236,26 +272,34 @@ export type PrepareResult =
   /** The job cannot be run, and this is why: one of GitLab's failure reasons, and a sentence. */
   | { failure: { reason: PrepareFailure; message: string } }
 
+/** Reasons for which a job cannot be prepared, under GitLab’s names. */
 export type PrepareFailure = 'runner_system_failure' | 'image_pull_failure' | 'runner_configuration_error'
 
+/** A script to run. */
 export interface RunInput {
+  /** As `prepare` had it. */
   session: string
   /** `get_sources`, `step_script`, `after_script`, `upload_artifacts_on_success`… */
   stage: string
   /** The whole script, written for the shell named by `prepare`. */
   script: string
+  /** Variables of the environment, beside what the executor’s shell has. */
   env: Record<string, string>
   /** Folder in which the script starts. */
   cwd: string
 }
 
+/** How a script ended. */
 export interface RunResult {
   /** Null if a signal ended it. */
   exitCode: number | null
+  /** The name of the signal that ended it, such as `SIGKILL`; null if it ended by itself. */
   signal: string | null
 }
 
+/** Which script to stop, and how. */
 export interface CancelInput {
+  /** As `prepare` had it. */
   session: string
   /** 0: at once by force. */
   graceMs: number
@@ -273,26 +317,37 @@ export type Classifier = (evidence: Evidence) => Verdict | undefined | Promise<V
 
 /** A committed fact. `id` grows; `kind` is `noun.past`, such as `job.finished`. */
 export interface ExportedEvent {
+  /** Grows from event to event, with gaps. */
   id: number
   /** Milliseconds since 1970. */
   at: number
+  /** `noun.past`, such as `job.finished`. */
   kind: string
+  /** Whose project it is about; null if none. So with the ids below. */
   projectId: number | null
+  /** The pipeline. */
   pipelineId: number | null
+  /** The job. */
   jobId: number | null
+  /** The runner. */
   runnerId: number | null
+  /** What belongs to the kind. Fields may be added; none changes its meaning. */
   data: Record<string, Json>
 }
 
 /** A figure that is read when somebody asks: queue depth, open leases… */
 export interface Gauge {
+  /** As on the page, with its unit at the end: `signalbox_queue_wait_seconds`. */
   name: string
+  /** One sentence. */
   help: string
   /** A `counter` only grows, and its name ends with `_total`. Default `gauge`. */
   type?: 'gauge' | 'counter'
+  /** One for each set of labels. */
   values: { labels: Record<string, string>; value: number }[]
 }
 
+/** Follows the events, or makes the page for `/metrics`, or both. */
 export interface Exporter {
   /**
    * Receives committed events in order, at least once, at most 500 at a time; the next batch comes after the promise
@@ -308,8 +363,11 @@ export interface Exporter {
   scrape?(gauges: Gauge[], accept: string): Scrape | Promise<Scrape>
 }
 
+/** A page for `/metrics`. */
 export interface Scrape {
+  /** Such as `text/plain; version=0.0.4`. */
   contentType: string
+  /** The page. */
   body: string
 }
 

@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { configOf } from '../../src/plugins/definition.js'
 import docker from '../../src/plugins/executors/docker/index.js'
 import type { Executor, PluginHost } from '../../src/plugins/sdk.js'
 import { skipsWithoutEngine, TestEngine } from '../support/engine.js'
@@ -318,7 +319,7 @@ function executorWith(harness: Harness, config: Record<string, unknown>): Execut
     network_mode: 'none',
     ...config,
   }
-  const instance = docker.setup(host, docker.config!(given as never))
+  const instance = docker.setup(host, configOf(docker, given) as never)
   if (instance !== undefined && 'close' in instance) harness.onClose(() => instance.close?.())
   return executor!
 }

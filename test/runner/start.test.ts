@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import { configOf } from '../../src/plugins/definition.js'
 import shell from '../../src/plugins/executors/shell/index.js'
 import type { RunnerOptions } from '../../src/runner/options.js'
 import { Spool } from '../../src/runner/spool.js'
@@ -104,10 +105,10 @@ test('keeps a spool over a restart, to the byte', async () => {
 })
 
 test('refuses a configuration of the shell executor that it does not know', () => {
-  expect(shell.config?.({})).toEqual({})
-  expect(shell.config?.({ shell: 'sh' })).toEqual({ shell: 'sh' })
-  expect(() => shell.config?.({ shell: 'fish' })).toThrow('must be "bash" or "sh"')
-  expect(() => shell.config?.({ shel: 'sh' })).toThrow('unknown key')
+  expect(configOf(shell, {})).toEqual({})
+  expect(configOf(shell, { shell: 'sh' })).toEqual({ shell: 'sh' })
+  expect(() => configOf(shell, { shell: 'fish' })).toThrow('must be "bash" or "sh"')
+  expect(() => configOf(shell, { shel: 'sh' })).toThrow('unknown key')
 })
 
 test('loads neither gRPC nor archives for a WebSocket job', async () => {

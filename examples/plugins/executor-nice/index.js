@@ -3,18 +3,12 @@ import { writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { definePlugin, PluginConfigError } from 'signalbox/plugin'
+import { definePlugin, schema } from 'signalbox/plugin'
 
 export default definePlugin({
   id: 'executor.nice',
   apiVersion: 1,
-  config({ level = 10, ...more }) {
-    for (const key of Object.keys(more)) throw new PluginConfigError(key, 'unknown key')
-    if (typeof level !== 'number' || !Number.isInteger(level) || level < 1 || level > 19) {
-      throw new PluginConfigError('level', 'must be a whole number from 1 to 19')
-    }
-    return { level }
-  },
+  config: schema.table({ level: schema.whole({ min: 1, max: 19, default: 10 }) }),
   setup(host, config) {
     host.executor('nice', {
       capabilities: (facts) => [...facts.features, 'variables', 'shared'],

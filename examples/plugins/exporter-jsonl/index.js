@@ -1,14 +1,10 @@
 import { open } from 'node:fs/promises'
-import { definePlugin, PluginConfigError } from 'signalbox/plugin'
+import { definePlugin, schema } from 'signalbox/plugin'
 
 export default definePlugin({
   id: 'exporter.jsonl',
   apiVersion: 1,
-  config({ file, ...more }) {
-    for (const key of Object.keys(more)) throw new PluginConfigError(key, 'unknown key')
-    if (typeof file !== 'string' || file === '') throw new PluginConfigError('file', 'must be the path of a file')
-    return { file }
-  },
+  config: schema.table({ file: schema.text({ hint: 'the path of a file' }) }),
   async setup(host, config) {
     const file = await open(config.file, 'a+')
     let lastId = await cutToLastLine(file)

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { configOf } from '../../../src/plugins/definition.js'
 import shell from '../../../src/plugins/executors/shell/index.js'
 import type { Executor, PluginHost } from '../../../src/plugins/sdk.js'
 import type { RunnerEvent } from '../../../src/runner/events.js'
@@ -73,7 +74,7 @@ export class Harness {
   shell(config: Record<string, string> = {}): Executor {
     let executor: Executor | undefined
     const host = { executor: (_name: string, given: Executor) => (executor = given) } as unknown as PluginHost
-    const instance = shell.setup(host, shell.config?.(config) ?? {})
+    const instance = shell.setup(host, configOf(shell, config) as never)
     if (instance !== undefined && 'close' in instance) this.#close.push(() => instance.close?.())
     if (executor === undefined) throw new Error('the plugin has offered no executor')
     return executor
