@@ -17,6 +17,7 @@ import { readGauges } from './core/gauges.js'
 import type { Log } from './core/log.js'
 import { type CoreParts, makeCore } from './core/make-core.js'
 import { keysFit } from './core/operations/check-keys.js'
+import { makeFirstLink } from './core/operations/edit-password.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
@@ -64,6 +65,8 @@ export interface Server {
   httpUrl: string
   grpcUrl: string
   adminToken: string
+  /** Where the first administrator sets its password: at the first start only. */
+  passwordLink: string | undefined
   core: Core
   tasks: Tasks
   /** Stops: held polls are answered, streams told goodbye, bodies under way committed. Safe to repeat. */
@@ -162,6 +165,8 @@ async function start(
   closers.push(() => core.traces.close())
   const adminToken = settings.adminToken || readAdminToken(dataDir, persistence.durable)
   await patiently(() => setAdminToken(core, adminToken))
+  const firstLink = ephemeral ? undefined : await patiently(() => makeFirstLink(core))
+  const passwordLink = firstLink && `${externalUrl}/-/password?token=${firstLink.token}`
   await patiently(() => tasks.load())
 
   const hub = new StreamHub(core)
@@ -216,6 +221,8 @@ async function start(
     switch (pathname) {
       case '/-/health':
         return text(res, 200, 'ok\n')
+      case '/-/password':
+        return (await doors.api.get()).passwordPage(req, res)
       case '/-/ready':
         return ready(core, res)
       case '/metrics':
@@ -288,6 +295,7 @@ async function start(
     httpUrl,
     grpcUrl,
     adminToken,
+    passwordLink,
     core,
     tasks,
     close() {

@@ -13,14 +13,18 @@ import { cacheRoutes } from './caches.js'
 import { deliveryRoutes } from './deliveries.js'
 import { toProblem } from './errors.js'
 import { liveRoutes } from './live.js'
+import { answerPasswordPage } from './password-page.js'
 import { noPlugins, type PluginHostFace, pluginRoutes } from './plugins.js'
 import { projectRoutes } from './projects.js'
 import { apiRoutes } from './routes.js'
+import { sessionRoutes } from './session.js'
 import { usageRoutes } from './usage.js'
 
 export interface Api {
   /** Answers a request below `/api/signalbox/v1`. Never throws. */
   handle(req: IncomingMessage, res: ServerResponse): void
+  /** Answers a request for the page of links that set passwords. Never rejects. */
+  passwordPage(req: IncomingMessage, res: ServerResponse): Promise<void>
 }
 
 /** Headers of which two say two things; Node keeps the first and tells nobody. */
@@ -37,12 +41,14 @@ export interface ApiParts {
 export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
   const refuse = (req: IncomingMessage, res: ServerResponse, requestId: string, thrown: unknown) =>
     answerError(core, req, res, requestId, thrown, (error) => toProblem(error, requestId))
+  const access = new Access(core, defaultRates)
   const handle = routesOn({
     core,
-    access: new Access(core, defaultRates),
+    access,
     base: '/api/signalbox/v1',
     routes: [
       ...apiRoutes(tasks),
+      ...sessionRoutes,
       ...liveRoutes,
       ...usageRoutes,
       ...cacheRoutes,
@@ -59,6 +65,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       if (hasDoubled(req)) refuse(req, res, requestId, new SignalboxError('invalid', 'a header is given twice'))
       else handle(req, res, requestId)
     },
+    passwordPage: (req, res) => answerPasswordPage(core, access, req, res),
   }
 }
 

@@ -1,4 +1,4 @@
-/** A route of our own API for whoever has an access token. Tokens are taken from headers only: addresses end up in logs. */
+/** A route of our own API for whoever has an access token or has signed in. Tokens are taken from headers only: addresses end up in logs. */
 import { SignalboxError } from '../core/errors.js'
 import type { Method, Reply, Route, UserCall } from '../http/call.js'
 import { Params } from '../http/params.js'

@@ -361,6 +361,9 @@ function addPeopleCommands(program: Command): void {
     (await loadUser()).blockUser(name),
   )
   aboutUser('unblock', 'let a blocked user in again').action(async (name) => (await loadUser()).unblockUser(name))
+  aboutUser('password', 'print a link by which a user sets a password once')
+    .option('--json', 'print one JSON document')
+    .action(async (name, options) => (await loadUser()).linkPassword(name, options))
   aboutUser('admin', 'make a user an administrator')
     .option('--remove', 'take that away')
     .action(async (name, options) => (await loadUser()).setAdmin(name, options))

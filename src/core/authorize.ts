@@ -199,4 +199,6 @@ export interface Actor {
   scopes: ReadonlySet<string>
   /** The access token that the user has shown; absent where a job or the server itself acts for the user. */
   tokenId?: number
+  /** The session that the user acts in, where it has signed in in a browser. */
+  sessionId?: number
 }

@@ -12,6 +12,7 @@ import { RecentMap } from './recent-map.js'
 import type { ManagerInfo, Runner, RunnerManager } from './runner.js'
 import type { EventTail } from './store/event-tail.js'
 import type { IdTokenKey } from './tokens/id-token.js'
+import { Passwords } from './tokens/passwords.js'
 
 export interface Memory {
   /**
@@ -46,6 +47,8 @@ export interface Memory {
   gauges: { at: number; reading: Promise<Gauge[]> } | undefined
   /** The key that signs ID tokens (`steps/id-token-key.ts`), as long as the node lives. */
   idTokenKey: IdTokenKey | undefined
+  /** Passwords that are hashed now, and those that wait for it: 50 at the most. Each goes at its end. */
+  readonly passwords: Passwords
 }
 
 export interface KnownPoller {
@@ -76,5 +79,6 @@ export function makeMemory(): Memory {
     logViewers: new Map(),
     gauges: undefined,
     idTokenKey: undefined,
+    passwords: new Passwords(),
   }
 }

@@ -1,9 +1,14 @@
-/** Who sends a request: a person by an access token, a runner or a job by its own. Tokens go nowhere from here. */
+/** Who sends a request: a person by an access token or a session, a runner or a job by its own token. Tokens go nowhere from here. */
 import type { IncomingMessage } from 'node:http'
 import type { Actor } from '../core/authorize.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
-import { authenticateJob, authenticateUser, type JobActor } from '../core/operations/authenticate.js'
+import {
+  authenticateJob,
+  authenticateSession,
+  authenticateUser,
+  type JobActor,
+} from '../core/operations/authenticate.js'
 import { authenticateRunner } from '../core/operations/contact-runner.js'
 import { greetPoller, type Poller } from '../core/operations/greet-poller.js'
 import type { ManagerInfo, Runner } from '../core/runner.js'
@@ -12,6 +17,8 @@ import { bearerToken, tokenPrefixes } from '../core/tokens/token.js'
 import { AtOnce } from './at-once.js'
 import { type Params, wrongParameter } from './params.js'
 import { type Rate, RateLimit } from './rate-limit.js'
+import { refuseOtherSites, sessionTokenOf } from './session-cookie.js'
+import { SignInLimits } from './sign-in-limits.js'
 
 /** How often something may be asked for; `off`: as often as anybody likes. */
 export interface Rates {
@@ -52,25 +59,46 @@ export class Access {
   readonly #polls: RateLimit<number> | undefined
   readonly #wrong: RateLimit<string> | undefined
   readonly #registrations: RateLimit<string> | undefined
+  readonly #signIns: SignInLimits
   readonly #lints = new AtOnce<number>(lintsAtOnce)
 
   constructor(core: Core, rates: Rates) {
     this.#core = core
+    this.#signIns = new SignInLimits(core.clock)
     this.#polls = rates.polls === 'off' ? undefined : new RateLimit(core.clock, rates.polls)
     this.#wrong = rates.wrongCredentials === 'off' ? undefined : new RateLimit(core.clock, rates.wrongCredentials)
     this.#registrations = rates.registrations === 'off' ? undefined : new RateLimit(core.clock, rates.registrations)
   }
 
-  /** The person of the request's access token; undefined if it has none. Throws `unauthenticated`, `rate_limited`. */
+  /**
+   * The person of the request's access token, or without any token of its session; undefined if it has neither. Throws
+   * `unauthenticated`, `rate_limited`; `forbidden` for what another site makes somebody's browser do.
+   */
   async actor(req: IncomingMessage, params: Params): Promise<Actor | undefined> {
     const token = accessTokenOf(req, params)
-    if (token === undefined) return undefined
+    if (token === undefined) return this.#bySession(req, params)
     try {
       return await authenticateUser(this.#core, token)
     } catch (error) {
       this.#count(addressOf(req), error)
       throw error
     }
+  }
+
+  /** A session that has ended is none: a page that everybody may see is shown all the same. */
+  async #bySession(req: IncomingMessage, params: Params): Promise<Actor | undefined> {
+    const externalUrl = this.#core.externalUrl()
+    const token = sessionTokenOf(req, externalUrl)
+    if (token === undefined || token.length > longestToken || jobTokenOf(req, params) !== undefined) return undefined
+    const actor = await authenticateSession(this.#core, token)
+    const changes = req.method !== 'GET' && req.method !== 'HEAD'
+    if (actor && changes) refuseOtherSites(req, externalUrl, { unsaid: false })
+    return actor
+  }
+
+  /** Runs a sign-in that rejects for a wrong password, as long as not too many were. Throws `rate_limited`. */
+  signIn<T>(req: IncomingMessage, account: string, signIn: () => Promise<T>): Promise<T> {
+    return this.#signIns.count({ account, address: addressOf(req) }, signIn)
   }
 
   /**

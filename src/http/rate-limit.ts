@@ -37,6 +37,12 @@ export class RateLimit<Key extends string | number> {
     bucket.left -= 1
   }
 
+  /** Puts back one that was taken: it does not count. */
+  giveBack(key: Key): void {
+    const bucket = this.#bucket(key)
+    bucket.left = Math.min(this.#rate.burst, bucket.left + 1)
+  }
+
   #bucket(key: Key): Bucket {
     const now = this.#clock.now()
     const { perSecond, burst } = this.#rate

@@ -34,6 +34,20 @@ it('makes users and members, and lets each do what the level says', async () => 
   await done('user admin ada')
   await done('project show team/app', ada)
   await done('user admin ada --remove')
+  const link = new URL(await done('user password ada'))
+  const form = new URLSearchParams({
+    token: link.searchParams.get('token')!,
+    password: 'a long password',
+    again: 'a long password',
+  })
+  expect(await (await fetch(link)).text()).toContain('<form method="post">')
+  const at = box.url + link.pathname
+  expect(
+    (await fetch(at, { method: 'POST', body: new URLSearchParams({ ...Object.fromEntries(form), again: 'x' }) }))
+      .status,
+  ).toBe(400)
+  expect(await (await fetch(at, { method: 'POST', body: form })).text()).toContain('The password of ada is set')
+  expect((await fetch(at, { method: 'POST', body: form })).status).toBe(401)
   await done('user block ada')
   expect((await run('project list', ada)).code).toBe(4)
   await done('user unblock ada')

@@ -391,6 +391,14 @@ CREATE TABLE "nodes" ("id" text primary key,
   "seen_at" bigint not null,
   "http_url" text not null);
 
+CREATE TABLE "password_links" ("user_id" bigint primary key references "users" ("id"),
+  "token_hash" text not null unique,
+  "expires_at" bigint not null);
+
+CREATE TABLE "passwords" ("user_id" bigint primary key references "users" ("id"),
+  "hash" text not null,
+  "changed_at" bigint not null);
+
 CREATE TABLE "payloads" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
 
@@ -652,6 +660,20 @@ CREATE TABLE "schedule_pipelines" ("pipeline_id" bigint primary key references "
 
 CREATE INDEX "schedule_pipelines_by_schedule" on "schedule_pipelines" ("schedule_id",
   "pipeline_id");
+
+CREATE TABLE "sessions" ("id" integer primary key autoincrement,
+  "user_id" bigint not null references "users" ("id"),
+  "token_hash" text not null unique,
+  "way" text not null check (way in ('password', 'openid')),
+  "address" text not null,
+  "agent" text not null,
+  "created_at" bigint not null,
+  "seen_at" bigint not null,
+  "expires_at" bigint not null);
+
+CREATE INDEX sessions_by_end on sessions (expires_at);
+
+CREATE INDEX sessions_by_user on sessions (user_id, id);
 
 CREATE TABLE "stages" ("id" integer primary key autoincrement,
   "pipeline_id" bigint not null references "pipelines" ("id"),

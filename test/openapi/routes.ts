@@ -204,6 +204,7 @@ class Reader implements World {
         poller: asks('runner'),
         lintFor: native((_, lint) => (lint?.is === 'function' ? lint.call([]) : any)),
         checkRegistration: native((_, register) => (register?.is === 'function' ? register.call([]) : any)),
+        signIn: native((_, __, signIn) => (signIn?.is === 'function' ? signIn.call([]) : any)),
         countWrong: native(() => any),
         countRegistration: native(() => any),
       }),

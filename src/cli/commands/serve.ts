@@ -70,6 +70,10 @@ export async function serve(options: ServeOptions): Promise<void> {
       throw new Exit(exitCodes.usage, `--ready-file: ${error.message}`)
     })
   }
+  if (server.passwordLink !== undefined) {
+    const url = server.passwordLink
+    log.info({ url }, 'the administrator root sets a password here: good once, for a day')
+  }
   process.stdout.write(`signalbox ready ${server.httpUrl} ${server.grpcUrl}\n`)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
 

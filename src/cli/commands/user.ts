@@ -1,4 +1,4 @@
-/** `signalbox user create|list|block|unblock|admin`. */
+/** `signalbox user create|list|block|unblock|admin|password`. */
 import { openContext } from '../context.js'
 import { table } from '../terminal.js'
 import { userId } from '../user-id.js'
@@ -60,4 +60,14 @@ export async function setAdmin(username: string, options: { remove?: boolean }):
   const admin = options.remove !== true
   await client().put(`/api/v4/users/${await userId(client(), username)}`, { admin })
   terminal.say(`${username} is ${admin ? 'an' : 'no'} administrator`)
+}
+
+/** Prints a link by which a user sets a password once. */
+export async function linkPassword(username: string, options: { json?: boolean }): Promise<void> {
+  const { client, terminal, json } = openContext()
+  const route = `/api/signalbox/v1/users/${await userId(client(), username)}/password-link`
+  const link = await client().post<{ url: string; expires_at: string }>(route)
+  if (options.json) return json(link)
+  terminal.say(`good once, until ${link.expires_at}:`)
+  terminal.out(link.url)
 }

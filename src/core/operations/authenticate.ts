@@ -1,16 +1,18 @@
-/** Who sends a request: the owner of an access token, or a job by its own token. */
+/** Who sends a request: the owner of an access token or of a session, or a job by its own token. */
 
 import type { Actor } from '../authorize.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
+import { sessionEnd, sessionTimes } from '../session.js'
 import { findAccessToken } from '../store/access-tokens.js'
 import { findJob } from '../store/jobs.js'
 import { findLease } from '../store/leases.js'
+import { findSession, touchSession } from '../store/sessions.js'
 import { cellOf } from '../tokens/cell.js'
 import type { JobTokenScope } from '../tokens/job-token.js'
-import { hashToken } from '../tokens/token.js'
+import { accessScopes, hashToken } from '../tokens/token.js'
 
 /**
  * A token of another cell has been sent astray, and may be good there. Throws `unavailable`, so that whoever sent it tries
@@ -31,6 +33,23 @@ export async function authenticateUser(core: Core, token: string): Promise<Actor
   if (!alive || found.user.state !== 'active') throw new SignalboxError('unauthenticated', '401 Unauthorized')
   return { user: found.user, scopes: new Set(JSON.parse(found.scopes)), tokenId: found.id }
 }
+
+/**
+ * The user of a session's token, who may do all that a token may; undefined for one that has ended, or whose user is blocked.
+ * That it is in use is written down from time to time.
+ */
+export async function authenticateSession(core: Core, token: string): Promise<Actor | undefined> {
+  const found = await findSession(core.store.read, hashToken(token))
+  const now = core.clock.now()
+  if (!found || found.session.expiresAt <= now || found.user.state !== 'active') return undefined
+  const { session, user } = found
+  if (now - session.seenAt >= sessionTimes.noteEveryMs) {
+    await core.store.write((tx) => touchSession(tx, session.id, sessionEnd(session.createdAt, now)))
+  }
+  return { user, scopes: sessionScopes, sessionId: session.id }
+}
+
+const sessionScopes: ReadonlySet<string> = new Set(accessScopes)
 
 /** A job that proved by its token that its lease is open. */
 export interface JobActor {

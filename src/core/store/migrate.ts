@@ -30,6 +30,7 @@ import * as indexHistory from './migrations/2026_12_01_0230_index_history.js'
 import * as retainPipelines from './migrations/2026_12_01_0240_retain_pipelines.js'
 import * as protectRefs from './migrations/2026_12_01_0250_protect_refs.js'
 import * as markKeptPayloads from './migrations/2026_12_01_0257_mark_kept_payloads.js'
+import * as createSessions from './migrations/2026_12_01_0430_create_sessions.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -50,6 +51,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0240_retain_pipelines': retainPipelines,
   '2026_12_01_0250_protect_refs': protectRefs,
   '2026_12_01_0257_mark_kept_payloads': markKeptPayloads,
+  '2026_12_01_0430_create_sessions': createSessions,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

@@ -50,6 +50,19 @@ export interface Database {
     revoked_at: number | null
     created_at: number
   }
+  passwords: { user_id: number; hash: string; changed_at: number }
+  password_links: { user_id: number; token_hash: string; expires_at: number }
+  sessions: {
+    id: Generated<number>
+    user_id: number
+    token_hash: string
+    way: 'password' | 'openid'
+    address: string
+    agent: string
+    created_at: number
+    seen_at: number
+    expires_at: number
+  }
   projects: {
     id: Generated<number>
     group_id: number

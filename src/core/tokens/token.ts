@@ -23,6 +23,10 @@ export const tokenPrefixes = {
   trigger: 'glptt-',
   /** What a forge signs its webhooks with. */
   hook: 'sbwh-',
+  /** What a browser's cookie holds. */
+  session: 'sbsn-',
+  /** What a link holds that sets a password. */
+  passwordLink: 'sbpw-',
 } as const
 
 /** What an access token may be used for: https://docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes */

@@ -30,7 +30,7 @@ async function list(call: UserCall): Promise<Reply> {
   return pageReply(call, page, body, undefined)
 }
 
-/** Nobody signs in with a password here: those parameters are taken and mean nothing. */
+/** Without a `password` a user signs in by a link that an administrator makes. */
 async function create(call: UserCall): Promise<Reply> {
   const { core, params, actor } = call
   const input = {
@@ -38,6 +38,7 @@ async function create(call: UserCall): Promise<Reply> {
     name: params.requiredText('name', { max: 255 }),
     email: params.requiredText('email', { max: 255 }),
     isAdmin: params.boolean('admin') ?? false,
+    ...defined({ password: params.text('password', { max: 1024 }) || undefined }),
   }
   return { status: 201, body: shown(call, await createUser(core, { ...input, by: actor.user.id })) }
 }
@@ -49,9 +50,10 @@ async function update(call: UserCall): Promise<Reply> {
     name: params.text('name', { max: 255 }),
     email: params.text('email', { max: 255 }),
     isAdmin: params.boolean('admin'),
+    password: params.text('password', { max: 1024 }),
   })
   if (Object.keys(changes).length === 0) {
-    throw wrongParameter('name, email, admin', 'are missing, at least one parameter must be provided')
+    throw wrongParameter('name, email, admin, password', 'are missing, at least one parameter must be provided')
   }
   return { status: 200, body: shown(call, await updateUser(core, { userId: id, changes, by: actor.user.id })) }
 }
