@@ -2,6 +2,7 @@
  * Brings a database to the newest schema. Migrations run in name order, each once, all in one transaction; a database
  * that knows a migration this program does not know is newer than the program and is refused.
  */
+import { isDeepStrictEqual } from 'node:util'
 import {
   Kysely,
   type Migration,
@@ -85,12 +86,24 @@ export function migratePostgres(pool: pg.Pool): Promise<string[]> {
 }
 
 /** Names of the migrations that the database has had. */
-export async function listMigrations(from: Reader): Promise<string[]> {
-  const rows = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(from.db)
-  return rows.rows.map((row) => row.name)
+export function listMigrations(from: Reader): Promise<string[]> {
+  return appliedTo(from.db)
+}
+
+async function appliedTo(db: Pick<Kysely<unknown>, 'getExecutor'>): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(db)
+  return rows.map((row) => row.name)
+}
+
+/** Asked first, since nearly every start finds nothing to do, and the migrator looks at every table and takes a lock to see it. */
+async function isNewest(db: Kysely<unknown>): Promise<boolean> {
+  // A database without the table is a new one; what else is wrong with it the migrator tells.
+  const applied = await appliedTo(db).catch(() => [])
+  return isDeepStrictEqual(applied, Object.keys(migrations))
 }
 
 async function migrate(db: Kysely<unknown>): Promise<string[]> {
+  if (await isNewest(db)) return []
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
   const { error, results } = await migrator.migrateToLatest()
   if (error !== undefined) {
