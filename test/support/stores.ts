@@ -1,15 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import pg from 'pg'
 import { describe, inject } from 'vitest'
 import { openStore } from '../../src/core/store/open.js'
 import type { WritingConnection } from '../../src/core/store/sqlite-connection.js'
 import { SqliteStore } from '../../src/core/store/sqlite-store.js'
 import type { Engine, Store } from '../../src/core/store/write.js'
-import { template } from './global-setup.js'
 import { ManualClock } from './manual-clock.js'
+import { postgresPlace } from './postgres-place.js'
 import { PostgresProxy } from './postgres-proxy.js'
 
 export interface TestStore extends AsyncDisposable {
@@ -114,24 +112,4 @@ function migratedPlace(): ReturnType<typeof sqlitePlace> {
   const place = sqlitePlace()
   copyFileSync(inject('sqliteTemplate'), place.file)
   return place
-}
-
-export async function postgresPlace(): Promise<{ url: string; remove: () => Promise<void> }> {
-  const server = inject('postgresUrl')
-  const name = `test_${randomBytes(6).toString('hex')}`
-  await administer(server, `create database ${name} template ${template}`)
-  return {
-    url: `${server}/${name}`,
-    remove: () => administer(server, `drop database ${name} with (force)`),
-  }
-}
-
-async function administer(server: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: `${server}/postgres` })
-  await client.connect()
-  try {
-    await client.query(sql)
-  } finally {
-    await client.end()
-  }
 }
