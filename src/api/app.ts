@@ -17,6 +17,7 @@ import { answerPasswordPage } from './password-page.js'
 import { noPlugins, type PluginHostFace, pluginRoutes } from './plugins.js'
 import { projectRoutes } from './projects.js'
 import { apiRoutes } from './routes.js'
+import { runnerSelfRoutes } from './runner-self.js'
 import { sessionRoutes } from './session.js'
 import { usageRoutes } from './usage.js'
 
@@ -28,7 +29,7 @@ export interface Api {
 }
 
 /** Headers of which two say two things; Node keeps the first and tells nobody. */
-const single = new Set(['authorization', 'private-token', 'job-token'])
+const single = new Set(['authorization', 'private-token', 'job-token', 'runner-token'])
 
 export interface ApiParts {
   /** Returns a backup as it is made; absent: there is none to be had. */
@@ -54,6 +55,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...cacheRoutes,
       ...deliveryRoutes,
       ...projectRoutes,
+      ...runnerSelfRoutes,
       ...pluginRoutes(parts.plugins ?? noPlugins),
       ...(parts.backup ? backupRoutes(parts.backup) : []),
     ],

@@ -6,6 +6,7 @@ import { pipelineSources } from '../core/pipeline.js'
 import { version } from '../core/version.js'
 import { addonFailure } from './addon.js'
 import { Exit, exitCodes } from './exit.js'
+import { addHostCommands } from './host-commands.js'
 import { printable } from './printable.js'
 import { watchProcess } from './uncaught.js'
 
@@ -193,33 +194,7 @@ function buildProgram(): Command {
 
 function addRunnerCommands(program: Command): void {
   const runner = program.command('runner').description('runners')
-  runner
-    .command('start')
-    .description('start a runner on this machine')
-    .option('--url <url>', 'http(s)://, ws(s):// or grpc(s)://')
-    .option('--token <token>', 'the runner’s token (glrt-…); better in SIGNALBOX_RUNNER_TOKEN')
-    .addOption(new Option('--transport <name>', 'default by the URL').choices(['websocket', 'grpc', 'poll']))
-    .option('--executor <name>', 'how jobs are run', 'shell')
-    .option('--concurrency <n>', 'jobs at once', '1')
-    .option('--work-dir <dir>', 'where jobs work', './signalbox-work')
-    .option('--config <file>', 'the [[runners]] of this process, or plugins for the executor of one')
-    .option('--metrics <host:port>', 'serve /metrics there')
-    .option('--runner-config <file>', 'listen_address and monitoring of a GitLab Runner’s config.toml')
-    .action(async (options) => (await import('./commands/runner-start.js')).startRunnerCommand(options))
-  runner
-    .command('import')
-    .argument('<FILE>', 'config.toml of a GitLab Runner')
-    .description('say what to change for a GitLab Runner to work for this coordinator; changes nothing')
-    .option('--url <url>', 'the coordinator; default: SIGNALBOX_URL')
-    .option('--json', 'print one JSON document')
-    .action(async (file, options) => (await import('./commands/runner-import.js')).importRunners(file, options))
-  runner
-    .command('verify')
-    .description('ask the coordinator whether it knows this host’s runner')
-    .option('--url <url>', 'the coordinator; default: SIGNALBOX_URL')
-    .option('--token <token>', 'the runner’s token; better in SIGNALBOX_RUNNER_TOKEN')
-    .option('--json', 'print one JSON document')
-    .action(async (options) => (await import('./commands/runner-import.js')).verifyRunner(options))
+  addHostCommands(runner)
   runner
     .command('create')
     .description('create a runner and print its token once')
@@ -238,11 +213,6 @@ function addRunnerCommands(program: Command): void {
     .option('--group <path>', 'for runners of this group; default: of the instance (administrators)')
     .option('--json', 'print JSON')
     .action(async (options) => (await import('./commands/runner.js')).makeRegistrationToken(options))
-  runner
-    .command('list')
-    .description('list runners')
-    .option('--json', 'print one JSON document')
-    .action(async (options) => (await import('./commands/runner.js')).listRunners(options))
   runner
     .command('show')
     .argument('<ID>')

@@ -4,6 +4,8 @@
  * Keys: https://docs.gitlab.com/runner/configuration/advanced-configuration/
  */
 import { parse, TomlError } from 'smol-toml'
+import { type OwnEntry, ownEntry } from './own-entry.js'
+import { runnerFileText } from './write-runner-file.js'
 
 /** One `[[runners]]` of the file, and what its owner has to do. */
 export interface RunnerImport {
@@ -16,6 +18,8 @@ export interface RunnerImport {
   own: {
     /** How the reference runner is started; null: it has no such executor. */
     command: string | null
+    /** How `signalbox-runner.toml` has it; null as well. */
+    file: OwnEntry | null
     /** Settings that have no counterpart there. */
     missing: { key: string; why: string }[]
   }
@@ -83,7 +87,7 @@ const runnerKeys: Record<string, string> = {
   'tls-ca-file': 'NODE_EXTRA_CA_CERTS names further authorities',
   'tls-cert-file': 'certificates of clients are not sent',
   'tls-key-file': 'certificates of clients are not sent',
-  docker: 'settings of the docker executor are not read',
+  docker: '',
   kubernetes: 'there is no such executor',
   machine: 'there is no autoscaling',
   autoscaler: 'there is no autoscaling',
@@ -92,9 +96,6 @@ const runnerKeys: Record<string, string> = {
   parallels: 'there is no such executor',
   virtualbox: 'there is no such executor',
 }
-
-/** Executors that the reference runner has. */
-const ownExecutors = ['shell']
 
 /** Reads the file. `url`: the coordinator's. Throws `RunnerConfigError`. */
 export function importRunnerConfig(text: string, url: string): RunnerImport[] {
@@ -129,24 +130,32 @@ function importRunner(
   const executor = textOf(runner.executor) ?? ''
   const lost = (key: string, table: Record<string, string>) =>
     Object.hasOwn(table, key) ? table[key]! : 'unknown here'
+  const token = keptToken(runner, url)
+  const own = ownEntry(runner, { name, url, token, executor }) ?? null
   const missing = [
     ...globals.map((key) => ({ key, why: lost(key, globalKeys) })),
     ...Object.keys(runner).map((key) => ({ key: `runners.${key}`, why: lost(key, runnerKeys) })),
+    ...(own?.missing ?? []),
   ].filter(({ why }) => why !== '')
   return {
     name,
     executor,
     changes: changesOf(runner, name, url),
     idle: 'session_server' in file ? [{ key: 'session_server', why: 'there are no web terminals' }] : [],
-    own: { command: commandOf(runner, file, executor, url), missing },
+    own: { command: commandOf(runner, file, executor, url), file: own, missing },
   }
+}
+
+/** The token of a runner that is at this coordinator is this coordinator's. */
+function keptToken(runner: Table, url: string): string | undefined {
+  const token = textOf(runner.token)
+  return isSameAddress(textOf(runner.url), url) && token?.startsWith('glrt-') ? token : undefined
 }
 
 function changesOf(runner: Table, name: string, url: string): RunnerImport['changes'] {
   const token = textOf(runner.token)
   const isHere = isSameAddress(textOf(runner.url), url)
-  // The token of a runner that is at this coordinator is this coordinator's.
-  const keepsToken = isHere && token?.startsWith('glrt-')
+  const keepsToken = keptToken(runner, url) !== undefined
   return [
     ...(isHere ? [] : [{ key: 'url', from: textOf(runner.url) ?? null, to: url, why: 'the coordinator' }]),
     ...(keepsToken
@@ -185,7 +194,8 @@ function shown(value: unknown): string {
 }
 
 function commandOf(runner: Table, file: Table, executor: string, url: string): string | null {
-  if (!ownExecutors.includes(executor)) return null
+  if (executor === 'docker') return 'signalbox runner start --config signalbox-runner.toml   # as --write makes it'
+  if (executor !== 'shell') return null
   const jobs = Math.max(1, Math.min(numberOf(runner.limit) || Infinity, numberOf(file.concurrent) || 1))
   const builds = textOf(runner.builds_dir)
   const folder = builds === undefined ? '' : ` --work-dir ${quoted(builds)}`
@@ -220,4 +230,28 @@ export function importLines(runners: readonly RunnerImport[]): string[] {
       ? []
       : ['    without a counterpart:', ...own.missing.map(({ key, why }) => `      ${key}: ${why}`)]),
   ])
+}
+
+/** A `signalbox-runner.toml` of those that can be moved, and what is still to be done for it. */
+export function runnerFileOf(
+  text: string,
+  runners: readonly RunnerImport[],
+): { text: string; todo: string[]; left: RunnerImport[] } {
+  const { concurrent } = parsed(text)
+  const seen = new Map<string, number>()
+  const moved = runners.flatMap(({ own }) => own.file ?? [])
+  const entries = moved.map(({ entry }) => {
+    const count = (seen.get(entry.name) ?? 0) + 1
+    seen.set(entry.name, count)
+    return count === 1 ? entry : { ...entry, name: `${entry.name} ${count}` }
+  })
+  return {
+    text: runnerFileText({ concurrent: numberOf(concurrent) ?? 1 }, entries),
+    todo: moved.flatMap(({ entry, tokenFile }) =>
+      tokenFile === undefined
+        ? []
+        : [`(umask 077; signalbox runner create --description ${quoted(entry.name)} > ${quoted(tokenFile)})`],
+    ),
+    left: runners.filter(({ own }) => own.file === null),
+  }
 }

@@ -1,11 +1,15 @@
 /** Several runners in one process, as a file says, which is read again at SIGHUP. */
-import { type RunnerEntry, type RunnerFile, readRunnerFile } from '../config/runner-file.js'
-import { SettingsError } from '../config/settings.js'
+
+import { mkdirSync } from 'node:fs'
+import { type RunnerEntry, readRunnerFile } from '../config/runner-file.js'
 import type { Log } from '../core/log.js'
+import { systemId } from '../runner/identity.js'
+import type { FleetMetrics } from '../runner/metrics/runner-metrics.js'
 import { Places } from '../runner/places.js'
 import { type RunnerHandle, startRunner } from '../runner/start-runner.js'
 import { loadExecutor } from './executor.js'
 import { Exit, exitCodes } from './exit.js'
+import { readRunnerFileOrExit } from './runner-file-of.js'
 
 interface Running {
   entry: RunnerEntry
@@ -18,6 +22,8 @@ interface Running {
 export class RunnerService {
   readonly #places: Places
   readonly #running = new Map<string, Running>()
+  /** Undefined: nobody asked for figures. */
+  #metrics: FleetMetrics | undefined
   #reloading: Promise<void> = Promise.resolve()
   #leaving = false
 
@@ -29,10 +35,15 @@ export class RunnerService {
     this.#places = new Places(concurrent)
   }
 
-  /** Starts all runners of the file. @throws Exit (2) for a file that is not right; none is left running then. */
-  static async start(file: string, log: Log): Promise<RunnerService> {
-    const read = readOrExit(file)
+  /**
+   * Starts all runners of the file; `metrics`: where their figures are served, if the file does not say.
+   * @throws Exit (2) for a file that is not right; none is left running then.
+   */
+  static async start(file: string, log: Log, metrics?: string): Promise<RunnerService> {
+    const read = readRunnerFileOrExit(file)
     const service = new RunnerService(file, read.concurrent, log)
+    const listen = metrics ?? read.metrics
+    if (listen !== undefined) await service.#serveMetrics(listen, read.concurrent)
     try {
       for (const entry of read.runners) await service.#begin(entry)
     } catch (error) {
@@ -76,6 +87,7 @@ export class RunnerService {
     if (this.#leaving) return
     const read = readRunnerFile(this.file)
     this.#places.resize(read.concurrent)
+    this.#metrics?.setConcurrent(read.concurrent)
     const wanted = new Map(read.runners.map((entry) => [entry.name, entry]))
     const changed = [...this.#running.values()].filter(({ entry }) => !isSame(entry, wanted.get(entry.name)))
     for (const { entry, handle, ended } of changed) {
@@ -112,6 +124,7 @@ export class RunnerService {
         places: this.#places,
         workDir,
         log,
+        ...this.#metered(entry),
       })
       const ended = handle.done
         .catch((error: unknown) => log.error({ error: (error as Error).message }, 'the runner has ended'))
@@ -126,20 +139,33 @@ export class RunnerService {
     }
   }
 
+  /** What counts the events of the runner, if somebody wants its figures. */
+  #metered({ name, token, executor, limit, workDir }: RunnerEntry) {
+    if (this.#metrics === undefined) return {}
+    mkdirSync(workDir, { recursive: true })
+    const runner = { token, name, systemId: systemId(workDir), executor, limit, queuingDurations: [] }
+    return { onEvent: this.#metrics.add(runner) }
+  }
+
+  async #serveMetrics(address: string, concurrent: number): Promise<void> {
+    const [{ fleetMetrics }, { serveMetrics }] = await Promise.all([
+      import('../runner/metrics/runner-metrics.js'),
+      import('../runner/metrics/listen.js'),
+    ])
+    this.#metrics = fleetMetrics()
+    this.#metrics.setConcurrent(concurrent)
+    const { url } = await serveMetrics(address, this.#metrics).catch((error: unknown) => {
+      throw new Exit(exitCodes.usage, (error as Error).message)
+    })
+    this.log.info({ url }, 'metrics are served')
+  }
+
   #refuse(error: unknown): void {
     this.log.error({ error: (error as Error).message }, 'the file was not taken: all goes on as it was')
   }
 
   async #each(act: (handle: RunnerHandle) => Promise<void>): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ handle }) => act(handle)))
-  }
-}
-
-function readOrExit(file: string): RunnerFile {
-  try {
-    return readRunnerFile(file)
-  } catch (error) {
-    throw error instanceof SettingsError ? new Exit(exitCodes.usage, error.message) : error
   }
 }
 

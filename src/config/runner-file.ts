@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import * as z from 'zod/mini'
-import { oneOf, setting, table, text, wholeNumber } from './kinds.js'
+import { address, oneOf, setting, table, text, wholeNumber } from './kinds.js'
 import { SettingsError } from './settings.js'
 
 const urlMessage = 'must be an address with http(s)://, ws(s):// or grpc(s)://'
@@ -32,9 +32,11 @@ const entry = table({
   }),
 )
 
-const runnerFileTable = table({
+/** All of the file. */
+export const runnerFileTable = table({
   concurrent: setting(z.prefault(wholeNumber({ from: 1 }), 1), 'Jobs of all runners together at once.'),
   work_dir: setting(z.prefault(text(), './signalbox-work'), 'Where jobs work, seen from this file.'),
+  metrics: setting(z.optional(address()), '`HOST:PORT`: the figures of all runners are served there, at `/metrics`.'),
   runners: setting(
     z.array(entry, 'must be [[runners]] tables').check(z.minLength(1, 'must be one or more [[runners]] tables')),
     'The runners.',
@@ -57,6 +59,8 @@ export interface RunnerEntry {
 /** What the file says. */
 export interface RunnerFile {
   concurrent: number
+  /** Where figures are served; undefined: nowhere. */
+  metrics: string | undefined
   runners: RunnerEntry[]
 }
 
@@ -78,10 +82,11 @@ export function readRunnerFile(file: string): RunnerFile {
     throw new SettingsError(`${file}: ${dotted(place)}`, message)
   }
   const folder = path.dirname(path.resolve(file))
-  const { concurrent, work_dir: workDir, runners } = read.data
+  const { concurrent, metrics, work_dir: workDir, runners } = read.data
   const seen = new Set<string>()
   return {
     concurrent,
+    metrics,
     runners: runners.map((one, index) => {
       const place = `${file}: runners[${index}]`
       const home = path.resolve(folder, one.work_dir ?? path.join(workDir, one.name.replace(/[^\w.-]/g, '_')))

@@ -197,6 +197,16 @@ export function listSpools(root: string): string[] {
   return names.sort().map((name) => path.join(root, name))
 }
 
+/** The jobs of a work folder, as another process sees them; `ended`: only the report is under way. */
+export function heldJobs(workDir: string): { jobId: number; fence: number; session: string; ended: boolean }[] {
+  return listSpools(path.join(workDir, 'spool')).flatMap((folder) => {
+    const lease = readJson(path.join(folder, 'lease.json'))
+    if (!isSpooledLease(lease)) return []
+    const { jobId, fence, session } = lease
+    return [{ jobId, fence, session, ended: readReport(folder) !== undefined }]
+  })
+}
+
 const defaultCapBytes = 64 * 1024 * 1024
 
 function summarize(fd: number): { length: number; crc: number } {

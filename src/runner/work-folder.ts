@@ -52,6 +52,17 @@ export function takeWorkFolder(workDir: string): WorkFolder {
 
 const inUse = new Set<string>()
 
+/** The process that works in a folder now; undefined: none. Changes nothing. */
+export function holderOf(workDir: string): number | undefined {
+  let holder: string
+  try {
+    holder = fs.readFileSync(path.join(workDir, '.runner.lock'), 'utf8').trim()
+  } catch {
+    return undefined
+  }
+  return isAlive(holder) ? Number(holder.split(' ')[0]) : undefined
+}
+
 /** @returns who holds the lock now. */
 function take(lock: string, own: string): string {
   try {

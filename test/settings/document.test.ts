@@ -2,23 +2,26 @@ import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { expectKept } from '../support/kept-file.js'
 import { program } from '../support/processes.js'
-import { settingsSchema } from './document.js'
-import { type SettingSchema, settingsPage } from './page.js'
+import { runnerFileSchema, settingsSchema } from './document.js'
+import { runnerSettingsHead, type SettingSchema, settingsHead, settingsPage } from './page.js'
 
 const schema = settingsSchema() as SettingSchema
+const runnerSchema = runnerFileSchema() as SettingSchema
 
 function settingsIn(one: SettingSchema): SettingSchema[] {
   const below = [...Object.values(one.properties ?? {}), ...(one.items ? [one.items] : []), ...(one.anyOf ?? [])]
   return [...Object.values(one.properties ?? {}), ...below.flatMap(settingsIn)]
 }
 
-it('is kept as docs/signalbox.schema.json for editors, and as docs/settings.md for people', () => {
+it('is kept as schemas for editors and as pages for people', () => {
   expectKept('docs/signalbox.schema.json', `${JSON.stringify(schema, null, 2)}\n`)
-  expectKept('docs/settings.md', settingsPage(schema))
+  expectKept('docs/settings.md', settingsPage(settingsHead, schema))
+  expectKept('docs/signalbox-runner.schema.json', `${JSON.stringify(runnerSchema, null, 2)}\n`)
+  expectKept('docs/runner-settings.md', settingsPage(runnerSettingsHead, runnerSchema))
 })
 
 it('describes every setting', () => {
-  const settings = settingsIn(schema)
+  const settings = [schema, runnerSchema].flatMap(settingsIn)
   expect(settings.length).toBeGreaterThan(80)
   expect(settings.filter(({ description }) => description === undefined)).toEqual([])
 })

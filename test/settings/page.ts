@@ -1,4 +1,4 @@
-/** docs/settings.md, from the schema of the settings. */
+/** docs/settings.md and docs/runner-settings.md, from the schemas of the settings. */
 
 export interface SettingSchema {
   description?: string
@@ -18,15 +18,24 @@ export interface SettingSchema {
   'x-environment'?: string
 }
 
-const head = `# Settings
+/** What stands above the settings of the coordinator. */
+export const settingsHead = `# Settings
 
 Made by \`npm run kept\` from \`src/config/table.ts\`. \`signalbox serve --schema\` prints the same as a JSON Schema for editors
 (docs/signalbox.schema.json). A flag beats the environment, which beats \`signalbox.toml\` (in the current folder, or
 \`--config FILE\`), which beats the default. An unknown key is an error.
 `
 
-/** Returns the page: what stands at the top of the file first, then a section for each table. */
-export function settingsPage(schema: SettingSchema): string {
+/** What stands above the settings of a host's runners. */
+export const runnerSettingsHead = `# Settings of runners
+
+Made by \`npm run kept\` from \`src/config/runner-file.ts\`: what \`signalbox-runner.toml\` may hold, the file of
+\`signalbox runner start --config FILE\` ([Runners](runners.md)). docs/signalbox-runner.schema.json is the same for editors. Paths
+are seen from the file. An unknown key is an error.
+`
+
+/** Returns the page below `head`: what stands at the top of the file first, then a section for each table. */
+export function settingsPage(head: string, schema: SettingSchema): string {
   const all = Object.entries(schema.properties!).map(([key, given]) => ({ key, given, inner: tableIn(given) }))
   const top = all.filter(({ inner }) => inner === undefined)
   const sections = all.flatMap(({ key, given, inner }) => (inner ? sectionsOf(key, given, inner) : []))

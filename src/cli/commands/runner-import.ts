@@ -1,23 +1,50 @@
-/** `signalbox runner import config.toml` and `signalbox runner verify`: on the runner's host. */
-import { readFileSync } from 'node:fs'
+/** `signalbox runner import config.toml`: from GitLab Runner's own file, which is never changed. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
-import { importLines, importRunnerConfig, RunnerConfigError } from '../runner-config.js'
+import {
+  importLines,
+  importRunnerConfig,
+  RunnerConfigError,
+  type RunnerImport,
+  runnerFileOf,
+} from '../runner-config.js'
 
-/** Says what to change in a GitLab Runner's configuration; changes nothing. */
-export function importRunners(file: string, options: { url?: string; json?: boolean }): void {
+interface ImportOptions {
+  url?: string
+  write?: string
+  json?: boolean
+}
+
+/** Says what to change in a GitLab Runner's configuration, or writes one of our own. */
+export function importRunners(file: string, options: ImportOptions): void {
   const { terminal, env, json } = openContext()
-  const url = options.url ?? env.SIGNALBOX_URL ?? 'http://127.0.0.1:8080'
-  let text: string
+  const text = readOrExit(file)
+  const runners = readRunners(file, text, options.url ?? env.SIGNALBOX_URL ?? 'http://127.0.0.1:8080')
+  if (options.write !== undefined) {
+    writeOwn(options.write, text, runners)
+    return
+  }
+  // The entry of our own file holds a token.
+  if (options.json) json(runners.map(withoutFile))
+  else for (const line of importLines(runners)) terminal.out(line)
+}
+
+function withoutFile({ own: { command, missing }, ...rest }: RunnerImport) {
+  return { ...rest, own: { command, missing } }
+}
+
+function readOrExit(file: string): string {
   try {
-    text = readFileSync(file, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (error) {
     throw new Exit(exitCodes.usage, `cannot read ${file}: ${(error as Error).message}`)
   }
+}
+
+function readRunners(file: string, text: string, url: string): RunnerImport[] {
   try {
-    const runners = importRunnerConfig(text, url)
-    if (options.json) json(runners)
-    else for (const line of importLines(runners)) terminal.out(line)
+    return importRunnerConfig(text, url)
   } catch (error) {
     if (!(error instanceof RunnerConfigError)) throw error
     const place = error.line === undefined ? '' : `:${error.line}:${error.column}`
@@ -25,33 +52,22 @@ export function importRunners(file: string, options: { url?: string; json?: bool
   }
 }
 
-/** Whether the coordinator knows the runner's token. */
-export async function verifyRunner(options: { url?: string; token?: string; json?: boolean }): Promise<void> {
-  const { terminal, env, json } = openContext()
-  const url = (options.url ?? env.SIGNALBOX_URL ?? 'http://127.0.0.1:8080').replace(/\/+$/, '')
-  const token = options.token ?? env.SIGNALBOX_RUNNER_TOKEN
-  if (!token) throw new Exit(exitCodes.usage, 'no token: set SIGNALBOX_RUNNER_TOKEN, or give --token')
-  const address = url.replace(/^ws/, 'http')
-  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) {
-    throw new Exit(exitCodes.usage, `a token is verified over HTTP: ${url} is no such address`)
-  }
-  let response: Response
+function writeOwn(to: string, text: string, runners: readonly RunnerImport[]): void {
+  const { terminal } = openContext()
+  const { text: own, todo, left } = runnerFileOf(text, runners)
+  if (left.length === runners.length) throw new Exit(exitCodes.failed, 'none of its runners has an executor of ours')
   try {
-    response = await fetch(`${address}/api/v4/runners/verify`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ token }),
-      redirect: 'error',
-      signal: AbortSignal.timeout(30_000),
-    })
+    writeFileSync(to, own, { flag: 'wx', mode: 0o600 })
   } catch (error) {
-    throw new Exit(exitCodes.unreachable, `no answer from ${address}: ${(error as Error).message}`)
+    throw new Exit(exitCodes.usage, `cannot write ${to}: ${(error as Error).message}`)
   }
-  if (response.status === 403) throw new Exit(exitCodes.notAllowed, 'the coordinator does not know this token')
-  const runner = response.ok
-    ? ((await response.json().catch(() => undefined)) as { id?: number } | undefined)
-    : undefined
-  if (runner?.id === undefined) throw new Exit(exitCodes.unreachable, `${address} answered ${response.status}`)
-  if (options.json) return json({ id: runner.id, url: address })
-  terminal.out(`runner ${runner.id} is known to ${address}`)
+  terminal.say(`${to} has ${runners.length - left.length} of ${runners.length} runners`)
+  for (const { name, executor } of left) terminal.say(`left out: ${name}, there is no executor ${executor}`)
+  const lost = runners.flatMap(({ name, own }) =>
+    own.file === null ? [] : own.missing.map((one) => ({ name, ...one })),
+  )
+  for (const { name, key, why } of lost) terminal.say(`${name}: ${key} has no counterpart: ${why}`)
+  if (todo.length > 0)
+    terminal.say('in its folder, with their tags (--tags A,B), make tokens for those that have none here:')
+  for (const line of todo) terminal.out(line)
 }

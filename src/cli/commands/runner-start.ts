@@ -9,12 +9,17 @@ import { startRunner } from '../../runner/start-runner.js'
 import { executorNamed } from '../executor.js'
 import { Exit, exitCodes } from '../exit.js'
 import { openLog } from '../log.js'
+import { findRunnerFile } from '../runner-file-of.js'
 import { readRunnerMonitoring } from '../runner-monitoring.js'
+import { runnerToken } from '../runner-token.js'
 import { takeUncaught } from '../uncaught.js'
 
 interface RunnerStartOptions {
   url?: string
   token?: string
+  tokenFile?: string
+  register?: boolean
+  name?: string
   transport?: 'websocket' | 'grpc' | 'poll'
   executor: string
   concurrency: string
@@ -27,14 +32,24 @@ interface RunnerStartOptions {
 /** Runs jobs until it is told to end: once gently, twice at once. */
 export async function startRunnerCommand(options: RunnerStartOptions): Promise<void> {
   const { env } = process
-  const isService = options.config !== undefined && options.url === undefined && options.token === undefined
-  if (isService && (await import('../../config/runner-file.js')).hasRunners(options.config!)) {
-    return serveRunners(options.config!, openLog(env.SIGNALBOX_LOG_LEVEL || 'info'))
+  if (options.register) {
+    await (await import('./runner-register.js')).registerRunner(options)
+    return serveRunners(findRunnerFile(options.config)!, openLog(env.SIGNALBOX_LOG_LEVEL || 'info'), options.metrics)
+  }
+  const isService = options.url === undefined && options.token === undefined && options.tokenFile === undefined
+  if (
+    options.config !== undefined &&
+    isService &&
+    (await import('../../config/runner-file.js')).hasRunners(options.config)
+  ) {
+    return serveRunners(options.config, openLog(env.SIGNALBOX_LOG_LEVEL || 'info'), options.metrics)
   }
   const url = options.url ?? env.SIGNALBOX_URL
-  const token = options.token ?? env.SIGNALBOX_RUNNER_TOKEN
   if (!url) throw new Exit(exitCodes.usage, 'no coordinator: give --url, or set SIGNALBOX_URL')
-  if (!token) throw new Exit(exitCodes.usage, 'no token: set SIGNALBOX_RUNNER_TOKEN, or give --token')
+  const token = runnerToken(options)
+  if (!token) {
+    throw new Exit(exitCodes.usage, 'no token: set SIGNALBOX_RUNNER_TOKEN, or give --token-file FILE or --token')
+  }
   const concurrency = Number(options.concurrency)
   if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
     throw new Exit(exitCodes.usage, '--concurrency must be a whole number from 1 on')
@@ -95,9 +110,11 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
 }
 
 /** The runners of a file, until the process is told to end. */
-async function serveRunners(file: string, log: Log): Promise<never> {
+async function serveRunners(file: string, log: Log, metrics?: string): Promise<never> {
+  // It is not used, and no job should find it.
+  runnerToken({})
   const { RunnerService } = await import('../runner-service.js')
-  const service = await RunnerService.start(file, log)
+  const service = await RunnerService.start(file, log, metrics)
   const faults = new Faults(log)
   takeUncaught((error) => faults.take(error))
   process.on('SIGHUP', () => {

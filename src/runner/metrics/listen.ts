@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { messageOf, RunnerError } from '../runner-error.js'
-import type { RunnerMetrics } from './runner-metrics.js'
+import type { MetricsPage } from './runner-metrics.js'
 
 export interface MetricsDoor {
   url: string
@@ -10,7 +10,7 @@ export interface MetricsDoor {
 }
 
 /** `address`: `HOST:PORT`, or `:PORT` for every address of the host. Throws `RunnerError` `usage` if it cannot listen there. */
-export async function serveMetrics(address: string, metrics: Pick<RunnerMetrics, 'page'>): Promise<MetricsDoor> {
+export async function serveMetrics(address: string, metrics: MetricsPage): Promise<MetricsDoor> {
   const found = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(address)
   if (!found || Number(found[3]) > 65_535) throw new RunnerError('usage', `${JSON.stringify(address)} is not HOST:PORT`)
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (req, res) => {

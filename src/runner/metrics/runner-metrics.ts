@@ -7,74 +7,74 @@ import type { RunnerEvent } from '../events.js'
 import { program, shortToken } from '../identity.js'
 import { type QueuingDuration, readQueuingDurations } from './queuing-durations.js'
 
-export interface RunnerMetricsOptions {
+/** One runner, as its figures name it. */
+export interface MeteredRunner {
   token: string
   name: string
   systemId: string
   executor: string
-  concurrency: number
+  /** Jobs of it at once. */
+  limit: number
   queuingDurations: readonly QueuingDuration[]
+}
+
+export interface RunnerMetricsOptions extends Omit<MeteredRunner, 'limit'> {
+  concurrency: number
   /** Milliseconds since 1970; `Date.now` unless told. */
   now?: () => number
 }
 
-export interface RunnerMetrics {
-  observe(event: RunnerEvent): void
-  /** The page, in the text format of Prometheus. */
+/** The figures of a process, as a page in the text format of Prometheus. */
+export interface MetricsPage {
   page(): Promise<{ contentType: string; body: string }>
+}
+
+export interface RunnerMetrics extends MetricsPage {
+  observe(event: RunnerEvent): void
+}
+
+/** The figures of several runners in one process. */
+export interface FleetMetrics extends MetricsPage {
+  /** Jobs of all at once. */
+  setConcurrent(concurrent: number): void
+  /** Returns what takes a runner's events. One that begins anew goes on with its figures. Throws `RunnerError` `usage`. */
+  add(runner: MeteredRunner): (event: RunnerEvent) => void
 }
 
 const queueBuckets = [1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600]
 const durationBuckets = [30, 60, 300, 600, 1800, 3600, 7200, 10_800, 18_000, 36_000]
 /** Scripts are made here; GitLab Runner has other modes too. */
 const mode = 'traditional'
+const names = ['runner', 'runner_name', 'system_id'] as const
 
-/** Throws `RunnerError` `usage` for queuing durations that cannot be. */
-export function runnerMetrics(options: RunnerMetricsOptions): RunnerMetrics {
-  const { now = Date.now } = options
-  const exceeds = readQueuingDurations(options.queuingDurations)
+/** The same for one runner. Throws `RunnerError` `usage` for queuing durations that cannot be. */
+export function runnerMetrics({ concurrency, now = Date.now, ...runner }: RunnerMetricsOptions): RunnerMetrics {
+  const fleet = fleetMetrics(now)
+  fleet.setConcurrent(concurrency)
+  return { observe: fleet.add({ ...runner, limit: concurrency }), page: fleet.page }
+}
+
+/** Figures for the runners that are added; `now`: milliseconds since 1970. */
+export function fleetMetrics(now: () => number = Date.now): FleetMetrics {
   const registry = new Registry()
+  const figures = figuresIn(registry)
+  processFigures(registry)
+  return {
+    setConcurrent: (concurrent) => figures.concurrent.set(concurrent),
+    add: (runner) => observerOf(figures, runner, now),
+    page: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  }
+}
+
+/** Every figure, with nothing in it yet. */
+function figuresIn(registry: Registry) {
   const registers = [registry]
-  const own = { runner: shortToken(options.token), runner_name: options.name, system_id: options.systemId }
-  const names = ['runner', 'runner_name', 'system_id'] as const
   const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Gauge<Label>({ name: `gitlab_runner_${name}`, help, labelNames, registers })
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter<Label>({ name: `gitlab_runner_${name}`, help, labelNames, registers })
-
-  const jobs = gauge('jobs', 'The current number of running builds.', ...names, 'state', 'stage', 'executor_stage')
-  const handled = counter('jobs_total', 'Total number of handled jobs.', ...names)
-  const queueSize = gauge('job_queue_size', 'Jobs in the queue when the last job was received.', ...names)
-  const queueDepth = gauge('job_queue_depth', 'Place in the queue of the last job that was received.', ...names)
-  const exceeded = counter(
-    'acceptable_job_queuing_duration_exceeded_total',
-    'Increased each time when the queuing duration was longer than the configured threshold.',
-    ...names,
-  )
-  const failed = counter(
-    'failed_jobs_total',
-    'Total number of failed jobs.',
-    ...(['runner', 'runner_name'] as const),
-    'failure_reason',
-    'mode',
-  )
-  const modes = counter('job_execution_mode_total', 'Jobs by how they are executed.', 'mode', 'executor')
-  const queued = new Histogram({
-    name: 'gitlab_runner_job_queue_duration_seconds',
-    help: 'A histogram representing job queue duration.',
-    buckets: queueBuckets,
-    labelNames: [...names, 'project_jobs_running'],
-    registers,
-  })
-  const took = new Histogram({
-    name: 'gitlab_runner_job_duration_seconds',
-    help: 'Histogram of job durations.',
-    buckets: durationBuckets,
-    labelNames: [...names, 'mode'],
-    registers,
-  })
-  gauge('concurrent', 'The current value of concurrent setting.').set(options.concurrency)
-  gauge('limit', 'The current value of the limit setting.', ...names).set(own, options.concurrency)
+  const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]) =>
+    new Histogram<Label>({ name: `gitlab_runner_${name}`, help, buckets, labelNames, registers })
   const { name, version, revision, platform, architecture } = program
   gauge(
     'version_info',
@@ -85,11 +85,49 @@ export function runnerMetrics(options: RunnerMetricsOptions): RunnerMetrics {
     'os',
     'architecture',
   ).set({ name, version, revision, os: platform, architecture }, 1)
-  const running = { ...own, state: 'running', stage: 'step_script', executor_stage: 'run' }
-  jobs.set({ ...own, state: 'idle', stage: 'idle', executor_stage: 'idle' }, 0)
-  handled.inc(own, 0)
+  return {
+    jobs: gauge('jobs', 'The current number of running builds.', ...names, 'state', 'stage', 'executor_stage'),
+    handled: counter('jobs_total', 'Total number of handled jobs.', ...names),
+    queueSize: gauge('job_queue_size', 'Jobs in the queue when the last job was received.', ...names),
+    queueDepth: gauge('job_queue_depth', 'Place in the queue of the last job that was received.', ...names),
+    exceeded: counter(
+      'acceptable_job_queuing_duration_exceeded_total',
+      'Increased each time when the queuing duration was longer than the configured threshold.',
+      ...names,
+    ),
+    failed: counter(
+      'failed_jobs_total',
+      'Total number of failed jobs.',
+      ...(['runner', 'runner_name'] as const),
+      'failure_reason',
+      'mode',
+    ),
+    modes: counter('job_execution_mode_total', 'Jobs by how they are executed.', 'mode', 'executor'),
+    queued: histogram(
+      'job_queue_duration_seconds',
+      'A histogram representing job queue duration.',
+      queueBuckets,
+      ...names,
+      'project_jobs_running',
+    ),
+    took: histogram('job_duration_seconds', 'Histogram of job durations.', durationBuckets, ...names, 'mode'),
+    concurrent: gauge('concurrent', 'The current value of concurrent setting.'),
+    limit: gauge('limit', 'The current value of the limit setting.', ...names),
+  }
+}
 
-  processFigures(registry)
+/** What counts the events of one runner. */
+function observerOf(
+  figures: ReturnType<typeof figuresIn>,
+  options: MeteredRunner,
+  now: () => number,
+): (event: RunnerEvent) => void {
+  const exceeds = readQueuingDurations(options.queuingDurations)
+  const own = { runner: shortToken(options.token), runner_name: options.name, system_id: options.systemId }
+  const running = { ...own, state: 'running', stage: 'step_script', executor_stage: 'run' }
+  figures.limit.set(own, options.limit)
+  figures.jobs.set({ ...own, state: 'idle', stage: 'idle', executor_stage: 'idle' }, 0)
+  figures.handled.inc(own, 0)
 
   /** When the jobs that run now were accepted. */
   const since = new Map<string, number>()
@@ -99,36 +137,28 @@ export function runnerMetrics(options: RunnerMetricsOptions): RunnerMetrics {
     const startedAt = since.get(key)
     if (startedAt === undefined) return
     since.delete(key)
-    jobs.set(running, since.size)
-    took.observe({ ...own, mode }, Math.max(0, now() - startedAt) / 1000)
+    figures.jobs.set(running, since.size)
+    figures.took.observe({ ...own, mode }, Math.max(0, now() - startedAt) / 1000)
   }
 
-  return {
-    observe(event) {
-      if (event.type === 'job.accepted') {
-        const { waitedS, jobsRunning, size, depth } = event.queue
-        since.set(keyOf(event), now())
-        jobs.set(running, since.size)
-        handled.inc(own)
-        modes.inc({ mode, executor: options.executor })
-        queued.observe({ ...own, project_jobs_running: jobsRunning }, waitedS)
-        queueSize.set(own, size)
-        queueDepth.set(own, depth)
-        exceeded.inc(own, exceeds({ now: now(), waitedS, running: jobsRunning }) ? 1 : 0)
-      } else if (event.type === 'job.finished') {
-        ended(keyOf(event))
-        const { state, failureReason } = event.report
-        if (state === 'failed') {
-          failed.inc({
-            runner: own.runner,
-            runner_name: own.runner_name,
-            failure_reason: failureReason || 'unknown_failure',
-            mode,
-          })
-        }
-      }
-    },
-    page: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  return (event) => {
+    if (event.type === 'job.accepted') {
+      const { waitedS, jobsRunning, size, depth } = event.queue
+      since.set(keyOf(event), now())
+      figures.jobs.set(running, since.size)
+      figures.handled.inc(own)
+      figures.modes.inc({ mode, executor: options.executor })
+      figures.queued.observe({ ...own, project_jobs_running: jobsRunning }, waitedS)
+      figures.queueSize.set(own, size)
+      figures.queueDepth.set(own, depth)
+      figures.exceeded.inc(own, exceeds({ now: now(), waitedS, running: jobsRunning }) ? 1 : 0)
+    } else if (event.type === 'job.finished') {
+      ended(keyOf(event))
+      const { state, failureReason } = event.report
+      if (state !== 'failed') return
+      const { runner, runner_name } = own
+      figures.failed.inc({ runner, runner_name, failure_reason: failureReason || 'unknown_failure', mode })
+    }
   }
 }
 

@@ -85,7 +85,7 @@ export interface ServiceOptions {
   environment: string[]
 }
 
-const readTable = table({
+const kinds = {
   host: text,
   tls_cert_path: text,
   tls_verify: flag,
@@ -134,7 +134,13 @@ const readTable = table({
   services_tmpfs: map,
   ulimit: map,
   container_labels: map,
-})
+} satisfies Record<string, Kind<unknown>>
+const readTable = table(kinds)
+
+/** Whether the executor has such a setting. */
+export function isDockerSetting(key: string): boolean {
+  return Object.hasOwn(kinds, key)
+}
 
 const defaults = {
   privileged: false,
