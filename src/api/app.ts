@@ -8,6 +8,7 @@ import { Access, defaultRates } from '../http/access.js'
 import { answerError } from '../http/errors.js'
 import { makeRequestId, sentRequestId } from '../http/request-id.js'
 import { routesOn } from '../http/routing.js'
+import { auditRoutes } from './audit.js'
 import { backupRoutes } from './backup.js'
 import { cacheRoutes } from './caches.js'
 import { deliveryRoutes } from './deliveries.js'
@@ -50,6 +51,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
     routes: [
       ...apiRoutes(tasks),
       ...sessionRoutes,
+      ...auditRoutes,
       ...liveRoutes,
       ...usageRoutes,
       ...cacheRoutes,

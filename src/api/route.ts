@@ -1,4 +1,5 @@
 /** A route of our own API for whoever has an access token or has signed in. Tokens are taken from headers only: addresses end up in logs. */
+import { actingFor } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Method, Reply, Route, UserCall } from '../http/call.js'
 import { Params } from '../http/params.js'
@@ -23,7 +24,7 @@ export function signedInRoute(
       if (!actor.scopes.has('api') && !actor.scopes.has(scope)) {
         throw new SignalboxError('forbidden', `this needs a token with the scope ${scope}`)
       }
-      return handle({ ...call, actor })
+      return handle({ ...call, core: actingFor(call.core, actor.user), actor })
     },
   }
 }

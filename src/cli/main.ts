@@ -338,6 +338,22 @@ function addPeopleCommands(program: Command): void {
     .option('--remove', 'take that away')
     .action(async (name, options) => (await loadUser()).setAdmin(name, options))
 
+  const audit = program.command('audit').description('who has done what (administrators)')
+  const loadAudit = () => import('./commands/audit.js')
+  audit
+    .command('list')
+    .description('print the newest entries')
+    .option('--kind <kind>', 'such as member.changed')
+    .option('--limit <n>', 'default: 50')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await loadAudit()).listAudit(options))
+  audit
+    .command('verify')
+    .description('check that no entry was changed, taken out or put in')
+    .option('--head <id:digest>', 'what an earlier check has ended with')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await loadAudit()).verifyAudit(options))
+
   const member = program.command('member').description('members of a project or group')
   const load = () => import('./commands/member.js')
   const about = (command: Command, what: string) =>

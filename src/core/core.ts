@@ -22,6 +22,7 @@ import type { Asides } from './scheduler/asides.js'
 import type { Dispatcher } from './scheduler/dispatcher.js'
 import { defaultTaskTimes, type TaskTimes } from './scheduler/task-times.js'
 import type { DemandCache } from './store/queue.js'
+import type { User } from './store/users.js'
 import type { Store } from './store/write.js'
 import { type StuckSettings, stuckSettings } from './stuck.js'
 import type { JobTokenClaims } from './tokens/job-token.js'
@@ -104,6 +105,8 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
 }
 
 export interface Core {
+  /** For whom operations are done, on a core that a door has made for a call (`actingFor`); absent: the server does them itself. */
+  readonly by?: Pick<User, 'id' | 'username'>
   /** Name of this process among the nodes. */
   readonly node: string
   readonly store: Store
@@ -150,4 +153,9 @@ export interface Core {
   }) => string[] | Promise<string[]>
   /** Whether an inline step of the product is paused by `task pause`. */
   readonly isPaused: (task: string) => boolean
+}
+
+/** The core, for what a door does for a person: the audit log names who. */
+export function actingFor(core: Core, user: Pick<User, 'id' | 'username'>): Core {
+  return Object.create(core, { by: { value: user } })
 }

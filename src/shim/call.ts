@@ -2,7 +2,7 @@
 
 import { type Actor, can, type Deed, jobMay } from '../core/authorize.js'
 import { canInGroup, type GroupDeed } from '../core/authorize-groups.js'
-import type { Core } from '../core/core.js'
+import { actingFor, type Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import type { Group, Project } from '../core/project.js'
@@ -44,7 +44,7 @@ export function userRoute(
       if (!actor) throw new SignalboxError('unauthenticated', '401 Unauthorized')
       if (!needs.anyScope) requireScope(actor, method, needs.scopes)
       if (needs.admin && actor.user.isAdmin === 0) throw new SignalboxError('forbidden', '403 Forbidden')
-      return handle({ ...call, actor })
+      return handle({ ...call, core: coreFor(call.core, actor), actor })
     },
   }
 }
@@ -69,15 +69,23 @@ export function projectRoute(
       const actor = await call.access.actor(call.req, call.params)
       if (actor) requireScope(actor, method)
       const byJob = actor || !needs.jobToken ? undefined : await call.access.jobOf(call.req, call.params)
-      if (byJob) return handle({ ...call, ...(await throughJob(call, byJob.job, needs.deed)) })
+      if (byJob) {
+        const job = await throughJob(call, byJob.job, needs.deed)
+        return handle({ ...call, ...job, core: coreFor(call.core, job.actor) })
+      }
       if (!actor && (method !== 'get' || needs.signedIn))
         throw new SignalboxError('unauthenticated', '401 Unauthorized')
       const project = await findProjectBy(call.core, call.path('id'))
       if (!project || !(await can(call.core, actor, 'read', project))) throw notFound('Project')
       if (!(await can(call.core, actor, needs.deed, project))) throw new SignalboxError('forbidden', '403 Forbidden')
-      return handle({ ...call, actor, project })
+      return handle({ ...call, core: coreFor(call.core, actor), actor, project })
     },
   }
+}
+
+/** The core, for what is done for whoever asks. */
+function coreFor(core: Core, actor: Actor | undefined): Core {
+  return actor ? actingFor(core, actor.user) : core
 }
 
 /** The project of the path, and as whom the job may do this there. Throws `not_found`; `forbidden` where it may only read. */

@@ -29,6 +29,21 @@ CREATE INDEX artifacts_by_project on artifacts (project_id) where type <> 'trace
 
 CREATE INDEX artifacts_expiring on artifacts (expires_at) where expires_at is not null;
 
+CREATE TABLE "audit_entries" ("id" bigint primary key,
+  "at" bigint not null,
+  "kind" text not null,
+  "actor_id" bigint,
+  "actor_name" text,
+  "project_id" bigint,
+  "runner_id" bigint,
+  "data" text not null,
+  "key_name" text not null,
+  "digest" text not null);
+
+CREATE INDEX audit_by_actor on audit_entries (actor_id, id);
+
+CREATE INDEX audit_by_kind on audit_entries (kind, id);
+
 CREATE TABLE "background_tasks" ("name" text primary key,
   "paused" integer not null check ("paused" in (0, 1)),
   "interval_ms" integer not null,

@@ -21,7 +21,7 @@ export async function signIn(
   const kept = user && (await findPassword(read, user.id))
   const fits = await core.memory.passwords.fits(password, kept)
   if (!user || !fits || user.state !== 'active') {
-    const data = { user: user?.id ?? null, name: username.slice(0, 255), address: browser.address }
+    const data = { user: user?.id ?? null, name: username.slice(0, 255), address: browser.address, by: null }
     await core.store.write((tx) => record(core, tx, { kind: 'session.refused', data }))
     throw wrongCredentials()
   }

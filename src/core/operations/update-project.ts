@@ -34,7 +34,11 @@ export async function updateProject(
     ) {
       await refreshShares(tx, project.id)
     }
-    await record(core, tx, { kind: 'project.changed', projectId: project.id })
+    await record(core, tx, {
+      kind: 'project.changed',
+      projectId: project.id,
+      data: { fields: Object.keys(input.changes).join(' ') },
+    })
     return project
   })
 }

@@ -546,6 +546,18 @@ export interface Database {
     runner_id: number | null
     data: string
   }
+  audit_entries: {
+    id: number
+    at: number
+    kind: string
+    actor_id: number | null
+    actor_name: string | null
+    project_id: number | null
+    runner_id: number | null
+    data: string
+    key_name: string
+    digest: string
+  }
   exporter_cursors: { name: string; event_id: number }
   background_tasks: {
     name: string

@@ -191,6 +191,7 @@ const tables = [
   'passwords',
   'password_links',
   'sessions',
+  'audit_entries',
   'projects',
   'job_token_allowances',
   'merge_requests',
