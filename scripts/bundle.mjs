@@ -27,10 +27,10 @@ const { output } = await bundle.write({
   format: 'esm',
   chunkFileNames: '[name]-[hash].js',
   comments: { legal: false, annotation: false, jsdoc: false },
-  // Small, and still with the names of functions and classes: stack traces are read by people.
+  // Small, and still with the names of classes and methods, which errors and stack traces tell people.
   minify: {
-    compress: { keepNames: { function: true, class: true } },
-    mangle: { keepNames: true },
+    compress: { keepNames: { function: false, class: true } },
+    mangle: { keepNames: { function: false, class: true } },
     codegen: { removeWhitespace: true },
   },
 })
