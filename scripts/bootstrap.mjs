@@ -58,6 +58,7 @@ function buildIfNeeded() {
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], {})
   run(process.execPath, ['scripts/copy-assets.mjs', fresh], {})
   run(process.execPath, ['scripts/bundle.mjs', fresh], {})
+  run(process.execPath, ['scripts/web.mjs', fresh], {})
   writeFileSync(path.join(fresh, '.signalbox-stamp'), wanted)
   rmSync(path.join(root, 'dist'), { recursive: true, force: true })
   renameSync(fresh, path.join(root, 'dist'))

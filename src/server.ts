@@ -31,6 +31,7 @@ import { createGitHttp } from './git/http.js'
 import { defaultRemoteLimits } from './git/remote-fetch.js'
 import { GitRepositories } from './git/repositories.js'
 import { Lazy } from './lazy.js'
+import { Page } from './page.js'
 import { builtinDeciders, builtins } from './plugins/builtin.js'
 import { loadPlugins } from './plugins/host.js'
 import type { UpgradeDoor } from './raw-sockets.js'
@@ -210,6 +211,7 @@ async function start(
       values: [{ labels: {}, value: faults?.uncaught ?? 0 }],
     },
   ]
+  const page = new Page({ secure: externalUrl.startsWith('https:') })
   let tunnel: RouterTunnel | undefined
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -232,11 +234,10 @@ async function start(
         res.writeHead(426, { Connection: 'Upgrade', Upgrade: 'websocket', 'Content-Type': 'text/plain; charset=utf-8' })
         res.end('this address speaks WebSocket only: the request has no Upgrade\n')
         return
-      case '/':
-        return text(res, 200, `signalbox ${core.node}\n`)
     }
     if (await doors.git.handle(req, res)) return
-    if (!(await (await doors.shim.get()).page(req, res))) text(res, 404, 'not found\n')
+    if (page.handle(req, res, pathname)) return
+    if (!(await (await doors.shim.get()).rawLog(req, res))) text(res, 404, 'not found\n')
   }
 
   function doorOf(req: IncomingMessage): UpgradeDoor | string {

@@ -34,7 +34,7 @@ function importsOf(file: string): Import[] {
 }
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts') && !file.startsWith('gen/'))
+  .filter((file) => /\.tsx?$/.test(file) && !file.startsWith('gen/'))
   .sort()
 const imports = files.flatMap(importsOf)
 
@@ -68,9 +68,12 @@ const allowed: Record<string, (string | RegExp)[]> = {
     'faults',
     'raw-sockets',
     'front',
+    'page',
   ],
   faults: ['core'],
   front: ['core', 'raw-sockets'],
+  page: ['core', 'package-root'],
+  web: [],
   'raw-sockets': ['core'],
   backup: ['core', 'data-folder'],
   restore: ['data-folder'],

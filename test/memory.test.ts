@@ -43,7 +43,7 @@ const alive = /\b(?:Core|Store|Reader|Tx|Effects|Kysely|Dispatcher|Job|Lease|Pip
 
 const src = path.resolve('src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts') && !file.startsWith('gen/'))
+  .filter((file) => file.endsWith('.ts') && !/^(gen|web)\//.test(file)) // The page's memory is a browser's.
   .sort()
 
 const declaration =

@@ -13,10 +13,18 @@ import { backupRoutes } from './backup.js'
 import { cacheRoutes } from './caches.js'
 import { deliveryRoutes } from './deliveries.js'
 import { toProblem } from './errors.js'
+import { feedRoutes } from './feed.js'
+import { fleetRoutes } from './fleet.js'
+import { graphRoutes } from './graph.js'
 import { liveRoutes } from './live.js'
+import { logRoutes } from './logs.js'
+import { overviewRoutes } from './overview.js'
 import { answerPasswordPage } from './password-page.js'
+import { pipelineEventRoutes } from './pipeline-events.js'
+
 import { noPlugins, type PluginHostFace, pluginRoutes } from './plugins.js'
 import { projectRoutes } from './projects.js'
+import { queueRoutes } from './queue.js'
 import { apiRoutes } from './routes.js'
 import { runnerSelfRoutes } from './runner-self.js'
 import { sessionRoutes } from './session.js'
@@ -53,6 +61,13 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...sessionRoutes,
       ...auditRoutes,
       ...liveRoutes,
+      ...logRoutes,
+      ...pipelineEventRoutes(),
+      ...feedRoutes,
+      ...graphRoutes,
+      ...overviewRoutes,
+      ...fleetRoutes,
+      ...queueRoutes,
       ...usageRoutes,
       ...cacheRoutes,
       ...deliveryRoutes,

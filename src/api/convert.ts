@@ -1,6 +1,7 @@
 /** Entities of our own API. */
 import type { FailureExplanation } from '../core/operations/explain-failure.js'
 import type { Explanation } from '../core/operations/explain-job.js'
+import type { LogIndex } from '../core/operations/read-log.js'
 import type { Project } from '../core/project.js'
 import type { StoredEvent } from '../core/store/events.js'
 import type { StoredReport } from '../core/store/reports.js'
@@ -70,6 +71,11 @@ export function toExplanation(why: Explanation): object {
   }
 }
 
+/** Where things are in a log: lines from 0, places in bytes, times in milliseconds since 1970. */
+export function toLogIndex({ bytes, lines, offsets, marks, failureLines, ended }: LogIndex): object {
+  return { bytes, lines, offsets, marks, failure_lines: failureLines, ended }
+}
+
 /** What a report of a job comes to: test cases, lines or findings. */
 export function toReport({ jobId, jobName, summary }: StoredReport): object {
   const { kind, ...figures } = summary
@@ -92,6 +98,7 @@ export function toProject(project: Project, externalUrl: string): object {
   }
 }
 
-function toIso(at: number | null): string | null {
+/** ISO 8601 in UTC. */
+export function toIso(at: number | null): string | null {
   return at === null ? null : new Date(at).toISOString()
 }

@@ -1,4 +1,4 @@
-/** What GitLab's API lacks: background tasks, and a look at a job from inside. For administrators. */
+/** What GitLab's API lacks: background tasks, and a look at a job from inside. */
 import type { Artifact } from '../core/artifact.js'
 import { SignalboxError } from '../core/errors.js'
 import { drainRunner } from '../core/operations/drain-runner.js'
@@ -7,12 +7,12 @@ import { showJobToken } from '../core/operations/show-job-token.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
 import { findArtifact } from '../core/store/artifacts.js'
 import { listJobEvents, type StoredEvent } from '../core/store/events.js'
-import { findJob } from '../core/store/jobs.js'
 import { type Call, idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import { toEvent, toTask } from './convert.js'
-import { adminRoute } from './route.js'
+import { operatedJobOf } from './found.js'
+import { adminRoute, signedInRoute } from './route.js'
 
-/** The routes for administrators; `tasks` are those of the node that answers. */
+/** The routes; `tasks` are those of the node that answers. */
 export function apiRoutes(tasks: Tasks): readonly Route[] {
   return [
     adminRoute('get', '/tasks', async () => ({ status: 200, body: (await tasks.list()).map(toTask) })),
@@ -35,7 +35,7 @@ export function apiRoutes(tasks: Tasks): readonly Route[] {
       return { status: 200, body: { id: jobId, priority } }
     }),
     adminRoute('get', '/jobs/:id/token', showToken),
-    adminRoute('get', '/jobs/:id/events', showEvents),
+    signedInRoute('get', '/jobs/:id/events', showEvents),
   ]
 }
 
@@ -56,12 +56,12 @@ async function showToken(call: UserCall): Promise<Reply> {
   return { status: 200, body: { token: await showJobToken(core, { jobId: jobIdOf(call), userId: actor.user.id }) } }
 }
 
+/** For those who may operate the project: it names runners. */
 async function showEvents(call: UserCall): Promise<Reply> {
   const { read } = call.core.store
-  const jobId = jobIdOf(call)
-  if (!(await findJob(read, jobId))) throw new SignalboxError('not_found', `no job ${jobId}`)
-  const log = await findArtifact(read, jobId, 'trace')
-  const events = [...(await listJobEvents(read, jobId)), ...(log ? [archiving(log)] : [])]
+  const { id } = await operatedJobOf(call)
+  const log = await findArtifact(read, id, 'trace')
+  const events = [...(await listJobEvents(read, id)), ...(log ? [archiving(log)] : [])]
   return { status: 200, body: events.map(toEvent) }
 }
 

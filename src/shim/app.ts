@@ -17,6 +17,7 @@ import { answerPoll } from './http-poll.js'
 import { discoveryRoute } from './job-router/discovery.js'
 import { isOpenIdPath } from './open-id-paths.js'
 import { Polls } from './poll.js'
+import { answerRawLog } from './raw-log.js'
 import { accessTokenRoutes } from './routes/access-tokens.js'
 import { artifactRoutes } from './routes/artifacts.js'
 import { environmentRoutes } from './routes/environments.js'
@@ -50,7 +51,6 @@ import { triggerRoutes } from './routes/triggers.js'
 import { userRoutes } from './routes/users.js'
 import { variableRoutes } from './routes/variables.js'
 import { webhookRoutes } from './routes/webhooks.js'
-import { answerPage } from './web-pages.js'
 
 export type { Rates }
 
@@ -70,8 +70,8 @@ export interface Shim {
   handle(req: IncomingMessage, res: ServerResponse): void
   /** The same for a request whose sender waits for `100 Continue`: the listener of the server's `checkContinue`. */
   handleExpecting(req: IncomingMessage, res: ServerResponse): void
-  /** Answers a request for what a `web_url` names. Returns whether it has; never rejects. */
-  page(req: IncomingMessage, res: ServerResponse): Promise<boolean>
+  /** Answers a request for a job's log as it is. Returns whether it has; never rejects. */
+  rawLog(req: IncomingMessage, res: ServerResponse): Promise<boolean>
   /** Polls that are held now. */
   readonly held: number
   /** What the Job Router hands out jobs from. */
@@ -161,7 +161,7 @@ export function createShim(core: Core, options: ShimOptions = {}): Shim {
       expectContinue(res)
       handle(req, res)
     },
-    page: (req, res) => answerPage(core, access, req, res),
+    rawLog: (req, res) => answerRawLog(core, access, req, res),
     get held() {
       return polls.held.size
     },

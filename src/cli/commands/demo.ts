@@ -23,6 +23,7 @@ import { PipelineView } from '../follow.js'
 import { duration, statusText, table } from '../terminal.js'
 
 const sample = path.join(packageRoot(), 'dist/cli/demo/sample')
+const samplePath = 'demo/sample'
 /** The command itself, for the runners. */
 const program = process.argv[1]!
 
@@ -54,7 +55,7 @@ export async function demo(options: { keep?: boolean }): Promise<void> {
     const jobs = await follow(server, pipelineId, context)
     const { status } = await getPipeline(server.core.store.read, pipelineId)
     conclude(context, jobs, status)
-    if (options.keep) await stay(server, context)
+    if (options.keep) await stay(server, context, `${server.httpUrl}/${samplePath}/-/pipelines/${pipelineId}`)
   } finally {
     for (const child of children) child.kill('SIGKILL')
     await server?.close()
@@ -95,7 +96,7 @@ async function fleetWaits(server: Server): Promise<void> {
 async function pushSample(server: Server, place: string): Promise<number> {
   const { core } = server
   const user = (await findUser(core.store.read, 1))!
-  const project = await createProject(core, { path: 'demo/sample', user })
+  const project = await createProject(core, { path: samplePath, user })
   const folder = path.join(place, 'sample')
   cpSync(sample, folder, { recursive: true })
   const basic = Buffer.from(`root:${server.adminToken}`).toString('base64')
@@ -122,7 +123,7 @@ async function pushSample(server: Server, place: string): Promise<number> {
       resolve(event.pipelineId!)
     })
   })
-  const pushing = spawn('git', ['push', '--quiet', `${server.httpUrl}/demo/sample.git`, 'main'], {
+  const pushing = spawn('git', ['push', '--quiet', `${server.httpUrl}/${samplePath}.git`, 'main'], {
     cwd: folder,
     env,
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -182,8 +183,9 @@ function conclude({ terminal }: Context, jobs: JobView[], status: string): void 
 }
 
 /** Stays up until it is interrupted. */
-async function stay(server: Server, { terminal }: Context): Promise<void> {
-  terminal.out(`${server.httpUrl} stays up; its token is ${server.adminToken}`)
+async function stay(server: Server, { terminal }: Context, page: string): Promise<void> {
+  terminal.out(`look at ${page}`)
+  terminal.out(`sign in there with the access token ${server.adminToken}`)
   terminal.say('interrupt to end it')
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())

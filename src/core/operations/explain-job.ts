@@ -4,9 +4,7 @@ import type { Core } from '../core.js'
 import { type FailureReason, factsOf } from '../failure.js'
 import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
-import { onlineMs, type Runner } from '../runner.js'
 import { demandOf } from '../scheduler/demand.js'
-import { judgeRunner, nearestFirst } from '../scheduler/diagnose.js'
 import type { Demand } from '../scheduler/match.js'
 import { findDownstream } from '../store/downstream.js'
 import { lastJobEvent } from '../store/events.js'
@@ -15,12 +13,11 @@ import { findLastRefusal } from '../store/lease-refusals.js'
 import { findOpenLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
 import { getPipeline } from '../store/pipelines.js'
-import { projectFacts } from '../store/projects.js'
 import { meanWork, placeInQueue } from '../store/queue-place.js'
 import { findResourceGroup, listUpcoming } from '../store/resource-groups.js'
-import { findRunner, listManagers, listRunners } from '../store/runners.js'
+import { findRunner } from '../store/runners.js'
 import { SealError } from '../tokens/keys.js'
-import { runnerFacts } from './contact-runner.js'
+import { type JudgedRunner, judgeRunners, summaryFor } from './judge-runners.js'
 
 /** What a job waits for; `nothing`: it runs, or is over. */
 export type Waiting =
@@ -36,14 +33,6 @@ export type Waiting =
   | 'preparation'
   | 'callback'
   | 'admission'
-
-/** A runner, and in sentences what keeps it from the job. */
-export interface JudgedRunner {
-  id: number
-  description: string
-  fits: boolean
-  lacks: string[]
-}
 
 /** Why a job is where it is, as our own API tells it. */
 export interface Explanation {
@@ -181,7 +170,7 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
   }
   const pipeline = await getPipeline(read, job.pipelineId)
   const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1)
-  const runners = await judgeAll(core, job.projectId, demand)
+  const runners = await judgeRunners(core, job.projectId, demand)
   const fitting = runners.filter((runner) => runner.fits)
   const place = await placeInQueue(read, job)
   const held = await heldBy(core, job)
@@ -189,7 +178,7 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
     return { waitsFor: 'admission', summary: held, demand, place, runners: runners.slice(0, mostShown), ...refused }
   return {
     waitsFor: 'runner',
-    summary: (await isReadable(core, job)) ? summaryFor(runners, fitting, place) : unreadableSummary,
+    summary: (await isReadable(core, job)) ? summaryFor(runners, place) : unreadableSummary,
     demand,
     place,
     expectedStart: await expectation(core, job, place, fitting.length),
@@ -218,48 +207,11 @@ const unreadableSummary =
 
 const mostShown = 20
 
-function summaryFor(runners: readonly JudgedRunner[], fitting: readonly JudgedRunner[], place: number): string {
-  if (fitting.length > 0) {
-    const many =
-      fitting.length === 1 ? '1 runner that could take it is' : `${fitting.length} runners that could take it are`
-    return `${many} online, and busy or limited; it is number ${place} of its kind in the queue.`
-  }
-  const [nearest] = runners
-  if (!nearest) return 'There are no runners.'
-  return `No runner that is online can take it. The nearest, ${nearest.id} (${nearest.description}), ${nearest.lacks.join(', and ')}.`
-}
-
 /** From how long jobs of the project take; only a guess. */
 async function expectation(core: Core, job: Job, place: number, fitting: number): Promise<number | null> {
   if (fitting === 0) return null
   const meanMs = await meanWork(core.store.read, job.projectId)
   return meanMs === undefined ? null : core.clock.now() + Math.round((place * meanMs) / fitting)
-}
-
-const mostRunners = 1000
-
-async function judgeAll(core: Core, projectId: number, demand: Demand): Promise<JudgedRunner[]> {
-  const { read } = core.store
-  const project = (await projectFacts(read, projectId))!
-  const judged: JudgedRunner[] = []
-  for (const runner of await listRunners(read, { limit: mostRunners, offset: 0 })) {
-    judged.push(await judge(runner))
-  }
-  return nearestFirst(judged)
-
-  /** A runner is as good as the best of its processes. */
-  async function judge(runner: Runner): Promise<JudgedRunner> {
-    const managers = await listManagers(read, runner.id)
-    const none = { executor: '', platform: '', architecture: '', features: '[]', contactedAt: 0 }
-    const results = []
-    for (const manager of managers.length > 0 ? managers : [none]) {
-      const facts = await runnerFacts(core, runner, { ...manager, features: JSON.parse(manager.features) })
-      const online = manager.contactedAt > core.clock.now() - onlineMs
-      results.push(judgeRunner(facts, project, demand, online))
-    }
-    const [best] = nearestFirst(results)
-    return { id: runner.id, description: runner.description, fits: best!.lacks.length === 0, lacks: best!.lacks }
-  }
 }
 
 async function explainResource(core: Core, job: Job): Promise<Found> {

@@ -239,8 +239,8 @@ export function listCurrentJobs(from: Reader | Tx, pipelineId: number): Promise<
 }
 
 /** The needs of every current job of a pipeline that is ordered by them. */
-export function listPipelineNeeds(tx: Tx, pipelineId: number): Promise<(Need & { jobId: number })[]> {
-  return tx.all(pipelineNeeds, { pipelineId })
+export function listPipelineNeeds(from: Reader | Tx, pipelineId: number): Promise<(Need & { jobId: number })[]> {
+  return from.all(pipelineNeeds, { pipelineId })
 }
 
 /** How often the job has been tried before in this pipeline, under its name. */

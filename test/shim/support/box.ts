@@ -44,7 +44,7 @@ export class ShimBox implements AsyncDisposable {
     this.server = http.createServer((req, res) => {
       if (req.url?.startsWith('/api/signalbox/v1')) api.handle(req, res)
       else if (!req.url?.includes('/') || /^\/(api|oauth|\.well-known)\//.test(req.url)) this.shim.handle(req, res)
-      else void this.shim.page(req, res).then((answered) => answered || res.writeHead(404).end())
+      else void this.shim.rawLog(req, res).then((answered) => answered || res.writeHead(404).end())
     })
     this.server.on('checkContinue', (req, res) => this.shim.handleExpecting(req, res))
   }

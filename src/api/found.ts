@@ -1,0 +1,42 @@
+/** What a path names, for those who may see it. An id that is not there and one that may not be seen look the same. */
+import { can } from '../core/authorize.js'
+import { SignalboxError } from '../core/errors.js'
+import type { Job } from '../core/job.js'
+import type { Pipeline } from '../core/pipeline.js'
+import { findJob } from '../core/store/jobs.js'
+import { findPipeline } from '../core/store/pipelines.js'
+import { getProject } from '../core/store/projects.js'
+import { idFrom, type UserCall } from '../http/call.js'
+
+/** The pipeline of `:id`. Throws `not_found`. */
+export async function pipelineOf(call: UserCall): Promise<Pipeline> {
+  const id = idFrom(call.path('id'))
+  const pipeline = id === undefined ? undefined : await findPipeline(call.core.store.read, id)
+  if (!pipeline || !(await mayRead(call, pipeline.projectId))) {
+    throw new SignalboxError('not_found', `no pipeline ${call.path('id')}`)
+  }
+  return pipeline
+}
+
+/** The job of `:id`. Throws `not_found`. */
+export async function jobOf(call: UserCall): Promise<Job> {
+  const id = idFrom(call.path('id'))
+  const job = id === undefined ? undefined : await findJob(call.core.store.read, id)
+  if (!job || !(await mayRead(call, job.projectId))) {
+    throw new SignalboxError('not_found', `no job ${call.path('id')}`)
+  }
+  return job
+}
+
+/** The job, for those who may operate its project. Throws `forbidden` too. */
+export async function operatedJobOf(call: UserCall): Promise<Job> {
+  const job = await jobOf(call)
+  if (!(await can(call.core, call.actor, 'operate', await getProject(call.core.store.read, job.projectId)))) {
+    throw new SignalboxError('forbidden', 'this is for those who may operate the project of the job')
+  }
+  return job
+}
+
+async function mayRead(call: UserCall, projectId: number): Promise<boolean> {
+  return can(call.core, call.actor, 'read', await getProject(call.core.store.read, projectId))
+}

@@ -1,0 +1,42 @@
+/** The shape of a pipeline, which does not change while it runs: `GET /pipelines/:id/graph`. */
+import { can } from '../core/authorize.js'
+import { listCurrentJobs, listPipelineNeeds } from '../core/store/jobs.js'
+import { listStages } from '../core/store/pipelines.js'
+import { getProject } from '../core/store/projects.js'
+import type { Reader } from '../core/store/write.js'
+import type { Route } from '../http/call.js'
+import { pipelineOf } from './found.js'
+import { signedInRoute } from './route.js'
+
+export const graphRoutes: readonly Route[] = [
+  signedInRoute('get', '/pipelines/:id/graph', async (call) => {
+    const pipeline = await pipelineOf(call)
+    const { read } = call.core.store
+    const project = await getProject(read, pipeline.projectId)
+    const stages = await listStages(read, pipeline.id)
+    return {
+      status: 200,
+      body: {
+        id: pipeline.id,
+        project_id: project.id,
+        project_path: project.fullPath,
+        may_operate: await can(call.core, call.actor, 'operate', project),
+        stages: stages.map((stage) => stage.name),
+        needs: await needsById(read, pipeline.id),
+      },
+    }
+  }),
+]
+
+/** By job: the ids of those that it needs. A job that comes after whole stages is not here. */
+async function needsById(from: Reader, pipelineId: number): Promise<Record<number, number[]>> {
+  const jobs = await listCurrentJobs(from, pipelineId)
+  const byName = new Map(jobs.map((job) => [job.name, job.id]))
+  const needs: Record<number, number[]> = {}
+  for (const job of jobs) if (job.scheduling === 'dag') needs[job.id] = []
+  for (const { jobId, name } of await listPipelineNeeds(from, pipelineId)) {
+    const needed = byName.get(name)
+    if (needed !== undefined) needs[jobId]?.push(needed)
+  }
+  return needs
+}

@@ -1,0 +1,113 @@
+/** Who has signed in, and the form for who has not. */
+
+import { signal } from '@preact/signals'
+import { useEffect, useState } from 'preact/hooks'
+import { apart, fieldOf } from './apart.js'
+import { ApiError, ask, keepToken, own, refusals, token } from './api.js'
+import type { User } from './types.js'
+
+/** The person; null: nobody, whose view is that of what is public; undefined: not known yet. */
+export const person = signal<User | null | undefined>(undefined)
+
+/** Whether the form is shown over what there is. */
+export const asked = signal(false)
+
+/** Finds out who has signed in. */
+export async function lookWho(): Promise<void> {
+  try {
+    person.value = await ask<User>('/api/v4/user')
+    asked.value = false
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+    if (error.status === 401 || error.status === 403) person.value = null
+  }
+}
+
+/** Ends the session, or forgets the token. */
+export async function signOut(): Promise<void> {
+  if (token.value) keepToken('')
+  else await ask(`${own}/session`, { method: 'DELETE' }).catch(() => undefined)
+  person.value = null
+}
+
+async function signIn(form: FormData): Promise<void> {
+  const field = (name: string) => fieldOf(form, name)
+  const pasted = field('token')
+  if (pasted) keepToken(pasted)
+  else {
+    keepToken('')
+    await ask(`${own}/session`, { method: 'POST', body: { username: field('username'), password: field('password') } })
+  }
+  const user = await ask<User>('/api/v4/user').catch((error) => {
+    keepToken('')
+    throw error
+  })
+  person.value = user
+  asked.value = false
+}
+
+/** The form. What is behind it stays as it is, and goes on when somebody has signed in. */
+export function SignIn() {
+  const [byToken, setByToken] = useState(false)
+  const [refusal, setRefusal] = useState('')
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    setRefusal('')
+    try {
+      await signIn(new FormData(event.currentTarget as HTMLFormElement))
+    } catch (error) {
+      setRefusal(
+        error instanceof ApiError && error.status === 401 ? 'That is not right. Try again.' : (error as Error).message,
+      )
+    }
+  }
+  return (
+    <form class="sign-in" onSubmit={(event) => apart(submit(event))}>
+      <h1>Sign in</h1>
+      {byToken ? (
+        <label>
+          Access token
+          <input name="token" type="password" autocomplete="off" required />
+          <span class="dim">Kept in this tab only. An administrator makes one by: signalbox token create</span>
+        </label>
+      ) : (
+        <>
+          <label>
+            User name
+            <input name="username" autocomplete="username" required />
+          </label>
+          <label>
+            Password
+            <input name="password" type="password" autocomplete="current-password" required />
+          </label>
+        </>
+      )}
+      {refusal && (
+        <p class="refused" role="alert">
+          {refusal}
+        </p>
+      )}
+      <div class="row">
+        <button type="submit" class="main">
+          Sign in
+        </button>
+        <button type="button" class="quiet" onClick={() => setByToken(!byToken)}>
+          {byToken ? 'With a password instead' : 'With an access token instead'}
+        </button>
+      </div>
+    </form>
+  )
+}
+
+/** Asks again who somebody is when the server has refused: a session may have ended in mid-action. */
+export function useRefusals(): void {
+  useEffect(() => {
+    apart(lookWho())
+    return refusals.subscribe((count) => {
+      if (count > 0 && person.peek()) {
+        person.value = null
+        asked.value = true
+      }
+    })
+  }, [])
+}

@@ -1,0 +1,29 @@
+/** For administrators: background tasks, and plugins with their health. */
+import { useLocation } from 'preact-iso'
+import { Refused } from '../parts/bits.js'
+import { useTitle } from '../parts/favicon.js'
+import { person } from '../session.js'
+import { Plugins } from './plugins.js'
+import { Tasks } from './tasks.js'
+
+const tabs = ['scheduled', 'running', 'done', 'failed', 'plugins'] as const
+
+/** The view. */
+export function System() {
+  const { query } = useLocation()
+  const tab = tabs.find((one) => one === query.tab) ?? 'scheduled'
+  useTitle(`System: ${tab}`)
+  return (
+    <>
+      <h1>System</h1>
+      <nav class="row tabs" aria-label="System">
+        {tabs.map((one) => (
+          <a key={one} href={`/-/system?tab=${one}`} aria-current={tab === one ? 'page' : undefined}>
+            {one === 'plugins' ? 'Plugins' : `${one[0]!.toUpperCase()}${one.slice(1)}`}
+          </a>
+        ))}
+      </nav>
+      {person.value ? tab === 'plugins' ? <Plugins /> : <Tasks tab={tab} /> : <Refused error={undefined} />}
+    </>
+  )
+}

@@ -1,0 +1,43 @@
+/** A real browser for the page: Debian's Chromium, driven by playwright-core, where there is one. */
+import { existsSync } from 'node:fs'
+import type { Browser, Page } from 'playwright-core'
+
+/** Where Debian and others put it. */
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>
+  existsSync(file),
+)
+
+/** Whether there is a browser here; without one the suites of the page count as skipped. */
+export const hasBrowser = executablePath !== undefined
+if (!hasBrowser) console.log('no Chromium here: the tests of the page in a browser count as skipped')
+
+/** Starts the browser. */
+export async function startBrowser(): Promise<Browser> {
+  const { chromium } = await import('playwright-core')
+  return chromium.launch({
+    executablePath: executablePath!,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+  })
+}
+
+export interface Visit {
+  page: Page
+  /** What the page has complained of: faults, and what its policy did not let it do. */
+  complaints: string[]
+}
+
+/** A tab of its own, in which somebody has signed in by a token; empty: nobody has. */
+export async function visit(browser: Browser, url: string, token: string): Promise<Visit> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' })
+  context.setDefaultTimeout(60_000)
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    // Refusals and a server that is away are told to the person, and by the browser here as well.
+    if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
+  })
+  if (token) await page.addInitScript(`sessionStorage.setItem('signalbox-token', ${JSON.stringify(token)})`)
+  await page.goto(url)
+  return { page, complaints }
+}
