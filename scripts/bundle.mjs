@@ -10,6 +10,7 @@ const bundle = await rolldown({
     main: path.join(folder, 'cli/main.js'),
     worker: path.join(folder, 'core/ci-config/worker.js'),
     'plugin-child': path.join(folder, 'plugins/plugin-child.js'),
+    'plugin-testing': path.join(folder, 'plugins/testing/index.js'),
   },
   platform: 'node',
   // What is installed beside us is left outside, and everything else is held: package.json says which is which.

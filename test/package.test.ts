@@ -107,10 +107,54 @@ it('serves, with its doors, its document and its examples', async () => {
   expect(await box.stop()).toBe(0)
 })
 
+/** A kind takes some ten seconds: the suite has one of them, and one example. */
+const long = process.env.SIGNALBOX_TEST_LONG === '1'
+const kinds = ['classifier', ...(long ? ['executor', 'exporter', 'admission'] : [])]
+const examples = long ? readdirSync('examples/plugins') : ['exporter-jsonl']
+
+async function passesItsTests(name: string): Promise<void> {
+  const cwd = path.join(here, name)
+  const { stdout } = await run('npm', ['test'], { cwd })
+  expect(stdout).toMatch(/# pass [1-9]/)
+  expect(stdout).toContain('# fail 0')
+  const { stdout: report } = await run(command, ['plugin', 'check', '.'], { cwd })
+  const broken = report.split('\n').filter((line) => line !== '' && !line.startsWith('✓ '))
+  expect(broken).toEqual([])
+}
+
+it.each(kinds)('makes a new %s that passes its own tests and the check', async (kind) => {
+  await run(command, ['plugin', 'new', kind, `my-${kind}`], { cwd: here })
+  await passesItsTests(`my-${kind}`)
+  const again = await run(command, ['plugin', 'new', kind, `my-${kind}`], { cwd: here }).catch((error) => error)
+  expect(again).toMatchObject({ code: 5, stderr: `signalbox: my-${kind} is there already, and not empty\n` })
+})
+
+it.each(examples)('has the example %s, which passes its own tests and the check', async (name) => {
+  cpSync(path.join(installed, 'examples/plugins', name), path.join(here, name), { recursive: true })
+  await passesItsTests(name)
+})
+
 it('has types for authors of plugins', async () => {
   writeFileSync(
     path.join(here, 'plugin.mts'),
-    `import { apiVersion, definePlugin, type Verdict } from 'signalbox/plugin'
+    `import { apiVersion, definePlugin, schema, type Verdict } from 'signalbox/plugin'
+     import { checkPlugin, evidence, recordedEvents, startPlugin } from 'signalbox/plugin/testing'
+     const typed = definePlugin({
+       id: 'classifier.set',
+       apiVersion,
+       config: schema.table({ level: schema.whole({ default: 1 }) }),
+       setup(host, { level }) {
+         // @ts-expect-error a level is a number
+         const text: string = level
+         host.logger.info({ text }, 'set')
+         return undefined
+       },
+     })
+     const started = await startPlugin(typed, { config: { level: 3 } })
+     const verdict: Verdict | undefined = await started.classify(evidence({ exitCode: 3 }))
+     const ids: number[] = recordedEvents().map(({ id }) => id)
+     const isOk: boolean = (await checkPlugin('.')).ok
+     export const found = [verdict, ids, isOk]
      export default definePlugin({
        id: 'classifier.typed',
        apiVersion,

@@ -151,6 +151,20 @@ function buildProgram(): Command {
     .description('how each plugin does, and what it was last at fault for')
     .option('--json', 'print one JSON document')
     .action(async (options) => (await import('./commands/plugin.js')).listPlugins(options))
+  plugin
+    .command('new')
+    .argument('<KIND>', 'executor, classifier, exporter or admission')
+    .argument('<NAME>', 'lower-case letters, digits and dashes')
+    .description('make the folder of a new plugin: manifest, module, tests, README')
+    .action(async (kind, name) => (await import('./commands/plugin-author.js')).newPlugin(kind, name))
+  plugin
+    .command('check')
+    .argument('[DIR]', 'its folder, or a single file; default is this folder')
+    .description('run the contract suite against a plugin, in a process of its own')
+    .option('--config <file>', 'a TOML file with its configuration; default is signalbox.example of its package.json')
+    .option('--env <name>', 'a variable that it gets of this environment, may be repeated', several)
+    .option('--json', 'print one JSON document')
+    .action(async (dir, options) => (await import('./commands/plugin-author.js')).checkPlugin(dir, options))
   for (const verb of ['enable', 'disable'] as const) {
     plugin
       .command(verb)

@@ -19,9 +19,9 @@ const defaultMemoryMb = 256
  * Rejects with an `Error` that says what is missing or wrong.
  */
 export async function houseFor(
-  plugin: Plugin,
+  plugin: Pick<Plugin, 'down' | 'up' | 'trouble'>,
   entry: ConfiguredPlugin,
-  options: LoadOptions,
+  options: Pick<LoadOptions, 'clock' | 'importModule' | 'baseFolder' | 'childScript' | 'workFolder'>,
 ): Promise<{ kinds: PluginKind[] | undefined; make: () => Residence }> {
   const { clock, importModule, baseFolder = process.cwd() } = options
   const found = await resolvePlugin(entry.use, entry.baseFolder ?? baseFolder)
@@ -58,7 +58,7 @@ export async function houseFor(
 }
 
 /** Named by what was configured, so that it is the same after each start. */
-function folderOf(use: string, { workFolder }: LoadOptions): string {
+function folderOf(use: string, { workFolder }: Pick<LoadOptions, 'workFolder'>): string {
   const name = use.replace(/[^a-zA-Z0-9]+/g, '-').replace(/^-|-$/g, '')
   return path.join(
     workFolder ?? path.join(os.tmpdir(), `signalbox-plugins-${process.pid}`),

@@ -10,6 +10,7 @@ import type { PostgresStore } from '../../src/core/store/postgres-store.js'
 import type { Store } from '../../src/core/store/write.js'
 import type { Plugins } from '../../src/plugins/host.js'
 import { definePlugin, type ExportedEvent } from '../../src/plugins/sdk.js'
+import { recordedEvents } from '../../src/plugins/testing/recorded-events.js'
 import { startTestCore, type TestCore } from '../support/core.js'
 import type { ManualClock } from '../support/manual-clock.js'
 import { onBothEngines } from '../support/stores.js'
@@ -360,4 +361,6 @@ it('is told of the kinds of events that the documentation lists', () => {
   const text = readFileSync(new URL('../../docs/plugins.md', import.meta.url), 'utf8')
   const [, list] = /^Kinds of events: ([\s\S]*?)\. /m.exec(text)!
   expect(new Set([...list!.matchAll(/`([^`]+)`/g)].map(([, kind]) => kind))).toEqual(new Set(eventKinds))
+  // And those that authors test with are of these.
+  expect(recordedEvents().filter(({ kind }) => !eventKinds.includes(kind as never))).toEqual([])
 })
