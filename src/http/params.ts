@@ -15,23 +15,35 @@ const longestText = 256 * 1024
 /** Parameters by name. A getter gives undefined for one that is absent, and throws `invalid` for one that is not fit. */
 export class Params {
   readonly #map: JsonMap
+  readonly #asked: Set<string> | undefined
 
-  constructor(map: JsonMap) {
+  constructor(map: JsonMap, asked?: Set<string>) {
     this.#map = map
+    this.#asked = asked
+  }
+
+  /** The same parameters, which note from now on what they are asked for. */
+  watched(): Params {
+    return new Params(this.#map, new Set())
+  }
+
+  /** Names that are there and have not been asked for since they are `watched`. */
+  unasked(): string[] {
+    return this.keys().filter((name) => this.#asked?.has(name) === false)
   }
 
   has(name: string): boolean {
-    const value = this.#map[name]
+    const value = this.#value(name)
     return value !== undefined && value !== null
   }
 
   raw(name: string): Json | undefined {
-    return this.#map[name]
+    return this.#value(name)
   }
 
   /** A text. Null counts as absent; numbers and lists are refused, unless `loose` takes numbers and booleans as texts. */
   text(name: string, options: { max?: number; loose?: boolean } = {}): string | undefined {
-    const value = this.#map[name]
+    const value = this.#value(name)
     if (value === undefined || value === null) return undefined
     if (options.loose && (typeof value === 'number' || typeof value === 'boolean')) return String(value)
     if (typeof value !== 'string') throw wrongParameter(name)
@@ -49,7 +61,7 @@ export class Params {
 
   /** A whole number, also as a text. */
   integer(name: string, bounds: { min?: number; max?: number } = {}): number | undefined {
-    const value = this.#map[name]
+    const value = this.#value(name)
     if (value === undefined || value === null || value === '') return undefined
     const number = typeof value === 'string' && /^-?\d{1,16}$/.test(value) ? Number(value) : value
     if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw wrongParameter(name)
@@ -61,7 +73,7 @@ export class Params {
 
   /** `true`, `false`, and the texts that forms send for them. */
   boolean(name: string): boolean | undefined {
-    const value = this.#map[name]
+    const value = this.#value(name)
     if (value === undefined || value === null || value === '') return undefined
     const known = typeof value === 'object' ? undefined : booleans.get(String(value).toLowerCase())
     if (known === undefined) throw wrongParameter(name)
@@ -90,7 +102,7 @@ export class Params {
 
   /** A list of texts: as such, or one text. With `commas` a text is taken apart at its commas. */
   texts(name: string, options: { commas?: boolean } = {}): string[] | undefined {
-    const value = this.#map[name]
+    const value = this.#value(name)
     if (value === undefined || value === null) return undefined
     if (typeof value === 'string') return options.commas ? value.split(',').map((one) => one.trim()) : [value]
     const list = listOf(value)
@@ -100,7 +112,7 @@ export class Params {
 
   /** A map of its own, whose faults are named `name[key]`. */
   map(name: string): Params | undefined {
-    const value = this.#map[name]
+    const value = this.#value(name)
     if (value === undefined || value === null || value === '') return undefined
     if (typeof value !== 'object' || Array.isArray(value)) throw wrongParameter(name)
     return new Params(value)
@@ -108,12 +120,17 @@ export class Params {
 
   /** A list of maps, also where a form has numbered them (`variables[0][key]`). */
   maps(name: string): Params[] | undefined {
-    const value = this.#map[name]
+    const value = this.#value(name)
     if (value === undefined || value === null || value === '') return undefined
     const list = listOf(value)
     if (!list?.every((one) => typeof one === 'object' && one !== null && !Array.isArray(one)))
       throw wrongParameter(name)
     return list.map((one) => new Params(one as JsonMap))
+  }
+
+  #value(name: string): Json | undefined {
+    this.#asked?.add(name)
+    return this.#map[name]
   }
 
   keys(): string[] {

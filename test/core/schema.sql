@@ -406,6 +406,12 @@ CREATE TABLE "nodes" ("id" text primary key,
   "seen_at" bigint not null,
   "http_url" text not null);
 
+CREATE TABLE "old_paths" ("path" text primary key,
+  "project_id" bigint not null references "projects" ("id") on delete cascade,
+  "created_at" bigint not null);
+
+CREATE INDEX "old_paths_by_project" on "old_paths" ("project_id");
+
 CREATE TABLE "password_links" ("user_id" bigint primary key references "users" ("id"),
   "token_hash" text not null unique,
   "expires_at" bigint not null);

@@ -296,6 +296,8 @@ class Reader implements World {
           const map: Value = { is: 'params', reads: inner(read) }
           return method === 'map' ? map : { is: 'many', of: map }
         })
+      case 'watched':
+        return native(() => ({ is: 'params', reads }))
       case 'keys':
         return native(() => {
           reads.open = true

@@ -124,7 +124,7 @@ onBothEngines((engine) => {
     }
   })
 
-  it('changes the default branch to one that is there, and no path', async () => {
+  it('changes the default branch to one that is there, and takes no setting that it does not have', async () => {
     const project = await box.core.project({}, `settings/app-${engine}`)
     const set = (json: object) => box.admin('PUT', `/projects/${project.id}`, { json })
     const none = await set({ default_branch: 'missing' })
@@ -133,8 +133,8 @@ onBothEngines((engine) => {
       { default_branch: ['is no branch of the repository: missing'] },
     ])
     expect((await set({ default_branch: 'dev' })).body.default_branch).toBe('dev')
-    const renamed = await set({ path: 'other', description: 'x' })
-    expect([renamed.status, renamed.body]).toEqual([400, { message: { path: ['cannot be changed'] } }])
+    const unknown = await set({ merge_method: 'ff', description: 'x' })
+    expect([unknown.status, unknown.body]).toEqual([400, { error: 'merge_method is not a setting of projects here' }])
     const same = await set({ path: project.path, description: 'x' })
     expect([same.status, same.body.description, same.body.path]).toEqual([200, 'x', project.path])
   })

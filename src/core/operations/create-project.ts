@@ -7,14 +7,7 @@ import { type Group, isPathSegment, type Project, pathRules } from '../project.j
 import { reservedPart } from '../reserved-paths.js'
 import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
-import {
-  findGroup,
-  findGroupByPath,
-  findProjectByPath,
-  getProject,
-  insertGroup,
-  insertProject,
-} from '../store/projects.js'
+import { findGroup, findGroupByPath, findProjectAt, getProject, insertGroup, insertProject } from '../store/projects.js'
 import { findUserByName, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
@@ -109,7 +102,7 @@ async function makeGroupIn(tx: Tx, parent: Group, path: string, user: User): Pro
   // As on GitLab; who owns it could not be told by it.
   if (parent.kind === 'user') throw wrongField('path', `the namespace of a user, ${parent.fullPath}, has no groups`)
   const fullPath = `${parent.fullPath}/${path}`
-  if (await findProjectByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
+  if (await findProjectAt(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
   return makeGroup(tx, { path, fullPath, parentId: parent.id }, user.id)
 }
 

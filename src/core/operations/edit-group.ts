@@ -1,16 +1,16 @@
 /** People make groups, which they then own, change and delete them. */
 import type { Core } from '../core.js'
-import { SignalboxError, wrongField } from '../errors.js'
-import { type Group, isPathSegment, pathRules } from '../project.js'
-import { reservedPart } from '../reserved-paths.js'
+import { SignalboxError } from '../errors.js'
+import type { Group } from '../project.js'
 import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
 import { removeLater } from '../steps/remove-later.js'
+import { requireFreePath } from '../steps/require-free-path.js'
 import { markGroupDeleted } from '../store/deletions.js'
 import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
-import { findGroup, findGroupByPath, findProjectByPath } from '../store/projects.js'
+import { keepOldPaths } from '../store/old-paths.js'
+import { findGroup } from '../store/projects.js'
 import { insertRemovals, type Removal } from '../store/removals.js'
-import { findUserByName } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { deleteProjectIn } from './delete-project.js'
 
@@ -30,7 +30,7 @@ export function createGroup(core: Core, input: CreateGroupInput): Promise<Group>
   return core.store.write(async (tx) => {
     const parent = input.parentId === null ? undefined : await getGroup(tx, input.parentId)
     const fullPath = parent ? `${parent.fullPath}/${input.path}` : input.path
-    await requireFree(tx, input.path, fullPath)
+    await requireFreePath(tx, input.path, fullPath)
     const { userId, ...settings } = input
     return makeGroup(tx, { ...settings, fullPath }, userId)
   })
@@ -42,7 +42,9 @@ export function updateGroup(core: Core, groupId: number, changes: GroupChanges):
     const before = await getGroup(tx, groupId)
     if (changes.path !== undefined && changes.path !== before.path) {
       const fullPath = [...before.fullPath.split('/').slice(0, -1), changes.path].join('/')
-      if (fullPath.toLowerCase() !== before.fullPath.toLowerCase()) await requireFree(tx, changes.path, fullPath)
+      if (fullPath.toLowerCase() !== before.fullPath.toLowerCase()) await requireFreePath(tx, changes.path, fullPath)
+      const below = (await listSubtree(tx, groupId)).map((group) => group.id)
+      await keepOldPaths(tx, await listProjectIdsIn(tx, below))
       await renameTree(tx, groupId, before.fullPath, fullPath)
     }
     await saveGroup(tx, groupId, changes)
@@ -72,15 +74,4 @@ async function getGroup(tx: Tx, id: number): Promise<Group> {
   const group = await findGroup(tx, id)
   if (group?.kind !== 'group') throw new SignalboxError('not_found', `no group ${id}`)
   return group
-}
-
-async function requireFree(tx: Tx, path: string, fullPath: string): Promise<void> {
-  if (!isPathSegment(path)) throw wrongField('path', pathRules)
-  const reserved = reservedPart(fullPath)
-  if (reserved !== undefined) throw wrongField('path', `${reserved} is a reserved name`)
-  if ((await findGroupByPath(tx, fullPath)) || (await findProjectByPath(tx, fullPath))) {
-    throw wrongField('path', 'has already been taken')
-  }
-  // A user's namespace is made with the first project in it.
-  if (await findUserByName(tx, fullPath)) throw wrongField('path', 'has already been taken')
 }

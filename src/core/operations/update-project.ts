@@ -2,21 +2,29 @@
 import type { Core } from '../core.js'
 import { SignalboxError, wrongField } from '../errors.js'
 import type { Project } from '../project.js'
+import { moveProject } from '../steps/move-project.js'
 import { record } from '../steps/record.js'
-import { getProject, type ProjectChanges, updateProject as updateRow } from '../store/projects.js'
+import {
+  findGroup,
+  getProject,
+  lockProject,
+  type ProjectChanges,
+  updateProject as updateRow,
+} from '../store/projects.js'
 import { refreshShares } from '../store/queue.js'
+import type { Tx } from '../store/write.js'
 
 const shortestTimeoutS = 600
 const longestTimeoutS = 30 * 24 * 3600
 
 /**
  * Returns the project as it is now; what waits in its queue follows at once. Throws `not_found`; `invalid` with
- * `details.field` for a timeout that is not from ten minutes to a month, and for a default branch that is not there, unless
+ * `details.field` for a timeout that is not from ten minutes to a month, for a path that is none or taken, and for a default branch that is not there, unless
  * the present one is not either.
  */
 export async function updateProject(
   core: Core,
-  input: { projectId: number; changes: ProjectChanges },
+  input: { projectId: number; changes: ProjectChanges; path?: string | undefined },
 ): Promise<Project> {
   const { timeoutS } = input.changes
   if (timeoutS !== undefined && (timeoutS < shortestTimeoutS || timeoutS > longestTimeoutS)) {
@@ -27,6 +35,7 @@ export async function updateProject(
   if (defaultBranch !== undefined) await requireBranch(core, input.projectId, defaultBranch)
   return core.store.write(async (tx) => {
     const before = await getProject(tx, input.projectId)
+    if (input.path !== undefined && input.path !== before.path) await rename(core, tx, before, input.path)
     const project = await updateRow(tx, input.projectId, input.changes)
     if (
       before.buildsEnabled !== project.buildsEnabled ||
@@ -41,6 +50,13 @@ export async function updateProject(
     })
     return project
   })
+}
+
+async function rename(core: Core, tx: Tx, project: Project, path: string): Promise<void> {
+  await lockProject(tx, project.id)
+  const group = await findGroup(tx, project.groupId)
+  if (!group) throw new SignalboxError('not_found', `no namespace ${project.groupId}`)
+  await moveProject(core, tx, { project, group, path })
 }
 
 /** Of a repository without its default branch, which is empty as a rule, the name of one to come may be told. */

@@ -33,6 +33,7 @@ import * as protectRefs from './migrations/2026_12_01_0250_protect_refs.js'
 import * as markKeptPayloads from './migrations/2026_12_01_0257_mark_kept_payloads.js'
 import * as createSessions from './migrations/2026_12_01_0430_create_sessions.js'
 import * as createAudit from './migrations/2026_12_01_0505_create_audit.js'
+import * as keepOldPaths from './migrations/2026_12_01_0530_keep_old_paths.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -55,6 +56,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0257_mark_kept_payloads': markKeptPayloads,
   '2026_12_01_0430_create_sessions': createSessions,
   '2026_12_01_0505_create_audit': createAudit,
+  '2026_12_01_0530_keep_old_paths': keepOldPaths,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

@@ -5,6 +5,7 @@ import type { Group, Project } from '../project.js'
 import type { ProjectFacts } from '../scheduler/match.js'
 import { groupColumns, projectColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
+import { findMovedProject, forgetOldPath } from './old-paths.js'
 import type { Reader, Tx } from './write.js'
 
 /** Returns the project of this id; undefined: there is none, or it is being deleted. */
@@ -16,8 +17,16 @@ export async function findProject(from: Reader | Tx, id: number): Promise<Projec
   return project
 }
 
-/** By `group/name`, whatever its case. */
-export function findProjectByPath(from: Reader | Tx, fullPath: string): Promise<Project | undefined> {
+/** By `group/name`, whatever its case; also by a path that it had before, as long as nothing else has it. */
+export async function findProjectByPath(from: Reader | Tx, fullPath: string): Promise<Project | undefined> {
+  const project = await findProjectAt(from, fullPath)
+  if (project) return project
+  const moved = await findMovedProject(from, fullPath)
+  return moved === undefined ? undefined : findProject(from, moved)
+}
+
+/** The same for a path that it has now, whatever else had it before. */
+export function findProjectAt(from: Reader | Tx, fullPath: string): Promise<Project | undefined> {
   return from.first(projectByPath, { path: fullPath.toLowerCase() })
 }
 
@@ -33,9 +42,10 @@ export async function insertProject(
   tx: Tx,
   project: { groupId: number; path: string; fullPath: string; name: string } & Partial<Project>,
 ): Promise<Project> {
-  if (await findProjectByPath(tx, project.fullPath)) {
+  if (await findProjectAt(tx, project.fullPath)) {
     throw new SignalboxError('conflict', `${project.fullPath} has already been taken`)
   }
+  await forgetOldPath(tx, project.fullPath)
   const { id } = await tx.db
     .insertInto('projects')
     .values({
@@ -124,6 +134,20 @@ export async function updateProject(tx: Tx, id: number, changes: ProjectChanges)
   return getProject(tx, id)
 }
 
+/** Gives a project its place, and gives it as it is then. Throws `not_found`. */
+export async function placeProject(
+  tx: Tx,
+  id: number,
+  { groupId, path, fullPath }: { groupId: number; path: string; fullPath: string },
+): Promise<Project> {
+  await tx.db
+    .updateTable('projects')
+    .set({ group_id: groupId, path, full_path: fullPath, updated_at: tx.now })
+    .where('id', '=', id)
+    .execute()
+  return getProject(tx, id)
+}
+
 /** Gives a project another default branch, on condition that it still has the one that it was read with. */
 export async function replaceDefaultBranch(
   tx: Tx,
@@ -148,6 +172,12 @@ export async function lockProject(tx: Tx, id: number): Promise<void> {
   await tx.db.selectFrom('projects').select('id').where('id', '=', id).forUpdate().execute()
   tx.known.projects.forget(id)
   tx.known.projectFacts.forget(id)
+}
+
+/** Lets others wait who move projects into the group. */
+export async function lockGroup(tx: Tx, id: number): Promise<void> {
+  if (tx.engine !== 'postgres') return
+  await tx.db.selectFrom('groups').select('id').where('id', '=', id).forUpdate().execute()
 }
 
 /** Moves the number that every cache key of the project carries. */

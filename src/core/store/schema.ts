@@ -96,6 +96,8 @@ export interface Database {
     deleted_at: number | null
   }
 
+  old_paths: { path: string; project_id: number; created_at: number }
+
   job_token_allowances: { project_id: number; kind: 'project' | 'group'; allowed_id: number }
 
   merge_requests: {

@@ -1,6 +1,6 @@
 /** Projects. */
 
-import { can } from '../../core/authorize.js'
+import { type Actor, can } from '../../core/authorize.js'
 import { canInGroup } from '../../core/authorize-groups.js'
 import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
@@ -10,12 +10,13 @@ import { createProject } from '../../core/operations/create-project.js'
 import { deleteProject } from '../../core/operations/delete-project.js'
 import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fetch-mirror.js'
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
+import { transferProject } from '../../core/operations/transfer-project.js'
 import { updateProject } from '../../core/operations/update-project.js'
 import type { Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy, type ProjectFilter } from '../../core/store/project-lists.js'
-import { findGroup, type ProjectChanges } from '../../core/store/projects.js'
+import { findGroup, findGroupByPath, type ProjectChanges } from '../../core/store/projects.js'
 import { groupsById } from '../../core/store/related.js'
-import type { Call, Reply, Route, UserCall } from '../../http/call.js'
+import { type Call, idFrom, type Reply, type Route, type UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { type ProjectCall, projectRoute, userRoute, viewerOf } from '../call.js'
 import { sharesOf } from '../convert/member.js'
@@ -31,6 +32,7 @@ export const projectRoutes: readonly Route[] = [
   projectRoute('get', '/projects/:id', { deed: 'read' }, show),
   projectRoute('put', '/projects/:id', { deed: 'administer' }, update),
   projectRoute('delete', '/projects/:id', { deed: 'own' }, remove),
+  projectRoute('put', '/projects/:id/transfer', { deed: 'own' }, transfer),
 ]
 
 async function list(call: UserCall): Promise<Reply> {
@@ -124,24 +126,57 @@ async function create(call: UserCall): Promise<Reply> {
   }
 }
 
+/** What GitLab has and this server has not is refused: a script that sets it would believe that it is set. */
 async function update(call: ProjectCall): Promise<Reply> {
-  const changes = fromProjectSettings(call.params)
-  const path = call.params.text('path', { max: 1024 })
-  if (path !== undefined && path !== call.project.path) throw wrongField('path', 'cannot be changed')
-  const mirror = mirrorOf(call.params)
-  if (Object.keys(changes).length === 0 && mirror === undefined) {
+  const params = call.params.watched()
+  const changes = fromProjectSettings(params)
+  const path = params.text('path', { max: 1024 })
+  const mirror = mirrorOf(params)
+  const unknown = params.unasked().find((name) => !proofs.has(name))
+  if (unknown !== undefined) throw wrongParameter(unknown, 'is not a setting of projects here')
+  if (Object.keys(changes).length === 0 && mirror === undefined && path === undefined) {
     throw wrongParameter(
       'description, visibility, default_branch, …',
       'are missing, at least one parameter must be provided',
     )
   }
+  const moves = path !== undefined && path !== call.project.path
   const hides = changes.visibility !== undefined && changes.visibility !== call.project.visibility
-  if (hides && !(await can(call.core, call.actor, 'own', call.project))) throw forbidden()
-  let project = await updateProject(call.core, { projectId: call.project.id, changes })
+  if ((hides || moves) && !(await can(call.core, call.actor, 'own', call.project))) throw forbidden()
+  const projectId = call.project.id
+  let project = await updateProject(call.core, { projectId, changes, path })
   if (mirror !== undefined) project = await setMirror(call.core, project.id, mirror)
   if (mirror) fetchMirrorSoon(call.core, project)
   return { status: 200, body: await entity(call, project) }
 }
+
+/** `namespace`: the id or path of a group, or of one's own namespace. */
+async function transfer(call: ProjectCall): Promise<Reply> {
+  const { core, params, project } = call
+  const given = params.text('namespace', { max: 1024, loose: true })
+  if (given === undefined) throw wrongParameter('namespace', 'is missing')
+  const { user } = signedIn(call)
+  const id = idFrom(given)
+  const { read } = core.store
+  const group = id === undefined ? await findGroupByPath(read, given.replaceAll('\0', '')) : await findGroup(read, id)
+  if (!group || !(await canInGroup(read, user, 'see', group))) throw notFound('Namespace')
+  try {
+    const moved = await transferProject(core, { projectId: project.id, groupId: group.id, user })
+    return { status: 200, body: await entity(call, moved) }
+  } catch (error) {
+    if (error instanceof SignalboxError && error.code === 'forbidden') throw forbidden(error.message)
+    throw error
+  }
+}
+
+/** Nobody gets to these routes without. */
+function signedIn({ actor }: ProjectCall): Actor {
+  if (!actor) throw new SignalboxError('unauthenticated', '401 Unauthorized')
+  return actor
+}
+
+/** Parameters that say who asks. */
+const proofs: ReadonlySet<string> = new Set(['private_token', 'access_token', 'id'])
 
 /** It is gone for whoever asks; the rest is done after the answer. */
 async function remove({ core, project, actor }: ProjectCall): Promise<Reply> {

@@ -192,6 +192,7 @@ const tables = [
   'password_links',
   'sessions',
   'audit_entries',
+  'old_paths',
   'projects',
   'job_token_allowances',
   'merge_requests',
