@@ -28,10 +28,10 @@ const { output } = await bundle.write({
   format: 'esm',
   chunkFileNames: '[name]-[hash].js',
   comments: { legal: false, annotation: false, jsdoc: false },
-  // Small, and still with the names of classes and methods, which errors and stack traces tell people.
+  // Small: of names only those of methods stay, and what errors say of themselves.
   minify: {
-    compress: { keepNames: { function: false, class: true } },
-    mangle: { keepNames: { function: false, class: true } },
+    compress: { keepNames: { function: false, class: false } },
+    mangle: { keepNames: { function: false, class: false } },
     codegen: { removeWhitespace: true },
   },
 })
