@@ -5,7 +5,7 @@ import type { RunnerFields } from './write-runner-file.js'
 type Table = Record<string, unknown>
 
 /** Executors that the reference runner has. */
-export const ownExecutors: readonly string[] = ['shell', 'docker']
+export const ownExecutors: readonly string[] = ['shell', 'docker', 'custom']
 
 /** The entry, and what of the executor's settings has no counterpart. */
 export interface OwnEntry {
@@ -31,7 +31,7 @@ export function ownEntry(
 ): OwnEntry | undefined {
   if (!ownExecutors.includes(executor)) return undefined
   const tokenFile = token === undefined ? `${name.replace(/[^\w.-]/g, '_')}.token` : undefined
-  const { settings, missing } = executor === 'docker' ? dockerSettings(runner) : { settings: {}, missing: [] }
+  const { settings, missing } = settingsOf(runner, executor)
   const { limit, builds_dir: builds } = runner
   return {
     tokenFile,
@@ -42,10 +42,17 @@ export function ownEntry(
       ...(tokenFile === undefined ? { token } : { token_file: tokenFile }),
       executor,
       ...(typeof limit === 'number' && limit > 0 ? { limit } : {}),
-      ...(executor === 'shell' && typeof builds === 'string' && builds !== '' ? { work_dir: builds } : {}),
+      ...(executor !== 'docker' && typeof builds === 'string' && builds !== '' ? { work_dir: builds } : {}),
       ...settings,
     },
   }
+}
+
+function settingsOf(runner: Table, executor: string): { settings: Table; missing: OwnEntry['missing'] } {
+  if (executor === 'docker') return dockerSettings(runner)
+  // Its keys are the same here.
+  const { custom } = runner
+  return { settings: executor === 'custom' && custom !== undefined ? { custom } : {}, missing: [] }
 }
 
 function dockerSettings({ docker, builds_dir }: Table): { settings: Table; missing: OwnEntry['missing'] } {

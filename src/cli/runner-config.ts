@@ -91,7 +91,7 @@ const runnerKeys: Record<string, string> = {
   kubernetes: 'there is no such executor',
   machine: 'there is no autoscaling',
   autoscaler: 'there is no autoscaling',
-  custom: 'settings of the custom executor are not read',
+  custom: '',
   ssh: 'there is no such executor',
   parallels: 'there is no such executor',
   virtualbox: 'there is no such executor',
@@ -194,7 +194,8 @@ function shown(value: unknown): string {
 }
 
 function commandOf(runner: Table, file: Table, executor: string, url: string): string | null {
-  if (executor === 'docker') return 'signalbox runner start --config signalbox-runner.toml   # as --write makes it'
+  if (['docker', 'custom'].includes(executor))
+    return 'signalbox runner start --config signalbox-runner.toml   # as --write makes it'
   if (executor !== 'shell') return null
   const jobs = Math.max(1, Math.min(numberOf(runner.limit) || Infinity, numberOf(file.concurrent) || 1))
   const builds = textOf(runner.builds_dir)

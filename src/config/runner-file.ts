@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import * as z from 'zod/mini'
+import { defined } from '../core/defined.js'
 import { address, oneOf, setting, table, text, wholeNumber } from './kinds.js'
 import { SettingsError } from './settings.js'
 
@@ -20,11 +21,12 @@ const entry = table({
   token: setting(z.optional(text()), 'The authentication token (`glrt-…`), or'),
   token_file: setting(z.optional(text()), 'a file that holds it, seen from this one.'),
   transport: setting(z.optional(oneOf(['websocket', 'grpc', 'poll'])), 'Default by the URL.'),
-  executor: setting(z.prefault(text(), 'shell'), '`shell`, `docker`.'),
+  executor: setting(z.prefault(text(), 'shell'), '`shell`, `docker`, `custom`.'),
   limit: setting(z.optional(wholeNumber({ from: 1 })), 'Jobs of this runner at once.', { default: '`concurrent`' }),
   work_dir: setting(z.optional(text()), 'Where its jobs work.', { default: '`work_dir/NAME`' }),
   shell: setting(z.optional(z.record(z.string(), z.unknown(), tableMessage)), 'Settings of the shell executor.'),
   docker: setting(z.optional(z.record(z.string(), z.unknown(), tableMessage)), 'Settings of the docker executor.'),
+  custom: setting(z.optional(z.record(z.string(), z.unknown(), tableMessage)), 'Settings of the custom executor.'),
 }).check(
   z.refine((one) => (one.token === undefined) !== (one.token_file === undefined), {
     path: ['token'],
@@ -102,7 +104,7 @@ export function readRunnerFile(file: string): RunnerFile {
         executor: one.executor,
         limit: Math.min(one.limit ?? concurrent, concurrent),
         workDir: home,
-        settings: { ...(one.shell ? { shell: one.shell } : {}), ...(one.docker ? { docker: one.docker } : {}) },
+        settings: defined({ shell: one.shell, docker: one.docker, custom: one.custom }),
       }
     }),
   }

@@ -4,13 +4,14 @@ import maxConcurrency from './admission/max-concurrency/index.js'
 import exitCode from './classifiers/exit-code/index.js'
 import logPatterns from './classifiers/log-patterns/index.js'
 import runnerReasons from './classifiers/runner-reasons/index.js'
+import custom from './executors/custom/index.js'
 import docker from './executors/docker/index.js'
 import shell from './executors/shell/index.js'
 import prometheus from './exporters/prometheus/index.js'
 import type { PluginDefinition } from './sdk.js'
 
 /** Where jobs run. All that a runner needs. */
-export const builtinExecutors: readonly PluginDefinition<unknown>[] = [shell, docker]
+export const builtinExecutors: readonly PluginDefinition<unknown>[] = [shell, docker, custom]
 
 /** What a coordinator decides with: all that one needs that nobody measures. */
 export const builtinDeciders: readonly PluginDefinition<unknown>[] = [

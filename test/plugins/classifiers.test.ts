@@ -179,6 +179,7 @@ describe('together', () => {
     expect(plugins.list().map(({ id, state, hooks }) => [id, state, hooks])).toEqual([
       ['executor.shell', 'ready', ['executor shell']],
       ['executor.docker', 'ready', ['executor docker']],
+      ['executor.custom', 'ready', ['executor custom']],
       ['classifier.runner-reasons', 'ready', ['classifier runner-reasons']],
       ['classifier.exit-code', 'ready', ['classifier exit-code']],
       ['classifier.log-patterns', 'ready', ['classifier log-patterns']],
@@ -187,7 +188,7 @@ describe('together', () => {
       ['admission.business-hours', 'ready', []],
       ['admission.max-concurrency', 'ready', []],
     ])
-    expect(plugins.executors()).toEqual(['shell', 'docker'])
+    expect(plugins.executors()).toEqual(['shell', 'docker', 'custom'])
     const facts = { executor: 'shell', platform: 'linux', architecture: 'amd64', features: ['artifacts'] }
     expect(await plugins.capabilitiesOf(facts)).toContain('artifacts')
     expect(plugins.executor('shell')?.runner).toBeDefined()
