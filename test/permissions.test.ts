@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { SignalboxError } from '../src/core/errors.js'
+import { openSession } from '../src/core/steps/open-session.js'
 import { insertGroup } from '../src/core/store/projects.js'
 import { tokenPrefixes } from '../src/core/tokens/token.js'
 import { oneJob, onePhaseInfo, type ShimBox, startShimBox } from './shim/support/box.js'
@@ -386,5 +387,27 @@ it('takes a token in every form alike', async () => {
     }
     const own = `/api/signalbox/v1/jobs/${scene.ids.job_id}?private_token=${token}`
     expect([who, (await ask('GET', own, {})).status]).toEqual([who, 400])
+  }
+})
+
+it('lets a session do what a token of its user may, and no more', async () => {
+  const scene = scenes.get('private')!
+  for (const who of ['developer member', 'group owner']) {
+    const headers = scene.tokens.get(who)!
+    const { id } = JSON.parse((await ask('GET', '/api/v4/user', headers)).text)
+    const { token } = await box.core.core.store.write((tx) =>
+      openSession(box.core.core, tx, { userId: id, way: 'password', browser: { address: '', agent: '' } }),
+    )
+    const cookie = { Cookie: `signalbox_session=${token}` }
+    const here = { ...cookie, 'Sec-Fetch-Site': 'same-origin' }
+    const elsewhere = { ...cookie, 'Sec-Fetch-Site': 'cross-site' }
+    for (const [route, { rule }] of rules) {
+      if (!/^(see|do) |^(group owner|administrator)$/.test(rule) || fatal.has(route)) continue
+      const [method, template] = route.split(' ') as [string, string]
+      const path = pathOf(template, scene, method !== 'GET')
+      const [wanted, got] = [outcome(await ask(method, path, headers)), outcome(await ask(method, path, here))]
+      expect([who, route, got]).toEqual([who, route, wanted])
+      if (method !== 'GET') expect([route, (await ask(method, path, elsewhere)).status]).toEqual([route, 403])
+    }
   }
 })

@@ -1,4 +1,4 @@
-import { Gitlab } from '@gitbeaker/rest'
+import { AccessLevel, Gitlab } from '@gitbeaker/rest'
 import { expect, it } from 'vitest'
 import { seen, startGitScene } from './git-scene.js'
 import { startScene } from './scene.js'
@@ -61,4 +61,43 @@ it('shows @gitbeaker/rest branches, files, webhooks, groups and users', async ()
     ['groups', ...(await api.Groups.all()).map((one) => one.full_path)],
     ['users', ...(await api.Users.all()).map((one) => one.username)],
   ]).toEqual(seen.map((line) => [line.split(' ')[0], line.slice(line.indexOf(' ') + 1)]))
+})
+
+it('lets @gitbeaker/rest manage users, members, protections, and move projects', async () => {
+  await using scene = await startScene()
+  const api = new Gitlab({ host: scene.url, token: scene.token })
+  const { id } = await api.Projects.show(scene.path)
+  const ada = await api.Users.create({
+    email: 'ada@example.com',
+    name: 'Ada',
+    username: 'ada',
+    password: 'a long password',
+  })
+  const team = await api.Groups.create('Other', 'other')
+
+  const developer = AccessLevel.DEVELOPER
+  await api.ProjectMembers.add(id, developer, { userId: ada.id })
+  await api.GroupMembers.add(team.id, AccessLevel.MAINTAINER, { userId: ada.id })
+  await api.ProjectMembers.edit(id, ada.id, AccessLevel.MAINTAINER)
+  const member = await api.ProjectMembers.show(id, ada.id)
+  expect([member.username, member.access_level]).toEqual(['ada', 40])
+  expect((await api.GroupMembers.all(team.id, { includeInherited: true })).map((one) => one.username)).toContain('ada')
+
+  await api.ProtectedBranches.protect(id, 'release-*', { pushAccessLevel: developer })
+  await api.ProtectedTags.protect(id, 'v*', { createAccessLevel: developer })
+  expect((await api.ProtectedBranches.all(id)).map((one) => one.name)).toContain('release-*')
+  expect((await api.ProtectedTags.all(id)).map((one) => one.name)).toEqual(['v*'])
+  await api.ProtectedBranches.unprotect(id, 'release-*')
+  await api.ProtectedTags.unprotect(id, 'v*')
+
+  await api.Projects.edit(id, { path: 'renamed' })
+  expect((await api.Projects.show(scene.path)).path_with_namespace).toBe('team/tools/renamed')
+  const moved = await api.Projects.transfer(id, 'other')
+  expect((moved as { path_with_namespace: string }).path_with_namespace).toBe('other/renamed')
+
+  await api.ProjectMembers.remove(id, ada.id)
+  await api.GroupMembers.remove(team.id, ada.id)
+  await api.Users.block(ada.id)
+  expect((await api.Users.show(ada.id)).state).toBe('blocked')
+  await api.Users.unblock(ada.id)
 })
