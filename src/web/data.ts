@@ -41,7 +41,9 @@ export function useData<T>(path: string | undefined, on?: (change: Change) => bo
         const refusal = error instanceof ApiError ? error : new ApiError(0, String(error))
         // What was shown stays while the server is away: the connection's state says how old it is.
         setState((old) =>
-          refusal.status === 0 && old.path === path ? { ...old, error: refusal } : { path, error: refusal },
+          (refusal.status === 0 || refusal.status >= 500) && old.path === path
+            ? { ...old, error: refusal }
+            : { path, error: refusal },
         )
       } finally {
         asking = false

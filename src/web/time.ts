@@ -23,7 +23,8 @@ export function duration(ms: number): string {
 export function ago(at: number, from: number): string {
   const ms = from - at
   if (Math.abs(ms) < 2000) return 'now'
-  return ms > 0 ? `${duration(Math.floor(ms / 1000) * 1000)} ago` : `in ${duration(-Math.floor(ms / 1000) * 1000)}`
+  const words = duration(Math.floor(Math.abs(ms) / 1000) * 1000).replace('.0s', 's')
+  return ms > 0 ? `${words} ago` : `in ${words}`
 }
 
 /** Milliseconds since 1970 of a time in either form; undefined of none. */

@@ -55,6 +55,9 @@ export interface JobView {
   finished_at: number | null
 }
 
+/** Which job needs which: ids by id. A job that comes after whole stages is not in it. */
+export type Needs = Readonly<Record<string, number[]>>
+
 export interface PipelineState {
   id: number
   status: string

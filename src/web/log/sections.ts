@@ -1,5 +1,13 @@
 /** Sections of a log, and which lines are seen while some are closed: pure. */
-import type { Mark } from './store.js'
+/** The beginning or end of a section of the log, by the line that says so. */
+export interface Mark {
+  line: number
+  kind: 'start' | 'end'
+  name: string
+  /** In milliseconds since 1970. */
+  at: number
+  collapsed: boolean
+}
 
 export interface Section {
   name: string

@@ -5,17 +5,8 @@
 import { apart } from '../apart.js'
 import { ask, own, send } from '../api.js'
 import { pause } from '../live.js'
+import type { Mark } from './sections.js'
 import { type Line, parseLine, plain } from './text.js'
-
-/** The beginning or end of a section of the log, by the line that says so. */
-export interface Mark {
-  line: number
-  kind: 'start' | 'end'
-  name: string
-  /** In milliseconds since 1970. */
-  at: number
-  collapsed: boolean
-}
 
 interface Index {
   bytes: number

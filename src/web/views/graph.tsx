@@ -3,10 +3,9 @@ import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { Status, worstOf } from '../parts/status.js'
 import { hrefs } from '../places.js'
 import { duration, now } from '../time.js'
-import type { JobView } from '../types.js'
+import type { JobView, Needs } from '../types.js'
 import { JobActions } from './job-actions.js'
 import { columnsByNeeds, groupsOf, type JobGroup } from './layout.js'
-import type { Needs } from './pipeline.js'
 
 interface Props {
   path: string

@@ -2,9 +2,8 @@
 import { Took } from '../parts/bits.js'
 import { Status } from '../parts/status.js'
 import { hrefs } from '../places.js'
-import type { JobView } from '../types.js'
+import type { JobView, Needs } from '../types.js'
 import { JobActions } from './job-actions.js'
-import type { Needs } from './pipeline.js'
 
 interface Props {
   path: string

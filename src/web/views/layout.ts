@@ -1,6 +1,5 @@
 /** Where the boxes of a pipeline's picture stand: pure. */
-import type { JobView } from '../types.js'
-import type { Needs } from './pipeline.js'
+import type { JobView, Needs } from '../types.js'
 
 export interface JobGroup {
   name: string

@@ -10,16 +10,13 @@ import { Loading, Refused, Took, When } from '../parts/bits.js'
 import { useTitle } from '../parts/favicon.js'
 import { Status } from '../parts/status.js'
 import { hrefs } from '../places.js'
-import type { JobView, Pipeline as PipelineFields, PipelineState } from '../types.js'
+import type { JobView, Needs, Pipeline as PipelineFields, PipelineState } from '../types.js'
 import { FollowLog } from './follow-log.js'
 import { Graph } from './graph.js'
 import { JobTable } from './job-table.js'
 import { Waterfall } from './waterfall.js'
 
 const ended = (status: string) => /^(success|failed|canceled|skipped)$/.test(status)
-
-/** Which job needs which: ids by id. */
-export type Needs = Readonly<Record<string, number[]>>
 
 interface Shape {
   id: number

@@ -4,9 +4,8 @@ import { useData } from '../data.js'
 import { lookOf, Status } from '../parts/status.js'
 import { hrefs } from '../places.js'
 import { duration, now } from '../time.js'
-import type { JobView, Pipeline, PipelineRow } from '../types.js'
+import type { JobView, Needs, Pipeline, PipelineRow } from '../types.js'
 import { criticalPath } from './layout.js'
-import type { Needs } from './pipeline.js'
 
 interface Props {
   path: string

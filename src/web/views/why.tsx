@@ -113,7 +113,7 @@ export function WhyWaiting({ id, path }: { id: number; path: string }) {
       {never && (
         <>
           <p>A runner that could is made and started by:</p>
-          <Command>{`signalbox runner create${tags.map((tag) => ` --tag ${quoted(tag)}`).join('')}`}</Command>
+          <Command>{`signalbox runner create${tags.length > 0 ? ` --tags ${quoted(tags.join(','))}` : ''}`}</Command>
           <p>
             or in <a href={`/-/fleet?add=1&tags=${encodeURIComponent(tags.join(','))}`}>the fleet</a>.
           </p>
@@ -123,4 +123,4 @@ export function WhyWaiting({ id, path }: { id: number; path: string }) {
   )
 }
 
-const quoted = (text: string) => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
+const quoted = (text: string) => (/^[\w.,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
