@@ -107,10 +107,15 @@ export class LifeConnection implements WritingConnection {
     this.#shared = shared
     this.#options = options
     shared.known.clear()
+    shared.remembered.clear()
   }
 
   get known(): WritingConnection['known'] {
     return this.#shared.known
+  }
+
+  get remembered(): WritingConnection['remembered'] {
+    return this.#shared.remembered
   }
 
   get writes(): number {
@@ -141,6 +146,11 @@ export class LifeConnection implements WritingConnection {
     this.#use()
     this.#mayFail('query')
     return this.#shared.all(query, params)
+  }
+
+  newIds(table: string, count: number, after?: number): number[] {
+    this.#use()
+    return this.#shared.newIds(table, count, after)
   }
 
   executeQuery<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {

@@ -18,6 +18,8 @@ import { SignalboxError } from '../core/errors.js'
 import type { HotQuery, Params } from '../core/store/hot-query.js'
 import { KnownRows, writtenTable } from '../core/store/known-rows.js'
 import { kyselyOn, type WritingConnection } from '../core/store/sqlite-connection.js'
+import { Unwritten } from '../core/store/unwritten.js'
+import { seesUnwritten } from '../core/store/unwritten-tables.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from '../core/store/write.js'
 import type { SimRandom } from './random.js'
 
@@ -44,7 +46,7 @@ interface Pending {
 /** The body must start over: what it wants is held by one that is stopped, or it was chosen to. */
 class StartOver extends Error {}
 
-const lockClause = /\s+for (?:update|share)\s*$/i
+const lockClause = /\s+for (?:no key )?(?:update|share)\s*$/i
 const write = /^\s*(?:insert|update|delete)\b/i
 const changedTable = /^\s*(?:insert into|update|delete from)\s+"?(\w+)/i
 const readTable = /\bfrom\s+"?(\w+)/i
@@ -60,6 +62,8 @@ export class ReadCommittedStore implements Store {
   /** The body that others have come between, if there is one. */
   #stopped: Running | undefined
   #writing: Promise<void> | undefined
+  /** By table: the last id that was drawn. */
+  readonly #lastIds = new Map<string, number>()
 
   constructor(options: ReadCommittedOptions) {
     this.#options = options
@@ -131,9 +135,10 @@ export class ReadCommittedStore implements Store {
         writes: (until) => {
           this.#writing = until
         },
+        newIds: (table, count) => this.#newIds(table, count),
       })
       try {
-        const value = await running.effects.complete(pending.body, running.tx)
+        const value = await running.effects.complete(pending.body, running.tx, () => running.insertUnwritten())
         if (again) throw new StartOver()
         if (running.writing) connection.exec('commit')
         this.#ended(running)
@@ -158,6 +163,13 @@ export class ReadCommittedStore implements Store {
     }
   }
 
+  /** As from a sequence: nobody gets one twice, whatever becomes of the body that drew it. */
+  #newIds(table: string, count: number): number[] {
+    const ids = this.#options.connection.newIds(table, count, this.#lastIds.get(table))
+    this.#lastIds.set(table, ids.at(-1)!)
+    return ids
+  }
+
   #ended(running: Running): void {
     running.end()
     this.#writing = undefined
@@ -169,6 +181,7 @@ interface Neighbours {
   lockedElsewhere(rows: readonly string[]): boolean
   lockedTable(table: string): boolean
   writes(until: Promise<void>): void
+  newIds(table: string, count: number): number[]
 }
 
 const plain = new WeakMap<object, HotQuery<never, never>>()
@@ -192,6 +205,7 @@ class Running {
   /** `TABLE ID` of the rows that it has locked. */
   readonly locks = new Set<string>()
   readonly #known = new KnownRows()
+  readonly #unwritten = new Unwritten()
   writing = false
   readonly #connection: WritingConnection
   readonly #neighbours: Neighbours
@@ -214,13 +228,28 @@ class Running {
       now: clock.now(),
       random,
       known: this.#known,
+      unwritten: this.#unwritten,
+      newIds: async (table, count) => neighbours.newIds(table, count),
+      prepareIds: async () => undefined,
       all,
       first: async (query, params) => (await all(query, params))[0],
+      later: async (query, params, unless) => {
+        const rows = await all(query, params)
+        if (unless && rows.length === 0) throw unless()
+      },
+      together: async (queries) => {
+        for (const query of queries) await query()
+      },
       once: (key, make) => effects.once(key, make),
       atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
       onRollback: (undo) => effects.onRollback(undo),
     }
+  }
+
+  /** Inserts the rows that wait. */
+  async insertUnwritten(): Promise<void> {
+    for (const { query, params } of this.#unwritten.take()) await this.#all(query, params)
   }
 
   end(): void {
@@ -229,7 +258,8 @@ class Running {
   }
 
   async #all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]> {
-    const { sql, forgets } = query.compiledFor('sqlite')
+    const { sql, forgets, seesUnwritten } = query.compiledFor('sqlite')
+    if (seesUnwritten) await this.insertUnwritten()
     this.#known.forgetWritten(forgets)
     const given = params as Readonly<Record<string, unknown>>
     await this.#before(sql, given.id === undefined ? undefined : `${given.id as number}`)
@@ -240,6 +270,7 @@ class Running {
   }
 
   async #execute<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {
+    if (seesUnwritten(query.sql)) await this.insertUnwritten()
     this.#known.forgetWritten(writtenTable(query.sql))
     const locks = lockClause.test(query.sql)
     const plain = locks ? { ...query, sql: query.sql.replace(lockClause, '') } : query

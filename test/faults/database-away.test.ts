@@ -97,6 +97,7 @@ const needNoRow = [
   '200 /api/v4/openapi.json',
   '400 /api/v4/runners/router/discovery',
   '403 /api/signalbox/v1/jobs/1/caches',
+  '400 /api/signalbox/v1/runner',
 ]
 
 /** Every route that reads, with small numbers for what it is about. */

@@ -7,6 +7,7 @@ import type * as ClockModule from '../../src/core/clock.js'
 import type { TimeSource } from '../../src/core/clock.js'
 import type { Core } from '../../src/core/core.js'
 import type * as Failure from '../../src/core/failure.js'
+import type { Lease } from '../../src/core/lease.js'
 import type * as JobMachine from '../../src/core/lifecycle/job-machine.js'
 import type { CoreParts } from '../../src/core/make-core.js'
 import type * as Authenticate from '../../src/core/operations/authenticate.js'
@@ -18,6 +19,7 @@ import type * as Jobs from '../../src/core/store/jobs.js'
 import type * as LeaseRefusals from '../../src/core/store/lease-refusals.js'
 import type * as LeaseTerms from '../../src/core/store/lease-terms.js'
 import type * as Leases from '../../src/core/store/leases.js'
+import type * as ProjectCounts from '../../src/core/store/project-counts.js'
 import type * as Queue from '../../src/core/store/queue.js'
 import type * as ResourceGroups from '../../src/core/store/resource-groups.js'
 import type { Body, Store, Tx } from '../../src/core/store/write.js'
@@ -125,7 +127,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'keeps variables that a body has read and that was rolled back',
     invariant: 'a payload is its own pipeline’s',
-    seed: 242,
+    seed: 475,
     plant: () =>
       exchange<typeof PipelineContext>('../../src/core/steps/pipeline-context.js', ({ variablesOf }) => {
         const kept = new WeakMap<Core, Map<number, PipelineVariables>>()
@@ -143,7 +145,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'keeps what a transaction that has failed reserved',
     invariant: 'every job ends, or waits for a reason',
-    seed: 490,
+    seed: 235,
     plant: () =>
       exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
         Dispatcher: class extends Dispatcher {
@@ -156,7 +158,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'remembers demands before the commit',
     invariant: 'memory holds nothing but what is committed',
-    seed: 10,
+    seed: 79,
     plant: () =>
       exchange<typeof Queue>('../../src/core/store/queue.js', ({ demandId }) => ({
         demandId: (tx, cache, demand) =>
@@ -192,10 +194,13 @@ export const faults: readonly Fault[] = [
     invariant: 'final is final',
     seed: 44,
     plant: () => {
-      exchange<typeof Leases>(leases, ({ findLease, findOpenLease, endLease }) => ({
-        findLease: async (from, jobId, fence) => {
-          const lease = await findLease(from, jobId, fence)
-          return lease?.status === 'released' ? { ...lease, status: 'held' } : lease
+      const held = (lease: Lease | undefined): Lease | undefined =>
+        lease?.status === 'released' ? { ...lease, status: 'held' } : lease
+      exchange<typeof Leases>(leases, ({ findLease, lockLease, findOpenLease, endLease }) => ({
+        findLease: async (from, jobId, fence) => held(await findLease(from, jobId, fence)),
+        lockLease: async (...asked) => {
+          const { job, lease } = await lockLease(...asked)
+          return { job, lease: held(lease) }
         },
         endLease: async (tx, lease, end) =>
           (await findOpenLease(tx, lease.jobId)) ? endLease(tx, lease, end) : 'released',
@@ -244,8 +249,8 @@ export const faults: readonly Fault[] = [
     invariant: 'shares count open leases',
     seed: 1,
     plant: () =>
-      exchange<typeof Queue>('../../src/core/store/queue.js', ({ countInstanceJob }) => ({
-        countInstanceJob: async (tx, projectId, by) => (by < 0 ? 0 : countInstanceJob(tx, projectId, by)),
+      exchange<typeof ProjectCounts>('../../src/core/store/project-counts.js', () => ({
+        uncountInstanceJob: () => undefined,
       })),
   },
   {

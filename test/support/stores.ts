@@ -93,6 +93,25 @@ function checkKnownRows({ known, raw }: WritingConnection): void {
   known.projects.check = compare('projects')
   const stage = compare('stages')
   known.stages.check = (stages) => stages.forEach(stage)
+  const current = raw.prepare(
+    `select id, status, allow_failure, enqueue_at_once, started_at, finished_at from jobs
+    where pipeline_id = (select pipeline_id from jobs where id = ?) and retried = 0 order by stage_position, id`,
+  )
+  known.currentJobs.check = (jobs) => {
+    const list = jobs.list()
+    const told = list.map((job) => ({
+      id: job.id,
+      status: job.status,
+      allow_failure: job.allowFailure,
+      enqueue_at_once: job.enqueueAtOnce,
+      started_at: job.startedAt,
+      finished_at: job.finishedAt,
+    }))
+    const stored = list.length === 0 ? [] : current.all(list[0]!.id)
+    if (JSON.stringify(told) !== JSON.stringify(stored)) {
+      throw new Error(`jobs are ${JSON.stringify(stored)}, and were thought to be ${JSON.stringify(told)}`)
+    }
+  }
 }
 
 export function sqlitePlace(): { url: string; file: string; remove: () => Promise<void> } {

@@ -3,8 +3,9 @@ import type { Core } from '../core.js'
 import type { Lease } from '../lease.js'
 import { acceptOffer, fenced } from '../steps/accept-offer.js'
 import { processAfter } from '../steps/process-pipeline.js'
-import { lockJob } from '../store/jobs.js'
-import { findLease } from '../store/leases.js'
+import { lookAround } from '../store/jobs.js'
+import { lockLease } from '../store/leases.js'
+import { listStagesAround } from '../store/pipelines.js'
 
 /**
  * Accepts an offer. Returns the lease as it is now; accepting twice gives the same.
@@ -12,8 +13,11 @@ import { findLease } from '../store/leases.js'
  */
 export function acceptLease(core: Core, offer: { jobId: number; fence: number; managerId: number }): Promise<Lease> {
   return core.store.write(async (tx) => {
-    const job = await lockJob(tx, offer.jobId)
-    const lease = job && (await findLease(tx, offer.jobId, offer.fence))
+    const { jobId, fence } = offer
+    const { job, lease } = await lockLease(tx, jobId, fence, [
+      () => listStagesAround(tx, jobId),
+      () => lookAround(tx, jobId),
+    ])
     if (!job || !lease || lease.managerId !== offer.managerId) throw fenced(job)
     if (lease.status === 'held') return lease
     if (lease.status !== 'offered') throw fenced(job)

@@ -18,8 +18,9 @@ import { mustApplyJobEvent } from '../steps/apply-job-event.js'
 import { closeLease } from '../steps/end-lease.js'
 import { processAfter, processPipeline } from '../steps/process-pipeline.js'
 import { record } from '../steps/record.js'
-import { findJob, getDefinition, lockJob } from '../store/jobs.js'
-import { findLease, saveReport } from '../store/leases.js'
+import { findJob, getDefinition, lockJob, lookAround } from '../store/jobs.js'
+import { findLease, lockLease, saveReport } from '../store/leases.js'
+import { listStagesAround } from '../store/pipelines.js'
 import { findTrace, flagTrace } from '../store/traces.js'
 import { saveVerdict } from '../store/verdicts.js'
 import type { Tx } from '../store/write.js'
@@ -51,8 +52,12 @@ export async function finishJob(core: Core, input: FinishInput): Promise<FinishR
   // Evidence is read and classified before the transaction; the transaction decides whether it matters.
   const verdict = await classify(core, input)
   return core.store.write(async (tx) => {
-    const job = await lockJob(tx, input.jobId)
-    const lease = job && (await findLease(tx, input.jobId, input.fence))
+    const { jobId, fence } = input
+    const { job, lease } = await lockLease(tx, jobId, fence, [
+      () => findTrace(tx, jobId),
+      () => listStagesAround(tx, jobId),
+      () => lookAround(tx, jobId),
+    ])
     if (!job || !lease || (input.managerId !== undefined && lease.managerId !== input.managerId)) throw fenced(job)
     const text = reportText(input.report)
     if (lease.status === 'offered' && !isStream(lease.door)) await acceptOffer(core, tx, lease, job)

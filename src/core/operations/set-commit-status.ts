@@ -22,7 +22,7 @@ import {
 } from '../store/external-statuses.js'
 import { getJob, insertDefinition, insertJob } from '../store/jobs.js'
 import { getPipeline, insertPipeline, lockPipeline } from '../store/pipelines.js'
-import { takePipelineIid } from '../store/projects.js'
+import { takePipelineIid } from '../store/project-counts.js'
 import type { Tx } from '../store/write.js'
 
 /** What an outside check may say of a commit. Rule: https://docs.gitlab.com/api/commits/#set-commit-pipeline-status */

@@ -24,7 +24,8 @@ import { record } from '../steps/record.js'
 import { getDefinition, lockJob } from '../store/jobs.js'
 import { excludedManagers } from '../store/lease-refusals.js'
 import { endLease, findLease } from '../store/leases.js'
-import { countInstanceJob, demandId } from '../store/queue.js'
+import { uncountInstanceJob } from '../store/project-counts.js'
+import { demandId } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
 import { SealError } from '../tokens/keys.js'
 
@@ -75,7 +76,7 @@ export async function voidLease(
     reason: detail ?? reason,
     ...(passedOver ? { excludedUntil: tx.now + (reason === 'full' ? fullForMs : excludedForMs) } : {}),
   })
-  if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
+  if (lease.instanceRunner === 1) uncountInstanceJob(tx, job.projectId)
   if (counts) job.voidOffers += 1
   await record(core, tx, {
     kind: 'job.offer_void',

@@ -3,7 +3,7 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
 import { endLease, findOpenLease, type LeaseEnd } from '../store/leases.js'
-import { countInstanceJob } from '../store/queue.js'
+import { uncountInstanceJob } from '../store/project-counts.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
 
@@ -18,7 +18,7 @@ export async function endOpenLease(core: Core, tx: Tx, job: Job, end: LeaseEnd):
 /** Step: the rows and the log of a lease that ends; whoever holds it knows already. */
 export async function closeLease(core: Core, tx: Tx, lease: Lease, job: Job, end: LeaseEnd): Promise<void> {
   const status = await endLease(tx, lease, end)
-  if (lease.instanceRunner === 1) await countInstanceJob(tx, job.projectId, -1)
+  if (lease.instanceRunner === 1) uncountInstanceJob(tx, job.projectId)
   await record(core, tx, {
     kind: 'lease.ended',
     projectId: job.projectId,

@@ -13,7 +13,8 @@ import type { Project, ResolvedRef } from '../project.js'
 import { isProtected } from '../protection.js'
 import { insertDefinitions, insertJobs, insertNeeds, type Need } from '../store/jobs.js'
 import { getPipeline, insertPipeline, insertStage, type NewPipeline } from '../store/pipelines.js'
-import { takePipelineIid } from '../store/projects.js'
+import { holdCounts, takePipelineIid } from '../store/project-counts.js'
+import { findProject, projectFacts } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -21,6 +22,7 @@ import { newJob } from './new-job.js'
 import { noteVariables } from './pipeline-context.js'
 import { type PlannedJob, processPipeline } from './process-pipeline.js'
 import { record } from './record.js'
+import { variablesFor } from './variables-for.js'
 
 /** What the event that makes a pipeline says of the pipeline's own row. */
 export interface PipelineOrigin {
@@ -53,6 +55,7 @@ export interface EndedAtOnce {
 
 /** Inserts the pipeline with the jobs of its plan, and returns it as it is once the first of them are queued. */
 export async function insertPlan(core: Core, tx: Tx, draft: PipelineDraft, plan: PipelinePlan): Promise<Pipeline> {
+  await askAhead(core, tx, draft, plan)
   const pipeline = await insertRow(core, tx, draft, plan)
   const stageIds = await insertStages(tx, pipeline.id, plan)
   // Ids rise stage by stage, as those who list jobs by id expect.
@@ -65,6 +68,34 @@ export async function insertPlan(core: Core, tx: Tx, draft: PipelineDraft, plan:
     else tx.afterCommit(() => core.pipelineTurns.add(pipeline.id))
   }
   return getPipeline(tx, pipeline.id)
+}
+
+/** Leases that are likely made on the spot. */
+const mostLeases = 50
+
+/** What this body is going to ask, in one exchange with a database that is away. */
+async function askAhead(
+  core: Core,
+  tx: Tx,
+  { project, resolved }: PipelineDraft,
+  { jobs }: PipelinePlan,
+): Promise<void> {
+  const counts = {
+    pipelines: 1,
+    stages: new Set(jobs.map(({ stage }) => stage)).size,
+    job_definitions: jobs.length,
+    jobs: jobs.length,
+    leases: Math.min(jobs.length, mostLeases),
+  }
+  const { id: projectId } = project
+  const reach = { projectId, protected: isProtected(project, resolved), environment: null }
+  await tx.together([
+    () => holdCounts(tx, projectId),
+    () => tx.prepareIds(counts),
+    () => findProject(tx, projectId),
+    () => projectFacts(tx, projectId),
+    () => variablesFor(core, tx, reach),
+  ])
 }
 
 /** Inserts a pipeline that has no jobs and is over, and returns it. */

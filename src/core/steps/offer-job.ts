@@ -14,7 +14,7 @@ import { lastJobEvent } from '../store/events.js'
 import { saveJob, timeoutsOf } from '../store/jobs.js'
 import { insertLease } from '../store/leases.js'
 import { findPayload } from '../store/payloads.js'
-import { countInstanceJob, instanceJobsOf } from '../store/queue.js'
+import { countInstanceJob, instanceJobsOf } from '../store/project-counts.js'
 import { findManagerById } from '../store/runners.js'
 import type { Tx } from '../store/write.js'
 import { issueJobToken, type JobTokenClaims, jobTokenScopes } from '../tokens/job-token.js'
@@ -84,7 +84,7 @@ export async function offerJob(
     reportAt: null,
   }
   const leaseId = await insertLease(tx, lease)
-  const count = runner.type === 'instance' ? await countInstanceJob(tx, job.projectId, 1) : null
+  const count = runner.type === 'instance' ? await countInstanceJob(tx, job.projectId) : null
   const waitedS = job.queuedAt === null ? null : Math.max(0, Math.floor((tx.now - job.queuedAt) / 1000))
   const running = othersRunning(count)
   await record(core, tx, {

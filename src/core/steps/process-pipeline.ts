@@ -13,7 +13,8 @@ import { compositeStatus, keepsRunning, nextPipelineStatus } from '../lifecycle/
 import { isOfTrain } from '../merge-train.js'
 import { type Pipeline, unionLength } from '../pipeline.js'
 import { type Giver, listGivers } from '../store/artifacts.js'
-import { type CurrentJob, getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
+import type { CurrentJob } from '../store/current-jobs.js'
+import { getDefinition, getJob, listCurrentJobs, listPipelineNeeds } from '../store/jobs.js'
 import {
   getPipeline,
   isRunningOn,
@@ -23,11 +24,11 @@ import {
   savePipelineStatus,
   saveStageStatus,
 } from '../store/pipelines.js'
+import { getProject } from '../store/projects.js'
 import { saveUnfinishedPass } from '../store/unfinished-passes.js'
 import type { Tx } from '../store/write.js'
 import { afterFinish } from './after-finish.js'
 import { applyGated } from './gate-job.js'
-import { contextOf } from './pipeline-context.js'
 import { record } from './record.js'
 import { tellSubscribers } from './tell-subscribers.js'
 
@@ -211,7 +212,9 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
     const { id, projectId } = pipeline
     tx.afterCommit(() => followUps.soon('follow_car', { id, projectId }))
   }
-  const { project } = await contextOf(tx, pipelineId)
+  // Most changes are of neither kind, and need not look at the project.
+  if (!is('stopped', to) && !is('stopped', from)) return
+  const project = await getProject(tx, pipeline.projectId)
   if (to === 'success' && pipeline.tag === 1 && project.followed === 1) await tellSubscribers(core, tx, pipeline)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))

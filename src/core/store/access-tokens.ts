@@ -179,10 +179,12 @@ function owned(row: Row): OwnedToken {
   return { ...token, user }
 }
 
-const tokenByHash = hotQuery<Row, 'hash'>((db, p) =>
-  db
-    .selectFrom('access_tokens')
-    .innerJoin('users', 'users.id', 'access_tokens.user_id')
-    .select(columns)
-    .where('access_tokens.token_hash', '=', p('hash')),
+const tokenByHash = hotQuery<Row, 'hash'>(
+  (db, p) =>
+    db
+      .selectFrom('access_tokens')
+      .innerJoin('users', 'users.id', 'access_tokens.user_id')
+      .select(columns)
+      .where('access_tokens.token_hash', '=', p('hash')),
+  { remembered: ['access_tokens', 'users'] },
 )

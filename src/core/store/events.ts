@@ -41,7 +41,7 @@ async function writeEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
       params[`runnerId${i}`] = event.runnerId ?? null
       params[`data${i}`] = event.data ? JSON.stringify(event.data) : '{}'
     }
-    await tx.all(newEvents[some.length - 1]!, params)
+    await tx.later(newEvents[some.length - 1]!, params)
   }
 }
 

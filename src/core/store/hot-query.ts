@@ -13,9 +13,10 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import type { Engine } from './engine.js'
 import { writtenTable } from './known-rows.js'
 import type { Database } from './schema.js'
-import type { Engine } from './write.js'
+import { seesUnwritten } from './unwritten-tables.js'
 
 /** Values that both drivers take as parameters. */
 export type Value = number | string | null | Uint8Array
@@ -32,6 +33,10 @@ export interface CompiledHotQuery {
   slots: readonly { param: string }[]
   /** The table that it writes without telling what becomes of the rows, if it does (`known-rows.ts`). */
   forgets: string | undefined
+  /** Whether rows that wait (`unwritten.ts`) are to be inserted before it. */
+  seesUnwritten: boolean
+  /** The tables that it reads, if its answers are remembered (`remembered.ts`). */
+  remembered: readonly string[] | undefined
 }
 
 /** A query that is compiled once for each engine. */
@@ -58,18 +63,19 @@ let count = 0
  * Declares a hot query. `build` gets a Kysely instance and a function that makes a named parameter.
  *
  * `keepsKnown`: whoever runs it tells what is known of the rows; others make all of the table be forgotten.
+ * `remembered`: all tables that it reads, for a query that is asked again and again and whose answer hardly ever changes.
  *
  *     const byId = hotQuery<{ name: string }, 'id'>((db, p) => db.selectFrom('jobs').select('name').where('id', '=', p('id')))
  */
 export function hotQuery<Result, Names extends string>(
   build: (db: Kysely<Database>, p: (name: Names) => Placeholder, engine: Engine) => Compilable<unknown>,
-  { keepsKnown = false }: { keepsKnown?: boolean } = {},
+  { keepsKnown = false, remembered }: { keepsKnown?: boolean; remembered?: readonly string[] } = {},
 ): HotQuery<Result, Names> {
   const compiled: Partial<Record<Engine, CompiledHotQuery>> = {}
   const name = `hot_${++count}`
   return {
     compiledFor(engine) {
-      compiled[engine] ??= compile(name, engine, build as never, keepsKnown)
+      compiled[engine] ??= { ...compile(name, engine, build as never, keepsKnown), remembered }
       return compiled[engine]
     },
   }
@@ -89,7 +95,7 @@ function compile(
   engine: Engine,
   build: (db: Kysely<Database>, p: (name: string) => Placeholder, engine: Engine) => Compilable<unknown>,
   keepsKnown: boolean,
-): CompiledHotQuery {
+): Omit<CompiledHotQuery, 'remembered'> {
   const { sql, parameters } = build(compilers[engine](), (param) => new Slot(param), engine).compile()
   const slots: { param: string }[] = []
   let seen = 0
@@ -99,7 +105,13 @@ function compile(
     slots.push({ param: value.param })
     return engine === 'postgres' ? `$${slots.length}` : '?'
   })
-  return { name, sql: text, slots, forgets: keepsKnown ? undefined : writtenTable(text) }
+  return {
+    name,
+    sql: text,
+    slots,
+    seesUnwritten: seesUnwritten(text),
+    forgets: keepsKnown ? undefined : writtenTable(text),
+  }
 }
 
 /** No text in a hot query holds one of these, or it could not be told from a placeholder. */

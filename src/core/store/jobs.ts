@@ -3,11 +3,12 @@ import { sql } from 'kysely'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
-import { is, type JobStatus } from '../lifecycle/job-machine.js'
+import { is } from '../lifecycle/job-machine.js'
 import { jobColumns } from './columns.js'
+import { CurrentJobs, type CurrentRun } from './current-jobs.js'
 import { type HotQuery, hotQuery } from './hot-query.js'
-import { insertMany, manyRows, type Row } from './insert-many.js'
-import { lockPipeline } from './pipelines.js'
+import { manyRows, type Row } from './insert-many.js'
+import { isHeld, lockPipelineOf } from './pipelines.js'
 import type { Reader, Tx } from './write.js'
 
 /** The job, or undefined. */
@@ -32,15 +33,28 @@ export async function getJob(from: Reader | Tx, id: number): Promise<Job> {
 
 /**
  * The job as it is now, with its pipeline locked until the end of the transaction: every change to a job, its leases or
- * its pipeline's status goes through here, so that two of them never decide on the same old state.
+ * its pipeline's status goes through here, so that two of them never decide on the same old state. `also` is what the caller
+ * is going to look at besides: asked in the same exchange, and known then.
  */
-export async function lockJob(tx: Tx, id: number): Promise<Job | undefined> {
-  if (tx.engine === 'sqlite') return findJob(tx, id)
-  const job = await findJob(tx, id)
-  if (!job) return undefined
-  await lockPipeline(tx, job.pipelineId)
+export async function lockJob(
+  tx: Tx,
+  id: number,
+  also: readonly (() => Promise<unknown>)[] = [],
+): Promise<Job | undefined> {
+  const known = tx.known.jobs.get(id)
+  const isLocked = tx.engine === 'sqlite' || (known && isHeld(tx, known.pipelineId))
+  if (!isLocked) await lockPipelineOf(tx, id, [() => findJob(tx, id), ...also])
   return findJob(tx, id)
 }
+
+/** Asks for all current jobs of the job's pipeline if they are few: then the pipeline can be processed without asking again. */
+export async function lookAround(tx: Tx, jobId: number): Promise<void> {
+  const jobs = await tx.all(fewAround, { jobId })
+  if (jobs.length > 0 && jobs.length < few) CurrentJobs.keep(tx.known.currentJobs, jobs[0]!.pipelineId, jobs)
+}
+
+/** In a larger pipeline one look tells that nothing follows, and reading all would cost more. */
+const few = 8
 
 /**
  * Writes what has changed in a job since it was read or written; its object must be one that this transaction has read or
@@ -52,13 +66,14 @@ export async function saveJob(tx: Tx, job: Job): Promise<void> {
   if (!before) throw new Error(`job ${job.id} was not read in this transaction`)
   const changed = mutableFields.filter((field) => job[field] !== before[field])
   if (changed.length === 0) return
-  const from = before.status === job.status ? undefined : before.status
-  const written = await tx.all(writeJob(changed, from !== undefined), { ...job, from: from ?? null } as JobRow)
-  if (from !== undefined && written.length === 0) {
-    throw new SignalboxError('conflict', `job ${job.id} is not ${from} any more`)
-  }
   const now: Job = { ...before }
   for (const field of changed) Object.assign(now, { [field]: job[field] })
+  if (!tx.unwritten.change('jobs', job.id, now as object as Row)) {
+    const from = before.status === job.status ? null : before.status
+    const moved = () => new SignalboxError('conflict', `job ${job.id} is not ${from} any more`)
+    const query = writeJob(changed, from !== null)
+    await tx.later(query, { ...job, from } as JobRow, from === null ? undefined : moved)
+  }
   noteStored(tx, job, now)
 }
 
@@ -71,9 +86,10 @@ export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
 
 /** Inserts jobs, and returns them in their order; their ids rise in it. */
 export async function insertJobs(tx: Tx, list: readonly Omit<Job, 'id'>[]): Promise<Job[]> {
-  const ids = await insertMany(tx, newJobs, list as readonly object[] as readonly Row[])
+  const ids = await tx.newIds('jobs', list.length)
   return list.map((fields, i) => {
     const job: Job = { ...fields, id: ids[i]! }
+    tx.unwritten.put('jobs', newJobs, job.id, { ...job } as object as Row)
     noteStored(tx, job, { ...job })
     return job
   })
@@ -86,6 +102,7 @@ function storedIn(tx: Tx): Map<Job, Readonly<Job>> {
 
 function noteStored(from: Reader | Tx, job: Job, row: Readonly<Job>): void {
   if ('once' in from) storedIn(from).set(job, row)
+  from.known?.currentJobs.change(row.pipelineId, (jobs) => jobs.noting(row))
   if (is('finished', row.status)) from.known?.jobs.forget(row.id)
   else from.known?.jobs.set(row.id, row)
 }
@@ -96,12 +113,12 @@ export async function insertDefinition(tx: Tx, plan: JobPlan): Promise<number> {
 }
 
 /** Returns the ids in the order of the plans. */
-export function insertDefinitions(tx: Tx, plans: readonly JobPlan[]): Promise<number[]> {
-  return insertMany(
-    tx,
-    newDefinitions,
-    plans.map((plan) => ({ body: JSON.stringify(plan) })),
-  )
+export async function insertDefinitions(tx: Tx, plans: readonly JobPlan[]): Promise<number[]> {
+  const ids = await tx.newIds('job_definitions', plans.length)
+  for (const [i, id] of ids.entries()) {
+    tx.unwritten.put('job_definitions', newDefinitions, id, { id, body: JSON.stringify(plans[i]) })
+  }
+  return ids
 }
 
 /** What a job does. */
@@ -212,7 +229,9 @@ export interface Need {
 
 /** Keeps what a job needs, in the order of the configuration. */
 export async function insertNeeds(tx: Tx, jobId: number, needs: readonly Need[]): Promise<void> {
-  for (const [position, need] of needs.entries()) await tx.all(newNeed, { jobId, position, ...need })
+  for (const [position, { name, artifacts, optional }] of needs.entries()) {
+    tx.unwritten.put('job_needs', newNeeds, `${jobId} ${position}`, { jobId, position, name, artifacts, optional })
+  }
 }
 
 /** Returns what a job needs, in the order of the configuration. */
@@ -220,22 +239,13 @@ export function listNeeds(from: Reader | Tx, jobId: number): Promise<Need[]> {
   return from.all(needsOfJob, { jobId })
 }
 
-/** What processing looks at in a pipeline's current jobs, in stage order. */
-export interface CurrentJob {
-  id: number
-  name: string
-  status: JobStatus
-  allowFailure: number
-  stageId: number
-  stagePosition: number
-  scheduling: 'stage' | 'dag'
-  runWhen: string
-  enqueueAtOnce: number
-}
-
-/** Returns the jobs that count for the pipeline: of those that were retried the newest. */
-export function listCurrentJobs(from: Reader | Tx, pipelineId: number): Promise<CurrentJob[]> {
-  return from.all(currentJobs, { pipelineId })
+/** Returns the jobs that count for the pipeline, in stage order: of those that were retried the newest. */
+export async function listCurrentJobs(from: Reader | Tx, pipelineId: number): Promise<CurrentRun[]> {
+  const known = from.known?.currentJobs.get(pipelineId)
+  if (known) return known.list().map((job) => ({ ...job }))
+  const jobs = await from.all(currentJobs, { pipelineId })
+  if (from.known) CurrentJobs.keep(from.known.currentJobs, pipelineId, jobs)
+  return jobs
 }
 
 /** The needs of every current job of a pipeline that is ordered by them. */
@@ -355,13 +365,10 @@ function writeJob(
   return query
 }
 
-const newJobs = manyRows(
-  (db, p, rows) =>
-    db
-      .insertInto('jobs')
-      .values(rows.map((row) => placeholders({ ...fixed, ...mutable }, (name) => p(name, row))) as never)
-      .returning('id'),
-  { keepsKnown: true },
+const newJobs = manyRows((db, p, rows) =>
+  db
+    .insertInto('jobs')
+    .values(rows.map((row) => placeholders({ id: 'id', ...fixed, ...mutable }, (name) => p(name, row))) as never),
 )
 
 const doneFinishWork = hotQuery<never, 'id' | 'coverage'>(
@@ -377,10 +384,7 @@ const doneFinishWork = hotQuery<never, 'id' | 'coverage'>(
 )
 
 const newDefinitions = manyRows((db, p, rows) =>
-  db
-    .insertInto('job_definitions')
-    .values(rows.map((row) => ({ body: p('body', row) })))
-    .returning('id'),
+  db.insertInto('job_definitions').values(rows.map((row) => ({ id: p('id', row), body: p('body', row) }))),
 )
 
 const definitionById = hotQuery<{ body: string }, 'id'>((db, p) =>
@@ -401,14 +405,16 @@ const timeoutsOfJob = hotQuery<{ job: number | null; project: number }, 'definit
   }),
 )
 
-const newNeed = hotQuery<never, 'jobId' | 'position' | 'name' | 'artifacts' | 'optional'>((db, p) =>
-  db.insertInto('job_needs').values({
-    job_id: p('jobId'),
-    position: p('position'),
-    name: p('name'),
-    artifacts: p('artifacts'),
-    optional: p('optional'),
-  }),
+const newNeeds = manyRows((db, p, rows) =>
+  db.insertInto('job_needs').values(
+    rows.map((row) => ({
+      job_id: p('jobId', row),
+      position: p('position', row),
+      name: p('name', row),
+      artifacts: p('artifacts', row),
+      optional: p('optional', row),
+    })),
+  ),
 )
 
 const needsOfJob = hotQuery<Need, 'jobId'>((db, p) =>
@@ -419,20 +425,37 @@ const needsOfJob = hotQuery<Need, 'jobId'>((db, p) =>
     .orderBy('position'),
 )
 
-const currentJobs = hotQuery<CurrentJob, 'pipelineId'>((db, p) =>
+const currentColumns = [
+  'id',
+  'name',
+  'status',
+  'allow_failure as allowFailure',
+  'stage_id as stageId',
+  'stage_position as stagePosition',
+  'scheduling',
+  'run_when as runWhen',
+  'enqueue_at_once as enqueueAtOnce',
+  'started_at as startedAt',
+  'finished_at as finishedAt',
+] as const
+
+const fewAround = hotQuery<CurrentRun & { pipelineId: number }, 'jobId'>((db, p) =>
   db
     .selectFrom('jobs')
-    .select([
-      'id',
-      'name',
-      'status',
-      'allow_failure as allowFailure',
-      'stage_id as stageId',
-      'stage_position as stagePosition',
-      'scheduling',
-      'run_when as runWhen',
-      'enqueue_at_once as enqueueAtOnce',
-    ])
+    .select([...currentColumns, 'pipeline_id as pipelineId'])
+    .where('pipeline_id', '=', (q) =>
+      q.selectFrom('jobs as one').select('one.pipeline_id').where('one.id', '=', p('jobId')),
+    )
+    .where('retried', '=', 0)
+    .orderBy('stage_position')
+    .orderBy('id')
+    .limit(few),
+)
+
+const currentJobs = hotQuery<CurrentRun, 'pipelineId'>((db, p) =>
+  db
+    .selectFrom('jobs')
+    .select(currentColumns)
     .where('pipeline_id', '=', p('pipelineId'))
     .where('retried', '=', 0)
     .orderBy('stage_position')

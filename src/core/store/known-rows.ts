@@ -16,20 +16,38 @@ import type { Project } from '../project.js'
 import { RecentMap } from '../recent-map.js'
 import type { ProjectFacts } from '../scheduler/match.js'
 import type { TraceRow } from '../trace.js'
+import type { CurrentJobs } from './current-jobs.js'
 
 /** Rows kept a table: those that were not asked for lately go. */
 const limit = 8192
+/** Pipelines of which all current jobs are kept. */
+const pipelineLimit = 512
+
+/** The counters of a project (`project-counts.ts`). */
+export interface ProjectCounts {
+  /** The number of its newest pipeline. */
+  lastIid: number
+  instanceJobs: number
+}
 
 /** Rows of one table by an id. They are not to be changed: who wants to takes a copy. */
 class KnownTable<Row extends object> {
-  #rows = new RecentMap<number, Readonly<Row>>(limit)
+  readonly #limit: number
+  #rows: RecentMap<number, Readonly<Row>>
   #isEmpty = true
   /** For tests: is shown each row that is taken, to compare it with the database. */
   check: ((row: Readonly<Row>) => void) | undefined
+  readonly #isAhead: () => boolean
+
+  constructor(isAhead: () => boolean, most = limit) {
+    this.#isAhead = isAhead
+    this.#limit = most
+    this.#rows = new RecentMap(most)
+  }
 
   get(id: number): Readonly<Row> | undefined {
     const row = this.#rows.get(id)
-    if (row) this.check?.(row)
+    if (row && this.check && !this.#isAhead()) this.check(row)
     return row
   }
 
@@ -38,10 +56,12 @@ class KnownTable<Row extends object> {
     this.#isEmpty = false
   }
 
-  /** The row, if it is known, as what has been written makes it. */
-  change(id: number, written: (row: Readonly<Row>) => Readonly<Row>): void {
+  /** The row, if it is known, as what has been written makes it; undefined: it is to be forgotten. */
+  change(id: number, written: (row: Readonly<Row>) => Readonly<Row> | undefined): void {
     const row = this.#rows.get(id)
-    if (row) this.#rows.set(id, written(row))
+    const now = row && written(row)
+    if (now) this.#rows.set(id, now)
+    else if (row) this.#rows.delete(id)
   }
 
   forget(id: number): void {
@@ -50,28 +70,39 @@ class KnownTable<Row extends object> {
 
   clear(): void {
     if (this.#isEmpty) return
-    this.#rows = new RecentMap(limit)
+    this.#rows = new RecentMap(this.#limit)
     this.#isEmpty = true
   }
 }
 
 /** Rows that one connection has written or read, by job. Transactions that fail make it forget. */
 export class KnownRows {
-  readonly jobs = new KnownTable<Job>()
+  /** What the body under way has not inserted yet, and is known all the same. */
+  unwritten: { readonly isEmpty: boolean } | undefined
+  /** By table: the last id that was given, where this connection is the only one that gives them. */
+  readonly lastIds = new Map<string, number>()
+  readonly #isAhead = () => this.unwritten !== undefined && !this.unwritten.isEmpty
+  readonly jobs = new KnownTable<Job>(this.#isAhead)
   /** The newest lease of each job, by the job. */
-  readonly leases = new KnownTable<Lease>()
+  readonly leases = new KnownTable<Lease>(this.#isAhead)
   /** By job. */
-  readonly traces = new KnownTable<TraceRow>()
-  readonly pipelines = new KnownTable<Pipeline>()
+  readonly traces = new KnownTable<TraceRow>(this.#isAhead)
+  readonly pipelines = new KnownTable<Pipeline>(this.#isAhead)
   /** All stages of a pipeline in their order, by the pipeline. */
-  readonly stages = new KnownTable<readonly Stage[]>()
-  readonly projects = new KnownTable<Project>()
+  readonly stages = new KnownTable<readonly Stage[]>(this.#isAhead)
+  /** By pipeline. */
+  readonly currentJobs = new KnownTable<CurrentJobs>(this.#isAhead, pipelineLimit)
+  readonly projectCounts = new KnownTable<ProjectCounts>(this.#isAhead)
+  readonly projects = new KnownTable<Project>(this.#isAhead)
   /** By project; made of it and of the groups above it. */
-  readonly projectFacts = new KnownTable<ProjectFacts>()
+  readonly projectFacts = new KnownTable<ProjectFacts>(this.#isAhead)
 
   /** A statement wrote this table without telling what became of its rows. */
   forgetWritten(table: string | undefined): void {
-    if (table !== undefined) for (const known of this.#madeOf[table] ?? []) known.clear()
+    if (table === undefined) return
+    for (const known of this.#madeOf[table] ?? []) known.clear()
+    if (table === 'unknown') this.lastIds.clear()
+    else this.lastIds.delete(table)
   }
 
   clear(): void {
@@ -79,14 +110,24 @@ export class KnownRows {
   }
 
   readonly #madeOf: Readonly<Record<string, readonly { clear(): void }[]>> = {
-    jobs: [this.jobs],
+    jobs: [this.jobs, this.currentJobs],
     leases: [this.leases],
     traces: [this.traces],
     pipelines: [this.pipelines],
     stages: [this.stages],
-    projects: [this.projects, this.projectFacts],
+    projects: [this.projects, this.projectFacts, this.projectCounts],
     groups: [this.projectFacts],
-    unknown: [this.jobs, this.leases, this.traces, this.pipelines, this.stages, this.projects, this.projectFacts],
+    unknown: [
+      this.jobs,
+      this.currentJobs,
+      this.leases,
+      this.traces,
+      this.pipelines,
+      this.stages,
+      this.projects,
+      this.projectFacts,
+      this.projectCounts,
+    ],
   }
 }
 

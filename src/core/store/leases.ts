@@ -1,35 +1,25 @@
 /** Rows of leases: the only truth about who owns a job. */
 import { sql } from 'kysely'
 import { SignalboxError } from '../errors.js'
+import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
 import { type LeaseEvent, type LeaseStatus, nextLeaseStatus } from '../lifecycle/lease-machine.js'
 import { leaseColumns } from './columns.js'
 import { hotQuery } from './hot-query.js'
+import { manyRows, type Row } from './insert-many.js'
+import { lockJob } from './jobs.js'
 import type { Reader, Tx } from './write.js'
 
 // Statuses are written as literals wherever a partial index is to serve the query: SQLite does not match it otherwise.
 const isOpen = sql<boolean>`status in ('offered', 'held')`
 
-/** What is said of a lease as it begins; the rest is empty by then. */
-export type NewLease = Omit<
-  Lease,
-  | 'id'
-  | 'acceptedAt'
-  | 'endedAt'
-  | 'endReason'
-  | 'cancelRevision'
-  | 'cancelMode'
-  | 'cancelAcked'
-  | 'report'
-  | 'reportAt'
-  | 'written'
->
-
 /** Inserts a lease as it begins. The unique index on open leases refuses a second one for the job. */
 export async function insertLease(tx: Tx, lease: Omit<Lease, 'id'>): Promise<number> {
-  const row = await tx.first(newLease, lease as NewLease)
-  tx.known.leases.set(lease.jobId, { ...lease, id: row!.id })
-  return row!.id
+  const [id] = await tx.newIds('leases', 1)
+  const made: Lease = { ...lease, id: id! }
+  tx.unwritten.put('leases', newLeases, made.id, { ...made } as object as Row)
+  tx.known.leases.set(made.jobId, made)
+  return made.id
 }
 
 /** Returns the lease by the pair that names it everywhere, open or ended. */
@@ -37,6 +27,24 @@ export async function findLease(from: Reader | Tx, jobId: number, fence: number)
   const known = from.known?.leases.get(jobId)
   if (known?.fence === fence) return { ...known }
   return from.first(leaseByFence, { jobId, fence })
+}
+
+/**
+ * The job, locked, and the lease of this fence: the pair that a runner writes under. `also`: as for `lockJob`, what of them
+ * is looked at next.
+ */
+export async function lockLease(
+  tx: Tx,
+  jobId: number,
+  fence: number,
+  also: readonly (() => Promise<unknown>)[],
+): Promise<{ job?: Job | undefined; lease?: Lease | undefined }> {
+  let read: Lease | undefined
+  const readLease = async () => {
+    read = await findLease(tx, jobId, fence)
+  }
+  const job = await lockJob(tx, jobId, [readLease, ...also])
+  return { job, lease: job && (read ?? (await findLease(tx, jobId, fence))) }
 }
 
 /** The lease of the job that is offered or held, if one is. */
@@ -55,7 +63,8 @@ export async function holdLease(tx: Tx, lease: Lease): Promise<Lease> {
   const status = statusAfter(lease, 'accept')
   const expiresAt = tx.now + lease.termMs
   const { id, status: from } = lease
-  if (!(await tx.first(acceptedLease, { id, from, status, now: tx.now, expiresAt }))) throw moved(lease)
+  // One that waits to be inserted is inserted first: on a polling door it is offered and accepted in one body.
+  await tx.later(acceptedLease, { id, from, status, now: tx.now, expiresAt }, () => moved(lease))
   const written = { status, acceptedAt: tx.now, expiresAt, acceptBy: null }
   noteChanged(tx, lease, written)
   return { ...lease, ...written }
@@ -94,17 +103,15 @@ export async function endLease(tx: Tx, lease: LeaseState, end: LeaseEnd): Promis
   const status = statusAfter(lease, end.event)
   const row = { id: lease.id, from: lease.status, status, reason, now: tx.now }
   tx.known.leases.forget(lease.jobId)
-  const ended =
-    report === undefined
-      ? await tx.first(endedLease, { ...row, excludedUntil })
-      : await tx.first(finishedLease, { ...row, report })
-  if (!ended) throw moved(lease)
+  const unless = () => moved(lease)
+  if (report === undefined) await tx.later(endedLease, { ...row, excludedUntil }, unless)
+  else await tx.later(finishedLease, { ...row, report }, unless)
   return status
 }
 
 /** Notes that the runner has written under the lease, and moves its end: every write is a contact. */
 export async function touchLeaseOf(tx: Tx, lease: LeaseKey, expiresAt: number | null): Promise<void> {
-  await tx.all(touchedLease, { id: lease.id, expiresAt })
+  await tx.later(touchedLease, { id: lease.id, expiresAt })
   noteChanged(tx, lease, { written: 1, ...(expiresAt === null ? {} : { expiresAt }) })
 }
 
@@ -143,31 +150,29 @@ export function findRepeatedRequest(
   return from.first(leaseByRequest, { managerId, requestId })
 }
 
-const newLease = hotQuery<{ id: number }, keyof NewLease>(
-  (db, p) =>
-    db
-      .insertInto('leases')
-      .values({
-        job_id: p('jobId'),
-        fence: p('fence'),
-        project_id: p('projectId'),
-        runner_id: p('runnerId'),
-        manager_id: p('managerId'),
-        instance_runner: p('instanceRunner'),
-        node: p('node'),
-        door: p('door'),
-        request_id: p('requestId'),
-        status: p('status'),
-        term_ms: p('termMs'),
-        written: 0,
-        offered_at: p('offeredAt'),
-        accept_by: p('acceptBy'),
-        expires_at: p('expiresAt'),
-        cancel_revision: 0,
-        cancel_acked: 0,
-      })
-      .returning('id'),
-  { keepsKnown: true },
+const newLeases = manyRows((db, p, rows) =>
+  db.insertInto('leases').values(
+    rows.map((row) => ({
+      id: p('id', row),
+      job_id: p('jobId', row),
+      fence: p('fence', row),
+      project_id: p('projectId', row),
+      runner_id: p('runnerId', row),
+      manager_id: p('managerId', row),
+      instance_runner: p('instanceRunner', row),
+      node: p('node', row),
+      door: p('door', row),
+      request_id: p('requestId', row),
+      status: p('status', row),
+      term_ms: p('termMs', row),
+      written: 0,
+      offered_at: p('offeredAt', row),
+      accept_by: p('acceptBy', row),
+      expires_at: p('expiresAt', row),
+      cancel_revision: 0,
+      cancel_acked: 0,
+    })),
+  ),
 )
 
 const leaseByFence = hotQuery<Lease, 'jobId' | 'fence'>((db, p) =>

@@ -1,10 +1,11 @@
 /** Rows of payloads: what the runner of a pending or running job gets, sealed. */
 import { hotQuery } from './hot-query.js'
+import { manyRows } from './insert-many.js'
 import type { Reader, Tx } from './write.js'
 
 /** Keeps the sealed payload of a job that has become pending. */
 export async function savePayload(tx: Tx, jobId: number, sealed: Uint8Array): Promise<void> {
-  await tx.all(newPayload, { jobId, body: sealed })
+  tx.unwritten.put('payloads', newPayloads, jobId, { jobId, body: sealed })
 }
 
 /** Returns the sealed payload; undefined: the job has ended, or was never queued. */
@@ -14,13 +15,13 @@ export async function findPayload(from: Reader | Tx, jobId: number): Promise<Uin
 
 /** Deletes the payload: variables and secrets of a job that is over are not kept. */
 export async function deletePayload(tx: Tx, jobId: number): Promise<void> {
-  await tx.all(endedPayload, { jobId })
+  await tx.later(endedPayload, { jobId })
 }
 
-const newPayload = hotQuery<never, 'jobId' | 'body'>((db, p) =>
+const newPayloads = manyRows((db, p, rows) =>
   db
     .insertInto('payloads')
-    .values({ job_id: p('jobId'), body: p('body') })
+    .values(rows.map((row) => ({ job_id: p('jobId', row), body: p('body', row) })))
     .onConflict((c) => c.column('job_id').doUpdateSet((e) => ({ body: e.ref('excluded.body') }))),
 )
 

@@ -2,11 +2,13 @@
 import { sql } from 'kysely'
 import { SignalboxError } from '../errors.js'
 import type { Job } from '../job.js'
-import { type JobStatus, statusSets } from '../lifecycle/job-machine.js'
+import { is, type JobStatus, statusSets } from '../lifecycle/job-machine.js'
 import { nextPipelineStatus } from '../lifecycle/pipeline-status.js'
 import type { Pipeline, Stage } from '../pipeline.js'
 import { pipelineColumns } from './columns.js'
+import { CurrentJobs } from './current-jobs.js'
 import { hotQuery } from './hot-query.js'
+import { manyRows } from './insert-many.js'
 import type { Reader, Tx } from './write.js'
 
 /** Returns the pipeline of this id; undefined: there is none, or it was deleted. */
@@ -33,16 +35,34 @@ export async function findPipelineVariables(from: Reader | Tx, id: number): Prom
 
 /** Holds the pipeline until the end of the transaction: whoever folds over its jobs or changes one comes after us. */
 export async function lockPipeline(tx: Tx, id: number): Promise<void> {
-  if (tx.engine === 'postgres') await tx.once(heldKey(id), () => hold(tx, id))
-}
-
-const heldKey = (id: number) => `pipeline ${id} is ours`
-
-async function hold(tx: Tx, id: number): Promise<void> {
-  const pipeline = await tx.first(heldPipeline, { id })
+  if (tx.engine !== 'postgres' || heldBy(tx).has(id)) return
+  heldBy(tx).add(id)
   // What was read before we had it may have changed since.
   tx.known.clear()
+  const pipeline = await tx.first(heldPipeline, { id })
   if (pipeline) tx.known.pipelines.set(id, pipeline)
+}
+
+/** The same with the pipeline of a job. `also` is asked behind it, in the same exchange. */
+export async function lockPipelineOf(tx: Tx, jobId: number, also: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const { known } = tx
+  known.clear()
+  const hold = async () => {
+    const pipeline = await tx.first(heldPipelineOfJob, { jobId })
+    if (!pipeline) return
+    heldBy(tx).add(pipeline.id)
+    known.pipelines.set(pipeline.id, pipeline)
+  }
+  await tx.together([hold, ...also])
+}
+
+/** Whether the transaction holds the pipeline already. */
+export function isHeld(tx: Tx, id: number): boolean {
+  return heldBy(tx).has(id)
+}
+
+function heldBy(tx: Tx): Set<number> {
+  return tx.once('pipelines that are ours', () => new Set())
 }
 
 /** What is said of a pipeline as it is made; `variables` are sealed. */
@@ -55,9 +75,9 @@ export type NewPipeline = Omit<
 export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'failed' | 'skipped'): Promise<Pipeline> {
   const status = ended === undefined ? 'created' : nextPipelineStatus('created', ended)
   const finishedAt = ended === undefined ? null : tx.now
-  const row = await tx.first(newPipeline, { ...pipeline, status, finishedAt, now: tx.now })
+  const [id] = await tx.newIds('pipelines', 1)
   const made: Pipeline = {
-    id: row!.id,
+    id: id!,
     projectId: pipeline.projectId,
     iid: pipeline.iid,
     ref: pipeline.ref,
@@ -81,10 +101,12 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'fai
     finishedAt,
     durationMs: null,
   }
+  tx.unwritten.put('pipelines', newPipelines, made.id, { ...made, variables: pipeline.variables })
   tx.known.pipelines.set(made.id, made)
   tx.known.stages.set(made.id, [])
+  tx.known.currentJobs.set(made.id, new CurrentJobs([]))
   // Nobody else sees it yet.
-  await tx.once(heldKey(made.id), async () => undefined)
+  heldBy(tx).add(made.id)
   return made
 }
 
@@ -93,11 +115,12 @@ export async function insertStage(
   tx: Tx,
   stage: { pipelineId: number; name: string; position: number },
 ): Promise<number> {
-  const { id } = (await tx.first(newStage, stage))!
+  const [id] = await tx.newIds('stages', 1)
   const { pipelineId, position } = stage
-  const made: Stage = { id, pipelineId, name: stage.name, position, status: 'created' }
+  const made: Stage = { id: id!, pipelineId, name: stage.name, position, status: 'created' }
+  tx.unwritten.put('stages', newStages, made.id, { ...made })
   tx.known.stages.change(pipelineId, (known) => [...known, made].sort((a, b) => a.position - b.position))
-  return id
+  return made.id
 }
 
 /**
@@ -110,6 +133,8 @@ export async function isRunningOn(tx: Tx, job: Job): Promise<boolean> {
   const stage = tx.known.stages.get(pipelineId)?.find((one) => one.id === stageId)
   if (pipeline && stage && !(pipeline.status === 'running' && stage.status === 'running')) return false
   if (job.status === 'running' && pipeline && stage) return true
+  const jobs = tx.known.currentJobs.get(pipelineId)
+  if (pipeline && stage && jobs) return jobs.isQuietWithout(job)
   if (job.status === 'running') return (await tx.first(runningTogether, { pipelineId, stageId })) !== undefined
   return (await tx.first(runningWithout, { id, pipelineId, stageId, stagePosition })) !== undefined
 }
@@ -120,9 +145,13 @@ export async function isRunningOn(tx: Tx, job: Job): Promise<boolean> {
  */
 export async function savePipelineStatus(tx: Tx, pipeline: Pipeline, from: JobStatus): Promise<void> {
   const { id, status, updatedAt, startedAt, finishedAt, durationMs } = pipeline
-  const row = await tx.first(writePipeline, { id, from, status, updatedAt, startedAt, finishedAt, durationMs })
-  if (!row) throw new SignalboxError('conflict', `pipeline ${id} is not ${from} any more`)
-  tx.known.pipelines.change(id, (row) => ({ ...row, status, updatedAt, startedAt, finishedAt, durationMs }))
+  const written = { status, updatedAt, startedAt, finishedAt, durationMs }
+  if (!tx.unwritten.change('pipelines', id, written)) {
+    const moved = () => new SignalboxError('conflict', `pipeline ${id} is not ${from} any more`)
+    await tx.later(writePipeline, { id, from, ...written }, moved)
+  }
+  tx.known.pipelines.change(id, (row) => ({ ...row, ...written }))
+  if (is('finished', status)) tx.known.currentJobs.forget(id)
 }
 
 /** Notes which newer pipeline made this one redundant. */
@@ -144,10 +173,22 @@ export async function listStages(from: Reader | Tx, pipelineId: number): Promise
   return stages
 }
 
+/** The same of the pipeline of a job. */
+export async function listStagesAround(tx: Tx, jobId: number): Promise<readonly Stage[]> {
+  const pipelineId = tx.known.jobs.get(jobId)?.pipelineId
+  if (pipelineId !== undefined) return listStages(tx, pipelineId)
+  const stages = await tx.all(stagesAroundJob, { jobId })
+  if (stages[0]) tx.known.stages.set(stages[0].pipelineId, stages)
+  return stages
+}
+
 /** Writes the stage's new status, on condition that the row still has that of `stage`. Throws `conflict` otherwise. */
 export async function saveStageStatus(tx: Tx, stage: Stage, status: JobStatus): Promise<void> {
-  const row = await tx.first(writeStage, { id: stage.id, from: stage.status, status })
-  if (!row) throw new SignalboxError('conflict', `stage ${stage.id} is not ${stage.status} any more`)
+  const { id, status: from } = stage
+  if (!tx.unwritten.change('stages', id, { status })) {
+    const moved = () => new SignalboxError('conflict', `stage ${id} is not ${from} any more`)
+    await tx.later(writeStage, { id, from, status }, moved)
+  }
   tx.known.stages.change(stage.pipelineId, (known) =>
     known.map((one) => (one.id === stage.id ? { ...one, status } : one)),
   )
@@ -202,7 +243,9 @@ export async function runIntervals(
   tx: Tx,
   pipelineId: number,
 ): Promise<{ startedAt: number; finishedAt: number | null }[]> {
-  return tx.all(intervals, { pipelineId })
+  const known = tx.known.currentJobs.get(pipelineId)
+  if (!known) return tx.all(intervals, { pipelineId })
+  return known.list().flatMap(({ startedAt, finishedAt }) => (startedAt === null ? [] : [{ startedAt, finishedAt }]))
 }
 
 const pipelineById = hotQuery<Pipeline, 'id'>((db, p) =>
@@ -211,6 +254,14 @@ const pipelineById = hotQuery<Pipeline, 'id'>((db, p) =>
 
 const heldPipeline = hotQuery<Pipeline, 'id'>((db, p) =>
   db.selectFrom('pipelines').select(pipelineColumns).where('id', '=', p('id')).forUpdate(),
+)
+
+const heldPipelineOfJob = hotQuery<Pipeline, 'jobId'>((db, p) =>
+  db
+    .selectFrom('pipelines')
+    .select(pipelineColumns)
+    .where('id', '=', (q) => q.selectFrom('jobs').select('jobs.pipeline_id').where('jobs.id', '=', p('jobId')))
+    .forUpdate(),
 )
 
 const writePipeline = hotQuery<
@@ -264,6 +315,14 @@ const stagesOfPipeline = hotQuery<Stage, 'pipelineId'>((db, p) =>
     .orderBy('position'),
 )
 
+const stagesAroundJob = hotQuery<Stage, 'jobId'>((db, p) =>
+  db
+    .selectFrom('stages')
+    .select(['id', 'pipeline_id as pipelineId', 'name', 'position', 'status'])
+    .where('pipeline_id', '=', (q) => q.selectFrom('jobs').select('jobs.pipeline_id').where('jobs.id', '=', p('jobId')))
+    .orderBy('position'),
+)
+
 const writeStage = hotQuery<{ id: number }, 'id' | 'from' | 'status'>(
   (db, p) =>
     db
@@ -284,41 +343,44 @@ const intervals = hotQuery<{ startedAt: number; finishedAt: number | null }, 'pi
     .where('started_at', 'is not', null),
 )
 
-const newPipeline = hotQuery<{ id: number }, keyof NewPipeline | 'status' | 'finishedAt' | 'now'>(
-  (db, p) =>
-    db
-      .insertInto('pipelines')
-      .values({
-        project_id: p('projectId'),
-        iid: p('iid'),
-        ref: p('ref'),
-        tag: p('tag'),
-        protected: p('protected'),
-        sha: p('sha'),
-        before_sha: p('beforeSha'),
-        source: p('source'),
-        status: p('status'),
-        user_id: p('userId'),
-        name: p('name'),
-        yaml_errors: p('yamlErrors'),
-        variables: p('variables'),
-        on_new_commit: p('onNewCommit'),
-        on_job_failure: p('onJobFailure'),
-        source_job_id: p('sourceJobId'),
-        followed: p('followed'),
-        created_at: p('now'),
-        updated_at: p('now'),
-        finished_at: p('finishedAt'),
-      })
-      .returning('id'),
-  { keepsKnown: true },
+const newPipelines = manyRows((db, p, rows) =>
+  db.insertInto('pipelines').values(
+    rows.map((row) => ({
+      id: p('id', row),
+      project_id: p('projectId', row),
+      iid: p('iid', row),
+      ref: p('ref', row),
+      tag: p('tag', row),
+      protected: p('protected', row),
+      sha: p('sha', row),
+      before_sha: p('beforeSha', row),
+      source: p('source', row),
+      status: p('status', row),
+      user_id: p('userId', row),
+      name: p('name', row),
+      yaml_errors: p('yamlErrors', row),
+      variables: p('variables', row),
+      on_new_commit: p('onNewCommit', row),
+      on_job_failure: p('onJobFailure', row),
+      source_job_id: p('sourceJobId', row),
+      followed: p('followed', row),
+      created_at: p('createdAt', row),
+      updated_at: p('updatedAt', row),
+      started_at: p('startedAt', row),
+      finished_at: p('finishedAt', row),
+      duration_ms: p('durationMs', row),
+    })),
+  ),
 )
 
-const newStage = hotQuery<{ id: number }, 'pipelineId' | 'name' | 'position'>(
-  (db, p) =>
-    db
-      .insertInto('stages')
-      .values({ pipeline_id: p('pipelineId'), name: p('name'), position: p('position'), status: 'created' })
-      .returning('id'),
-  { keepsKnown: true },
+const newStages = manyRows((db, p, rows) =>
+  db.insertInto('stages').values(
+    rows.map((row) => ({
+      id: p('id', row),
+      pipeline_id: p('pipelineId', row),
+      name: p('name', row),
+      position: p('position', row),
+      status: p('status', row),
+    })),
+  ),
 )

@@ -3,6 +3,11 @@
  * first, and every UPDATE repeats the guard of its decision. Serialization failures and deadlocks are run again. A COMMIT
  * whose answer is lost is neither done nor undone until the server has said what became of it.
  *
+ * The server may be far away, so a body waits for as few answers as it can: statements are sent as they come, and only who
+ * needs an answer waits for it (`pipeline` of the client). BEGIN goes with the first of them. What a body writes it does not
+ * wait for; before COMMIT is sent all answers are there, none says that a statement failed, and each guarded UPDATE has found
+ * its row.
+ *
  * As on SQLite a body awaits nothing but its own queries: when it has none under way and has not settled by the next
  * macrotask, it has awaited something foreign, would hold its locks for who knows how long, and is rolled back.
  */
@@ -17,16 +22,19 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  sql,
 } from 'kysely'
 import pg from 'pg'
 import { asFault } from '../as-fault.js'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
-import { bind, type HotQuery, type Params } from './hot-query.js'
+import { bind, type HotQuery, hotQuery, type Params } from './hot-query.js'
 import { KnownRows, writtenTable } from './known-rows.js'
 import { askFate, type Fate, type SentCommit, statisticsSince } from './postgres-commit.js'
 import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
 import type { Database } from './schema.js'
+import { Unwritten } from './unwritten.js'
+import { seesUnwritten, type UnwrittenTable } from './unwritten-tables.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
 /** Where the database is, and what the store takes from its node. */
@@ -73,6 +81,7 @@ export class PostgresStore implements Store {
     this.#options = options
     this.pool = openPool(options, {
       max: options.connections ?? 10,
+      pipeline: true,
       query_timeout: answerWithinMs,
       idle_in_transaction_session_timeout: answerWithinMs,
     })
@@ -188,9 +197,9 @@ export class PostgresStore implements Store {
     let broken = false
     const scope = new BodyScope(client, this.#options, effects)
     try {
-      const sent = await this.#begin(client)
-      const value = await scope.run(body)
-      await this.#commit(client, sent, value)
+      const begun = this.#begin(client)
+      const value = await scope.run(body, begun)
+      await this.#commit(client, await begun, value)
       return value
     } catch (error) {
       // Of a connection that has failed nothing more is asked: it might take a minute to say so.
@@ -207,11 +216,13 @@ export class PostgresStore implements Store {
     }
   }
 
-  /** Begins, and learns what the server will know the transaction by, in one exchange. */
+  /** Begins, and learns what the server will know the transaction by. What is sent meanwhile belongs to the transaction. */
   async #begin(client: pg.PoolClient): Promise<SentCommit> {
-    const since = this.#since.get(client) ?? (await statisticsSince((query) => client.query(query)))
+    const known = this.#since.get(client)
+    const asked = known ?? statisticsSince((query) => client.query(query))
+    const begin: Promise<unknown> = client.query('begin; select pg_current_xact_id()::text as xid')
+    const [since, answers] = await Promise.all([asked, begin])
     this.#since.set(client, since)
-    const answers: unknown = await client.query('begin; select pg_current_xact_id()::text as xid')
     const { processID } = client as unknown as { processID: number }
     return { xid: (answers as pg.QueryResult[])[1]!.rows[0].xid, backend: processID, statisticsSince: since }
   }
@@ -274,8 +285,16 @@ class BodyScope {
   readonly #options: PostgresStoreOptions
   readonly #effects: Effects
   readonly #tx: Tx
+  readonly #unwritten: Unwritten
+  /** By table: ids that were drawn and have not been used. */
+  readonly #ids = new Map<UnwrittenTable, number[]>()
   #open = true
+  #begun: Promise<unknown> | undefined
   #underWay = 0
+  /** Statements that were sent and not waited for. */
+  #sent: Promise<void>[] = []
+  /** Why the first of them failed; whatever comes after it in the transaction is refused. */
+  #failure: { error: unknown } | undefined
   #caught: ((bug: Error) => void) | undefined
 
   constructor(client: pg.PoolClient, options: PostgresStoreOptions, effects: Effects) {
@@ -283,14 +302,24 @@ class BodyScope {
     this.#effects = effects
     this.#options = options
     const known = new KnownRows()
-    const guarded = connectionOn((query) => {
+    const unwritten = new Unwritten()
+    known.unwritten = unwritten
+    this.#unwritten = unwritten
+    const guarded = connectionOn(async (query) => {
+      if (this.#begun) await this.#ready(query.text)
+      if (seesUnwritten(query.text)) this.#insertUnwritten()
       known.forgetWritten(writtenTable(query.text))
       return this.#query(query)
     })
     const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) => {
-      known.forgetWritten(query.compiledFor('postgres').forgets)
+      const { sql, forgets, seesUnwritten } = query.compiledFor('postgres')
+      if (this.#begun) await this.#ready(sql)
+      if (seesUnwritten) this.#insertUnwritten()
+      known.forgetWritten(forgets)
       return (await this.#query(statement(query, params))).rows as Result[]
     }
+    const draw = async (table: UnwrittenTable, count: number) =>
+      (await all(idsOf(table), { count })).map(({ id }) => id)
     this.#tx = {
       engine: 'postgres',
       // One query at a time: a transaction is a conversation.
@@ -298,8 +327,28 @@ class BodyScope {
       now: options.clock.now(),
       random: options.random,
       known,
+      unwritten,
+      newIds: async (table, count) => {
+        const ids = this.#ids.get(table)?.splice(0, count) ?? []
+        const more = count - ids.length
+        return more === 0 ? ids : [...ids, ...(await draw(table, more))]
+      },
+      prepareIds: async (counts) => {
+        const wanted = Object.entries(counts) as [UnwrittenTable, number][]
+        await Promise.all(wanted.map(async ([table, count]) => this.#ids.set(table, await draw(table, count))))
+      },
       all,
       first: async (query, params) => (await all(query, params))[0],
+      later: async (query, params, unless) => {
+        const { sql, forgets, seesUnwritten } = query.compiledFor('postgres')
+        if (this.#begun) await this.#ready(sql)
+        if (seesUnwritten) this.#insertUnwritten()
+        known.forgetWritten(forgets)
+        this.#send(statement(query, params), unless)
+      },
+      together: async (queries) => {
+        await Promise.all(queries.map((query) => query()))
+      },
       once: (key, make) => effects.once(key, make),
       atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
@@ -307,16 +356,52 @@ class BodyScope {
     }
   }
 
-  run<T>(body: Body<T>): Promise<T> {
+  run<T>(body: Body<T>, begun: Promise<unknown>): Promise<T> {
+    // A query of the body as any other.
+    this.#underWay++
+    this.#begun = begun
+      .then(() => {
+        this.#begun = undefined
+      })
+      .finally(() => this.#answered())
+    this.#begun.catch(() => undefined)
     return new Promise<T>((resolve, reject) => {
       this.#caught = (bug) => {
         this.#options.report(bug, 'write')
         reject(new SignalboxError('internal', 'internal error', { cause: bug }))
       }
-      const ended = this.#effects.complete(body, this.#tx)
-      ended.then(resolve, reject).finally(() => this.close())
+      const ended = this.#effects.complete(body, this.#tx, () => this.#settle())
+      ended.then(resolve, (error) => reject(this.#failure?.error ?? error)).finally(() => this.close())
       this.#watch()
     })
+  }
+
+  /** Sends what the body has left to write, and waits until the answers say that all is well. */
+  async #settle(): Promise<void> {
+    this.#insertUnwritten()
+    await Promise.all(this.#sent)
+    if (this.#failure) throw this.#failure.error
+  }
+
+  /** What writes must not be sent before the transaction has begun: it would be none of its. */
+  async #ready(sql: string): Promise<void> {
+    if (writtenTable(sql) !== undefined) await this.#begun
+  }
+
+  #insertUnwritten(): void {
+    for (const { query, params } of this.#unwritten.take()) this.#send(statement(query, params))
+  }
+
+  #send(query: pg.QueryConfig, unless?: () => Error): void {
+    const answered = this.#query(query).then(
+      ({ rowCount }) => {
+        if (unless && rowCount === 0) this.#failure ??= { error: unless() }
+      },
+      (error: unknown) => {
+        this.#failure ??= { error }
+      },
+    )
+    this.#sent.push(answered)
   }
 
   close(): void {
@@ -329,9 +414,13 @@ class BodyScope {
     try {
       return await this.#client.query(query)
     } finally {
-      this.#underWay--
-      this.#watch()
+      this.#answered()
     }
+  }
+
+  #answered(): void {
+    this.#underWay--
+    this.#watch()
   }
 
   #watch(): void {
@@ -341,6 +430,23 @@ class BodyScope {
       this.#caught?.(new Error('a transaction body awaited something other than its own queries'))
     })
   }
+}
+
+const sequences = new Map<UnwrittenTable, HotQuery<{ id: number }, 'count'>>()
+
+/** Draws from the sequence of the table's ids. */
+function idsOf(table: UnwrittenTable): HotQuery<{ id: number }, 'count'> {
+  let query = sequences.get(table)
+  if (!query) {
+    query = hotQuery((db, p) => ({
+      compile: () =>
+        sql`select nextval('${sql.raw(table)}_id_seq') as id from generate_series(1, ${p('count')}::integer)`.compile(
+          db,
+        ),
+    }))
+    sequences.set(table, query)
+  }
+  return query
 }
 
 function connectionOn(run: (query: pg.QueryConfig) => Promise<pg.QueryResult>): DatabaseConnection {

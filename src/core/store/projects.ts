@@ -235,13 +235,6 @@ export async function insertGroup(
   return { ...row, id }
 }
 
-/** The next pipeline number of the project. */
-export async function takePipelineIid(tx: Tx, projectId: number): Promise<number> {
-  const row = await tx.first(nextIid, { projectId })
-  if (!row) throw new SignalboxError('not_found', `no project ${projectId}`)
-  return row.iid
-}
-
 /** What the matcher looks at in a project. */
 export async function projectFacts(from: Reader | Tx, projectId: number): Promise<ProjectFacts | undefined> {
   const known = from.known?.projectFacts.get(projectId)
@@ -261,25 +254,19 @@ export async function projectFacts(from: Reader | Tx, projectId: number): Promis
   return facts
 }
 
-const projectById = hotQuery<Project, 'id'>((db, p) =>
-  db.selectFrom('projects').select(projectColumns).where('id', '=', p('id')).where(sql<boolean>`deleted_at is null`),
+const projectById = hotQuery<Project, 'id'>(
+  (db, p) =>
+    db.selectFrom('projects').select(projectColumns).where('id', '=', p('id')).where(sql<boolean>`deleted_at is null`),
+  { remembered: ['projects'] },
 )
 
-const projectByPath = hotQuery<Project, 'path'>((db, p) =>
-  db
-    .selectFrom('projects')
-    .select(projectColumns)
-    .where(sql<boolean>`lower(full_path) = ${p('path')} and deleted_at is null`),
-)
-
-const nextIid = hotQuery<{ iid: number }, 'projectId'>(
+const projectByPath = hotQuery<Project, 'path'>(
   (db, p) =>
     db
-      .updateTable('projects')
-      .set((e) => ({ last_pipeline_iid: e('last_pipeline_iid', '+', 1) }))
-      .where('id', '=', p('projectId'))
-      .returning('last_pipeline_iid as iid'),
-  { keepsKnown: true },
+      .selectFrom('projects')
+      .select(projectColumns)
+      .where(sql<boolean>`lower(full_path) = ${p('path')} and deleted_at is null`),
+  { remembered: ['projects'] },
 )
 
 const factsOfProject = hotQuery<

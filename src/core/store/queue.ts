@@ -111,36 +111,6 @@ export async function renewHead(tx: Tx, laneId: number): Promise<void> {
     ) where id = ${laneId}`.execute(tx.db)
 }
 
-/**
- * Counts a job of the project that an instance runner has been given (+1) or is done with (-1). Returns how many of the
- * project's jobs instance runners have now. The first of a body is written at once, which tells the number and keeps others
- * from changing it; what comes after it is written with the shares of the lanes at the body's end.
- */
-export async function countInstanceJob(tx: Tx, projectId: number, by: 1 | -1): Promise<number> {
-  const counts = tx.once('jobs on instance runners', () => new Map<number, { count: number; unwritten: number }>())
-  const counted = counts.get(projectId)
-  if (counted) {
-    counted.count += by
-    counted.unwritten += by
-    return counted.count
-  }
-  const row = await tx.first(countOnProject, { projectId, by })
-  const first = { count: row?.count ?? 0, unwritten: 0 }
-  counts.set(projectId, first)
-  tx.atEnd(async () => {
-    const { unwritten } = first
-    const last = unwritten === 0 ? row : await tx.first(countOnProject, { projectId, by: unwritten })
-    if (last?.hasShares) await tx.all(countOnLanes, { projectId })
-  })
-  return first.count
-}
-
-/** How many of the project's jobs instance runners have. */
-export async function instanceJobsOf(tx: Tx, projectId: number): Promise<number> {
-  const row = await tx.db.selectFrom('projects').select('instance_jobs').where('id', '=', projectId).executeTakeFirst()
-  return row?.instance_jobs ?? 0
-}
-
 /** Who asks, as far as finding a job goes. */
 export interface Seeker {
   facts: RunnerFacts
@@ -357,25 +327,6 @@ const nextHead = hotQuery<never, 'laneId' | 'jobId'>((db, p) => ({
         select id, priority from jobs where lane_id = ${p('laneId')} and in_queue = 1
         order by priority desc, id limit 1
       ) where id = ${p('laneId')} and head_job_id = ${p('jobId')}`.compile(db),
-}))
-
-const countOnProject = hotQuery<{ count: number; hasShares: number | boolean }, 'projectId' | 'by'>(
-  (db, p) => ({
-    compile: () =>
-      sql`
-      update projects set instance_jobs = instance_jobs + ${p('by')} where id = ${p('projectId')}
-      returning instance_jobs as count, exists (
-        select 1 from lanes where lanes.project_id = projects.id and instance_share is not null
-      ) as "hasShares"`.compile(db),
-  }),
-  { keepsKnown: true },
-)
-
-const countOnLanes = hotQuery<never, 'projectId'>((db, p) => ({
-  compile: () =>
-    sql`
-      update lanes set instance_share = (select instance_jobs from projects where id = lanes.project_id)
-      where project_id = ${p('projectId')} and instance_share is not null`.compile(db),
 }))
 
 const excludedJobs = hotQuery<{ jobId: number }, 'managerId' | 'now'>((db, p) =>

@@ -12,8 +12,9 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
-import { bind, type HotQuery, type Params } from './hot-query.js'
+import { bind, type CompiledHotQuery, type HotQuery, type Params, type Value } from './hot-query.js'
 import { KnownRows, writtenTable } from './known-rows.js'
+import { Remembered } from './remembered.js'
 import type { Database } from './schema.js'
 
 /**
@@ -30,6 +31,9 @@ export class SqliteConnection implements DatabaseConnection {
   readonly raw: Sqlite.Database
   /** What this connection knows of rows without asking; whoever else writes them through it makes it forget. */
   readonly known = new KnownRows()
+  /** Shared by the connections of a store: the one that writes it and those that only read. */
+  readonly remembered: Remembered
+  readonly #readonly: boolean
   readonly #statements = new Map<string, Prepared>()
   #writes = 0
 
@@ -37,8 +41,13 @@ export class SqliteConnection implements DatabaseConnection {
    * Opens `file` (or `:memory:`). Sets and reads back the pragmas that durability rests on; throws when one does not hold.
    * `durable` (the default) syncs each commit; without it commits survive this process, but not a loss of power.
    */
-  constructor(file: string, options: { readonly?: boolean; durable?: boolean; busyTimeoutMs?: number } = {}) {
+  constructor(
+    file: string,
+    options: { readonly?: boolean; durable?: boolean; busyTimeoutMs?: number; remembered?: Remembered } = {},
+  ) {
     const { readonly = false, durable = true, busyTimeoutMs = 5000 } = options
+    this.remembered = options.remembered ?? new Remembered()
+    this.#readonly = readonly
     this.raw = new Sqlite(file, { readonly, timeout: busyTimeoutMs })
     try {
       this.#configure(file, readonly, durable)
@@ -66,13 +75,26 @@ export class SqliteConnection implements DatabaseConnection {
     throw new Error('this connection does not stream')
   }
 
-  all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Result[] {
+  /** `before` is called if the database is asked at all. */
+  all<Result, Names extends string>(
+    query: HotQuery<Result, Names>,
+    params: Params<Names>,
+    before?: () => void,
+  ): Result[] {
     const compiled = query.compiledFor('sqlite')
-    const prepared = this.#statement(compiled.sql)
-    if (compiled.forgets !== undefined) this.known.forgetWritten(compiled.forgets)
-    if (prepared.writes !== undefined) this.#writes++
     const values = bind(compiled, params)
-    if (prepared.statement.reader) return prepared.rows(values) as Result[]
+    const ask = () => {
+      before?.()
+      return this.#ask(compiled, values)
+    }
+    return (compiled.remembered ? this.remembered.rows(compiled, values, !this.#readonly, ask) : ask()) as Result[]
+  }
+
+  #ask(compiled: CompiledHotQuery, values: Value[]): Record<string, unknown>[] {
+    const prepared = this.#statement(compiled.sql)
+    if (compiled.forgets !== undefined) this.#forget(compiled.forgets)
+    if (prepared.writes !== undefined) this.#writes++
+    if (prepared.statement.reader) return prepared.rows(values)
     prepared.statement.run(values)
     return []
   }
@@ -80,6 +102,22 @@ export class SqliteConnection implements DatabaseConnection {
   /** Runs a statement without parameters or rows, such as BEGIN. */
   exec(sql: string): void {
     this.#statement(sql).statement.run()
+    // What ends on a connection that only reads is no transaction that has written anything.
+    if (!this.#readonly && (sql === 'commit' || sql === 'rollback')) this.remembered.settle()
+  }
+
+  /** Ids for new rows of the table: nobody else gives any. They are larger than `after`. */
+  newIds(table: string, count: number, after = 0): number[] {
+    const { lastIds } = this.known
+    const last = Math.max(lastIds.get(table) ?? this.#lastId(table), after)
+    lastIds.set(table, last + count)
+    return Array.from({ length: count }, (_, i) => last + 1 + i)
+  }
+
+  /** The largest id that the table has ever had: https://sqlite.org/autoinc.html */
+  #lastId(table: string): number {
+    const row = this.#statement('select seq from sqlite_sequence where name = ?').rows([table])[0]
+    return (row?.seq as number | undefined) ?? 0
   }
 
   close(): void {
@@ -89,11 +127,16 @@ export class SqliteConnection implements DatabaseConnection {
 
   #run<Result>({ sql, parameters }: CompiledQuery): QueryResult<Result> {
     const prepared = this.#statement(sql)
-    this.known.forgetWritten(prepared.writes)
+    this.#forget(prepared.writes)
     if (prepared.writes !== undefined) this.#writes++
     if (prepared.statement.reader) return { rows: prepared.rows(parameters as unknown[]) as Result[] }
     const { changes, lastInsertRowid } = prepared.statement.run(parameters as unknown[])
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+
+  #forget(table: string | undefined): void {
+    this.known.forgetWritten(table)
+    this.remembered.wrote(table)
   }
 
   #statement(sql: string): Prepared {

@@ -22,6 +22,8 @@ import { SignalboxError } from '../errors.js'
 import type { HotQuery, Params } from './hot-query.js'
 import { Checkpointer } from './sqlite-checkpoint.js'
 import { kyselyOn, SqliteConnection, type WritingConnection } from './sqlite-connection.js'
+import { Unwritten } from './unwritten.js'
+import { seesUnwritten } from './unwritten-tables.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
 /** Where the database is, and what the store takes from its node. */
@@ -81,7 +83,7 @@ export class SqliteStore implements Store {
     if (options.file === ':memory:') {
       this.read = this.#readThroughQueue()
     } else {
-      const reading = new SqliteConnection(options.file, { readonly: true })
+      const reading = new SqliteConnection(options.file, { readonly: true, remembered: this.#connection.remembered })
       this.#reading = reading
       this.#snapshot = new Snapshot(reading)
       this.read = readerOn(this.#snapshot, options.clock)
@@ -214,14 +216,16 @@ export class SqliteStore implements Store {
     const { writes } = this.#connection
     if (withSavepoint) this.#connection.exec('savepoint body')
     let outcome: Settled['outcome'] | undefined
-    const ended = effects.complete(pending.body, scope.tx).then(
-      (value) => {
-        outcome = { ok: true, value }
-      },
-      (error) => {
-        outcome = { ok: false, error }
-      },
-    )
+    const ended = effects
+      .complete(pending.body, scope.tx, () => scope.insertUnwritten())
+      .then(
+        (value) => {
+          outcome = { ok: true, value }
+        },
+        (error) => {
+          outcome = { ok: false, error }
+        },
+      )
     const patience = nextMacrotask()
     await Promise.race([ended, patience.reached])
     patience.cancel()
@@ -285,19 +289,24 @@ export class SqliteStore implements Store {
 /** What one body may touch, and only until it has ended. */
 class BodyScope {
   readonly tx: Tx
+  readonly #connection: WritingConnection
+  readonly #unwritten = new Unwritten()
   #open = true
 
   constructor(connection: WritingConnection, options: SqliteStoreOptions, effects: Effects) {
-    const use = (): WritingConnection => {
+    this.#connection = connection
+    connection.known.unwritten = this.#unwritten
+    const use = (sees = false): WritingConnection => {
       if (!this.#open) throw new Error('this transaction body has ended')
+      if (sees) this.insertUnwritten()
       return connection
     }
     const guarded: DatabaseConnection = {
-      executeQuery: (query) => use().executeQuery(query),
+      executeQuery: (query) => use(seesUnwritten(query.sql)).executeQuery(query),
       streamQuery: () => use().streamQuery(),
     }
     const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
-      use().all(query, params)
+      use(query.compiledFor('sqlite').seesUnwritten).all(query, params)
     let db: Tx['db'] | undefined
     this.tx = {
       engine: 'sqlite',
@@ -311,13 +320,29 @@ class BodyScope {
       get known() {
         return use().known
       },
+      unwritten: this.#unwritten,
+      newIds: async (table, count) => use().newIds(table, count),
+      // This connection gives them itself.
+      prepareIds: async () => undefined,
       all,
       first: async (query, params) => (await all(query, params))[0],
+      later: async (query, params, unless) => {
+        const rows = await all(query, params)
+        if (unless && rows.length === 0) throw unless()
+      },
+      together: async (queries) => {
+        for (const query of queries) await query()
+      },
       once: (key, make) => effects.once(key, make),
       atEnd: (step) => effects.atEnd(step),
       afterCommit: (effect) => effects.afterCommit(effect),
       onRollback: (undo) => effects.onRollback(undo),
     }
+  }
+
+  /** Inserts the rows that wait. At once: whoever waits for one of the body's queries finds them. */
+  insertUnwritten(): void {
+    for (const { query, params } of this.#unwritten.take()) this.#connection.all(query, params)
   }
 
   close(): void {
@@ -327,11 +352,13 @@ class BodyScope {
 
 /**
  * What the reads of one turn of the event loop share: taking the read lock and giving it up again costs more than most of
- * the reads themselves. It ends with the turn and with each commit, so no read misses what was committed before it.
+ * the reads themselves. It ends with the turn and with each commit, so no read misses what was committed before it. Many
+ * turns read once: the first read of a turn takes and gives up the lock by itself.
  */
 class Snapshot {
   readonly #connection: SqliteConnection
   #open = false
+  #hasRead = false
 
   constructor(connection: SqliteConnection) {
     this.#connection = connection
@@ -339,15 +366,22 @@ class Snapshot {
 
   /** The connection, to be read from at once. */
   use(): SqliteConnection {
-    if (!this.#open) {
+    if (!this.#hasRead) {
+      this.#hasRead = true
+      setImmediate(() => this.end())
+    } else if (!this.#open) {
       this.#connection.exec('begin')
       this.#open = true
-      setImmediate(() => this.end())
     }
     return this.#connection
   }
 
+  all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Result[] {
+    return this.#connection.all(query, params, () => this.use())
+  }
+
   end(): void {
+    this.#hasRead = false
     if (!this.#open) return
     this.#open = false
     // A failed read may have ended it.
@@ -362,8 +396,8 @@ function readerOn(snapshot: Snapshot, clock: Clock): Reader {
     },
     engine: 'sqlite',
     db: kyselyOn({ provideConnection: (consumer) => consumer(snapshot.use()) }),
-    all: async (query, params) => snapshot.use().all(query, params),
-    first: async (query, params) => snapshot.use().all(query, params)[0],
+    all: async (query, params) => snapshot.all(query, params),
+    first: async (query, params) => snapshot.all(query, params)[0],
   }
 }
 

@@ -92,4 +92,6 @@ export const userColumns = [
   'users.created_at as createdAt',
 ] as const
 
-const userById = hotQuery<User, 'id'>((db, p) => db.selectFrom('users').select(userColumns).where('id', '=', p('id')))
+const userById = hotQuery<User, 'id'>((db, p) => db.selectFrom('users').select(userColumns).where('id', '=', p('id')), {
+  remembered: ['users'],
+})

@@ -86,9 +86,10 @@ const columns = [
   'variables.description',
 ] as const
 
-const variablesAround = hotQuery<CiVariable, 'projectId'>((db, p) => ({
-  compile: () =>
-    sql`
+const variablesAround = hotQuery<CiVariable, 'projectId'>(
+  (db, p) => ({
+    compile: () =>
+      sql`
       with recursive above (id, parent_id) as (
         select groups.id, groups.parent_id from groups join projects on projects.group_id = groups.id
         where projects.id = ${p('projectId')}
@@ -100,4 +101,6 @@ const variablesAround = hotQuery<CiVariable, 'projectId'>((db, p) => ({
       select variables.id, owner_type as "ownerType", owner_id as "ownerId", key,
         environment_scope as "environmentScope", value, file, protected, masked, hidden, raw, description
       from owners join variables on owner_type = owners.type and owner_id = owners.id`.compile(db),
-}))
+  }),
+  { remembered: ['variables', 'projects', 'groups'] },
+)

@@ -7,12 +7,14 @@
  */
 import type { Kysely } from 'kysely'
 import type { Random } from '../clock.js'
+import type { Engine } from './engine.js'
 import type { HotQuery, Params } from './hot-query.js'
 import type { KnownRows } from './known-rows.js'
 import type { Database } from './schema.js'
+import type { Unwritten } from './unwritten.js'
+import type { UnwrittenTable } from './unwritten-tables.js'
 
-/** The databases that a store can be on. */
-export type Engine = 'sqlite' | 'postgres'
+export type { Engine } from './engine.js'
 
 /** What a body works with. Useless once the body has ended. */
 export interface Tx {
@@ -23,6 +25,12 @@ export interface Tx {
   readonly random: Random
   /** What is known of rows without asking. */
   readonly known: KnownRows
+  /** Rows that are inserted before a statement that might see them, at the latest when the body ends. */
+  readonly unwritten: Unwritten
+  /** Takes ids for rows that are to be inserted; they rise. Those that are not used are lost. */
+  newIds(table: UnwrittenTable, count: number): Promise<number[]>
+  /** Takes ids that `newIds` will be asked for, so that it need not ask the database each time. */
+  prepareIds(counts: Partial<Record<UnwrittenTable, number>>): Promise<void>
   /** Runs a query that was compiled once, and gives its rows. */
   all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]>
   /** The same for a query that gives one row or none. */
@@ -30,6 +38,17 @@ export interface Tx {
     query: HotQuery<Result, Names>,
     params: Params<Names>,
   ): Promise<Result | undefined>
+  /**
+   * Runs a statement whose rows nobody needs. With `unless` it must change a row, else the body fails with that error: at
+   * once, or on PostgreSQL when the answers to all of them have come, before the commit.
+   */
+  later<Names extends string>(
+    query: HotQuery<unknown, Names>,
+    params: Params<Names>,
+    unless?: () => Error,
+  ): Promise<void>
+  /** Runs queries that do not need one another's answers, in their order, and in one exchange with a database that is away. */
+  together(queries: readonly (() => Promise<unknown>)[]): Promise<void>
   /**
    * What `make` returned for this key earlier in this body, or returns now: what a body has read, it reads once. It lives
    * as long as the body. Nothing read or made in a body reaches any other memory before `afterCommit`: the body may be
@@ -102,10 +121,11 @@ export class Effects {
     this.#last.push(step)
   }
 
-  /** The body with what it has registered for its end. */
-  async complete<T>(body: Body<T>, tx: Tx): Promise<T> {
+  /** The body with what it has registered for its end; `write` inserts the rows that wait. */
+  async complete<T>(body: Body<T>, tx: Tx, write: () => void | Promise<void>): Promise<T> {
     const value = await body(tx)
     for (let step = this.#last.shift(); step; step = this.#last.shift()) await step()
+    await write()
     return value
   }
 

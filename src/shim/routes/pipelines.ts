@@ -2,7 +2,6 @@
 
 import { can, canUpdatePipeline } from '../../core/authorize.js'
 import type { PlanVariable } from '../../core/ci-config/variables.js'
-import type { Core } from '../../core/core.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { is, jobStatuses } from '../../core/lifecycle/job-machine.js'
@@ -13,7 +12,6 @@ import { renamePipeline } from '../../core/operations/rename-pipeline.js'
 import { retryPipeline } from '../../core/operations/retry-pipeline.js'
 import { showPipelineVariables } from '../../core/operations/show-pipeline-variables.js'
 import { type Pipeline, pipelineSources } from '../../core/pipeline.js'
-import type { Project } from '../../core/project.js'
 import { pipelineCoverage } from '../../core/store/jobs.js'
 import { countPipelines, listPipelines, type PipelineFilter, pipelineOrders } from '../../core/store/pipeline-lists.js'
 import { findPipeline, getPipeline } from '../../core/store/pipelines.js'
@@ -205,11 +203,13 @@ async function rename(call: ProjectCall): Promise<Reply> {
 }
 
 async function shown(
-  { core, project }: { core: Core; project: Project },
+  { core, project, actor }: Pick<ProjectCall, 'core' | 'project' | 'actor'>,
   pipeline: Pipeline,
   status = 200,
 ): Promise<Reply> {
-  const user = pipeline.userId === null ? undefined : await findUser(core.store.read, pipeline.userId)
+  const { userId } = pipeline
+  const own = userId !== null && userId === actor?.user.id ? actor.user : undefined
+  const user = own ?? (userId === null ? undefined : await findUser(core.store.read, userId))
   const coverage = is('completed', pipeline.status) ? await pipelineCoverage(core.store.read, pipeline.id) : null
   return { status, body: toPipeline(pipeline, { project, user, externalUrl: core.externalUrl(), coverage }) }
 }
