@@ -14,12 +14,18 @@ export async function openCut(
 ): Promise<DiskFile> {
   if (length === 0) return openEmpty(disk, file, folders)
   const handle = await disk.open(file, 'r+')
-  const { size } = await handle.stat()
-  if (size > length) {
-    await handle.truncate(length)
-    if (durable) await handle.datasync()
+  try {
+    const { size } = await handle.stat()
+    if (size > length) {
+      await handle.truncate(length)
+      if (durable) await handle.datasync()
+    }
+    return handle
+  } catch (error) {
+    // What made it useless is what is told.
+    await handle.close().catch(() => undefined)
+    throw error
   }
-  return handle
 }
 
 async function openEmpty(disk: Disk, file: string, folders: Folders): Promise<DiskFile> {

@@ -364,13 +364,17 @@ export class TraceSession {
     const { length } = this.committed
     const file = await openCut(this.#path, length, this.#host)
     const wanted = this.#tail.length > 0 ? 0 : Math.min(length, this.#tailLength)
-    if (wanted > 0) {
-      const end = Buffer.alloc(wanted)
+    if (wanted === 0) return file
+    const end = Buffer.alloc(wanted)
+    try {
       const { bytesRead } = await file.read(end, 0, wanted, length - wanted)
       this.#tail = end.subarray(0, bytesRead)
       this.#committedTail = this.#tail
+      return file
+    } catch (error) {
+      await file.close().catch(() => undefined)
+      throw error
     }
-    return file
   }
 
   /** What to write, and where: with the end of what was written before if a secret reaches into it. */
