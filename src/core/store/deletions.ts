@@ -21,6 +21,7 @@ export const ofJobs = [
 
 /** Tables of which each row belongs to one project (`project_id`). */
 export const ofProjects = [
+  'old_paths',
   'job_token_allowances',
   'project_mirrors',
   'merge_train_cars',
