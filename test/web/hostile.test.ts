@@ -61,7 +61,7 @@ describe.runIf(hasBrowser)('the page', () => {
     await box.up()
     await page.getByText('live', { exact: true }).waitFor()
     // What happens from now on is seen as before.
-    await box.api('POST', '/api/v4/projects/1/pipelines/1/cancel')
+    await page.getByRole('button', { name: 'Cancel the pipeline' }).click()
     await page.getByRole('link', { name: 'canceled waiting' }).waitFor()
     expect(await page.title()).toMatch(/^canceled · #1 works\/app/)
     expect(dialogs).toEqual([])

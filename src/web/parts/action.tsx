@@ -25,7 +25,9 @@ export function Action({ label, path, method = 'POST', body, not, kind, name, on
     setState('asking')
     setRefusal('')
     try {
-      onDone?.(await ask(path, { method, body: body ?? {} }))
+      // Not inside of the call: where nobody waits for the answer, nothing would be asked.
+      const answer = await ask(path, { method, body: body ?? {} })
+      onDone?.(answer)
     } catch (error) {
       setRefusal((error as Error).message)
     }
