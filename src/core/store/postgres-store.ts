@@ -34,7 +34,7 @@ import { askFate, type Fate, type SentCommit, statisticsSince } from './postgres
 import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
 import type { Database } from './schema.js'
 import { Unwritten } from './unwritten.js'
-import { seesUnwritten, type UnwrittenTable } from './unwritten-tables.js'
+import { seesUnwritten, type UnwrittenTable, unwrittenTables } from './unwritten-tables.js'
 import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
 /** Where the database is, and what the store takes from its node. */
@@ -319,7 +319,7 @@ class BodyScope {
       return (await this.#query(statement(query, params))).rows as Result[]
     }
     const draw = async (table: UnwrittenTable, count: number) =>
-      (await all(idsOf(table), { count })).map(({ id }) => id)
+      (await all(idQueries.get(table)!, { count })).map(({ id }) => id)
     this.#tx = {
       engine: 'postgres',
       // One query at a time: a transaction is a conversation.
@@ -432,22 +432,14 @@ class BodyScope {
   }
 }
 
-const sequences = new Map<UnwrittenTable, HotQuery<{ id: number }, 'count'>>()
-
 /** Draws from the sequence of the table's ids. */
-function idsOf(table: UnwrittenTable): HotQuery<{ id: number }, 'count'> {
-  let query = sequences.get(table)
-  if (!query) {
-    query = hotQuery((db, p) => ({
-      compile: () =>
-        sql`select nextval('${sql.raw(table)}_id_seq') as id from generate_series(1, ${p('count')}::integer)`.compile(
-          db,
-        ),
-    }))
-    sequences.set(table, query)
-  }
-  return query
+function idQuery(table: UnwrittenTable): HotQuery<{ id: number }, 'count'> {
+  const draw = (count: unknown) =>
+    sql`select nextval('${sql.raw(table)}_id_seq') as id from generate_series(1, ${count}::integer)`
+  return hotQuery((db, p) => ({ compile: () => draw(p('count')).compile(db) }))
 }
+
+const idQueries = new Map(unwrittenTables.map((table) => [table, idQuery(table)] as const))
 
 function connectionOn(run: (query: pg.QueryConfig) => Promise<pg.QueryResult>): DatabaseConnection {
   return {
