@@ -15,7 +15,9 @@ const growing = new Set(
  */
 const ofTheMoment = new Set(
   `jobs_due jobs_preparing jobs_finish_work leases_by_expiry leases_by_accept_by leases_by_manager leases_one_open
-  leases_reported pipelines_created pipelines_living hook_deliveries_waiting artifacts_by_project`.split(/\s+/),
+  leases_reported jobs_queue_order pipelines_created pipelines_living hook_deliveries_waiting artifacts_by_project`.split(
+    /\s+/,
+  ),
 )
 
 /** Columns that a history is under, however long: a search by one of them alone must be one in order, for a page. */

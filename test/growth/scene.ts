@@ -9,7 +9,6 @@ import type { Engine } from '../../src/core/store/write.js'
 import { onePhaseInfo, type ShimBox, startShimBox } from '../shim/support/box.js'
 import { person } from '../shim/support/people.js'
 import { takeJob } from '../shim/support/running-job.js'
-import { adminToken } from '../support/core.js'
 import { eventually } from '../support/eventually.js'
 import type { Asking } from './asked.js'
 
@@ -49,6 +48,8 @@ export async function startScene(engine: Engine, jobs: number): Promise<Scene> {
           const statement = (store as SqliteStore).connection.raw.prepare(sql)
           if (statement.reader) return statement.all([...params])
           statement.run([...params])
+          // The store believes that nobody else writes.
+          ;(store as SqliteStore).connection.known.forgetWritten('unknown')
           return []
         }
   const filled = await fillHistory(run, {
@@ -161,10 +162,10 @@ export async function askEverything(scene: Scene, asking: Asking): Promise<strin
     asking.by = `${path} of someone`
     await box.send('GET', path, { headers: someone.headers })
   }
-  for (const path of ['/g/busy', `/g/busy/-/pipelines/${firstPipeline}`]) {
+  // What the page asks for.
+  for (const path of ['/overview', '/queue', '/runners', `/pipelines/${firstPipeline}/graph`]) {
     asking.by = path
-    const authorization = `Basic ${Buffer.from(`root:${adminToken}`).toString('base64')}`
-    const { status } = await fetch(box.url + path, { headers: { authorization } })
+    const { status } = await box.admin('GET', `/api/signalbox/v1${path}`)
     if (status >= 400) refused.push(`${status} ${path}`)
   }
   asking.by = '/metrics'

@@ -14,29 +14,39 @@ export interface QueuedJob {
   demandId: number
 }
 
+/** So many jobs are put in order, however many wait: somebody who looks must not hold up those who ask for jobs. */
+const mostOrdered = 10_000
+
 /**
  * Jobs in the order in which instance runners take them now: of the project that has the fewest on such runners first, then by
- * priority and age (`scheduler/order.ts`).
+ * priority and age (`scheduler/order.ts`); of more than 10,000 some only.
  */
 export function listQueue(from: Reader, limit: number): Promise<QueuedJob[]> {
   return from.db
-    .selectFrom('jobs')
-    .innerJoin('lanes', 'lanes.id', 'jobs.lane_id')
-    .innerJoin('projects', 'projects.id', 'jobs.project_id')
+    .selectFrom((db) =>
+      db
+        .selectFrom('jobs')
+        .selectAll()
+        .where(sql<boolean>`in_queue = 1`)
+        .orderBy('lane_id')
+        .limit(mostOrdered)
+        .as('queued'),
+    )
+    .innerJoin('lanes', 'lanes.id', 'queued.lane_id')
+    .innerJoin('projects', 'projects.id', 'queued.project_id')
     .select([
-      'jobs.id',
-      'jobs.name',
-      'jobs.pipeline_id as pipelineId',
-      'jobs.project_id as projectId',
+      'queued.id',
+      'queued.name',
+      'queued.pipeline_id as pipelineId',
+      'queued.project_id as projectId',
       'projects.full_path as projectPath',
-      'jobs.priority',
-      'jobs.queued_at as queuedAt',
+      'queued.priority',
+      'queued.queued_at as queuedAt',
       'lanes.demand_id as demandId',
     ])
-    .where(sql<boolean>`jobs.in_queue = 1`)
     .orderBy(sql`coalesce(lanes.instance_share, 0)`)
-    .orderBy('jobs.priority', 'desc')
-    .orderBy('jobs.id')
+    .orderBy('queued.priority', 'desc')
+    .orderBy('queued.id')
     .limit(limit)
     .execute()
 }

@@ -2,7 +2,7 @@
 import type { Reader } from './write.js'
 
 /** So many pipelines are looked at, however many there are. */
-const lookedAt = 1000
+const lookedAt = 500
 
 /** Ids of projects by their newest pipelines, the newest first; those of the last `lookedAt` pipelines only. */
 export async function recentProjectIds(from: Reader): Promise<number[]> {
