@@ -34,7 +34,8 @@ const measured = ['test/core/ci-config/language-pool.test.ts', 'test/core/report
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // One more than the two processors that CI has: much of what is tested waits for other processes.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
       { extends: true, test: { name: 'together', include: together, exclude: measured, isolate: false } },
