@@ -6,7 +6,7 @@ import { apart } from './apart.js'
 import { connection } from './live.js'
 import { Palette } from './parts/palette.js'
 import { placeOf } from './places.js'
-import { asked, person, SignIn, signOut, useRefusals } from './session.js'
+import { person, SignIn, signOut, useRefusals } from './session.js'
 import { duration, now } from './time.js'
 import { Fleet } from './views/fleet.js'
 import { Job } from './views/job.js'
@@ -57,8 +57,7 @@ export function App() {
         <Who />
       </header>
       <main id="main" tabIndex={-1}>
-        {asked.value ? <SignIn /> : null}
-        <div hidden={asked.value}>{person.value === undefined ? null : <View />}</div>
+        {person.value === undefined ? null : <View />}
       </main>
       <Palette />
     </>
@@ -68,11 +67,13 @@ export function App() {
 function View() {
   const { path, url } = useLocation()
   const place = placeOf(path)
+  if (place.view === 'look') return <Look />
+  if (!person.value) return <SignIn />
   // Another person sees another page.
-  const key = `${person.value?.id ?? 0} ${path}`
+  const key = `${person.value.id} ${path}`
   switch (place.view) {
     case 'projects':
-      return person.value ? <Projects key={key} /> : <SignIn />
+      return <Projects key={key} />
     case 'group':
       return <Projects key={key} group={place.path} />
     case 'project':
@@ -87,15 +88,14 @@ function View() {
       return <Queue key={key} />
     case 'system':
       return <System key={key} />
-    case 'look':
-      return <Look />
     case 'nothing':
       return <Nothing />
   }
 }
 
-/** Says so when what is shown may be old. It is silent as long as all is well. */
+/** Says so when what is shown may be old. Who has not signed in is shown nothing that could be. */
 function Freshness() {
+  if (!person.value) return null
   const { state, at } = connection.value
   const old = state === 'broken'
   return (
@@ -107,20 +107,7 @@ function Freshness() {
 
 function Who() {
   const user = person.value
-  if (user === undefined) return null
-  if (user === null) {
-    return (
-      <button
-        type="button"
-        class="quiet"
-        onClick={() => {
-          asked.value = true
-        }}
-      >
-        Sign in
-      </button>
-    )
-  }
+  if (!user) return null
   return (
     <span class="who">
       <span title={user.name}>{user.username}</span>

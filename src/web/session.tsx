@@ -6,17 +6,13 @@ import { apart, fieldOf } from './apart.js'
 import { ApiError, ask, keepToken, own, refusals, token } from './api.js'
 import type { User } from './types.js'
 
-/** The person; null: nobody, whose view is that of what is public; undefined: not known yet. */
+/** The person; null: nobody, who is asked to sign in; undefined: not known yet. */
 export const person = signal<User | null | undefined>(undefined)
-
-/** Whether the form is shown over what there is. */
-export const asked = signal(false)
 
 /** Finds out who has signed in. */
 export async function lookWho(): Promise<void> {
   try {
     person.value = await ask<User>('/api/v4/user')
-    asked.value = false
   } catch (error) {
     if (!(error instanceof ApiError)) throw error
     if (error.status === 401 || error.status === 403) person.value = null
@@ -38,15 +34,13 @@ async function signIn(form: FormData): Promise<void> {
     keepToken('')
     await ask(`${own}/session`, { method: 'POST', body: { username: field('username'), password: field('password') } })
   }
-  const user = await ask<User>('/api/v4/user').catch((error) => {
+  person.value = await ask<User>('/api/v4/user').catch((error) => {
     keepToken('')
     throw error
   })
-  person.value = user
-  asked.value = false
 }
 
-/** The form. What is behind it stays as it is, and goes on when somebody has signed in. */
+/** The form, instead of any view; the address stays, and its view is shown when somebody has signed in. */
 export function SignIn() {
   const [byToken, setByToken] = useState(false)
   const [refusal, setRefusal] = useState('')
@@ -104,10 +98,7 @@ export function useRefusals(): void {
   useEffect(() => {
     apart(lookWho())
     return refusals.subscribe((count) => {
-      if (count > 0 && person.peek()) {
-        person.value = null
-        asked.value = true
-      }
+      if (count > 0 && person.peek()) person.value = null
     })
   }, [])
 }

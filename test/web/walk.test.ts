@@ -69,7 +69,11 @@ describe.runIf(hasBrowser)('the page', () => {
   }
 
   it('is walked through by somebody who has read nothing', async () => {
-    // Who has not signed in is asked to.
+    // Who has not signed in is asked to, at every address.
+    await page.goto(`${box.url}/works/app/-/pipelines/1`)
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+    expect(await page.getByText('reconnecting').count()).toBe(0)
+    await page.goto(box.url)
     await page.getByRole('button', { name: 'With an access token instead' }).click()
     await expectClean()
     await page.getByLabel('Access token').fill('wrong')

@@ -132,7 +132,7 @@ function Head({
   shape: Shape | undefined
 }) {
   const not = shape?.may_operate === false ? 'This is for those who may operate the project.' : undefined
-  const base = `/api/v4/projects/${shape?.project_id ?? 0}/pipelines/${id}`
+  const base = shape && `/api/v4/projects/${shape.project_id}/pipelines/${id}`
   return (
     <>
       <p class="crumbs">
@@ -144,7 +144,7 @@ function Head({
           {about?.name ? ` · ${about.name}` : ''}
         </h1>
         <span class="row">
-          {status && ended(status) ? (
+          {base === undefined || status === undefined ? null : ended(status) ? (
             <Action label="Retry what failed" path={`${base}/retry`} not={not} />
           ) : (
             <Action label="Cancel" path={`${base}/cancel`} not={not} kind="danger" name="Cancel the pipeline" />

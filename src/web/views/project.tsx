@@ -56,7 +56,9 @@ export function Project({ path, fixed }: Props) {
             <button type="button" class="main" aria-expanded={running} onClick={() => setRunning(!running)}>
               Run a pipeline
             </button>
-            <Action label="Clear runner caches" path={`/api/signalbox/v1/projects/${id ?? 0}/clear-caches`} />
+            {id !== undefined && (
+              <Action label="Clear runner caches" path={`/api/signalbox/v1/projects/${id}/clear-caches`} />
+            )}
           </span>
         )}
       </div>
