@@ -76,3 +76,32 @@ export function Refused({ error }: { error: ApiError | undefined }) {
 export function Loading() {
   return <p class="dim loading">Loading…</p>
 }
+
+/** A table that scrolls by itself where the window is narrow; the caption is for screen readers. */
+export function Table({
+  caption,
+  columns,
+  children,
+}: {
+  caption: string
+  columns: readonly string[]
+  children: ComponentChildren
+}) {
+  return (
+    <div class="scroll">
+      <table class="list">
+        <caption class="unseen">{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  )
+}

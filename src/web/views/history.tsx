@@ -1,7 +1,7 @@
 /** What has become of a job since it was made: each committed fact, with who or what caused it. */
 import { own } from '../api.js'
 import { useData } from '../data.js'
-import { Loading, Refused } from '../parts/bits.js'
+import { Loading, Refused, Table } from '../parts/bits.js'
 
 interface Fact {
   id: number
@@ -17,42 +17,28 @@ export function History({ id }: { id: number }) {
   if (error) return <Refused error={error} />
   if (!data) return <Loading />
   return (
-    <div class="scroll">
-      <table class="list">
-        <caption class="unseen">History</caption>
-        <thead>
-          <tr>
-            {['Time', 'What', 'Details'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
+    <Table caption="History" columns={['Time', 'What', 'Details']}>
+      {data.map((fact) => (
+        <tr key={`${fact.id} ${fact.kind}`}>
+          <td class="figure">
+            <time dateTime={fact.at} title={fact.at}>
+              {new Date(fact.at).toLocaleTimeString(undefined, {
+                hour12: false,
+                fractionalSecondDigits: 3,
+              } as Intl.DateTimeFormatOptions)}
+            </time>
+          </td>
+          <td class="code">{fact.kind}</td>
+          <td>
+            {fact.runner_id === null ? '' : `runner ${fact.runner_id} `}
+            {Object.entries(fact.data).map(([name, value]) => (
+              <span key={name} class="datum">
+                <span class="dim">{name}</span> {String(value)}
+              </span>
             ))}
-          </tr>
-        </thead>
-        <tbody>
-          {data.map((fact) => (
-            <tr key={`${fact.id} ${fact.kind}`}>
-              <td class="figure">
-                <time dateTime={fact.at} title={fact.at}>
-                  {new Date(fact.at).toLocaleTimeString(undefined, {
-                    hour12: false,
-                    fractionalSecondDigits: 3,
-                  } as Intl.DateTimeFormatOptions)}
-                </time>
-              </td>
-              <td class="code">{fact.kind}</td>
-              <td>
-                {fact.runner_id === null ? '' : `runner ${fact.runner_id} `}
-                {Object.entries(fact.data).map(([name, value]) => (
-                  <span key={name} class="datum">
-                    <span class="dim">{name}</span> {String(value)}
-                  </span>
-                ))}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }

@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks'
 import { own } from '../api.js'
 import { useData } from '../data.js'
 import { Action } from '../parts/action.js'
-import { Loading, Refused, When } from '../parts/bits.js'
+import { Loading, Refused, Table, When } from '../parts/bits.js'
 
 interface Plugin {
   id: string
@@ -27,54 +27,40 @@ export function Plugins() {
   if (error && error.status !== 0) return <Refused error={error} />
   if (!data) return <Loading />
   return (
-    <div class="scroll">
-      <table class="list">
-        <caption class="unseen">Plugins</caption>
-        <thead>
-          <tr>
-            {['Plugin', 'Kind', 'Health', 'Calls', 'Failures', 'Last error', 'Actions'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {data.map((plugin) => (
-            <tr key={plugin.id}>
-              <td class="code">
-                {plugin.id} {plugin.builtin && <span class="dim">built in</span>}
-              </td>
-              <td>{plugin.kinds.join(', ')}</td>
-              <td>
-                {plugin.health} <span class="dim">{plugin.state}</span>
-              </td>
-              <td class="figure">{plugin.calls}</td>
-              <td class="figure">{plugin.failures}</td>
-              <td>
-                {plugin.last_error} <When time={plugin.last_error_at} absent="" />
-              </td>
-              <td>
-                {plugin.state === 'disabled' ? (
-                  <Action
-                    label="Enable"
-                    name={`Enable ${plugin.id}`}
-                    path={`${own}/plugins/${encodeURIComponent(plugin.id)}/enable`}
-                    onDone={reload}
-                  />
-                ) : (
-                  <Action
-                    label="Disable"
-                    name={`Disable ${plugin.id}`}
-                    path={`${own}/plugins/${encodeURIComponent(plugin.id)}/disable`}
-                    onDone={reload}
-                  />
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table caption="Plugins" columns={['Plugin', 'Kind', 'Health', 'Calls', 'Failures', 'Last error', 'Actions']}>
+      {data.map((plugin) => (
+        <tr key={plugin.id}>
+          <td class="code">
+            {plugin.id} {plugin.builtin && <span class="dim">built in</span>}
+          </td>
+          <td>{plugin.kinds.join(', ')}</td>
+          <td>
+            {plugin.health} <span class="dim">{plugin.state}</span>
+          </td>
+          <td class="figure">{plugin.calls}</td>
+          <td class="figure">{plugin.failures}</td>
+          <td>
+            {plugin.last_error} <When time={plugin.last_error_at} absent="" />
+          </td>
+          <td>
+            {plugin.state === 'disabled' ? (
+              <Action
+                label="Enable"
+                name={`Enable ${plugin.id}`}
+                path={`${own}/plugins/${encodeURIComponent(plugin.id)}/enable`}
+                onDone={reload}
+              />
+            ) : (
+              <Action
+                label="Disable"
+                name={`Disable ${plugin.id}`}
+                path={`${own}/plugins/${encodeURIComponent(plugin.id)}/disable`}
+                onDone={reload}
+              />
+            )}
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }

@@ -4,11 +4,10 @@ import { useState } from 'preact/hooks'
 import { useLocation } from 'preact-iso'
 import { useData } from '../data.js'
 import { Action } from '../parts/action.js'
-import { Command, Empty, Loading, Refused, Took, When } from '../parts/bits.js'
+import { Command, Empty, Loading, Refused, Table, Took, When } from '../parts/bits.js'
 import { useTitle } from '../parts/favicon.js'
 import { lookOf, Status } from '../parts/status.js'
 import { hrefs } from '../places.js'
-import { person } from '../session.js'
 import type { PipelineRow, Project as ProjectFields } from '../types.js'
 import { RunPipeline } from './run-pipeline.js'
 
@@ -51,16 +50,14 @@ export function Project({ path, fixed }: Props) {
     <>
       <div class="head">
         <h1>{path}</h1>
-        {person.value && (
-          <span class="row">
-            <button type="button" class="main" aria-expanded={running} onClick={() => setRunning(!running)}>
-              Run a pipeline
-            </button>
-            {id !== undefined && (
-              <Action label="Clear runner caches" path={`/api/signalbox/v1/projects/${id}/clear-caches`} />
-            )}
-          </span>
-        )}
+        <span class="row">
+          <button type="button" class="main" aria-expanded={running} onClick={() => setRunning(!running)}>
+            Run a pipeline
+          </button>
+          {id !== undefined && (
+            <Action label="Clear runner caches" path={`/api/signalbox/v1/projects/${id}/clear-caches`} />
+          )}
+        </span>
       </div>
       {project.data?.description && <p class="dim">{project.data.description}</p>}
       {running && project.data && <RunPipeline project={project.data} />}
@@ -105,44 +102,30 @@ export function Project({ path, fixed }: Props) {
 function Rows({ path, rows }: { path: string; rows: PipelineRow[] }) {
   if (rows.length === 0) return null
   return (
-    <div class="scroll">
-      <table class="list">
-        <caption class="unseen">Pipelines</caption>
-        <thead>
-          <tr>
-            {['Status', 'Pipeline', 'Branch or tag', 'Commit', 'Source', 'Made', 'Took'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr key={row.id}>
-              <td>
-                <Status status={row.status} />
-              </td>
-              <td>
-                <a href={hrefs.pipeline(path, row.id)}>{row.name ? `#${row.id} ${row.name}` : `#${row.id}`}</a>
-              </td>
-              <td class="ref">{row.ref}</td>
-              <td class="code">{row.sha.slice(0, 8)}</td>
-              <td>{row.source}</td>
-              <td>
-                <When time={row.created_at} />
-              </td>
-              <td>
-                <Took
-                  from={row.created_at}
-                  to={/success|failed|canceled|skipped/.test(row.status) ? row.updated_at : null}
-                />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table caption="Pipelines" columns={['Status', 'Pipeline', 'Branch or tag', 'Commit', 'Source', 'Made', 'Took']}>
+      {rows.map((row) => (
+        <tr key={row.id}>
+          <td>
+            <Status status={row.status} />
+          </td>
+          <td>
+            <a href={hrefs.pipeline(path, row.id)}>{row.name ? `#${row.id} ${row.name}` : `#${row.id}`}</a>
+          </td>
+          <td class="ref">{row.ref}</td>
+          <td class="code">{row.sha.slice(0, 8)}</td>
+          <td>{row.source}</td>
+          <td>
+            <When time={row.created_at} />
+          </td>
+          <td>
+            <Took
+              from={row.created_at}
+              to={/success|failed|canceled|skipped/.test(row.status) ? row.updated_at : null}
+            />
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }
 

@@ -1,7 +1,7 @@
 /** The queue: what waits for a runner, in the order in which it is taken, and why nothing takes it. */
 import { own } from '../api.js'
 import { useData } from '../data.js'
-import { Empty, Loading, Refused, When } from '../parts/bits.js'
+import { Empty, Loading, Refused, Table, When } from '../parts/bits.js'
 import { useTitle } from '../parts/favicon.js'
 import { hrefs } from '../places.js'
 
@@ -57,52 +57,41 @@ export function Queue() {
         </p>
       )}
       {data && data.jobs.length > 0 && (
-        <div class="scroll">
-          <table class="list">
-            <caption class="unseen">Jobs in the order in which they are taken</caption>
-            <thead>
-              <tr>
-                {['Place', 'Job', 'Project', 'Asks for', 'Waits since', 'Why'].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {data.jobs.map((job, i) => (
-                <tr key={job.id}>
-                  <td class="figure">{i + 1}</td>
-                  <td>
-                    <a href={hrefs.job(job.project_path, job.id)}>{job.name}</a>
-                    {job.priority !== 0 && <span class="tag">priority {job.priority}</span>}
-                  </td>
-                  <td>
-                    <a href={hrefs.pipeline(job.project_path, job.pipeline_id)}>{job.project_path}</a>
-                  </td>
-                  <td>
-                    {job.tags.length > 0 ? (
-                      job.tags.map((tag) => (
-                        <span key={tag} class="tag">
-                          {tag}
-                        </span>
-                      ))
-                    ) : (
-                      <span class="dim">no tags</span>
-                    )}
-                  </td>
-                  <td>
-                    <When time={job.queued_at} />
-                  </td>
-                  <td class={job.fitting === 0 ? 'bad' : ''}>
-                    {job.fitting === 0 ? <strong>✕ never, as things are: </strong> : null}
-                    {job.reason}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          caption="Jobs in the order in which they are taken"
+          columns={['Place', 'Job', 'Project', 'Asks for', 'Waits since', 'Why']}
+        >
+          {data.jobs.map((job, i) => (
+            <tr key={job.id}>
+              <td class="figure">{i + 1}</td>
+              <td>
+                <a href={hrefs.job(job.project_path, job.id)}>{job.name}</a>
+                {job.priority !== 0 && <span class="tag">priority {job.priority}</span>}
+              </td>
+              <td>
+                <a href={hrefs.pipeline(job.project_path, job.pipeline_id)}>{job.project_path}</a>
+              </td>
+              <td>
+                {job.tags.length > 0 ? (
+                  job.tags.map((tag) => (
+                    <span key={tag} class="tag">
+                      {tag}
+                    </span>
+                  ))
+                ) : (
+                  <span class="dim">no tags</span>
+                )}
+              </td>
+              <td>
+                <When time={job.queued_at} />
+              </td>
+              <td class={job.fitting === 0 ? 'bad' : ''}>
+                {job.fitting === 0 ? <strong>✕ never, as things are: </strong> : null}
+                {job.reason}
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </>
   )

@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks'
 import { own } from '../api.js'
 import { useData } from '../data.js'
 import { Action } from '../parts/action.js'
-import { Empty, Loading, Refused, When } from '../parts/bits.js'
+import { Empty, Loading, Refused, Table, When } from '../parts/bits.js'
 import { duration } from '../time.js'
 
 interface Task {
@@ -56,52 +56,36 @@ export function Tasks({ tab }: { tab: TaskTab }) {
       />
     )
   return (
-    <div class="scroll">
-      <table class="list">
-        <caption class="unseen">Background tasks</caption>
-        <thead>
-          <tr>
-            {['Task', 'Next', 'Every', 'Last', 'Took', 'Result', 'Actions'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {tasks.map((task) => (
-            <tr key={task.name}>
-              <td>
-                <span class="code">{task.name}</span>
-                <div class="dim small">{task.description}</div>
-              </td>
-              <td>
-                {task.paused ? <span class="tag">paused</span> : <When time={task.next_run_at} absent="inline" />}
-              </td>
-              <td>{task.cron ?? (task.interval_ms === 0 ? 'when it is due' : duration(task.interval_ms))}</td>
-              <td>
-                <When time={task.last_run_at} absent="never" />
-              </td>
-              <td class="figure">{task.last_duration_ms === null ? '' : duration(task.last_duration_ms)}</td>
-              <td class={failed(task) ? 'bad' : 'dim'}>{task.last_result}</td>
-              <td class="row">
-                <Action
-                  label="Run now"
-                  name={`Run now: ${task.name}`}
-                  path={`${own}/tasks/${task.name}/run`}
-                  onDone={reload}
-                />
-                <Action
-                  label={task.paused ? 'Resume' : 'Pause'}
-                  name={`${task.paused ? 'Resume' : 'Pause'} ${task.name}`}
-                  path={`${own}/tasks/${task.name}/${task.paused ? 'resume' : 'pause'}`}
-                  onDone={reload}
-                />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table caption="Background tasks" columns={['Task', 'Next', 'Every', 'Last', 'Took', 'Result', 'Actions']}>
+      {tasks.map((task) => (
+        <tr key={task.name}>
+          <td>
+            <span class="code">{task.name}</span>
+            <div class="dim small">{task.description}</div>
+          </td>
+          <td>{task.paused ? <span class="tag">paused</span> : <When time={task.next_run_at} absent="inline" />}</td>
+          <td>{task.cron ?? (task.interval_ms === 0 ? 'when it is due' : duration(task.interval_ms))}</td>
+          <td>
+            <When time={task.last_run_at} absent="never" />
+          </td>
+          <td class="figure">{task.last_duration_ms === null ? '' : duration(task.last_duration_ms)}</td>
+          <td class={failed(task) ? 'bad' : 'dim'}>{task.last_result}</td>
+          <td class="row">
+            <Action
+              label="Run now"
+              name={`Run now: ${task.name}`}
+              path={`${own}/tasks/${task.name}/run`}
+              onDone={reload}
+            />
+            <Action
+              label={task.paused ? 'Resume' : 'Pause'}
+              name={`${task.paused ? 'Resume' : 'Pause'} ${task.name}`}
+              path={`${own}/tasks/${task.name}/${task.paused ? 'resume' : 'pause'}`}
+              onDone={reload}
+            />
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }
