@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { makeFirstLink } from '../../src/core/operations/edit-password.js'
 import { sessionTimes } from '../../src/core/session.js'
+import type { SqliteStore } from '../../src/core/store/sqlite-store.js'
 import { Passwords } from '../../src/core/tokens/passwords.js'
 import { SignInLimits, signInRates } from '../../src/http/sign-in-limits.js'
 import { type Answer, type Sent, type ShimBox, startShimBox } from '../shim/support/box.js'
@@ -240,4 +241,12 @@ it('keeps no password and no token that could be read', async () => {
   )
   expect(JSON.stringify(rows)).not.toContain(password)
   expect(JSON.stringify(rows)).not.toContain(cookie.split('=')[1]!)
+})
+
+it('stays open where nothing can be written', async () => {
+  const { cookie } = await ada()
+  const { raw } = (box.core.core.store as SqliteStore).connection
+  raw.exec("create trigger refused before update on sessions begin select raise(abort, 'refused'); end")
+  box.core.clock.advance(sessionTimes.noteEveryMs)
+  expect((await ask(cookie, 'GET', '/user')).status).toBe(200)
 })

@@ -44,7 +44,10 @@ export async function authenticateSession(core: Core, token: string): Promise<Ac
   if (!found || found.session.expiresAt <= now || found.user.state !== 'active') return undefined
   const { session, user } = found
   if (now - session.seenAt >= sessionTimes.noteEveryMs) {
-    await core.store.write((tx) => touchSession(tx, session.id, sessionEnd(session.createdAt, now)))
+    // Where nothing can be written for the moment, people can still look at what there is.
+    await core.store
+      .write((tx) => touchSession(tx, session.id, sessionEnd(session.createdAt, now)))
+      .catch((error) => core.log.error({ err: error, session: session.id }, 'the use of a session was not noted'))
   }
   return { user, scopes: sessionScopes, sessionId: session.id }
 }
