@@ -133,8 +133,11 @@ export interface Repositories {
   /** What an annotated tag says; empty for other tags. */
   tagMessage(project: Project, name: string): Promise<string>
   commit(project: Project, sha: string): Promise<CommitInfo>
-  /** Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. */
-  pin(project: Project, pipelineId: number, sha: string): void
+  /**
+   * Keeps a pipeline's commit fetchable under `refs/pipelines/ID`. Fetches wait for pins under way. `isNew`: the pipeline
+   * has just been made; one that is over before anybody fetches it needs no ref then.
+   */
+  pin(project: Project, pipelineId: number, sha: string, isNew?: boolean): void
   unpin(project: Pick<Project, 'id'>, pipelineId: number): void
   /** Resolves when every pin and unpin of the project asked for so far has been carried out. */
   pinsSettled(projectId: number): Promise<void>

@@ -1,22 +1,29 @@
 /**
  * `refs/pipelines/ID`: what keeps a pipeline's commit from being forgotten and lets runners fetch it. Written and removed
- * in the background; whoever serves a fetch first waits for what is under way. Of several wishes for one pipeline only
- * the last is carried out, so a pin never comes after the unpin that followed it.
+ * in the background, a moment later or when somebody is about to be served a fetch: most short pipelines are over by then,
+ * and need no ref at all. Nothing prunes objects meanwhile (`gc.auto` is off). Of several wishes for one pipeline only the
+ * last is carried out, so a pin never comes after the unpin that followed it.
  */
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { asFault } from '../core/as-fault.js'
+import type { Clock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
 
 interface Wish {
   /** The commit to point to; null: no ref. */
   sha: string | null
+  /** There is no ref yet, nor is one about to be written. */
+  isNew: boolean
 }
 
 /** Files written at once: a node that comes back pins every living pipeline. */
 const atOnce = 16
+/** How long a wish may wait for the next one. */
+const delayMs = 1000
 
 export interface PinsOptions {
+  clock: Clock
   log: Log
   /** Removes a ref that git has packed. */
   deletePacked: (repository: string, ref: string) => Promise<void>
@@ -26,6 +33,9 @@ export class Pins {
   readonly #options: PinsOptions
   /** By repository and pipeline: what is wanted next. */
   readonly #wishes = new Map<string, Map<number, Wish>>()
+  /** By repository: the pipelines whose wishes wait. */
+  readonly #waiting = new Map<string, Set<number>>()
+  #stopTimer: (() => void) | undefined
   readonly #queue: (() => Promise<void>)[] = []
   #running = 0
   readonly #settled = new Map<string, { promise: Promise<void>; resolve: () => void }>()
@@ -34,21 +44,29 @@ export class Pins {
     this.#options = options
   }
 
-  /** Wants the ref of a pipeline to point to `sha`, or to be gone (null). */
-  want(repository: string, pipelineId: number, sha: string | null): void {
+  /** Wants the ref of a pipeline to point to `sha`, or to be gone (null). `isNew`: there never was one. */
+  want(repository: string, pipelineId: number, sha: string | null, isNew = false): void {
     const wishes = this.#wishesOf(repository)
     const known = wishes.get(pipelineId)
+    if (known?.isNew && sha === null) {
+      this.#waiting.get(repository)?.delete(pipelineId)
+      this.#forget(repository, pipelineId)
+      return
+    }
     if (known) {
       known.sha = sha
       return
     }
-    wishes.set(pipelineId, { sha })
-    this.#queue.push(() => this.#fulfil(repository, pipelineId))
-    this.#next()
+    wishes.set(pipelineId, { sha, isNew })
+    const waiting = this.#waiting.get(repository)
+    if (waiting) waiting.add(pipelineId)
+    else this.#waiting.set(repository, new Set([pipelineId]))
+    this.#stopTimer ??= this.#options.clock.after(delayMs, () => this.#beginAll())
   }
 
-  /** Resolves when nothing is under way in the repository; undefined if nothing is. */
+  /** Begins what is wanted in the repository. Resolves when nothing is under way there; undefined if nothing is. */
   settled(repository: string): Promise<void> | undefined {
+    this.#begin(repository)
     if (!this.#wishes.has(repository)) return undefined
     const known = this.#settled.get(repository)
     if (known) return known.promise
@@ -77,6 +95,32 @@ export class Pins {
     return made
   }
 
+  #beginAll(): void {
+    this.#stopTimer = undefined
+    for (const repository of [...this.#waiting.keys()]) this.#begin(repository)
+  }
+
+  #begin(repository: string): void {
+    for (const pipelineId of this.#waiting.get(repository) ?? []) {
+      this.#wishes.get(repository)!.get(pipelineId)!.isNew = false
+      this.#queue.push(() => this.#fulfil(repository, pipelineId))
+      this.#next()
+    }
+    this.#waiting.delete(repository)
+    if (this.#waiting.size > 0) return
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
+  }
+
+  #forget(repository: string, pipelineId: number): void {
+    const wishes = this.#wishes.get(repository)!
+    wishes.delete(pipelineId)
+    if (wishes.size > 0) return
+    this.#wishes.delete(repository)
+    this.#settled.get(repository)?.resolve()
+    this.#settled.delete(repository)
+  }
+
   #next(): void {
     if (this.#running >= atOnce) return
     const work = this.#queue.shift()
@@ -92,8 +136,7 @@ export class Pins {
 
   /** Never rejects. */
   async #fulfil(repository: string, pipelineId: number): Promise<void> {
-    const wishes = this.#wishes.get(repository)!
-    const wish = wishes.get(pipelineId)!
+    const wish = this.#wishes.get(repository)!.get(pipelineId)!
     for (let done: string | null | undefined; done !== wish.sha; ) {
       done = wish.sha
       try {
@@ -104,11 +147,7 @@ export class Pins {
         this.#options.log.error({ err: error, repository, pipeline: pipelineId, sha: done }, what)
       }
     }
-    wishes.delete(pipelineId)
-    if (wishes.size > 0) return
-    this.#wishes.delete(repository)
-    this.#settled.get(repository)?.resolve()
-    this.#settled.delete(repository)
+    this.#forget(repository, pipelineId)
   }
 
   async #remove(repository: string, pipelineId: number): Promise<void> {

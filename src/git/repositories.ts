@@ -91,6 +91,7 @@ export class GitRepositories implements Repositories {
       fileLimitBytes: options.fileLimitBytes ?? 8 * mebibyte,
     })
     this.#pins = new Pins({
+      clock,
       log: options.log,
       deletePacked: async (repository, ref) => {
         if (this.#refs.readPacked(repository, ref) === undefined) return
@@ -289,9 +290,9 @@ export class GitRepositories implements Repositories {
     return this.#git.lines(project, ['for-each-ref', '--format=%(refname:lstrip=2)%00', 'refs/tags'], '\0\n')
   }
 
-  pin(project: Repository, pipelineId: number, sha: string): void {
+  pin(project: Repository, pipelineId: number, sha: string, isNew = false): void {
     if (!isObjectId(sha)) throw new Error(`${sha} is not an object id`)
-    this.#pins.want(this.pathOf(project.id), pipelineId, sha)
+    this.#pins.want(this.pathOf(project.id), pipelineId, sha, isNew)
   }
 
   unpin(project: Pick<Project, 'id'>, pipelineId: number): void {

@@ -325,6 +325,36 @@ it('pins and unpins in the order it was told to, packed or not', async () => {
   expect(shelf.logged).toEqual([])
 })
 
+it('writes no ref for a new pipeline that is over before anybody fetches it, and one a second later for others', async () => {
+  await using shelf = new Shelf()
+  const { repositories, project, clock } = shelf
+  const work = await Work.init(shelf.temp.path)
+  const sha = await work.commit({ a: '1' })
+  await shelf.push(work, 'main')
+  const written = (id: number) => existsSync(path.join(repositories.pathOf(7), 'refs', 'pipelines', String(id)))
+  // No repository of this name: whatever was tried with it would be logged.
+  const nowhere = { id: 8, defaultBranch: 'main' }
+  repositories.pin(nowhere, 1, sha, true)
+  repositories.unpin(nowhere, 1)
+  repositories.pin(project, 2, sha, true)
+  clock.advance(1000)
+  await repositories.close()
+  expect(written(2)).toBe(true)
+  expect(clock.timers).toBe(0)
+  // One that a node pins again when it starts may have its ref already.
+  repositories.pin(project, 2, sha)
+  repositories.unpin(project, 2)
+  await repositories.pinsSettled(7)
+  expect(written(2)).toBe(false)
+  // Undone and wanted once more within the same second.
+  repositories.pin(project, 3, sha, true)
+  repositories.unpin(project, 3)
+  repositories.pin(project, 3, sha)
+  await repositories.pinsSettled(7)
+  expect(written(3)).toBe(true)
+  expect(shelf.logged).toEqual([])
+})
+
 it('logs a pin that cannot be written, and goes on', async () => {
   await using shelf = new Shelf()
   const { repositories, project } = shelf

@@ -62,7 +62,7 @@ export async function insertPlan(core: Core, tx: Tx, draft: PipelineDraft, plan:
   const inOrder = [...plan.jobs].sort((a, b) => a.stageIndex - b.stageIndex)
   const made = await insertPlanned(tx, pipeline, inOrder, stageIds)
   await recordCreated(core, tx, pipeline, plan.jobs.length)
-  tx.afterCommit(() => core.repositories.pin(draft.project, pipeline.id, pipeline.sha))
+  tx.afterCommit(() => core.repositories.pin(draft.project, pipeline.id, pipeline.sha, true))
   if (!core.isPaused('initial_pipeline_process')) {
     if (made.length <= core.settings.jobsAtOnce) await processPipeline(core, tx, pipeline.id, made)
     else tx.afterCommit(() => core.pipelineTurns.add(pipeline.id))
