@@ -1,6 +1,10 @@
-/** Routes on Express, which does the routing and nothing else: bodies, queries and errors are read and answered here. */
+/**
+ * Routes on Express, which does the routing and nothing else, of addresses that are not found at once (`route-map.ts`):
+ * bodies, queries and errors are read and answered here.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import express from 'express'
+import { asFault } from '../core/as-fault.js'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Access } from './access.js'
@@ -9,6 +13,7 @@ import { foldPairs, readPairs } from './form.js'
 import { headerValue } from './headers.js'
 import { Params } from './params.js'
 import { bodyLimits, queryOf, readParams } from './read-params.js'
+import { RouteMap } from './route-map.js'
 
 export interface RoutingOptions {
   core: Core
@@ -28,21 +33,27 @@ export function routesOn(options: RoutingOptions): (req: IncomingMessage, res: S
   app.disable('etag')
   app.set('query parser', false)
   app.set('case sensitive routing', true)
+  const serve = async (
+    route: Route,
+    req: IncomingMessage,
+    res: ServerResponse,
+    requestId: string,
+    names: Readonly<Record<string, string | string[] | undefined>>,
+  ) => {
+    try {
+      const params = route.streams
+        ? new Params(foldPairs(readPairs(queryOf(req.url ?? ''))))
+        : await readParams(req, res, core.clock, { ...bodyLimits, bytes: route.bodyBytes ?? bodyLimits.bytes })
+      const path = (name: string) => partOf(names[name])
+      const call: Call = { core, access, req, res, requestId, params, path }
+      const reply = await route.handle(call)
+      if (reply) send(res, reply, requestId)
+    } catch (error) {
+      answerError(req, res, requestId, error)
+    }
+  }
   for (const route of routes) {
-    app[route.method](base + route.path, async (req, res) => {
-      const requestId = ids.get(req) ?? ''
-      try {
-        const params = route.streams
-          ? new Params(foldPairs(readPairs(queryOf(req.url))))
-          : await readParams(req, res, core.clock, { ...bodyLimits, bytes: route.bodyBytes ?? bodyLimits.bytes })
-        const path = (name: string) => partOf(req.params[name])
-        const call: Call = { core, access, req, res, requestId, params, path }
-        const reply = await route.handle(call)
-        if (reply) send(res, reply, requestId)
-      } catch (error) {
-        answerError(req, res, requestId, error)
-      }
-    })
+    app[route.method](base + route.path, (req, res) => serve(route, req, res, ids.get(req) ?? '', req.params))
   }
   for (const path of new Set(routes.map((route) => route.path))) {
     const methods = routes.filter((route) => route.path === path).map((route) => route.method.toUpperCase())
@@ -51,7 +62,13 @@ export function routesOn(options: RoutingOptions): (req: IncomingMessage, res: S
       throw new SignalboxError('invalid', 'this method is not allowed here', { details })
     })
   }
+  const map = new RouteMap(base, routes)
   return (req, res, id) => {
+    const found = map.find(req.method ?? '', req.url ?? '')
+    if (found) {
+      serve(found.route, req, res, id, found.names).catch(asFault)
+      return
+    }
     ids.set(req, id)
     app(req as express.Request, res as express.Response, (error?: unknown) =>
       answerError(req, res, id, fromExpress(error)),
