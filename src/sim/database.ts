@@ -4,7 +4,7 @@
  * the open transaction is rolled back; what the dead process still asks for is not carried out.
  */
 import type { CompiledQuery, QueryResult } from 'kysely'
-import type { HotQuery, Params } from '../core/store/hot-query.js'
+import type { HotQuery, Params, Row } from '../core/store/hot-query.js'
 import { migrateSqlite } from '../core/store/migrate.js'
 import { SqliteConnection, type WritingConnection } from '../core/store/sqlite-connection.js'
 
@@ -146,6 +146,12 @@ export class LifeConnection implements WritingConnection {
     this.#use()
     this.#mayFail('query')
     return this.#shared.all(query, params)
+  }
+
+  change<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>, rows?: readonly Row[]): number {
+    this.#use()
+    this.#mayFail('query')
+    return this.#shared.change(query, params, rows)
   }
 
   newIds(table: string, count: number, after?: number): number[] {

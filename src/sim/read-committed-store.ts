@@ -15,7 +15,8 @@ import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import { asFault } from '../core/as-fault.js'
 import type { Clock, Random } from '../core/clock.js'
 import { SignalboxError } from '../core/errors.js'
-import type { HotQuery, Params } from '../core/store/hot-query.js'
+import type { HotQuery, Params, Row } from '../core/store/hot-query.js'
+import { insertions } from '../core/store/insert-many.js'
 import { KnownRows, writtenTable } from '../core/store/known-rows.js'
 import { kyselyOn, type WritingConnection } from '../core/store/sqlite-connection.js'
 import { Unwritten } from '../core/store/unwritten.js'
@@ -234,8 +235,11 @@ class Running {
       all,
       first: async (query, params) => (await all(query, params))[0],
       later: async (query, params, unless) => {
-        const rows = await all(query, params)
-        if (unless && rows.length === 0) throw unless()
+        const changed = await this.#change(query, params)
+        if (unless && changed === 0) throw unless()
+      },
+      insert: async (statements, rows) => {
+        for (const { query, rows: some } of insertions(statements, rows)) await this.#change(query, {}, some)
       },
       together: async (queries) => {
         for (const query of queries) await query()
@@ -249,7 +253,7 @@ class Running {
 
   /** Inserts the rows that wait. */
   async insertUnwritten(): Promise<void> {
-    for (const { query, params } of this.#unwritten.take()) await this.#all(query, params)
+    for (const { query, rows } of this.#unwritten.take()) await this.#change(query, {}, rows)
   }
 
   end(): void {
@@ -258,15 +262,30 @@ class Running {
   }
 
   async #all<Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>): Promise<Result[]> {
+    const sql = await this.#beforeHot(query, params)
+    const locks = lockClause.test(query.compiledFor('postgres').sql)
+    const rows = this.#connection.all(locks ? plainly(query) : query, params)
+    if (locks) this.#lock(sql, rows as { id: number }[])
+    return rows
+  }
+
+  async #change<Names extends string>(
+    query: HotQuery<unknown, Names>,
+    params: Params<Names>,
+    rows?: readonly Row[],
+  ): Promise<number> {
+    await this.#beforeHot(query, params)
+    return this.#connection.change(query, params, rows)
+  }
+
+  /** What comes before a hot query. Returns its text. */
+  async #beforeHot<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>): Promise<string> {
     const { sql, forgets, seesUnwritten } = query.compiledFor('sqlite')
     if (seesUnwritten) await this.insertUnwritten()
     this.#known.forgetWritten(forgets)
     const given = params as Readonly<Record<string, unknown>>
     await this.#before(sql, given.id === undefined ? undefined : `${given.id as number}`)
-    const locks = lockClause.test(query.compiledFor('postgres').sql)
-    const rows = this.#connection.all(locks ? plainly(query) : query, params)
-    if (locks) this.#lock(sql, rows as { id: number }[])
-    return rows
+    return sql
   }
 
   async #execute<Result>(query: CompiledQuery): Promise<QueryResult<Result>> {

@@ -1,6 +1,7 @@
 /** Rows of events: committed facts in order. */
 import type { EventKind, NewEvent } from '../events.js'
 import { hotQuery } from './hot-query.js'
+import { manyRows } from './insert-many.js'
 import type { Reader, Tx } from './write.js'
 
 /** A committed fact, with the ids of what it is about. */
@@ -26,23 +27,17 @@ export function insertEvent(tx: Tx, event: NewEvent): void {
   unwritten.push(event)
 }
 
-/** Events in one statement. */
-const atOnce = 16
-
-async function writeEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
-  for (let from = 0; from < events.length; from += atOnce) {
-    const some = events.slice(from, from + atOnce)
-    const params: Record<string, string | number | null> = { at: tx.now }
-    for (const [i, event] of some.entries()) {
-      params[`kind${i}`] = event.kind
-      params[`projectId${i}`] = event.projectId ?? null
-      params[`pipelineId${i}`] = event.pipelineId ?? null
-      params[`jobId${i}`] = event.jobId ?? null
-      params[`runnerId${i}`] = event.runnerId ?? null
-      params[`data${i}`] = event.data ? JSON.stringify(event.data) : '{}'
-    }
-    await tx.later(newEvents[some.length - 1]!, params)
-  }
+function writeEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+  const rows = events.map((event) => ({
+    at: tx.now,
+    kind: event.kind,
+    projectId: event.projectId ?? null,
+    pipelineId: event.pipelineId ?? null,
+    jobId: event.jobId ?? null,
+    runnerId: event.runnerId ?? null,
+    data: event.data ? JSON.stringify(event.data) : '{}',
+  }))
+  return tx.insert(newEvents, rows)
 }
 
 /** Whether an event of this kind has been written for the job. One that this body is about to write does not count. */
@@ -116,20 +111,17 @@ const columns = [
   'data',
 ] as const
 
-/** The statement for one event, for two, and so on. */
-const newEvents = Array.from({ length: atOnce }, (_, last) =>
-  hotQuery<never, string>((db, p) =>
-    db.insertInto('events').values(
-      Array.from({ length: last + 1 }, (_, i) => ({
-        at: p('at'),
-        kind: p(`kind${i}`),
-        project_id: p(`projectId${i}`),
-        pipeline_id: p(`pipelineId${i}`),
-        job_id: p(`jobId${i}`),
-        runner_id: p(`runnerId${i}`),
-        data: p(`data${i}`),
-      })),
-    ),
+const newEvents = manyRows((db, p, rows) =>
+  db.insertInto('events').values(
+    rows.map((row) => ({
+      at: p('at', row),
+      kind: p('kind', row),
+      project_id: p('projectId', row),
+      pipeline_id: p('pipelineId', row),
+      job_id: p('jobId', row),
+      runner_id: p('runnerId', row),
+      data: p('data', row),
+    })),
   ),
 )
 

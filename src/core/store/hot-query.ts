@@ -29,8 +29,8 @@ export interface CompiledHotQuery {
   /** Short and unique: the name of the prepared statement on PostgreSQL. */
   name: string
   sql: string
-  /** The parameter at each placeholder. */
-  slots: readonly { param: string }[]
+  /** The parameter at each placeholder; of a statement for many rows, and of which of them. */
+  slots: readonly { param: string; row?: number }[]
   /** The table that it writes without telling what becomes of the rows, if it does (`known-rows.ts`). */
   forgets: string | undefined
   /** Whether rows that wait (`unwritten.ts`) are to be inserted before it. */
@@ -47,8 +47,14 @@ export interface HotQuery<Result, Names extends string> {
 }
 
 class Slot {
-  constructor(readonly param: string) {}
+  constructor(
+    readonly param: string,
+    readonly row: number | undefined,
+  ) {}
 }
+
+/** A row by the names of the parameters that its columns are given by. */
+export type Row = Readonly<Record<string, Value>>
 
 /**
  * Stands for a parameter while the query is compiled. It passes as a value of whatever type the column has, since the
@@ -68,7 +74,7 @@ let count = 0
  *     const byId = hotQuery<{ name: string }, 'id'>((db, p) => db.selectFrom('jobs').select('name').where('id', '=', p('id')))
  */
 export function hotQuery<Result, Names extends string>(
-  build: (db: Kysely<Database>, p: (name: Names) => Placeholder, engine: Engine) => Compilable<unknown>,
+  build: (db: Kysely<Database>, p: (name: Names, row?: number) => Placeholder, engine: Engine) => Compilable<unknown>,
   { keepsKnown = false, remembered }: { keepsKnown?: boolean; remembered?: readonly string[] } = {},
 ): HotQuery<Result, Names> {
   const compiled: Partial<Record<Engine, CompiledHotQuery>> = {}
@@ -81,28 +87,31 @@ export function hotQuery<Result, Names extends string>(
   }
 }
 
-/** The values of a hot query's placeholders in order. */
-export function bind(query: CompiledHotQuery, params: Readonly<Record<string, Value>>): Value[] {
-  return query.slots.map((slot) => {
-    const value = params[slot.param]
-    if (value === undefined) throw new TypeError(`parameter ${slot.param} is missing`)
-    return value
-  })
+/** The values of a hot query's placeholders in order. `rows`: for a statement that inserts many. */
+export function bind({ slots }: CompiledHotQuery, params: Row, rows: readonly Row[] = []): Value[] {
+  const values: Value[] = new Array(slots.length)
+  for (let i = 0; i < slots.length; i++) {
+    const { param, row } = slots[i]!
+    const value = (row === undefined ? params : rows[row]!)[param]
+    if (value === undefined) throw new TypeError(`parameter ${param} is missing`)
+    values[i] = value
+  }
+  return values
 }
 
 function compile(
   name: string,
   engine: Engine,
-  build: (db: Kysely<Database>, p: (name: string) => Placeholder, engine: Engine) => Compilable<unknown>,
+  build: (db: Kysely<Database>, p: (name: string, row?: number) => Placeholder, engine: Engine) => Compilable<unknown>,
   keepsKnown: boolean,
 ): Omit<CompiledHotQuery, 'remembered'> {
-  const { sql, parameters } = build(compilers[engine](), (param) => new Slot(param), engine).compile()
-  const slots: { param: string }[] = []
+  const { sql, parameters } = build(compilers[engine](), (param, row) => new Slot(param, row), engine).compile()
+  const slots: Slot[] = []
   let seen = 0
   const text = sql.replace(placeholder[engine], (mark) => {
     const value = parameters[mark === '?' ? seen++ : Number(mark.slice(1)) - 1]
     if (!(value instanceof Slot)) return literal(value as Value)
-    slots.push({ param: value.param })
+    slots.push(value)
     return engine === 'postgres' ? `$${slots.length}` : '?'
   })
   return {

@@ -1,18 +1,17 @@
 /** Rows that come together, inserted by few statements. */
 import type { Compilable, Kysely } from 'kysely'
-import { type HotQuery, hotQuery, type Placeholder, type Value } from './hot-query.js'
+import { type HotQuery, hotQuery, type Placeholder, type Row } from './hot-query.js'
 import type { Database } from './schema.js'
 
-/** A row by the names of the parameters that its columns are given by. */
-export type Row = Readonly<Record<string, Value>>
+export type { Row } from './hot-query.js'
 
 /** The statement that inserts so many rows. */
-export type ManyRows = (count: number) => HotQuery<never, string>
+export type ManyRows = (count: number) => HotQuery<never, never>
 
-/** A statement and its values. */
+/** A statement and its rows. */
 export interface Insertion {
-  query: HotQuery<never, string>
-  params: Row
+  query: HotQuery<never, never>
+  rows: readonly Row[]
 }
 
 /** Rows in one statement: their own cost is most of it then. */
@@ -26,22 +25,28 @@ export function manyRows(
     rows: readonly number[],
   ) => Compilable<unknown>,
 ): ManyRows {
-  const made: HotQuery<never, string>[] = []
+  const made: HotQuery<never, never>[] = []
   return (count) => {
-    const rows = Array.from({ length: count }, (_, row) => row)
-    made[count] ??= hotQuery((db, p) => build(db, (name, row) => p(`${name} ${row}`), rows), { keepsKnown: true })
+    made[count] ??= hotQuery<never, string>(
+      (db, p) =>
+        build(
+          db,
+          p,
+          Array.from({ length: count }, (_, row) => row),
+        ),
+      { keepsKnown: true },
+    ) as HotQuery<never, never>
     return made[count]
   }
 }
 
 /** The statements that insert these rows. What is known of them is the caller's to tell. */
 export function insertions(statements: ManyRows, rows: readonly Row[]): Insertion[] {
+  if (rows.length <= atOnce) return [{ query: statements(rows.length), rows }]
   const list: Insertion[] = []
   for (let from = 0; from < rows.length; from += atOnce) {
     const some = rows.slice(from, from + atOnce)
-    const params: Record<string, Value> = {}
-    for (const [i, row] of some.entries()) for (const name of Object.keys(row)) params[`${name} ${i}`] = row[name]!
-    list.push({ query: statements(some.length), params })
+    list.push({ query: statements(some.length), rows: some })
   }
   return list
 }

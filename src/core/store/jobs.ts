@@ -6,7 +6,7 @@ import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
 import { jobColumns } from './columns.js'
 import { CurrentJobs, type CurrentRun } from './current-jobs.js'
-import { type HotQuery, hotQuery } from './hot-query.js'
+import { type HotQuery, hotQuery, type Value } from './hot-query.js'
 import { manyRows, type Row } from './insert-many.js'
 import { isHeld, lockPipelineOf } from './pipelines.js'
 import type { Reader, Tx } from './write.js'
@@ -64,20 +64,24 @@ const few = 8
 export async function saveJob(tx: Tx, job: Job): Promise<void> {
   const before = storedIn(tx).get(job)
   if (!before) throw new Error(`job ${job.id} was not read in this transaction`)
-  const changed = mutableFields.filter((field) => job[field] !== before[field])
+  const changed: MutableField[] = []
+  const written: Partial<Record<MutableField, Value>> = {}
+  for (const field of mutableFields) {
+    if (job[field] === before[field]) continue
+    changed.push(field)
+    written[field] = job[field]
+  }
   if (changed.length === 0) return
-  const now: Job = { ...before }
-  for (const field of changed) Object.assign(now, { [field]: job[field] })
-  if (!tx.unwritten.change('jobs', job.id, now as object as Row)) {
+  if (!tx.unwritten.change('jobs', job.id, written as Row)) {
     const from = before.status === job.status ? null : before.status
     const moved = () => new SignalboxError('conflict', `job ${job.id} is not ${from} any more`)
     const query = writeJob(changed, from !== null)
-    await tx.later(query, { ...job, from } as JobRow, from === null ? undefined : moved)
+    await tx.later(query, { ...written, id: job.id, from } as JobRow, from === null ? undefined : moved)
   }
-  noteStored(tx, job, now)
+  noteStored(tx, job, { ...before, ...(written as Partial<Job>) })
 }
 
-type JobRow = Readonly<Record<MutableField | 'id' | 'from', number | string | null>>
+type JobRow = Readonly<Record<MutableField | 'id' | 'from', Value>>
 
 /** Inserts a job. Returns it with its id; later writes of the same object save only what has changed. */
 export async function insertJob(tx: Tx, fields: Omit<Job, 'id'>): Promise<Job> {
@@ -339,16 +343,13 @@ function placeholders(fields: Record<string, string>, p: (name: never) => unknow
 
 const jobById = hotQuery<Job, 'id'>((db, p) => db.selectFrom('jobs').select(jobColumns).where('id', '=', p('id')))
 
-const writes = new Map<string, HotQuery<{ id: number }, MutableField | 'id' | 'from'>>()
+const writes = new Map<string, HotQuery<never, MutableField | 'id' | 'from'>>()
 
 /**
  * The statement for one set of fields; with `guarded`, on condition of the status `from`. Few sets ever change together:
  * one or two for each event of the machine.
  */
-function writeJob(
-  fields: readonly MutableField[],
-  guarded: boolean,
-): HotQuery<{ id: number }, MutableField | 'id' | 'from'> {
+function writeJob(fields: readonly MutableField[], guarded: boolean): HotQuery<never, MutableField | 'id' | 'from'> {
   const key = `${guarded} ${fields.join()}`
   let query = writes.get(key)
   if (!query) {
@@ -356,10 +357,10 @@ function writeJob(
     query = hotQuery(
       (db, p) => {
         const update = db.updateTable('jobs').set(placeholders(columns, p)).where('id', '=', p('id'))
-        return guarded ? update.where('status', '=', p('from')).returning('id') : update
+        return guarded ? update.where('status', '=', p('from')) : update
       },
       { keepsKnown: true },
-    ) as HotQuery<{ id: number }, MutableField | 'id' | 'from'>
+    ) as HotQuery<never, MutableField | 'id' | 'from'>
     writes.set(key, query)
   }
   return query

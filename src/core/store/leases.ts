@@ -183,18 +183,17 @@ const openLeaseOfJob = hotQuery<Lease, 'jobId'>((db, p) =>
   db.selectFrom('leases').select(leaseColumns).where('job_id', '=', p('jobId')).where(isOpen),
 )
 
-const acceptedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'now' | 'expiresAt'>(
+const acceptedLease = hotQuery<never, 'id' | 'from' | 'status' | 'now' | 'expiresAt'>(
   (db, p) =>
     db
       .updateTable('leases')
       .set({ status: p('status'), accepted_at: p('now'), expires_at: p('expiresAt'), accept_by: null, starts: 0 })
       .where('id', '=', p('id'))
-      .where('status', '=', p('from'))
-      .returning('id'),
+      .where('status', '=', p('from')),
   { keepsKnown: true },
 )
 
-const endedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'reason' | 'excludedUntil' | 'now'>(
+const endedLease = hotQuery<never, 'id' | 'from' | 'status' | 'reason' | 'excludedUntil' | 'now'>(
   (db, p) =>
     db
       .updateTable('leases')
@@ -205,12 +204,11 @@ const endedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'reason' 
         excluded_until: p('excludedUntil'),
       })
       .where('id', '=', p('id'))
-      .where('status', '=', p('from'))
-      .returning('id'),
+      .where('status', '=', p('from')),
   { keepsKnown: true },
 )
 
-const finishedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'reason' | 'report' | 'now'>(
+const finishedLease = hotQuery<never, 'id' | 'from' | 'status' | 'reason' | 'report' | 'now'>(
   (db, p) =>
     db
       .updateTable('leases')
@@ -222,8 +220,7 @@ const finishedLease = hotQuery<{ id: number }, 'id' | 'from' | 'status' | 'reaso
         report_at: p('now'),
       })
       .where('id', '=', p('id'))
-      .where('status', '=', p('from'))
-      .returning('id'),
+      .where('status', '=', p('from')),
   { keepsKnown: true },
 )
 

@@ -265,7 +265,7 @@ const heldPipelineOfJob = hotQuery<Pipeline, 'jobId'>((db, p) =>
 )
 
 const writePipeline = hotQuery<
-  { id: number },
+  never,
   'id' | 'from' | 'status' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
 >(
   (db, p) =>
@@ -279,8 +279,7 @@ const writePipeline = hotQuery<
         duration_ms: p('durationMs'),
       })
       .where('id', '=', p('id'))
-      .where('status', '=', p('from'))
-      .returning('id'),
+      .where('status', '=', p('from')),
   { keepsKnown: true },
 )
 
@@ -323,14 +322,13 @@ const stagesAroundJob = hotQuery<Stage, 'jobId'>((db, p) =>
     .orderBy('position'),
 )
 
-const writeStage = hotQuery<{ id: number }, 'id' | 'from' | 'status'>(
+const writeStage = hotQuery<never, 'id' | 'from' | 'status'>(
   (db, p) =>
     db
       .updateTable('stages')
       .set({ status: p('status') })
       .where('id', '=', p('id'))
-      .where('status', '=', p('from'))
-      .returning('id'),
+      .where('status', '=', p('from')),
   { keepsKnown: true },
 )
 

@@ -29,6 +29,7 @@ import { asFault } from '../as-fault.js'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import { bind, type HotQuery, hotQuery, type Params } from './hot-query.js'
+import { insertions, type Row } from './insert-many.js'
 import { KnownRows, writtenTable } from './known-rows.js'
 import { askFate, type Fate, type SentCommit, statisticsSince } from './postgres-commit.js'
 import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
@@ -346,6 +347,14 @@ class BodyScope {
         known.forgetWritten(forgets)
         this.#send(statement(query, params), unless)
       },
+      insert: async (statements, rows) => {
+        for (const { query, rows: some } of insertions(statements, rows)) {
+          const { sql, seesUnwritten } = query.compiledFor('postgres')
+          if (this.#begun) await this.#ready(sql)
+          if (seesUnwritten) this.#insertUnwritten()
+          this.#send(statement(query, {}, some))
+        }
+      },
       together: async (queries) => {
         await Promise.all(queries.map((query) => query()))
       },
@@ -389,7 +398,7 @@ class BodyScope {
   }
 
   #insertUnwritten(): void {
-    for (const { query, params } of this.#unwritten.take()) this.#send(statement(query, params))
+    for (const { query, rows } of this.#unwritten.take()) this.#send(statement(query, {}, rows))
   }
 
   #send(query: pg.QueryConfig, unless?: () => Error): void {
@@ -457,9 +466,13 @@ function connectionOn(run: (query: pg.QueryConfig) => Promise<pg.QueryResult>): 
   }
 }
 
-function statement<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>): pg.QueryConfig {
+function statement<Names extends string>(
+  query: HotQuery<unknown, Names>,
+  params: Params<Names>,
+  rows?: readonly Row[],
+): pg.QueryConfig {
   const compiled = query.compiledFor('postgres')
-  return { name: compiled.name, text: compiled.sql, values: bind(compiled, params) }
+  return { name: compiled.name, text: compiled.sql, values: bind(compiled, params, rows) }
 }
 
 function kyselyOn(provider: ConnectionProvider): Kysely<Database> {

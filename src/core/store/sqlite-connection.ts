@@ -12,7 +12,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
-import { bind, type CompiledHotQuery, type HotQuery, type Params, type Value } from './hot-query.js'
+import { bind, type CompiledHotQuery, type HotQuery, type Params, type Row, type Value } from './hot-query.js'
 import { KnownRows, writtenTable } from './known-rows.js'
 import { Remembered } from './remembered.js'
 import type { Database } from './schema.js'
@@ -90,13 +90,27 @@ export class SqliteConnection implements DatabaseConnection {
     return (compiled.remembered ? this.remembered.rows(compiled, values, !this.#readonly, ask) : ask()) as Result[]
   }
 
+  /** Runs a statement that gives no rows, or of which nobody needs them. Returns how many it has changed. `rows`: to insert. */
+  change<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>, rows?: readonly Row[]): number {
+    const compiled = query.compiledFor('sqlite')
+    const values = bind(compiled, params, rows)
+    const { statement } = this.#prepare(compiled)
+    return statement.reader ? statement.all(values).length : statement.run(values).changes
+  }
+
   #ask(compiled: CompiledHotQuery, values: Value[]): Record<string, unknown>[] {
-    const prepared = this.#statement(compiled.sql)
-    if (compiled.forgets !== undefined) this.#forget(compiled.forgets)
-    if (prepared.writes !== undefined) this.#writes++
+    const prepared = this.#prepare(compiled)
     if (prepared.statement.reader) return prepared.rows(values)
     prepared.statement.run(values)
     return []
+  }
+
+  /** The statement, which is about to run. */
+  #prepare({ sql, forgets }: CompiledHotQuery): Prepared {
+    const prepared = this.#statement(sql)
+    if (forgets !== undefined) this.#forget(forgets)
+    if (prepared.writes !== undefined) this.#writes++
+    return prepared
   }
 
   /** Runs a statement without parameters or rows, such as BEGIN. */

@@ -20,6 +20,7 @@ import type { DatabaseConnection } from 'kysely'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import type { HotQuery, Params } from './hot-query.js'
+import { insertions } from './insert-many.js'
 import { Checkpointer } from './sqlite-checkpoint.js'
 import { kyselyOn, SqliteConnection, type WritingConnection } from './sqlite-connection.js'
 import { Unwritten } from './unwritten.js'
@@ -327,8 +328,13 @@ class BodyScope {
       all,
       first: async (query, params) => (await all(query, params))[0],
       later: async (query, params, unless) => {
-        const rows = await all(query, params)
-        if (unless && rows.length === 0) throw unless()
+        const changed = use(query.compiledFor('sqlite').seesUnwritten).change(query, params)
+        if (unless && changed === 0) throw unless()
+      },
+      insert: async (statements, rows) => {
+        for (const { query, rows: some } of insertions(statements, rows)) {
+          use(query.compiledFor('sqlite').seesUnwritten).change(query, {}, some)
+        }
       },
       together: async (queries) => {
         for (const query of queries) await query()
@@ -342,7 +348,7 @@ class BodyScope {
 
   /** Inserts the rows that wait. At once: whoever waits for one of the body's queries finds them. */
   insertUnwritten(): void {
-    for (const { query, params } of this.#unwritten.take()) this.#connection.all(query, params)
+    for (const { query, rows } of this.#unwritten.take()) this.#connection.change(query, {}, rows)
   }
 
   close(): void {

@@ -9,6 +9,7 @@ import type { Kysely } from 'kysely'
 import type { Random } from '../clock.js'
 import type { Engine } from './engine.js'
 import type { HotQuery, Params } from './hot-query.js'
+import type { ManyRows, Row } from './insert-many.js'
 import type { KnownRows } from './known-rows.js'
 import type { Database } from './schema.js'
 import type { Unwritten } from './unwritten.js'
@@ -47,6 +48,8 @@ export interface Tx {
     params: Params<Names>,
     unless?: () => Error,
   ): Promise<void>
+  /** Inserts rows, in few statements, as `later` runs one. */
+  insert(statements: ManyRows, rows: readonly Row[]): Promise<void>
   /** Runs queries that do not need one another's answers, in their order, and in one exchange with a database that is away. */
   together(queries: readonly (() => Promise<unknown>)[]): Promise<void>
   /**

@@ -191,7 +191,8 @@ class Breaker {
 
   constructor(connection: WritingConnection) {
     const { raw } = connection
-    const real = { exec: connection.exec, all: connection.all, executeQuery: connection.executeQuery }
+    const { exec, all, change, executeQuery } = connection
+    const real = { exec, all, change, executeQuery }
     const step = (sql: string) => {
       // These write nothing but memory.
       if (/^(?:savepoint|release|rollback)/.test(sql) || this.left-- > 0) return
@@ -209,6 +210,10 @@ class Breaker {
       step(query.compiledFor('sqlite').sql)
       return real.all.call(connection, query, params)
     }) as WritingConnection['all']
+    connection.change = ((query, params, rows) => {
+      step(query.compiledFor('sqlite').sql)
+      return real.change.call(connection, query, params, rows)
+    }) as WritingConnection['change']
     connection.executeQuery = (async (query) => {
       step(query.sql)
       return real.executeQuery.call(connection, query)
