@@ -181,7 +181,9 @@ async function start(
         ...(ephemeral ? {} : { routerUrl: () => settings.grpcExternalUrl || tunnelUrl(externalUrl) }),
       })
     }),
-    api: new Lazy(async () => (await import('./api/app.js')).createApi(core, tasks, { backup, plugins })),
+    api: new Lazy(async () =>
+      (await import('./api/app.js')).createApi(core, tasks, { backup, plugins, openid: settings.openid }),
+    ),
     git: createGitHttp({ core, repositories, log }),
     streams: createWebSocketDoor(core, hub),
   }
@@ -235,6 +237,7 @@ async function start(
         res.end('this address speaks WebSocket only: the request has no Upgrade\n')
         return
     }
+    if (pathname.startsWith('/-/openid/') && (await (await doors.api.get()).openIdCallback(req, res, pathname))) return
     if (await doors.git.handle(req, res)) return
     if (page.handle(req, res, pathname)) return
     if (!(await (await doors.shim.get()).rawLog(req, res))) text(res, 404, 'not found\n')

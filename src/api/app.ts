@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
+import type { OpenIdSettings } from '../core/openid.js'
 import type { Tasks } from '../core/scheduler/tasks.js'
 import { Access, defaultRates } from '../http/access.js'
 import { answerError } from '../http/errors.js'
@@ -18,10 +19,11 @@ import { fleetRoutes } from './fleet.js'
 import { graphRoutes } from './graph.js'
 import { liveRoutes } from './live.js'
 import { logRoutes } from './logs.js'
+import { answerCallback, providerAt } from './openid/callback.js'
+import { openIdRoutes, providersOf } from './openid/routes.js'
 import { overviewRoutes } from './overview.js'
 import { answerPasswordPage } from './password-page.js'
 import { pipelineEventRoutes } from './pipeline-events.js'
-
 import { noPlugins, type PluginHostFace, pluginRoutes } from './plugins.js'
 import { projectRoutes } from './projects.js'
 import { queueRoutes } from './queue.js'
@@ -35,6 +37,8 @@ export interface Api {
   handle(req: IncomingMessage, res: ServerResponse): void
   /** Answers a request for the page of links that set passwords. Never rejects. */
   passwordPage(req: IncomingMessage, res: ServerResponse): Promise<void>
+  /** Answers who comes back from an OpenID provider. Returns whether the path is such an address. Never rejects. */
+  openIdCallback(req: IncomingMessage, res: ServerResponse, pathname: string): Promise<boolean>
 }
 
 /** Headers of which two say two things; Node keeps the first and tells nobody. */
@@ -45,6 +49,8 @@ export interface ApiParts {
   backup?: () => Promise<Readable>
   /** The plugins of this node; absent: nobody can ask about them. */
   plugins?: PluginHostFace
+  /** Who vouches for people; absent: nobody does. */
+  openid?: readonly OpenIdSettings[]
 }
 
 /** The API on a core and its background tasks. Nothing is listened on: the caller's server hands requests over. */
@@ -52,13 +58,15 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
   const refuse = (req: IncomingMessage, res: ServerResponse, requestId: string, thrown: unknown) =>
     answerError(core, req, res, requestId, thrown, (error) => toProblem(error, requestId))
   const access = new Access(core, defaultRates)
+  const providers = providersOf(parts.openid ?? [])
   const handle = routesOn({
     core,
     access,
     base: '/api/signalbox/v1',
     routes: [
       ...apiRoutes(tasks),
-      ...sessionRoutes,
+      ...sessionRoutes(providers),
+      ...openIdRoutes(providers),
       ...auditRoutes,
       ...liveRoutes,
       ...logRoutes,
@@ -83,6 +91,11 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       const requestId = sentRequestId(req) ?? makeRequestId()
       if (hasDoubled(req)) refuse(req, res, requestId, new SignalboxError('invalid', 'a header is given twice'))
       else handle(req, res, requestId)
+    },
+    async openIdCallback(req, res, pathname) {
+      const provider = providerAt(providers, pathname)
+      if (provider) await answerCallback({ core, access }, provider, req, res)
+      return provider !== undefined
     },
     passwordPage: (req, res) => answerPasswordPage(core, access, req, res),
   }

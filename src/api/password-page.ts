@@ -7,6 +7,7 @@ import { passwordLength } from '../core/session.js'
 import { type Access, addressOf } from '../http/access.js'
 import { readParams } from '../http/read-params.js'
 import { statusByCode } from './errors.js'
+import { escaped, sendPlainPage } from './plain-page.js'
 
 /** Where the page is. */
 export const passwordPath = '/-/password'
@@ -54,19 +55,5 @@ function form(token: string): string {
 }
 
 function send(res: ServerResponse, status: number, body: string): void {
-  if (res.headersSent || res.destroyed) return
-  const text = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Password</title></head><body><h1>Password</h1>${body}</body></html>\n`
-  res.writeHead(status, {
-    'Cache-Control': 'no-store',
-    'Content-Security-Policy': "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    'Content-Type': 'text/html; charset=utf-8',
-    'Content-Length': Buffer.byteLength(text),
-    'Referrer-Policy': 'no-referrer',
-    'X-Content-Type-Options': 'nosniff',
-  })
-  res.end(text)
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (found) => `&#${found.charCodeAt(0)};`)
+  sendPlainPage(res, { status, title: 'Password', body })
 }

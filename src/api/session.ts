@@ -11,20 +11,23 @@ import type { User } from '../core/store/users.js'
 import { addressOf, headerOf } from '../http/access.js'
 import { type Call, idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import { refuseOtherSites, sessionCookie, sessionTokenOf } from '../http/session-cookie.js'
+import type { OpenIdProviders } from './openid/routes.js'
 import { passwordLinkUrl } from './password-page.js'
 import { adminRoute, signedInRoute } from './route.js'
 
-export const sessionRoutes: readonly Route[] = [
-  signedInRoute('get', '/session', showSession),
-  { method: 'post', path: '/session', streams: false, handle: openSession },
-  signedInRoute('delete', '/session', endSession),
-  signedInRoute('get', '/sessions', showSessions),
-  signedInRoute('delete', '/sessions', endSessions),
-  signedInRoute('delete', '/sessions/:session_id', endOneSession),
-  { method: 'post', path: '/password', streams: false, handle: setPassword },
-  signedInRoute('put', '/password', changeOwn),
-  adminRoute('post', '/users/:user_id/password-link', makeLink),
-]
+export function sessionRoutes(providers: OpenIdProviders): readonly Route[] {
+  return [
+    signedInRoute('get', '/session', showSession),
+    { method: 'post', path: '/session', streams: false, handle: openSession },
+    signedInRoute('delete', '/session', (call) => endSession(call, providers)),
+    signedInRoute('get', '/sessions', showSessions),
+    signedInRoute('delete', '/sessions', endSessions),
+    signedInRoute('delete', '/sessions/:session_id', endOneSession),
+    { method: 'post', path: '/password', streams: false, handle: setPassword },
+    signedInRoute('put', '/password', changeOwn),
+    adminRoute('post', '/users/:user_id/password-link', makeLink),
+  ]
+}
 
 const longestInput = 1024
 
@@ -55,11 +58,17 @@ async function openSession({ core, access, req, params }: Call): Promise<Reply> 
   }
 }
 
-/** Signs out: the session of the cookie ends. */
-async function endSession({ core, actor }: UserCall): Promise<Reply> {
-  if (actor.sessionId === undefined) throw new SignalboxError('not_found', 'this request has no session')
-  await signOut(core, { userId: actor.user.id, which: actor.sessionId, by: actor })
-  return { status: 204, headers: { 'Set-Cookie': sessionCookie(core.externalUrl()) } }
+/** Signs out: the session of the cookie ends. `sign_out_url`: where it goes on to sign out at the OpenID provider. */
+async function endSession({ core, actor }: UserCall, providers: OpenIdProviders): Promise<Reply> {
+  const id = actor.sessionId
+  if (id === undefined) throw new SignalboxError('not_found', 'this request has no session')
+  const session = (await listSessions(core.store.read, actor.user.id)).find((one) => one.id === id)
+  await signOut(core, { userId: actor.user.id, which: id, by: actor })
+  const externalUrl = core.externalUrl()
+  const headers = { 'Set-Cookie': sessionCookie(externalUrl) }
+  const provider = [...providers.values()].find(({ settings }) => settings.issuer === session?.issuer)
+  const url = await provider?.signOutUrl(`${externalUrl}/`)
+  return url === undefined ? { status: 204, headers } : { status: 200, headers, body: { sign_out_url: url } }
 }
 
 /** One's own sessions, the newest first. */

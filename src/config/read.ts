@@ -10,6 +10,7 @@ import { defaultLeaseSettings, type LeaseSettings } from '../core/lease.js'
 import { type StuckSettings, stuckSettings } from '../core/stuck.js'
 import { readSettingsFile } from './file.js'
 import { settingNotes } from './kinds.js'
+import { openIdOf } from './openid-table.js'
 import { type ServerSettings, SettingsError } from './settings.js'
 import { type GivenSettings, settingsTable } from './table.js'
 
@@ -29,7 +30,7 @@ export function readSettings(sources: SettingsSources): ServerSettings {
   const file = readSettingsFile(sources.flags.config, sources.cwd)
   const { values, origins } = merge(file.table, sources)
   const read = settingsTable.safeParse(values, { jitless: true })
-  if (read.success) return settingsOf(read.data, sources.cwd, file.folder)
+  if (read.success) return settingsOf(read.data, sources, file.folder)
   const { path: place, message } = read.error.issues[0]!
   const where = dotted(place)
   throw new SettingsError(origins.get(where) ?? (where === '' ? file.path : where), message)
@@ -102,7 +103,7 @@ function dotted(place: readonly PropertyKey[]): string {
     .replace(/^\./, '')
 }
 
-function settingsOf(given: GivenSettings, cwd: string, baseFolder: string): ServerSettings {
+function settingsOf(given: GivenSettings, { cwd, env }: SettingsSources, baseFolder: string): ServerSettings {
   const dataDir = path.resolve(cwd, given.data_dir)
   const { includes, mirrors, poll } = given
   const { remote_hosts: remoteHosts, templates_url: templatesUrl } = includes
@@ -131,6 +132,7 @@ function settingsOf(given: GivenSettings, cwd: string, baseFolder: string): Serv
     },
     pollHoldMs: poll.hold,
     pollsPerSecond: poll.rate,
+    openid: openIdOf(given.openid, env),
     plugins: given.plugins.map(({ memory_mb: memoryMb, dry_run: dryRun, ...plugin }) => ({
       ...plugin,
       dryRun,

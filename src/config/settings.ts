@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { S3Settings } from '../core/blobs/s3-blobs.js'
 import { type CoreSettings, defaultCoreSettings } from '../core/core.js'
 import { defaultLeaseSettings } from '../core/lease.js'
+import type { OpenIdSettings } from '../core/openid.js'
 
 export interface ServerSettings {
   /** Absolute path of the folder with the store, keys, traces, artifacts and repositories. */
@@ -35,6 +36,8 @@ export interface ServerSettings {
   pollHoldMs: number
   /** How often one runner may poll, in polls a second; 0: as often as it likes. Undefined: the default. */
   pollsPerSecond: number | undefined
+  /** Who vouches for people that sign in. */
+  openid: OpenIdSettings[]
   plugins: PluginSetting[]
   /** How classifiers are asked why a job failed. */
   classification: { order: string[]; threshold: number }
@@ -91,6 +94,7 @@ export function defaultSettings(dataDir: string): ServerSettings {
     mirrors: { trustedHosts: [] },
     pollHoldMs: 50_000,
     pollsPerSecond: undefined,
+    openid: [],
     plugins: [],
     classification: { order: [], threshold: 0.5 },
     baseFolder: path.dirname(dataDir),

@@ -29,6 +29,7 @@ import {
   trueOrFalse,
   wholeNumber,
 } from './kinds.js'
+import { openIdTables } from './openid-table.js'
 import { defaultSettings, logLevels } from './settings.js'
 
 const given = defaultSettings('./signalbox-data')
@@ -265,6 +266,7 @@ export const settingsTable = table({
     ),
     'For several coordinators behind one address.',
   ),
+  openid: setting(z.prefault(openIdTables, []), 'Providers of OpenID Connect that people can sign in by.'),
   plugins: setting(
     z.prefault(
       z.array(

@@ -24,6 +24,8 @@ export interface Member {
   expiresAt: number | null
   createdById: number | null
   createdAt: number
+  /** The OpenID provider whose groups it follows from; null or absent: somebody has let the user in. */
+  issuer?: string | null
 }
 
 /** All members of a group, with its parents' members, are let into a place with at most this level. */

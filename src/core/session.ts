@@ -8,6 +8,8 @@ export interface Session {
   userId: number
   /** How the person has shown who it is. */
   way: 'password' | 'openid'
+  /** The OpenID provider that has vouched for the person; null: none has. */
+  issuer: string | null
   /** Where the sign-in came from. */
   address: string
   /** What the browser calls itself. */

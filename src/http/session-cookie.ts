@@ -9,11 +9,16 @@ const plainName = 'signalbox_session'
 
 const isSecure = (externalUrl: string) => externalUrl.startsWith('https:')
 
-const nameAt = (externalUrl: string) => (isSecure(externalUrl) ? `__Host-${plainName}` : plainName)
+const nameAt = (externalUrl: string, name: string) => (isSecure(externalUrl) ? `__Host-${name}` : name)
 
 /** The session's token of a request; undefined: there is none, or several. */
 export function sessionTokenOf(req: IncomingMessage, externalUrl: string): string | undefined {
-  const name = nameAt(externalUrl)
+  return cookieOf(req, externalUrl, plainName)
+}
+
+/** The value of one of our cookies; undefined: there is none, or several. */
+export function cookieOf(req: IncomingMessage, externalUrl: string, ours: string): string | undefined {
+  const name = nameAt(externalUrl, ours)
   const found = (req.headers.cookie ?? '')
     .split(';')
     .map((pair) => pair.trim())
@@ -23,8 +28,13 @@ export function sessionTokenOf(req: IncomingMessage, externalUrl: string): strin
 
 /** `Set-Cookie` for a session until it ends; without a token it takes the cookie away. */
 export function sessionCookie(externalUrl: string, token?: string, maxAgeS = 0): string {
+  return cookieHeader(externalUrl, plainName, token, maxAgeS)
+}
+
+/** `Set-Cookie` for one of ours; without a value it takes the cookie away. */
+export function cookieHeader(externalUrl: string, ours: string, value = '', maxAgeS = 0): string {
   const secure = isSecure(externalUrl) ? '; Secure' : ''
-  return `${nameAt(externalUrl)}=${token ?? ''}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${secure}`
+  return `${nameAt(externalUrl, ours)}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${secure}`
 }
 
 /**

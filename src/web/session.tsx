@@ -21,9 +21,42 @@ export async function lookWho(): Promise<void> {
 
 /** Ends the session, or forgets the token. */
 export async function signOut(): Promise<void> {
+  let out: { sign_out_url?: string } | undefined
   if (token.value) keepToken('')
-  else await ask(`${own}/session`, { method: 'DELETE' }).catch(() => undefined)
+  else out = await ask<typeof out>(`${own}/session`, { method: 'DELETE' }).catch(() => undefined)
+  // The provider that has vouched for the person ends its session too, where that is set so.
+  if (out?.sign_out_url) location.assign(out.sign_out_url)
   person.value = null
+}
+
+/** Goes to an OpenID provider, and comes back to the address that is shown now. */
+async function goToProvider(name: string): Promise<void> {
+  const to = location.pathname + location.search + location.hash
+  const { url } = await ask<{ url: string }>(`${own}/session/openid/${name}`, { method: 'POST', body: { to } })
+  location.assign(url)
+}
+
+interface Ways {
+  openid: { name: string; label: string }[]
+}
+
+/** A button for each OpenID provider; nothing where there is none. */
+function Providers({ refused }: { refused: (why: string) => void }) {
+  const [ways, setWays] = useState<Ways['openid']>([])
+  useEffect(() => {
+    apart(ask<Ways>(`${own}/sign-in`).then(({ openid }) => setWays(openid)))
+  }, [])
+  if (ways.length === 0) return null
+  const go = (name: string) => apart(goToProvider(name).catch((error: Error) => refused(error.message)))
+  return (
+    <div class="row">
+      {ways.map(({ name, label }) => (
+        <button key={name} type="button" onClick={() => go(name)}>
+          Sign in with {label}
+        </button>
+      ))}
+    </div>
+  )
 }
 
 async function signIn(form: FormData): Promise<void> {
@@ -89,6 +122,7 @@ export function SignIn() {
           {byToken ? 'With a password instead' : 'With an access token instead'}
         </button>
       </div>
+      <Providers refused={setRefusal} />
     </form>
   )
 }

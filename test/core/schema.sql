@@ -191,6 +191,16 @@ CREATE TABLE "hook_secrets" ("project_id" bigint primary key references "project
   "user_id" bigint not null references "users" ("id"),
   "created_at" bigint not null);
 
+CREATE TABLE "identities" ("id" integer primary key autoincrement,
+  "user_id" bigint not null references "users" ("id"),
+  "issuer" text not null,
+  "subject" text not null,
+  "created_at" bigint not null,
+  constraint "identities_once" unique ("issuer",
+  "subject"),
+  constraint "identities_by_user" unique ("user_id",
+  "issuer"));
+
 CREATE TABLE "job_definitions" ("id" integer primary key autoincrement,
   "body" text not null);
 
@@ -354,6 +364,7 @@ CREATE TABLE "members" ("id" integer primary key autoincrement,
   "expires_at" bigint,
   "created_by_id" bigint references "users" ("id"),
   "created_at" bigint not null,
+  "issuer" text,
   constraint "members_place" check ((project_id is null) <> (group_id is null)),
   constraint "members_of_project" unique ("project_id",
   "user_id"),
@@ -690,7 +701,8 @@ CREATE TABLE "sessions" ("id" integer primary key autoincrement,
   "agent" text not null,
   "created_at" bigint not null,
   "seen_at" bigint not null,
-  "expires_at" bigint not null);
+  "expires_at" bigint not null,
+  "issuer" text);
 
 CREATE INDEX sessions_by_end on sessions (expires_at);
 

@@ -32,7 +32,12 @@ const longestAgent = 255
 export async function openSession(
   core: Core,
   tx: Tx,
-  { userId, way, browser }: { userId: number; way: Session['way']; browser: Browser },
+  {
+    userId,
+    way,
+    issuer = null,
+    browser,
+  }: Pick<Session, 'userId' | 'way'> & { issuer?: string | null; browser: Browser },
 ): Promise<OpenedSession> {
   const user = await findUser(tx, userId)
   if (user?.state !== 'active' || user.projectId !== null) throw wrongCredentials()
@@ -46,11 +51,19 @@ export async function openSession(
     userId: user.id,
     tokenHash: hashToken(token),
     way,
+    issuer,
     address: browser.address,
     agent: browser.agent.slice(0, longestAgent),
     expiresAt: sessionEnd(tx.now, tx.now),
   })
-  const data = { session: session.id, user: user.id, way, address: browser.address, by: user.id }
+  const data = {
+    session: session.id,
+    user: user.id,
+    way,
+    ...(issuer === null ? {} : { issuer }),
+    address: browser.address,
+    by: user.id,
+  }
   await record(core, tx, { kind: 'session.opened', data })
   return { user, session, token }
 }

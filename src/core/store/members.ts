@@ -11,6 +11,7 @@ const memberColumns = [
   'members.expires_at as expiresAt',
   'members.created_by_id as createdById',
   'members.created_at as createdAt',
+  'members.issuer',
 ] as const
 
 export type MemberRow = Member & { user: User }
@@ -87,7 +88,7 @@ export async function findMember(from: Reader | Tx, place: Place, userId: number
 
 /** Inserts the member, or gives it what is told now. */
 export async function saveMember(tx: Tx, place: Place, member: Omit<Member, 'createdAt'>): Promise<void> {
-  const { userId, accessLevel, expiresAt, createdById } = member
+  const { userId, accessLevel, expiresAt, createdById, issuer = null } = member
   await deleteMember(tx, place, userId)
   await tx.db
     .insertInto('members')
@@ -99,11 +100,12 @@ export async function saveMember(tx: Tx, place: Place, member: Omit<Member, 'cre
       expires_at: expiresAt,
       created_by_id: createdById,
       created_at: tx.now,
+      issuer,
     })
     .execute()
 }
 
-/** What changes of a member that is there. */
+/** What changes of a member that is there; from then on it follows from no provider's groups. */
 export async function updateMember(
   tx: Tx,
   place: Place,
@@ -112,7 +114,7 @@ export async function updateMember(
 ): Promise<void> {
   await tx.db
     .updateTable('members')
-    .set({ access_level: accessLevel, expires_at: expiresAt })
+    .set({ access_level: accessLevel, expires_at: expiresAt, issuer: null })
     .where(columnOf(place), '=', idOfPlace(place))
     .where('user_id', '=', userId)
     .execute()

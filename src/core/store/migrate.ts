@@ -34,6 +34,7 @@ import * as markKeptPayloads from './migrations/2026_12_01_0257_mark_kept_payloa
 import * as createSessions from './migrations/2026_12_01_0430_create_sessions.js'
 import * as createAudit from './migrations/2026_12_01_0505_create_audit.js'
 import * as keepOldPaths from './migrations/2026_12_01_0530_keep_old_paths.js'
+import * as knowIdentities from './migrations/2026_12_01_1210_know_identities.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -57,6 +58,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0430_create_sessions': createSessions,
   '2026_12_01_0505_create_audit': createAudit,
   '2026_12_01_0530_keep_old_paths': keepOldPaths,
+  '2026_12_01_1210_know_identities': knowIdentities,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

@@ -62,6 +62,14 @@ export interface Database {
     created_at: number
     seen_at: number
     expires_at: number
+    issuer: string | null
+  }
+  identities: {
+    id: Generated<number>
+    user_id: number
+    issuer: string
+    subject: string
+    created_at: number
   }
   projects: {
     id: Generated<number>
@@ -429,6 +437,7 @@ export interface Database {
     expires_at: number | null
     created_by_id: number | null
     created_at: number
+    issuer: string | null
   }
   group_shares: {
     id: Generated<number>

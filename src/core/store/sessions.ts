@@ -13,12 +13,13 @@ const columns = [
   'sessions.created_at as openedAt',
   'sessions.seen_at as seenAt',
   'sessions.expires_at as expiresAt',
+  'sessions.issuer',
 ] as const
 
 type Row = Omit<Session, 'id' | 'createdAt'> & { sessionId: number; openedAt: number }
 
-function sessionOf({ sessionId, userId, way, address, agent, openedAt, seenAt, expiresAt }: Row): Session {
-  return { id: sessionId, userId, way, address, agent, createdAt: openedAt, seenAt, expiresAt }
+function sessionOf({ sessionId, userId, way, address, agent, openedAt, seenAt, expiresAt, issuer }: Row): Session {
+  return { id: sessionId, userId, way, issuer, address, agent, createdAt: openedAt, seenAt, expiresAt }
 }
 
 /** Returns the session of a token's hash with its user, expired or not. */
@@ -52,11 +53,11 @@ export async function insertSession(
   tx: Tx,
   session: Omit<Session, 'id' | 'createdAt' | 'seenAt'> & { tokenHash: string },
 ): Promise<Session> {
-  const { userId, tokenHash, way, address, agent, expiresAt } = session
+  const { userId, tokenHash, way, issuer, address, agent, expiresAt } = session
   const row = await tx.db
     .insertInto('sessions')
     .values({
-      ...{ user_id: userId, token_hash: tokenHash, way, address, agent },
+      ...{ user_id: userId, token_hash: tokenHash, way, issuer, address, agent },
       ...{ created_at: tx.now, seen_at: tx.now, expires_at: expiresAt },
     })
     .returning(columns)
