@@ -21,6 +21,8 @@ export interface Pipeline {
   autoCanceledBy: number | null
   /** The trigger job that made it. */
   sourceJobId: number | null
+  /** The pipeline that the chain of trigger jobs began with; null: this one. */
+  rootId: number | null
   /** Trigger jobs of other pipelines mirror it. */
   followed: number
   createdAt: number

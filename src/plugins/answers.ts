@@ -1,5 +1,6 @@
 /** What hooks may give back: each answer is copied and checked before the core sees it. All throw `ShapeError`. */
-import { type FailureClass, type FailureReason, failureReasons, type Verdict } from '../core/failure.js'
+import type { FailureClass, Verdict } from '../core/evidence.js'
+import { type FailureReason, failureReasons } from '../core/failure.js'
 import { isObject, nameOf, oneLine, type PlainLimits, ShapeError, toPlain, toPlainObject } from './plain.js'
 import type { AdmissionVerdict, PrepareFailure, PrepareResult, RunResult, Scrape } from './sdk.js'
 

@@ -7,6 +7,7 @@ import runnerReasons from './classifiers/runner-reasons/index.js'
 import custom from './executors/custom/index.js'
 import docker from './executors/docker/index.js'
 import shell from './executors/shell/index.js'
+import opentelemetry from './exporters/opentelemetry/index.js'
 import prometheus from './exporters/prometheus/index.js'
 import type { PluginDefinition } from './sdk.js'
 
@@ -25,7 +26,8 @@ export const builtinDeciders: readonly PluginDefinition<unknown>[] = [
 export const builtins: readonly PluginDefinition<unknown>[] = [
   ...builtinDeciders,
   prometheus,
-  // Without a configuration these have no rule.
+  // Without a configuration these do nothing.
+  opentelemetry,
   businessHours,
   maxConcurrency,
 ]

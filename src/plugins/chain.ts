@@ -1,5 +1,5 @@
 /** The chain of classifiers: in which order they are asked, and whose verdict counts. */
-import type { Judgment, Verdict } from '../core/failure.js'
+import type { Judgment, Verdict } from '../core/evidence.js'
 
 export interface ChainSettings {
   /** Ids of plugins whose classifiers are asked first, in this order; the others follow in that of their lists. */

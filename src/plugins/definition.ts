@@ -8,6 +8,7 @@ import {
   PluginConfigError,
   type PluginDefinition,
   type PluginKind,
+  type Shape,
   type StandardSchema,
 } from './sdk.js'
 
@@ -147,6 +148,8 @@ function readerOf(config: unknown, plugin: object): ConfigReader {
 }
 
 function validated(schema: StandardSchema<unknown>, given: Record<string, Json>): unknown {
+  const { missing } = schema as Partial<Shape<unknown>>
+  if (missing && Object.keys(given).length === 0) return structuredClone(missing.value)
   const checked = schema['~standard'].validate(given)
   if (checked instanceof Promise) throw new PluginConfigError('', 'the schema of config must answer at once')
   if (!checked.issues) return checked.value

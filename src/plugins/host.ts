@@ -5,7 +5,7 @@
  */
 import type { AdmissionRules } from '../core/admission.js'
 import type { Core } from '../core/core.js'
-import type { Evidence, Judgment } from '../core/failure.js'
+import type { Evidence, Judgment } from '../core/evidence.js'
 import type { Log } from '../core/log.js'
 import { admissionRules } from './admission-rules.js'
 import { asCapabilities, asScrape, asVerdict } from './answers.js'

@@ -150,7 +150,7 @@ function table<F extends Fields>(fields: F, options: Common<TableOf<F>> = {}): S
   }, options)
 }
 
-/** May be missing: then there is nothing. */
+/** May be missing: then there is nothing. So may the whole table of a plugin, where nobody has written a key of it. */
 function optional<T>(of: Shape<T>): Shape<T | undefined> {
   return { '~standard': of['~standard'], missing: { value: undefined } }
 }

@@ -15,11 +15,11 @@
  */
 
 import type { AdmissionRequest, AdmissionVerdict } from '../core/admission.js'
-import type { Evidence, Verdict } from '../core/failure.js'
+import type { Evidence, Verdict } from '../core/evidence.js'
 import type { StandardSchema } from './schema.js'
 
 export type { AdmissionRequest, AdmissionVerdict } from '../core/admission.js'
-export type { EarlierAttempt, Evidence, FailureClass, Verdict } from '../core/failure.js'
+export type { EarlierAttempt, Evidence, FailureClass, Verdict } from '../core/evidence.js'
 export { type Configured, type SchemaIssue, type Shape, type StandardSchema, schema, type Validated } from './schema.js'
 
 /** Version of this surface. A plugin that names another one is not loaded. */

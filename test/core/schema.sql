@@ -132,7 +132,10 @@ CREATE TABLE "events" ("id" integer primary key autoincrement,
 CREATE INDEX events_by_job on events (job_id, id) where job_id is not null;
 
 CREATE TABLE "exporter_cursors" ("name" text primary key,
-  "event_id" bigint not null);
+  "event_id" bigint not null,
+  "holder" text,
+  "fence" bigint default 0 not null,
+  "held_until" bigint default 0 not null);
 
 CREATE TABLE "external_statuses" ("job_id" bigint primary key references "jobs" ("id"),
   "target_url" text,
@@ -479,6 +482,7 @@ CREATE TABLE "pipelines" ("id" integer primary key autoincrement,
   "started_at" bigint,
   "finished_at" bigint,
   "duration_ms" bigint,
+  "root_id" bigint,
   constraint "pipelines_iid" unique ("project_id",
   "iid"));
 

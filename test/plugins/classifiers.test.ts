@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type Evidence, failureReasons, fromRunnerReason } from '../../src/core/failure.js'
+import type { Evidence } from '../../src/core/evidence.js'
+import { failureReasons, fromRunnerReason } from '../../src/core/failure.js'
 import { asVerdict } from '../../src/plugins/answers.js'
 import { builtins } from '../../src/plugins/builtin.js'
 import exitCode, { judgeExitCode } from '../../src/plugins/classifiers/exit-code/index.js'
@@ -185,6 +186,7 @@ describe('together', () => {
       ['classifier.log-patterns', 'ready', ['classifier log-patterns']],
       ['exporter.prometheus', 'ready', ['exporter prometheus']],
       // Without a configuration they have no rule.
+      ['exporter.opentelemetry', 'ready', []],
       ['admission.business-hours', 'ready', []],
       ['admission.max-concurrency', 'ready', []],
     ])

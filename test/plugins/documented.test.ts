@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 const surface: [string, RegExp][] = [
   ['src/plugins/sdk.ts', /./],
   ['src/plugins/schema.ts', /./],
-  ['src/core/failure.ts', /^(EarlierAttempt|Evidence|Verdict)$/],
+  ['src/core/evidence.ts', /^(EarlierAttempt|Evidence|Verdict)$/],
   ['src/core/admission.ts', /^(AdmissionRequest|AdmissionVerdict)$/],
 ]
 

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Evidence } from '../../src/core/failure.js'
+import type { Evidence } from '../../src/core/evidence.js'
 import { asVerdict } from '../../src/plugins/answers.js'
 import { defaultChain, isSure } from '../../src/plugins/chain.js'
 import { judgeLog } from '../../src/plugins/classifiers/log-patterns/index.js'

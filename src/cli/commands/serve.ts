@@ -1,7 +1,7 @@
 /** `signalbox serve`: the coordinator. */
 import { readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { gunzipSync } from 'node:zlib'
+import { brotliDecompressSync } from 'node:zlib'
 import { readSettings } from '../../config/read.js'
 import { SettingsError } from '../../config/settings.js'
 import { languageThreads } from '../../core/ci-config/language-pool.js'
@@ -35,7 +35,9 @@ const faultStopMs = 5000
 export async function serve(options: ServeOptions): Promise<void> {
   const { readyFile, schema, ...flags } = options
   if (schema) {
-    const text = gunzipSync(readFileSync(path.join(packageRoot(), 'dist/signalbox.schema.json.gz'))).toString()
+    const text = brotliDecompressSync(
+      readFileSync(path.join(packageRoot(), 'dist/signalbox.schema.json.br')),
+    ).toString()
     process.stdout.write(`${JSON.stringify(JSON.parse(text), null, 2)}\n`)
     return
   }

@@ -4,7 +4,8 @@
  * and reason, and a retry that was made already, stay.
  */
 import type { Core } from '../core.js'
-import { type FailureReason, failureReasons, retriesByItself, type Verdict } from '../failure.js'
+import type { Verdict } from '../evidence.js'
+import { type FailureReason, failureReasons, retriesByItself } from '../failure.js'
 import type { Job } from '../job.js'
 import { reportFrom } from '../lease.js'
 import { processPipeline } from '../steps/process-pipeline.js'

@@ -9,7 +9,8 @@
  */
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
-import { type FailureReason, failureReasons, fromRunnerReason, type Judgment } from '../failure.js'
+import type { Judgment } from '../evidence.js'
+import { type FailureReason, failureReasons, fromRunnerReason } from '../failure.js'
 import type { Job } from '../job.js'
 import { type FinalReport, isStream, type Lease, reportFrom, reportText } from '../lease.js'
 import { acceptOffer, fenced } from '../steps/accept-offer.js'

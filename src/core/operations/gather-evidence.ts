@@ -1,7 +1,7 @@
 /** What is known about a job that has failed, for those who say why. */
 import os from 'node:os'
 import type { Core } from '../core.js'
-import type { EarlierAttempt, Evidence } from '../failure.js'
+import type { EarlierAttempt, Evidence } from '../evidence.js'
 import type { Job } from '../job.js'
 import type { FinalReport } from '../lease.js'
 import type { RunnerManager } from '../runner.js'

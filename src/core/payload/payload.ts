@@ -24,6 +24,8 @@ export interface PayloadFacts {
   project: Project
   rootGroupId: number
   externalUrl: string
+  /** The job's place in the trace of its pipeline. */
+  traceparent: string
   job: { id: number; name: string; runWhen: string; userId: number | null }
   plan: JobPlan
   pipeline: Pick<Pipeline, 'id' | 'iid' | 'name' | 'createdAt' | 'ref' | 'tag' | 'protected' | 'sha' | 'beforeSha'>
@@ -144,6 +146,7 @@ function variablesOf(facts: PayloadFacts, slots: Slots): { list: PlanVariable[];
     pipeline,
     plan,
     token: slots.token,
+    traceparent: facts.traceparent,
   })
   if (plan.idTokens) own.push(...idTokens(facts, slots))
   const setFrom = own.length + pipelineVariables.length + plan.variables.length + facts.dotenvVariables.length

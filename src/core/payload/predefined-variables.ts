@@ -103,11 +103,13 @@ export interface JobFacts {
   pipeline: { id: number; iid: number; name: string | null; createdAt: number }
   plan: Pick<JobPlan, 'parallel' | 'image' | 'environment'>
   token: string
+  /** For tools of the job that write traces, as the header of this name. */
+  traceparent: string
 }
 
 /** Variables of one job, weakest first: those that only the running job knows, then those that describe it. */
 export function jobVariables(facts: JobFacts): PlanVariable[] {
-  const { job, pipeline, plan, externalUrl, projectPath, token } = facts
+  const { job, pipeline, plan, externalUrl, projectPath, token, traceparent } = facts
   const url = `${externalUrl}/${projectPath}`
   return [
     ...variables({
@@ -115,6 +117,7 @@ export function jobVariables(facts: JobFacts): PlanVariable[] {
       CI_PIPELINE_URL: `${url}/-/pipelines/${pipeline.id}`,
       CI_JOB_ID: String(job.id),
       CI_JOB_URL: `${url}/-/jobs/${job.id}`,
+      TRACEPARENT: traceparent,
     }),
     { key: 'CI_JOB_TOKEN', value: token, raw: true, masked: true },
     { key: 'CI_REPOSITORY_URL', value: repositoryUrl(externalUrl, projectPath, token), raw: true, masked: true },

@@ -16,8 +16,10 @@ import {
   nextStatus,
 } from '../lifecycle/job-machine.js'
 import { saveJob } from '../store/jobs.js'
+import { getPipeline } from '../store/pipelines.js'
 import { lowerHead } from '../store/queue.js'
 import type { Tx } from '../store/write.js'
+import { jobSpan, spanData } from '../trace-context.js'
 import { followDeployment } from './follow-deployment.js'
 import { followResource } from './follow-resource.js'
 import { record } from './record.js'
@@ -91,10 +93,22 @@ export async function changeStatus(
       ...(by == null ? {} : { by }),
       ...(job.failureReason === null ? {} : { reason: job.failureReason }),
       ...(job.failureClass === null ? {} : { class: job.failureClass }),
+      ...(is('finished', to) ? await spanOf(core, tx, job) : {}),
       ...data,
     },
   })
   return undefined
+}
+
+/** What a trace says of a job that is over. */
+async function spanOf(core: Core, tx: Tx, job: Job): Promise<Record<string, string | number>> {
+  const ids = jobSpan(core.keys, await getPipeline(tx, job.pipelineId), job.id)
+  return {
+    ...spanData(ids),
+    name: job.name,
+    ...(job.queuedAt === null ? {} : { queued_at: job.queuedAt }),
+    ...(job.startedAt === null ? {} : { started_at: job.startedAt }),
+  }
 }
 
 function noteFailure(job: Job, from: JobStatus, failure: Failure, now: number): void {

@@ -11,6 +11,7 @@ import { savePayload } from '../store/payloads.js'
 import type { Tx } from '../store/write.js'
 import { SealError } from '../tokens/keys.js'
 import { knowsProviders } from '../tokens/secrets.js'
+import { jobSpan, traceparentOf } from '../trace-context.js'
 import type { Failure } from './change-status.js'
 import { findForeignArtifacts } from './find-foreign-artifacts.js'
 import { idTokenClaimsOf } from './id-token-claims.js'
@@ -69,6 +70,7 @@ async function gather(
     project,
     rootGroupId: facts.groupIds.at(-1) ?? project.groupId,
     externalUrl: core.externalUrl(),
+    traceparent: traceparentOf(jobSpan(core.keys, pipeline, job.id)),
     job,
     plan: played.inputs === undefined ? plan : { ...plan, inputs: played.inputs },
     pipeline,

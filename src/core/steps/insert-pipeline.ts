@@ -11,13 +11,14 @@ import type { Job } from '../job.js'
 import type { Pipeline, PipelineSource } from '../pipeline.js'
 import type { Project, ResolvedRef } from '../project.js'
 import { isProtected } from '../protection.js'
-import { insertDefinitions, insertJobs, insertNeeds, type Need } from '../store/jobs.js'
-import { getPipeline, insertPipeline, insertStage, type NewPipeline } from '../store/pipelines.js'
+import { findJob, insertDefinitions, insertJobs, insertNeeds, type Need } from '../store/jobs.js'
+import { findPipeline, getPipeline, insertPipeline, insertStage, type NewPipeline } from '../store/pipelines.js'
 import { holdCounts, takePipelineIid } from '../store/project-counts.js'
 import { findProject, projectFacts } from '../store/projects.js'
 import { ensureResourceGroup } from '../store/resource-groups.js'
 import type { User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
+import { pipelineSpan, spanData } from '../trace-context.js'
 import { newJob } from './new-job.js'
 import { noteVariables } from './pipeline-context.js'
 import { type PlannedJob, processPipeline } from './process-pipeline.js'
@@ -113,7 +114,8 @@ export async function insertWithoutJobs(
 
 function recordCreated(core: Core, tx: Tx, pipeline: Pipeline, jobs: number): Promise<void> {
   const { id: pipelineId, projectId, iid, ref, source } = pipeline
-  return record(core, tx, { kind: 'pipeline.created', projectId, pipelineId, data: { iid, ref, source, jobs } })
+  const data = { iid, ref, source, jobs, ...spanData(pipelineSpan(core.keys, pipeline)) }
+  return record(core, tx, { kind: 'pipeline.created', projectId, pipelineId, data })
 }
 
 async function insertRow(
@@ -139,6 +141,7 @@ async function insertRow(
     onNewCommit: plan.autoCancel.onNewCommit,
     onJobFailure: plan.autoCancel.onJobFailure,
     sourceJobId: origin.sourceJobId ?? null,
+    rootId: await rootOf(tx, origin.sourceJobId),
     followed: 0,
     variables: core.keys.seal(Buffer.from(JSON.stringify({ predefined, strong }))),
   }
@@ -146,6 +149,13 @@ async function insertRow(
   await noteVariables(core, tx, pipeline.id, { predefined, strong })
   await origin.alongside?.(tx, pipeline)
   return pipeline
+}
+
+/** The pipeline that the chain of trigger jobs began with; null if no job asks. */
+async function rootOf(tx: Tx, sourceJobId: number | undefined): Promise<number | null> {
+  const job = sourceJobId === undefined ? undefined : await findJob(tx, sourceJobId)
+  const upstream = job && (await findPipeline(tx, job.pipelineId))
+  return upstream ? (upstream.rootId ?? upstream.id) : null
 }
 
 async function insertStages(tx: Tx, pipelineId: number, plan: PipelinePlan): Promise<Map<string, number>> {

@@ -7,6 +7,7 @@ import type { Job } from '../job.js'
 import { jobVariables } from '../payload/predefined-variables.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { jobSpan, traceparentOf } from '../trace-context.js'
 
 /** Returns the value of a variable; undefined: the job has none of this name. */
 export type VariableLookup = (name: string) => string | undefined
@@ -26,6 +27,7 @@ export function lookupFor(
     pipeline,
     plan,
     token: '',
+    traceparent: traceparentOf(jobSpan(core.keys, pipeline, job.id)),
   }).filter((one) => !one.masked)
   const values = new Map<string, PlanVariable>()
   const weakestFirst = [...own, ...variables.predefined, ...plan.variables, ...dotenv, ...variables.strong]

@@ -27,6 +27,7 @@ import {
 import { getProject } from '../store/projects.js'
 import { saveUnfinishedPass } from '../store/unfinished-passes.js'
 import type { Tx } from '../store/write.js'
+import { pipelineSpan, spanData } from '../trace-context.js'
 import { afterFinish } from './after-finish.js'
 import { applyGated } from './gate-job.js'
 import { record } from './record.js'
@@ -202,7 +203,7 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
     kind: 'pipeline.changed',
     projectId: pipeline.projectId,
     pipelineId,
-    data: { from, to },
+    data: { from, to, ...(is('finished', to) ? endOf(core, pipeline) : {}) },
   })
   const { sourceJobId } = pipeline
   const { followUps } = core
@@ -218,6 +219,13 @@ async function writeStatuses(core: Core, tx: Tx, pipelineId: number, jobs: Curre
   if (to === 'success' && pipeline.tag === 1 && project.followed === 1) await tellSubscribers(core, tx, pipeline)
   if (is('stopped', to)) tx.afterCommit(() => core.repositories.unpin(project, pipelineId))
   else if (is('stopped', from)) tx.afterCommit(() => core.repositories.pin(project, pipelineId, pipeline.sha))
+}
+
+/** What a trace says of a pipeline that is over. */
+function endOf(core: Core, pipeline: Pipeline): Record<string, string | number> {
+  const { iid, ref, sha, source, name, createdAt } = pipeline
+  const ids = spanData(pipelineSpan(core.keys, pipeline))
+  return { ...ids, iid, ref, sha, source, name: name ?? `pipeline ${ref}`, created_at: createdAt }
 }
 
 async function durationOf(tx: Tx, pipelineId: number): Promise<number> {

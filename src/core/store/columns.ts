@@ -94,6 +94,7 @@ export const pipelineColumns = [
   'pipelines.on_job_failure as onJobFailure',
   'pipelines.auto_canceled_by as autoCanceledBy',
   'pipelines.source_job_id as sourceJobId',
+  'pipelines.root_id as rootId',
   'pipelines.followed',
   'pipelines.created_at as createdAt',
   'pipelines.updated_at as updatedAt',

@@ -35,6 +35,7 @@ import * as createSessions from './migrations/2026_12_01_0430_create_sessions.js
 import * as createAudit from './migrations/2026_12_01_0505_create_audit.js'
 import * as keepOldPaths from './migrations/2026_12_01_0530_keep_old_paths.js'
 import * as knowIdentities from './migrations/2026_12_01_1210_know_identities.js'
+import * as rootPipelines from './migrations/2026_12_01_1220_root_pipelines.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -59,6 +60,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_0505_create_audit': createAudit,
   '2026_12_01_0530_keep_old_paths': keepOldPaths,
   '2026_12_01_1210_know_identities': knowIdentities,
+  '2026_12_01_1220_root_pipelines': rootPipelines,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

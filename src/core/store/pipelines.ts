@@ -68,8 +68,8 @@ function heldBy(tx: Tx): Set<number> {
 /** What is said of a pipeline as it is made; `variables` are sealed. */
 export type NewPipeline = Omit<
   Pipeline,
-  'id' | 'status' | 'autoCanceledBy' | 'createdAt' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
-> & { variables: Uint8Array }
+  'id' | 'status' | 'rootId' | 'autoCanceledBy' | 'createdAt' | 'updatedAt' | 'startedAt' | 'finishedAt' | 'durationMs'
+> & { variables: Uint8Array; rootId?: number | null }
 
 /** Inserts a pipeline as it begins. `ended`: it has no jobs and is over at once, with this status. */
 export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'failed' | 'skipped'): Promise<Pipeline> {
@@ -94,6 +94,7 @@ export async function insertPipeline(tx: Tx, pipeline: NewPipeline, ended?: 'fai
     onJobFailure: pipeline.onJobFailure,
     autoCanceledBy: null,
     sourceJobId: pipeline.sourceJobId,
+    rootId: pipeline.rootId ?? null,
     followed: pipeline.followed,
     createdAt: tx.now,
     updatedAt: tx.now,
@@ -361,6 +362,7 @@ const newPipelines = manyRows((db, p, rows) =>
       on_new_commit: p('onNewCommit', row),
       on_job_failure: p('onJobFailure', row),
       source_job_id: p('sourceJobId', row),
+      root_id: p('rootId', row),
       followed: p('followed', row),
       created_at: p('createdAt', row),
       updated_at: p('updatedAt', row),

@@ -199,6 +199,7 @@ export interface Database {
     on_job_failure: string
     auto_canceled_by: number | null
     source_job_id: number | null
+    root_id: number | null
     followed: Flag
     created_at: number
     updated_at: number
@@ -569,7 +570,13 @@ export interface Database {
     key_name: string
     digest: string
   }
-  exporter_cursors: { name: string; event_id: number }
+  exporter_cursors: {
+    name: string
+    event_id: number
+    holder: string | null
+    fence: Generated<number>
+    held_until: Generated<number>
+  }
   background_tasks: {
     name: string
     paused: Flag

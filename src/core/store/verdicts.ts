@@ -1,5 +1,5 @@
 /** Rows of verdicts: who said why a job failed, and from what. Class and sentence are the job's own. */
-import type { Judgment } from '../failure.js'
+import type { Judgment } from '../evidence.js'
 import type { Reader, Tx } from './write.js'
 
 /** Who said why a job failed, and how sure it was. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
+import { brotliDecompress } from 'node:zlib'
 import { gitlabVersion, version } from '../../core/version.js'
 import type { Call, Route } from '../../http/call.js'
 import { packageRoot } from '../../package-root.js'
@@ -31,7 +31,7 @@ export const metaRoutes: readonly Route[] = [
 /** What can be asked here, as an OpenAPI document, for anybody. */
 async function sendDocument({ res, requestId }: Call): Promise<undefined> {
   // The build makes it of docs/openapi.json.
-  const text = await promisify(gunzip)(await readFile(path.join(packageRoot(), 'dist/openapi.json.gz')))
+  const text = await promisify(brotliDecompress)(await readFile(path.join(packageRoot(), 'dist/openapi.json.br')))
   const about = { 'Content-Type': 'application/json', 'Content-Length': text.length, 'X-Request-Id': requestId }
   res.writeHead(200, { ...about, 'X-Content-Type-Options': 'nosniff' }).end(text)
 }
