@@ -238,6 +238,7 @@ class Running {
         const changed = await this.#change(query, params)
         if (unless && changed === 0) throw unless()
       },
+      change: (query, params) => this.#change(query, params),
       insert: async (statements, rows) => {
         for (const { query, rows: some } of insertions(statements, rows)) await this.#change(query, {}, some)
       },

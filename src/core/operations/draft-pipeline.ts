@@ -52,7 +52,8 @@ export async function draftPipeline(
     createdAt: core.clock.now(),
     user: input.user,
   })
-  const predefined = [...common, ...(input.predefined ?? [])]
+  // The list itself where it is all: its text is known (`variable-text.ts`).
+  const predefined = input.predefined?.length ? [...common, ...input.predefined] : common
   const set = await variablesFor(core, core.store.read, {
     projectId: project.id,
     protected: isProtected(project, resolved),

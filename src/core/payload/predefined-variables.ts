@@ -11,6 +11,7 @@ import { environmentSlug, guessTier } from '../environment.js'
 import type { CommitInfo, Project } from '../project.js'
 import { RecentMap } from '../recent-map.js'
 import { gitlabVersion } from '../version.js'
+import { withAnother } from './variable-text.js'
 
 export interface PipelineFacts {
   project: Pick<
@@ -43,7 +44,7 @@ const ofCommits = new WeakMap<CommitInfo, { facts: PipelineFacts; list: PlanVari
 export function pipelineVariables(facts: PipelineFacts): PlanVariable[] {
   const known = ofCommits.get(facts.commit)
   if (known && isAlike(known.facts, facts)) {
-    return known.list.with(known.timeAt, { key: createdAt, value: iso8601(facts.createdAt), raw: true })
+    return withAnother(known.list, known.timeAt, { key: createdAt, value: iso8601(facts.createdAt), raw: true })
   }
   const list = variables({ ...serverValues(facts.externalUrl), ...projectValues(facts), ...commitValues(facts) })
   ofCommits.set(facts.commit, { facts, list, timeAt: list.findIndex(({ key }) => key === createdAt) })

@@ -21,6 +21,25 @@ export function textOfAll(list: readonly PlanVariable[]): string {
   return text
 }
 
+const around = new WeakMap<readonly PlanVariable[], { at: number; before: string; after: string }>()
+
+/**
+ * Returns the list with another variable at `at`, and keeps the text of all of it: it differs from that of `list` in this one.
+ * For a list that others are made of again and again, in the same place.
+ */
+export function withAnother(list: readonly PlanVariable[], at: number, one: PlanVariable): PlanVariable[] {
+  const made = list.with(at, one)
+  let texts = around.get(list)
+  if (texts?.at !== at) {
+    const before = list.slice(0, at).map((other) => `${textOf(other, true)},`)
+    const after = list.slice(at + 1).map((other) => `,${textOf(other, true)}`)
+    texts = { at, before: before.join(''), after: after.join('') }
+    around.set(list, texts)
+  }
+  textsOfAll.set(made, texts.before + textOf(one, true) + texts.after)
+  return made
+}
+
 /** A pipeline's own variables serve all its jobs, most of them all pipelines of a commit: their texts are kept as long as the objects live. */
 const texts = { public: new WeakMap<PlanVariable, string>(), hidden: new WeakMap<PlanVariable, string>() }
 

@@ -312,12 +312,20 @@ class BodyScope {
       known.forgetWritten(writtenTable(query.text))
       return this.#query(query)
     })
-    const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) => {
-      const { sql, forgets, seesUnwritten } = query.compiledFor('postgres')
-      if (this.#begun) await this.#ready(sql)
+    const prepare = (query: { compiledFor: HotQuery<unknown, never>['compiledFor'] }) => {
+      const { forgets, seesUnwritten } = query.compiledFor('postgres')
       if (seesUnwritten) this.#insertUnwritten()
       known.forgetWritten(forgets)
+    }
+    const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) => {
+      if (this.#begun) await this.#ready(query.compiledFor('postgres').sql)
+      prepare(query)
       return (await this.#query(statement(query, params))).rows as Result[]
+    }
+    const change = async <Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>) => {
+      if (this.#begun) await this.#ready(query.compiledFor('postgres').sql)
+      prepare(query)
+      return (await this.#query(statement(query, params))).rowCount ?? 0
     }
     const draw = async (table: UnwrittenTable, count: number) =>
       (await all(idQueries.get(table)!, { count })).map(({ id }) => id)
@@ -341,17 +349,15 @@ class BodyScope {
       all,
       first: async (query, params) => (await all(query, params))[0],
       later: async (query, params, unless) => {
-        const { sql, forgets, seesUnwritten } = query.compiledFor('postgres')
-        if (this.#begun) await this.#ready(sql)
-        if (seesUnwritten) this.#insertUnwritten()
-        known.forgetWritten(forgets)
+        if (this.#begun) await this.#ready(query.compiledFor('postgres').sql)
+        prepare(query)
         this.#send(statement(query, params), unless)
       },
+      change,
       insert: async (statements, rows) => {
         for (const { query, rows: some } of insertions(statements, rows)) {
-          const { sql, seesUnwritten } = query.compiledFor('postgres')
-          if (this.#begun) await this.#ready(sql)
-          if (seesUnwritten) this.#insertUnwritten()
+          if (this.#begun) await this.#ready(query.compiledFor('postgres').sql)
+          prepare(query)
           this.#send(statement(query, {}, some))
         }
       },

@@ -20,7 +20,7 @@ import type { DatabaseConnection } from 'kysely'
 import type { Clock, Random } from '../clock.js'
 import { SignalboxError } from '../errors.js'
 import type { HotQuery, Params } from './hot-query.js'
-import { insertions } from './insert-many.js'
+import { insertions, type Row } from './insert-many.js'
 import { Checkpointer } from './sqlite-checkpoint.js'
 import { kyselyOn, SqliteConnection, type WritingConnection } from './sqlite-connection.js'
 import { Unwritten } from './unwritten.js'
@@ -308,6 +308,11 @@ class BodyScope {
     }
     const all = async <Result, Names extends string>(query: HotQuery<Result, Names>, params: Params<Names>) =>
       use(query.compiledFor('sqlite').seesUnwritten).all(query, params)
+    const change = <Names extends string>(
+      query: HotQuery<unknown, Names>,
+      params: Params<Names>,
+      rows?: readonly Row[],
+    ) => use(query.compiledFor('sqlite').seesUnwritten).change(query, params, rows)
     let db: Tx['db'] | undefined
     this.tx = {
       engine: 'sqlite',
@@ -328,12 +333,13 @@ class BodyScope {
       all,
       first: async (query, params) => (await all(query, params))[0],
       later: async (query, params, unless) => {
-        const changed = use(query.compiledFor('sqlite').seesUnwritten).change(query, params)
+        const changed = change(query, params)
         if (unless && changed === 0) throw unless()
       },
+      change: async (query, params) => change(query, params),
       insert: async (statements, rows) => {
         for (const { query, rows: some } of insertions(statements, rows)) {
-          use(query.compiledFor('sqlite').seesUnwritten).change(query, {}, some)
+          change(query, {}, some)
         }
       },
       together: async (queries) => {

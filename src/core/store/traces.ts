@@ -28,7 +28,7 @@ export async function ensureTrace(tx: Tx, jobId: number, node: string): Promise<
   const row = { jobId, node, now: tx.now }
   // Where this body alone would know of it, nobody waits for the answer.
   if (tx.engine === 'postgres') return tx.later(newTrace, row)
-  if (!(await tx.first(newTrace, row))) return
+  if ((await tx.change(newTrace, row)) === 0) return
   const empty = { length: 0, crc32: 0, incomplete: 0, mismatch: 0, debug: 0 }
   tx.known.traces.set(jobId, { jobId, node, ...empty, updatedAt: tx.now })
 }
@@ -98,7 +98,7 @@ const traceByJob = hotQuery<TraceRow, 'jobId'>((db, p) =>
     .where('job_id', '=', p('jobId')),
 )
 
-const newTrace = hotQuery<{ jobId: number }, 'jobId' | 'node' | 'now'>(
+const newTrace = hotQuery<never, 'jobId' | 'node' | 'now'>(
   (db, p) =>
     db
       .insertInto('traces')
@@ -112,8 +112,7 @@ const newTrace = hotQuery<{ jobId: number }, 'jobId' | 'node' | 'now'>(
         debug: 0,
         updated_at: p('now'),
       })
-      .onConflict((c) => c.column('job_id').doNothing())
-      .returning('job_id as jobId'),
+      .onConflict((c) => c.column('job_id').doNothing()),
   { keepsKnown: true },
 )
 

@@ -48,6 +48,8 @@ export interface Tx {
     params: Params<Names>,
     unless?: () => Error,
   ): Promise<void>
+  /** Runs a statement whose rows nobody needs. Returns how many rows it has changed. */
+  change<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>): Promise<number>
   /** Inserts rows, in few statements, as `later` runs one. */
   insert(statements: ManyRows, rows: readonly Row[]): Promise<void>
   /** Runs queries that do not need one another's answers, in their order, and in one exchange with a database that is away. */
