@@ -24,6 +24,7 @@ const allowed: Record<string, string> = {
   'core/ci-config/worker.ts questions': 'the number of the last of them',
   'core/payload/predefined-variables.ts ofCommits': 'made of a commit and what it is compared with',
   'core/payload/predefined-variables.ts parts': 'addresses in two, by their text',
+  'core/payload/variable-text.ts around': 'made of a list of variables, which never changes',
   'core/payload/variable-text.ts textsOfAll': 'made of a list of variables, which never changes',
   'core/payload/variable-text.ts texts': 'made of a variable, which never changes',
   'core/store/hot-query.ts count': 'the number of the last statement that was declared',
