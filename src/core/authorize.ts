@@ -59,7 +59,8 @@ export async function canIn(
   if (isReading(deed) && project.visibility === 'public') return true
   if (!actor) return false
   const { user } = actor
-  const isOutsider = user.projectId !== null && user.projectId !== project.id
+  // Tokens of projects and groups see there what they are for, and what everybody may.
+  const isOutsider = user.groupId !== null || (user.projectId !== null && user.projectId !== project.id)
   if (isReading(deed) && project.visibility === 'internal' && !isOutsider) return true
   return (await levelIn(from, user, project)) >= levelFor[deed]
 }

@@ -765,7 +765,10 @@ CREATE TABLE "users" ("id" integer primary key autoincrement,
   "state" text not null check ("state" in ('active', 'blocked')),
   "project_id" bigint,
   "access_level" integer,
-  "created_at" bigint not null);
+  "created_at" bigint not null,
+  "group_id" bigint);
+
+CREATE INDEX users_of_groups on users (group_id) where group_id is not null;
 
 CREATE TABLE "variables" ("id" integer primary key autoincrement,
   "owner_type" text not null check ("owner_type" in ('instance', 'group', 'project')),

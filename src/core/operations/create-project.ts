@@ -8,7 +8,7 @@ import { reservedPart } from '../reserved-paths.js'
 import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
 import { findGroup, findGroupByPath, findProjectAt, getProject, insertGroup, insertProject } from '../store/projects.js'
-import { findUserByName, type User } from '../store/users.js'
+import { findUserByName, isPerson, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
 
@@ -87,7 +87,7 @@ async function fillable(tx: Tx, user: User, group: Group): Promise<Group> {
 /** Whoever asks for it: what bears a user's name is that user's. Other groups at the top are made by administrators. */
 async function makeNamespace(tx: Tx, path: string, user: User): Promise<Group> {
   const owner = await findUserByName(tx, path)
-  const isUsers = owner !== undefined && owner.projectId === null
+  const isUsers = owner !== undefined && isPerson(owner)
   if (user.isAdmin === 0 && !(isUsers && owner.id === user.id)) {
     throw new SignalboxError('forbidden', 'this namespace is not yours')
   }

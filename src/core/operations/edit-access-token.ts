@@ -1,6 +1,6 @@
 /**
- * Access tokens: users make them for themselves, administrators for everybody, and who may administer a project for that
- * project. Rules: gitlab app/services/{personal_access_tokens,resource_access_tokens}/*.rb.
+ * Access tokens: users make them for themselves, administrators for everybody, who may administer a project for that
+ * project, and owners of a group for the group. Rules: gitlab app/services/{personal_access_tokens,resource_access_tokens}/*.rb.
  */
 
 import type { Actor } from '../authorize.js'
@@ -9,7 +9,8 @@ import { SignalboxError } from '../errors.js'
 import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
 import { findAccessTokenById, insertAccessToken, type OwnedToken, revokeAccessToken } from '../store/access-tokens.js'
-import { insertUser, setUserState } from '../store/users.js'
+import { deleteMember, findMember, saveMember } from '../store/members.js'
+import { insertUser, isPerson, setUserState } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { type AccessScope, accessScopes, adminTokenName, hashToken, hintOf, mintToken } from '../tokens/token.js'
 
@@ -32,13 +33,13 @@ const longest = 255
 
 /**
  * A token of a user. Throws `invalid` with `details.field` for a setting that cannot be; `forbidden` where it would live
- * longer than the token that `by` has shown, and to a project’s token, whose rotation must leave nothing behind.
+ * longer than the token that `by` has shown, and to a token of a project or group, whose rotation must leave nothing behind.
  */
 export function createAccessToken(core: Core, input: TokenSettings & { userId: number; by: Actor }): Promise<NewToken> {
   return core.store.write(async (tx) => {
     checkSettings(input, tx.now)
-    if (input.by.user.projectId !== null) {
-      throw new SignalboxError('forbidden', 'a project’s token cannot make another one')
+    if (!isPerson(input.by.user)) {
+      throw new SignalboxError('forbidden', 'a token of a project or group cannot make another one')
     }
     await requireNoLongerLife(tx, input.by, input.expiresAt)
     return issue(core, tx, input, input.by)
@@ -55,8 +56,8 @@ export function createProjectToken(
 ): Promise<NewToken> {
   return core.store.write(async (tx) => {
     checkSettings(input, tx.now)
-    if (input.by.user.projectId !== null) {
-      throw new SignalboxError('forbidden', 'a project’s token cannot make another one')
+    if (!isPerson(input.by.user)) {
+      throw new SignalboxError('forbidden', 'a token of a project or group cannot make another one')
     }
     await requireLevel(tx, input.by, { projectId: input.projectId }, input.accessLevel)
     await requireNoLongerLife(tx, input.by, input.expiresAt)
@@ -73,11 +74,38 @@ export function createProjectToken(
   })
 }
 
-/** Ends a token at once; with a project's token its user. Doing it twice changes nothing. Throws `not_found`. */
+/**
+ * A token of a group: a user of its own who is a member there, and so in all groups and projects below it. Throws as
+ * `createProjectToken` does.
+ */
+export function createGroupToken(
+  core: Core,
+  input: TokenSettings & { groupId: number; accessLevel: number; by: Actor },
+): Promise<NewToken> {
+  const { groupId, accessLevel, by } = input
+  return core.store.write(async (tx) => {
+    checkSettings(input, tx.now)
+    if (!isPerson(by.user)) {
+      throw new SignalboxError('forbidden', 'a token of a project or group cannot make another one')
+    }
+    await requireLevel(tx, by, { groupId }, accessLevel)
+    await requireNoLongerLife(tx, by, input.expiresAt)
+    const username = `group_${groupId}_bot_${tx.random.bytes(8).toString('hex')}`
+    const email = `${username}@noreply.localhost`
+    const user = await insertUser(tx, { username, name: input.name, email, isAdmin: 0, groupId, accessLevel })
+    const member = { userId: user.id, accessLevel, expiresAt: null, createdById: by.user.id }
+    await saveMember(tx, { groupId }, member)
+    return issue(core, tx, { ...input, userId: user.id }, by)
+  })
+}
+
+/** Ends a token at once; with a token of a project or group its user. Doing it twice changes nothing. Throws `not_found`. */
 export function endAccessToken(core: Core, input: { id: number; by: Actor }): Promise<void> {
   return core.store.write(async (tx) => {
     const row = await changeable(tx, input.id)
-    if (row.user.projectId !== null) await setUserState(tx, row.userId, 'blocked')
+    if (!isPerson(row.user)) await setUserState(tx, row.userId, 'blocked')
+    const { groupId } = row.user
+    if (groupId !== null) await deleteMember(tx, { groupId }, row.userId)
     await end(core, tx, row, input.by)
   })
 }
@@ -87,7 +115,7 @@ const weekMs = 7 * 24 * 3_600_000
 /**
  * Ends a token and gives its successor, of the same user with the same scopes. `expiresAt` undefined: a week from now, if
  * the old one expires. A token may give itself a longer life. Throws `not_found`; `invalid` for one that is over;
- * `forbidden` for a project's token with a level above that of whoever rotates it.
+ * `forbidden` for a token of a project or group with a level above that of whoever rotates it.
  */
 export function rotateAccessToken(
   core: Core,
@@ -101,18 +129,24 @@ export function rotateAccessToken(
     const expiresAt = input.expiresAt ?? (row.expiresAt === null ? null : tx.now + weekMs)
     const settings = { name, description, scopes: JSON.parse(scopes), expiresAt }
     checkSettings(settings, tx.now)
-    if (input.by.tokenId !== input.id && input.by.user.projectId !== null) {
-      throw new SignalboxError('forbidden', 'a project’s token cannot rotate another one')
+    if (input.by.tokenId !== input.id && !isPerson(input.by.user)) {
+      throw new SignalboxError('forbidden', 'a token of a project or group cannot rotate another one')
     }
     if (input.by.tokenId !== input.id) await requireNoLongerLife(tx, input.by, expiresAt)
     // Whoever rotates a token of another has it then.
-    const { projectId, accessLevel } = row.user
-    if (projectId !== null && input.by.user.id !== userId) {
-      await requireLevel(tx, input.by, { projectId }, accessLevel ?? 0)
-    }
+    if (input.by.user.id !== userId) await requireLevelOf(tx, input.by, row.user)
     await end(core, tx, row, input.by)
     return issue(core, tx, { ...settings, userId }, input.by)
   })
+}
+
+/** Throws `forbidden` where the token's user may do more in its project or group than `by` may there. */
+async function requireLevelOf(tx: Tx, by: Actor, user: OwnedToken['user']): Promise<void> {
+  const { projectId, groupId, accessLevel } = user
+  if (projectId !== null) await requireLevel(tx, by, { projectId }, accessLevel ?? 0)
+  if (groupId === null) return
+  const member = await findMember(tx, { groupId }, user.id)
+  await requireLevel(tx, by, { groupId }, member?.accessLevel ?? 0)
 }
 
 function checkSettings({ name, description, scopes, expiresAt }: TokenSettings, now: number): void {
@@ -152,16 +186,19 @@ async function issue(
     expiresAt,
   })
   const row = await existing(tx, id)
-  const data = { id, user: userId, scopes: row.scopes, by: by.user.id }
+  const data = { id, user: userId, scopes: row.scopes, ...ofGroup(row), by: by.user.id }
   await record(core, tx, { kind: 'token.created', projectId: row.user.projectId, data })
   return { row, token }
 }
 
 async function end(core: Core, tx: Tx, row: Pick<OwnedToken, 'id' | 'user'>, by: Actor): Promise<void> {
   await revokeAccessToken(tx, row.id)
-  const data = { id: row.id, user: row.user.id, by: by.user.id }
+  const data = { id: row.id, user: row.user.id, ...ofGroup(row), by: by.user.id }
   await record(core, tx, { kind: 'token.revoked', projectId: row.user.projectId, data })
 }
+
+const ofGroup = ({ user }: Pick<OwnedToken, 'user'>): Record<string, number> =>
+  user.groupId === null ? {} : { group: user.groupId }
 
 async function existing(tx: Tx, id: number): Promise<OwnedToken> {
   const row = await findAccessTokenById(tx, id)

@@ -6,6 +6,7 @@ import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
 import { removeLater } from '../steps/remove-later.js'
 import { requireFreePath } from '../steps/require-free-path.js'
+import { endTokensOfGroups } from '../store/access-tokens.js'
 import { markGroupDeleted } from '../store/deletions.js'
 import { type GroupChanges, listProjectIdsIn, listSubtree, renameTree, saveGroup } from '../store/groups.js'
 import { keepOldPaths } from '../store/old-paths.js'
@@ -62,6 +63,7 @@ export function deleteGroup(core: Core, input: { groupId: number; userId: number
       removals.push(...(await deleteProjectIn(core, tx, { projectId, userId: input.userId })))
     }
     for (const id of groupIds) await markGroupDeleted(tx, id)
+    await endTokensOfGroups(tx, groupIds)
     // Projects come first, and those below before those above: rows that others refer to cannot go.
     removals.push(...(await insertRemovals(tx, 'group', groupIds.toReversed())))
     removeLater(core, tx, removals)

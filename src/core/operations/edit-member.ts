@@ -10,7 +10,7 @@ import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
 import { listBelow } from '../store/groups.js'
 import { countLastingOwners, deleteMember, findMember, saveMember, updateMember } from '../store/members.js'
-import { findUser } from '../store/users.js'
+import { findUser, isPerson } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
 export interface MemberInput {
@@ -32,7 +32,7 @@ export function addMember(core: Core, input: MemberInput): Promise<Member> {
   const { place, userId, accessLevel, expiresAt, by } = input
   return core.store.write(async (tx) => {
     const user = await findUser(tx, userId)
-    if (!user || user.projectId !== null) throw new SignalboxError('not_found', `no user ${userId}`)
+    if (!user || !isPerson(user)) throw new SignalboxError('not_found', `no user ${userId}`)
     checkSettings(tx, input)
     await requireLevel(tx, by, place, accessLevel)
     if (await findMember(tx, place, userId)) throw new SignalboxError('conflict', 'Member already exists')

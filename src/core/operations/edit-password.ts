@@ -7,7 +7,7 @@ import { record } from '../steps/record.js'
 import { setPassword } from '../steps/set-password.js'
 import { findMeta, setMeta } from '../store/meta.js'
 import { deletePasswordLink, findPassword, findPasswordLink, savePasswordLink } from '../store/passwords.js'
-import { findUser, type User } from '../store/users.js'
+import { findUser, isPerson, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { hashToken, mintToken } from '../tokens/token.js'
 
@@ -32,7 +32,7 @@ export function makeFirstLink(core: Core): Promise<PasswordLink | undefined> {
 
 async function linkFor(core: Core, tx: Tx, userId: number, by: number): Promise<PasswordLink> {
   const user = await findUser(tx, userId)
-  if (!user || user.projectId !== null) throw new SignalboxError('not_found', `no user ${userId}`)
+  if (!user || !isPerson(user)) throw new SignalboxError('not_found', `no user ${userId}`)
   const token = mintToken('passwordLink', tx.random)
   const expiresAt = tx.now + sessionTimes.linkMs
   await savePasswordLink(tx, { userId, tokenHash: hashToken(token), expiresAt })

@@ -9,7 +9,7 @@ import { setPassword } from '../steps/set-password.js'
 import { deletePasswordLink } from '../store/passwords.js'
 import { findGroupByPath } from '../store/projects.js'
 import { deleteSessions } from '../store/sessions.js'
-import { findUser, findUserByName, insertUser, saveUser, setUserState, type User } from '../store/users.js'
+import { findUser, findUserByName, insertUser, isPerson, saveUser, setUserState, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
 /** What an administrator says of a user. */
@@ -53,7 +53,7 @@ export async function updateUser(
   const hash = before && (await hashOf(core, input.changes.password, before))
   return core.store.write(async (tx) => {
     const user = await findUser(tx, input.userId)
-    if (!user || user.projectId !== null) throw new SignalboxError('not_found', `no user ${input.userId}`)
+    if (!user || !isPerson(user)) throw new SignalboxError('not_found', `no user ${input.userId}`)
     const { name = user.name, email = user.email, isAdmin = user.isAdmin === 1 } = input.changes
     checkNames({ name, email })
     if (user.id === 1 && !isAdmin) throw new SignalboxError('forbidden', 'the first administrator stays one')
@@ -68,7 +68,7 @@ export async function updateUser(
 export function setBlocked(core: Core, input: { userId: number; blocked: boolean; by: number }): Promise<void> {
   return core.store.write(async (tx) => {
     const user = await findUser(tx, input.userId)
-    if (!user || user.projectId !== null) throw new SignalboxError('not_found', `no user ${input.userId}`)
+    if (!user || !isPerson(user)) throw new SignalboxError('not_found', `no user ${input.userId}`)
     if (user.id === 1) throw new SignalboxError('forbidden', 'the first administrator cannot be blocked')
     const state = input.blocked ? 'blocked' : 'active'
     if (user.state === state) return

@@ -3,7 +3,7 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { mostSessions, type Session, sessionEnd } from '../session.js'
 import { deleteExpiredSessions, deleteSession, deleteSessions, insertSession, listSessions } from '../store/sessions.js'
-import { findUser, type User } from '../store/users.js'
+import { findUser, isPerson, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { hashToken, mintToken } from '../tokens/token.js'
 import { record } from './record.js'
@@ -40,7 +40,7 @@ export async function openSession(
   }: Pick<Session, 'userId' | 'way'> & { issuer?: string | null; browser: Browser },
 ): Promise<OpenedSession> {
   const user = await findUser(tx, userId)
-  if (user?.state !== 'active' || user.projectId !== null) throw wrongCredentials()
+  if (user?.state !== 'active' || !isPerson(user)) throw wrongCredentials()
   await deleteExpiredSessions(tx)
   const before = browser.token === undefined ? undefined : await deleteSession(tx, hashToken(browser.token))
   if (before) await record(core, tx, { kind: 'session.ended', data: { session: before.id, user: before.userId } })

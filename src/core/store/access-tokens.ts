@@ -25,8 +25,9 @@ export type OwnedToken = AccessToken & { user: User }
 /** Which tokens a list shows; what is absent does not count. */
 export interface TokenFilter {
   userId?: number
-  /** Those that belong to this project; absent: those of people. */
+  /** Those that belong to this project or group; absent: those of people. */
   projectId?: number
+  groupId?: number
   name?: string
   revoked?: boolean
   /** Neither revoked nor expired at this time. */
@@ -59,6 +60,7 @@ export async function listAccessTokens(from: Reader | Tx, filter: TokenFilter, p
     .innerJoin('users', 'users.id', 'access_tokens.user_id')
     .select(columns)
     .where('users.project_id', filter.projectId === undefined ? 'is' : '=', filter.projectId ?? null)
+    .where('users.group_id', filter.groupId === undefined ? 'is' : '=', filter.groupId ?? null)
     .$if(filter.userId !== undefined, (q) => q.where('access_tokens.user_id', '=', filter.userId!))
     .$if(filter.name !== undefined, (q) => q.where('access_tokens.name', '=', filter.name!))
     .$if(filter.revoked !== undefined, (q) =>
@@ -127,6 +129,18 @@ export async function deleteOtherTokens(
     .execute()
 }
 
+/** Ends the tokens of these groups, with the users that they act as, and revokes them. */
+export async function endTokensOfGroups(tx: Tx, groupIds: readonly number[]): Promise<void> {
+  const users = tx.db.selectFrom('users').select('id').where('group_id', 'in', groupIds)
+  await tx.db
+    .updateTable('access_tokens')
+    .set({ revoked_at: tx.now })
+    .where('user_id', 'in', users)
+    .where('revoked_at', 'is', null)
+    .execute()
+  await tx.db.updateTable('users').set({ state: 'blocked' }).where('group_id', 'in', groupIds).execute()
+}
+
 /** Ends a token. One that has ended keeps its time. */
 export async function revokeAccessToken(tx: Tx, id: number): Promise<void> {
   await tx.db
@@ -155,6 +169,7 @@ const columns = [
   'users.project_id as projectId',
   'users.access_level as accessLevel',
   'users.created_at as userCreatedAt',
+  'users.group_id as groupId',
 ] as const
 
 type Row = AccessToken &
@@ -164,7 +179,7 @@ type Row = AccessToken &
   }
 
 function owned(row: Row): OwnedToken {
-  const { username, fullName, email, isAdmin, state, projectId, accessLevel, userCreatedAt, ...token } = row
+  const { username, fullName, email, isAdmin, state, projectId, accessLevel, userCreatedAt, groupId, ...token } = row
   const user: User = {
     id: token.userId,
     username,
@@ -175,6 +190,7 @@ function owned(row: Row): OwnedToken {
     projectId,
     accessLevel,
     createdAt: userCreatedAt,
+    groupId,
   }
   return { ...token, user }
 }

@@ -52,6 +52,7 @@ export function listPeopleByEmail(tx: Tx, email: string): Promise<User[]> {
     .select(userColumns)
     .where(sql<boolean>`lower(email) = ${email.toLowerCase()}`)
     .where('project_id', 'is', null)
+    .where('group_id', 'is', null)
     .orderBy('id')
     .limit(2)
     .execute()

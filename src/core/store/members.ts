@@ -128,7 +128,7 @@ export async function deleteMember(tx: Tx, place: Place, userId: number): Promis
     .execute()
 }
 
-/** How many owners the group itself has who are not blocked and do not expire. */
+/** How many owners the group itself has who are people, not blocked, and do not expire. */
 export async function countLastingOwners(tx: Tx, groupId: number): Promise<number> {
   const row = await tx.db
     .selectFrom('members')
@@ -138,6 +138,7 @@ export async function countLastingOwners(tx: Tx, groupId: number): Promise<numbe
     .where('members.access_level', '=', 50)
     .where('members.expires_at', 'is', null)
     .where('users.state', '=', 'active')
+    .where('users.group_id', 'is', null)
     .executeTakeFirstOrThrow()
   return Number(row.count)
 }

@@ -44,10 +44,11 @@ export async function countProjectsBy(from: Reader, filter: ProjectFilter): Prom
 
 function projectsWhere(e: ExpressionBuilder<Database, 'projects'>, filter: ProjectFilter) {
   const { search, visibleTo, of, groupIds } = filter
-  // The user of a project's token is at home in that project only.
+  // The user of a project's token is at home in that project only; what is internal is for people.
   const home = (user: number) => sql`(select project_id from users where users.id = ${user})`
+  const owner = (user: number) => sql`(select coalesce(project_id, group_id) from users where users.id = ${user})`
   const visible = (user: number) =>
-    sql<boolean>`(visibility = 'public' or (visibility = 'internal' and ${home(user)} is null)
+    sql<boolean>`(visibility = 'public' or (visibility = 'internal' and ${owner(user)} is null)
       or projects.id = ${home(user)})`
   return e.and([
     e('deleted_at', 'is', null),

@@ -37,6 +37,7 @@ export interface Database {
     project_id: number | null
     access_level: number | null
     created_at: number
+    group_id: number | null
   }
   access_tokens: {
     id: Generated<number>

@@ -29,10 +29,10 @@ export async function findSession(
 ): Promise<{ session: Session; user: User } | undefined> {
   const row = await from.first(sessionByHash, { hash: tokenHash })
   if (!row) return undefined
-  const { id, username, name, email, isAdmin, state, projectId, accessLevel, createdAt } = row
+  const { id, username, name, email, isAdmin, state, projectId, accessLevel, createdAt, groupId } = row
   return {
     session: sessionOf(row),
-    user: { id, username, name, email, isAdmin, state, projectId, accessLevel, createdAt },
+    user: { id, username, name, email, isAdmin, state, projectId, accessLevel, createdAt, groupId },
   }
 }
 

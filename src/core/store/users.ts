@@ -4,7 +4,7 @@ import { hotQuery } from './hot-query.js'
 import type { Page } from './page.js'
 import type { Reader, Tx } from './write.js'
 
-/** A person, or the user behind a project's access token. `isAdmin` is 0 or 1. */
+/** A person, or the user behind an access token of a project or group. `isAdmin` is 0 or 1. */
 export interface User {
   id: number
   username: string
@@ -17,6 +17,13 @@ export interface User {
   /** What the user of a project's access token may do there, as GitLab counts: 10 guest … 50 owner. */
   accessLevel: number | null
   createdAt: number
+  /** The user of a group's access token, which is a member there: that group; null: a person. */
+  groupId: number | null
+}
+
+/** Whether somebody signs in as this user; nobody does as the user of a project's or group's token. */
+export function isPerson(user: Pick<User, 'projectId' | 'groupId'>): boolean {
+  return user.projectId === null && user.groupId === null
 }
 
 /** Returns the user of this id, blocked ones too; undefined: there is none. */
@@ -33,12 +40,13 @@ export function findUserByName(from: Reader | Tx, username: string): Promise<Use
     .executeTakeFirst()
 }
 
-/** People, not the users of projects' tokens; oldest first. */
+/** People, not the users of projects' and groups' tokens; oldest first. */
 export function listPeople(from: Reader, username: string | undefined, page: Page): Promise<User[]> {
   return from.db
     .selectFrom('users')
     .select(userColumns)
     .where('project_id', 'is', null)
+    .where('group_id', 'is', null)
     .$if(username !== undefined, (q) => q.where('username', '=', username!))
     .orderBy('id')
     .limit(page.limit)
@@ -49,9 +57,10 @@ export function listPeople(from: Reader, username: string | undefined, page: Pag
 /** Inserts an active user. The schema refuses a username that is taken. */
 export async function insertUser(
   tx: Tx,
-  user: Pick<User, 'username' | 'name' | 'email' | 'isAdmin'> & Partial<Pick<User, 'projectId' | 'accessLevel'>>,
+  user: Pick<User, 'username' | 'name' | 'email' | 'isAdmin'> &
+    Partial<Pick<User, 'projectId' | 'accessLevel' | 'groupId'>>,
 ): Promise<User> {
-  const { projectId = null, accessLevel = null } = user
+  const { projectId = null, accessLevel = null, groupId = null } = user
   const { id } = await tx.db
     .insertInto('users')
     .values({
@@ -62,11 +71,12 @@ export async function insertUser(
       state: 'active',
       project_id: projectId,
       access_level: accessLevel,
+      group_id: groupId,
       created_at: tx.now,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
-  return { ...user, id, state: 'active', projectId, accessLevel, createdAt: tx.now }
+  return { ...user, id, state: 'active', projectId, accessLevel, groupId, createdAt: tx.now }
 }
 
 /** Blocks a user, or lets it in again. */
@@ -90,6 +100,7 @@ export const userColumns = [
   'users.project_id as projectId',
   'users.access_level as accessLevel',
   'users.created_at as createdAt',
+  'users.group_id as groupId',
 ] as const
 
 const userById = hotQuery<User, 'id'>((db, p) => db.selectFrom('users').select(userColumns).where('id', '=', p('id')), {

@@ -6,7 +6,7 @@ import { toDate, toIso } from './time.js'
 
 export function toAccessToken(row: OwnedToken, now: number): object {
   const over = row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)
-  const { projectId, accessLevel } = row.user
+  const { projectId, groupId, accessLevel } = row.user
   return {
     id: row.id,
     name: row.name,
@@ -18,6 +18,7 @@ export function toAccessToken(row: OwnedToken, now: number): object {
     last_used_at: null,
     active: !over && row.user.state === 'active',
     expires_at: row.expiresAt === null ? null : toDate(row.expiresAt),
+    ...(groupId === null ? {} : { access_level: accessLevel, resource_type: 'group', resource_id: groupId }),
     ...(projectId === null ? {} : { access_level: accessLevel, resource_type: 'project', resource_id: projectId }),
   }
 }

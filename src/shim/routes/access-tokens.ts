@@ -1,10 +1,11 @@
-/** Access tokens of users and projects: gitlab lib/api/{personal_access_tokens,resource_access_tokens,users}.rb. */
+/** Access tokens of users, projects and groups: gitlab lib/api/{personal_access_tokens,resource_access_tokens,users}.rb. */
 
 import type { Actor } from '../../core/authorize.js'
 import { SignalboxError } from '../../core/errors.js'
 import { accessLevels } from '../../core/member.js'
 import {
   createAccessToken,
+  createGroupToken,
   createProjectToken,
   endAccessToken,
   type NewToken,
@@ -16,16 +17,17 @@ import {
   type OwnedToken,
   type TokenFilter,
 } from '../../core/store/access-tokens.js'
-import { findUser } from '../../core/store/users.js'
+import { findUser, isPerson } from '../../core/store/users.js'
 import type { Call, Reply, Route, UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
-import { idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
+import { groupFor, idOf, type ProjectCall, projectRoute, userRoute } from '../call.js'
 import { fromDate, fromTokenSettings, toAccessToken } from '../convert/access-token.js'
 import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 const own = '/personal_access_tokens'
 const ofProject = '/projects/:id/access_tokens'
+const ofGroup = '/groups/:id/access_tokens'
 const administer = { deed: 'administer', signedIn: true } as const
 
 export const accessTokenRoutes: readonly Route[] = [
@@ -33,7 +35,7 @@ export const accessTokenRoutes: readonly Route[] = [
   userRoute('post', '/user/personal_access_tokens', {}, async (call) => create(call, call.actor.user.id)),
   userRoute('post', '/users/:user_id/personal_access_tokens', { admin: true }, async (call) => {
     const user = await findUser(call.core.store.read, idOf(call, 'user_id', 'User'))
-    if (!user || user.projectId !== null) throw notFound('User')
+    if (!user || !isPerson(user)) throw notFound('User')
     return create(call, user.id)
   }),
   userRoute('get', `${own}/self`, { anyScope: true }, async (call) => shown(call, await shownToken(call))),
@@ -54,6 +56,12 @@ export const accessTokenRoutes: readonly Route[] = [
   projectRoute('post', `${ofProject}/:token_id/rotate`, administer, async (call) =>
     rotate(signedIn(call), await projectToken(call)),
   ),
+
+  userRoute('get', ofGroup, {}, async (call) => list(call, { groupId: (await groupFor(call, 'own')).id })),
+  userRoute('post', ofGroup, {}, createForGroup),
+  userRoute('get', `${ofGroup}/:token_id`, {}, async (call) => shown(call, await groupToken(call))),
+  userRoute('delete', `${ofGroup}/:token_id`, {}, async (call) => remove(call, await groupToken(call))),
+  userRoute('post', `${ofGroup}/:token_id/rotate`, {}, async (call) => rotate(call, await groupToken(call))),
 ]
 
 /** Administrators see everybody's, `user_id` picks; others their own. */
@@ -65,6 +73,7 @@ async function listOwn(call: UserCall): Promise<Reply> {
   return list(call, {
     ...(userId === undefined ? {} : { userId }),
     ...(actor.user.projectId === null ? {} : { projectId: actor.user.projectId }),
+    ...(actor.user.groupId === null ? {} : { groupId: actor.user.groupId }),
   })
 }
 
@@ -96,12 +105,22 @@ async function create(call: UserCall, userId: number): Promise<Reply> {
 
 const maintainer = 40
 
+async function createForGroup(call: UserCall): Promise<Reply> {
+  const { core, params, actor: by } = call
+  const { id: groupId } = await groupFor(call, 'own')
+  const input = { ...fromTokenSettings(params), groupId, accessLevel: levelOf(params), by }
+  return made(call, await told(createGroupToken(core, input)), 201)
+}
+
+function levelOf(params: Params): number {
+  const accessLevel = params.integer('access_level') ?? maintainer
+  if (!accessLevels.includes(accessLevel)) throw wrongParameter('access_level', 'does not have a valid value')
+  return accessLevel
+}
+
 async function createForProject(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
-  const accessLevel = params.integer('access_level') ?? maintainer
-  if (!accessLevels.includes(accessLevel)) {
-    throw wrongParameter('access_level', 'does not have a valid value')
-  }
+  const accessLevel = levelOf(params)
   const { actor: by } = signedIn(call)
   const input = { ...fromTokenSettings(params), projectId: project.id, accessLevel, by }
   return made(call, await told(createProjectToken(core, input)), 201)
@@ -136,7 +155,8 @@ async function shownToken({ core, actor }: UserCall): Promise<OwnedToken> {
 /** The token of the path, if it is the user's; an administrator's are all. */
 async function ownToken(call: UserCall): Promise<OwnedToken> {
   const row = await findAccessTokenById(call.core.store.read, idOf(call, 'token_id', 'Personal Access Token'))
-  const mine = row?.userId === call.actor.user.id || (call.actor.user.isAdmin === 1 && row?.user.projectId === null)
+  const mine =
+    row?.userId === call.actor.user.id || (call.actor.user.isAdmin === 1 && row !== undefined && isPerson(row.user))
   if (!row || !mine) throw notFound('Personal Access Token')
   return row
 }
@@ -144,6 +164,13 @@ async function ownToken(call: UserCall): Promise<OwnedToken> {
 async function projectToken(call: ProjectCall): Promise<OwnedToken> {
   const row = await findAccessTokenById(call.core.store.read, idOf(call, 'token_id', 'Project Access Token'))
   if (row?.user.projectId !== call.project.id) throw notFound('Project Access Token')
+  return row
+}
+
+async function groupToken(call: UserCall): Promise<OwnedToken> {
+  const { id } = await groupFor(call, 'own')
+  const row = await findAccessTokenById(call.core.store.read, idOf(call, 'token_id', 'Group Access Token'))
+  if (row?.user.groupId !== id) throw notFound('Group Access Token')
   return row
 }
 

@@ -10,6 +10,7 @@ import type { Group } from '../../core/project.js'
 import { countGroups, type GroupFilter, listGroups, listSubtree } from '../../core/store/groups.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/project-lists.js'
 import { findGroup, findGroupByPath } from '../../core/store/projects.js'
+import { isPerson } from '../../core/store/users.js'
 import { idFrom, type Reply, type Route, type UserCall } from '../../http/call.js'
 import { type Params, wrongParameter } from '../../http/params.js'
 import { groupFor, userRoute, viewerOf } from '../call.js'
@@ -88,8 +89,8 @@ async function show(call: UserCall): Promise<Reply> {
 
 async function create(call: UserCall): Promise<Reply> {
   const { core, params, actor } = call
-  if (actor.user.projectId !== null) throw forbidden()
   const parentId = params.integer('parent_id', { min: 1 }) ?? null
+  if (actor.user.projectId !== null || (parentId === null && !isPerson(actor.user))) throw forbidden()
   const parent = parentId === null ? undefined : await findGroup(core.store.read, parentId)
   if (parentId !== null && !(parent && (await canInGroup(core.store.read, actor.user, 'see', parent)))) {
     throw notFound('Group')
