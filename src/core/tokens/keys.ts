@@ -30,6 +30,8 @@ export interface Keys {
   /** Signs with Ed25519; deterministic. */
   sign(message: Uint8Array): Buffer
   verify(message: Uint8Array, signature: Uint8Array): boolean
+  /** Four words that no other installation has; they tell nothing of the keys. */
+  readonly traceSeed: Uint32Array
 }
 
 /** Sealed bytes that this key does not open. What they were for fails, with a reason; what has other bytes goes on. */
@@ -50,6 +52,7 @@ export function keysFrom(secret: Uint8Array): Keys {
   const mac = (message: string) => createHmac('sha256', authenticating).update(message).digest()
   const signing = ed25519PrivateKey(derive('sign v1'))
   const verifying = createPublicKey(signing)
+  const seed = derive('trace ids v1')
   return {
     seal(plain) {
       const nonce = randomBytes(nonceBytes)
@@ -75,6 +78,7 @@ export function keysFrom(secret: Uint8Array): Keys {
     },
     sign: (message) => sign(null, message, signing),
     verify: (message, signature) => verify(null, message, verifying, signature),
+    traceSeed: Uint32Array.from({ length: 4 }, (_, i) => seed.readUInt32BE(4 * i)),
   }
 }
 
