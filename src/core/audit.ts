@@ -36,6 +36,7 @@ const auditKinds: ReadonlySet<EventKind> = new Set<EventKind>([
   'member.removed',
   'share.changed',
   'share.removed',
+  'schedule.stopped',
   'token.created',
   'token.revoked',
   'token.read',

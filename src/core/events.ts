@@ -39,6 +39,7 @@ export const eventKinds = [
   'member.removed',
   'share.changed',
   'share.removed',
+  'schedule.stopped',
   'variable.changed',
 ] as const
 

@@ -8,6 +8,7 @@ import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
+import { stopSchedules } from '../steps/stop-schedules.js'
 import { findAccessTokenById, insertAccessToken, type OwnedToken, revokeAccessToken } from '../store/access-tokens.js'
 import { deleteMember, findMember, saveMember } from '../store/members.js'
 import { insertUser, isPerson, setUserState } from '../store/users.js'
@@ -106,6 +107,7 @@ export function endAccessToken(core: Core, input: { id: number; by: Actor }): Pr
     if (!isPerson(row.user)) await setUserState(tx, row.userId, 'blocked')
     const { groupId } = row.user
     if (groupId !== null) await deleteMember(tx, { groupId }, row.userId)
+    if (!isPerson(row.user)) await stopSchedules(core, tx, row.userId)
     await end(core, tx, row, input.by)
   })
 }

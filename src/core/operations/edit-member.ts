@@ -8,6 +8,7 @@ import { SignalboxError, wrongField } from '../errors.js'
 import { accessLevels, levels, type Member, type Place } from '../member.js'
 import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
+import { stopSchedules } from '../steps/stop-schedules.js'
 import { listBelow } from '../store/groups.js'
 import { countLastingOwners, deleteMember, findMember, saveMember, updateMember } from '../store/members.js'
 import { findUser, isPerson } from '../store/users.js'
@@ -62,6 +63,7 @@ export function editMember(core: Core, input: MemberInput): Promise<Member> {
     const stays = accessLevel === levels.owner && expiresAt === null
     if (!stays) await requireOtherOwner(tx, place, member)
     await updateMember(tx, place, userId, { accessLevel, expiresAt })
+    if (accessLevel < member.accessLevel) await stopSchedules(core, tx, userId)
     return changed(core, tx, input)
   })
 }
@@ -82,6 +84,7 @@ export function removeMember(
     await requireOtherOwner(tx, place, member)
     const places = [place, ...(input.below && 'groupId' in place ? await listBelow(tx, place.groupId) : [])]
     for (const each of places) await deleteMember(tx, each, userId)
+    await stopSchedules(core, tx, userId)
     await record(core, tx, { kind: 'member.removed', ...eventOf(place, { user: userId, by: by.user.id }) })
   })
 }

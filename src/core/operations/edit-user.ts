@@ -6,6 +6,7 @@ import { reservedPart } from '../reserved-paths.js'
 import { checkPassword } from '../session.js'
 import { record } from '../steps/record.js'
 import { setPassword } from '../steps/set-password.js'
+import { stopSchedules } from '../steps/stop-schedules.js'
 import { deletePasswordLink } from '../store/passwords.js'
 import { findGroupByPath } from '../store/projects.js'
 import { deleteSessions } from '../store/sessions.js'
@@ -74,6 +75,7 @@ export function setBlocked(core: Core, input: { userId: number; blocked: boolean
     if (user.state === state) return
     await setUserState(tx, user.id, state)
     if (input.blocked) await shutOut(core, tx, { userId: user.id, by: input.by })
+    if (input.blocked) await stopSchedules(core, tx, user.id)
     await record(core, tx, { kind: 'user.changed', data: { user: user.id, state, by: input.by } })
   })
 }

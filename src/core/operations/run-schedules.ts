@@ -5,6 +5,7 @@ import type { Core } from '../core.js'
 import { parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
 import type { Pipeline } from '../pipeline.js'
+import { stopSchedule } from '../steps/stop-schedules.js'
 import { getProject } from '../store/projects.js'
 import {
   findSchedule,
@@ -12,7 +13,6 @@ import {
   listDueSchedules,
   moveSchedule,
   type Schedule,
-  saveSchedule,
 } from '../store/schedules.js'
 import { findUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -93,6 +93,6 @@ async function activeOwner(core: Core, schedule: Schedule): Promise<User> {
     getProject(core.store.read, schedule.projectId),
   ])
   if (owner && (await can(core, actingAs(owner), 'operate', project))) return owner
-  await core.store.write((tx) => saveSchedule(tx, schedule.id, { active: 0 }))
+  await core.store.write((tx) => stopSchedule(core, tx, schedule))
   throw new SignalboxError('forbidden', 'the owner of the schedule is blocked, or may not start pipelines any more')
 }

@@ -8,6 +8,7 @@ import { findGroupByPath } from '../store/projects.js'
 import { saveUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
+import { stopSchedules } from './stop-schedules.js'
 
 /**
  * Gives the user the levels of its groups, and takes those that it has from this provider and no longer should. Members whom
@@ -36,6 +37,7 @@ export async function followClaims(
     const member = await findMember(tx, { groupId }, user.id)
     if (member && (await isLastOwner(tx, groupId, member.accessLevel))) continue
     await deleteMember(tx, { groupId }, user.id)
+    await stopSchedules(core, tx, user.id)
     const data = { user: user.id, group: groupId, issuer: person.issuer, by }
     await record(core, tx, { kind: 'member.removed', data })
   }

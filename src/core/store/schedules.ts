@@ -54,6 +54,17 @@ export function listSchedules(
     .execute()
 }
 
+/** The active schedules of a user, oldest first. */
+export function listActiveSchedulesOf(tx: Tx, ownerId: number): Promise<Schedule[]> {
+  return tx.db
+    .selectFrom('pipeline_schedules')
+    .select(columns)
+    .where('owner_id', '=', ownerId)
+    .where('active', '=', 1)
+    .orderBy('id')
+    .execute()
+}
+
 /** Ids of active schedules whose time has come. */
 export async function listDueSchedules(from: Reader, now: number): Promise<number[]> {
   const rows = await from.db
