@@ -7,8 +7,10 @@ import runnerReasons from './classifiers/runner-reasons/index.js'
 import custom from './executors/custom/index.js'
 import docker from './executors/docker/index.js'
 import shell from './executors/shell/index.js'
+import jsonl from './exporters/jsonl/index.js'
 import opentelemetry from './exporters/opentelemetry/index.js'
 import prometheus from './exporters/prometheus/index.js'
+import webhook from './exporters/webhook/index.js'
 import type { PluginDefinition } from './sdk.js'
 
 /** Where jobs run. All that a runner needs. */
@@ -28,6 +30,8 @@ export const builtins: readonly PluginDefinition<unknown>[] = [
   prometheus,
   // Without a configuration these do nothing.
   opentelemetry,
+  webhook,
+  jsonl,
   businessHours,
   maxConcurrency,
 ]

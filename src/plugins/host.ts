@@ -4,13 +4,12 @@
  * over: the caller gets what it would get without it.
  */
 import type { AdmissionRules } from '../core/admission.js'
-import type { Core } from '../core/core.js'
 import type { Evidence, Judgment } from '../core/evidence.js'
 import type { Log } from '../core/log.js'
 import { admissionRules } from './admission-rules.js'
 import { asCapabilities, asScrape, asVerdict } from './answers.js'
 import { type ChainSettings, defaultChain, inOrder, isSure, judgmentOf, surer } from './chain.js'
-import type { ExporterFeed } from './feed.js'
+import type { ExporterFeed, FeedCore } from './feed.js'
 import { fencedExecutor } from './fenced-executor.js'
 import type { Plugin, PluginStatus } from './plugin.js'
 import { pluginGauges } from './plugin-gauges.js'
@@ -195,7 +194,7 @@ export class Plugins {
    * Lets the exporters follow the events from now on. Resolves when each has its place in them: what is committed after
    * that reaches them all. Rejects when the store cannot be read. A repeated call gives the first one's promise.
    */
-  startExporters(core: Pick<Core, 'store' | 'clock' | 'events' | 'log'>): Promise<void> {
+  startExporters(core: FeedCore): Promise<void> {
     this.#started ??= (async () => {
       // Not loaded by a runner, which has no store.
       const { ExporterFeed } = await import('./feed.js')

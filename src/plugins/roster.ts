@@ -93,8 +93,8 @@ export class Roster {
 
   /**
    * Brings every plugin in, in the order of the lists and of what they require.
-   * @throws SignalboxError `internal` for a built-in that fails, once those set up before are closed again; `invalid` for
-   * a configuration that names more than 100 plugins.
+   * @throws SignalboxError `internal` for a built-in that fails, or `invalid` if the configuration names it, once those set
+   * up before are closed again; `invalid` for a configuration that names more than 100 plugins.
    */
   async bringIn(): Promise<void> {
     const { builtins, configured, clock } = this.#options
@@ -261,7 +261,9 @@ export class Roster {
   #reject(plugin: Plugin, what: string, error: unknown): void {
     plugin.fail(what, error)
     if (plugin.builtin) {
-      throw new SignalboxError('internal', `the built-in plugin ${plugin.id} failed: ${asError(error).message}`, {
+      // Without a configuration it is our fault, with one most likely that of who wrote it.
+      const code = plugin.use === null ? 'internal' : 'invalid'
+      throw new SignalboxError(code, `the built-in plugin ${plugin.id} failed: ${asError(error).message}`, {
         cause: error,
       })
     }

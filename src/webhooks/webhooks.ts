@@ -1,16 +1,17 @@
 /**
- * Tells webhooks of what happens to jobs and pipelines. It follows the rows of `events` behind a durable cursor, as exporters
- * do: what is to be told is written down in the transaction that moves the cursor on, then sent, at least once, with a few
- * tries. Where no project has a webhook nothing is read at all. Several nodes share the work: whoever moves the cursor, or
- * takes a message, is alone with it.
+ * Tells webhooks of what happens to jobs and pipelines. It follows the events as exporters do (`core/cursor-reader.ts`): what is
+ * to be told is written down in the transaction that moves the cursor on, then sent, at least once, with a few tries. Where
+ * no project has a webhook nothing is read at all. Of several nodes one follows the events; all send, and whoever takes a
+ * message is alone with it.
  */
 import { asFault } from '../core/as-fault.js'
 import type { Core } from '../core/core.js'
+import { CursorReader, type Taken } from '../core/cursor-reader.js'
 import { eachSafely } from '../core/each-safely.js'
 import type { JobStatus } from '../core/lifecycle/job-machine.js'
 import { opened } from '../core/operations/edit-webhook.js'
-import { EventTail } from '../core/store/event-tail.js'
-import { lastEventId, moveCursor, readCursor, type StoredEvent } from '../core/store/events.js'
+import { moveHeldCursor } from '../core/store/cursors.js'
+import type { StoredEvent } from '../core/store/events.js'
 import {
   delayMessage,
   deleteMessage,
@@ -35,9 +36,7 @@ import {
 import { jobPayload, pipelinePayload } from './payload.js'
 import { type SendOptions, send } from './send.js'
 
-/** What happens within 50 ms is looked at together. */
-const gatherMs = 50
-/** Looks without having been woken: for what other nodes have committed, and for second tries. */
+/** Looks without having been woken: for what other nodes have written down, and for second tries. */
 const lookEveryMs = 1000
 /** Looks whether other nodes have made webhooks. */
 const refreshEveryMs = 30_000
@@ -53,10 +52,11 @@ type Sealed = Awaited<ReturnType<typeof listDueMessages>>[number]
 export class Webhooks {
   readonly #core: Core
   readonly #sendOptions: SendOptions
-  readonly #tail: EventTail
+  /** While any project has a webhook. */
+  #reader: CursorReader | undefined
+  #turning: Promise<void> = Promise.resolve()
   #hooked: ReadonlySet<number> = new Set()
   #stops: (() => void)[] = []
-  #gathering: (() => void) | undefined
   #running: Promise<void> | undefined
   /** Webhooks that are being told something. */
   readonly #telling = new Map<number, Promise<void>>()
@@ -66,7 +66,6 @@ export class Webhooks {
   constructor(core: Core, options: Partial<SendOptions> = {}) {
     this.#core = core
     this.#sendOptions = { hosts: core.settings.webhookHosts, timeoutMs: sendWithinMs, ...options }
-    this.#tail = new EventTail(core.store)
   }
 
   /** Begins to follow. Resolves when it is known who is to be told. */
@@ -76,7 +75,7 @@ export class Webhooks {
     this.#stops = [
       events.listen((event) => {
         if (event.kind === 'project.changed') this.#refresh().catch(asFault)
-        if (this.#hooked.has(event.projectId ?? 0)) this.#gather()
+        if (this.#hooked.has(event.projectId ?? 0)) this.#reader?.gather()
       }),
       clock.every(lookEveryMs, () => this.#wake()),
       clock.every(refreshEveryMs, () => {
@@ -89,8 +88,9 @@ export class Webhooks {
   /** Waits for what is being sent. Safe to repeat. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#gathering?.()
     for (const stop of this.#stops.splice(0)) stop()
+    await this.#turning
+    await this.#reader?.stop()
     await this.#running
     await Promise.all(this.#telling.values())
   }
@@ -98,16 +98,31 @@ export class Webhooks {
   async #refresh(): Promise<void> {
     try {
       this.#hooked = new Set(await listHookedProjects(this.#core.store.read))
+      this.#turning = this.#turning.then(() => this.#turn())
+      await this.#turning
     } catch (error) {
       this.#core.log.warn({ err: error }, 'webhooks could not be read')
     }
   }
 
-  #gather(): void {
-    this.#gathering ??= this.#core.clock.after(gatherMs, () => {
-      this.#gathering = undefined
-      this.#wake()
-    })
+  /** Begins to follow the events with the first webhook, and ends with the last. */
+  async #turn(): Promise<void> {
+    const reader = this.#reader
+    if (this.#hooked.size > 0 && !reader && !this.#closed) {
+      const made = new CursorReader(this.#core, {
+        name: webhookCursor,
+        batch,
+        take: (events, fence) => this.#writeDown(events, fence),
+      })
+      await made.start().catch((error: unknown) => {
+        this.#core.log.warn({ err: error }, 'webhooks do not follow the events yet')
+        return made.stop()
+      })
+      if (made.follows) this.#reader = made
+    } else if (this.#hooked.size === 0 && reader) {
+      this.#reader = undefined
+      await reader.stop()
+    }
   }
 
   #wake(): void {
@@ -123,31 +138,32 @@ export class Webhooks {
   async #run(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false
-      if (await this.#follow()) this.#again = true
       if (await this.#tellDue()) this.#again = true
     }
   }
 
-  /** Writes down what is to be told of the next events. Returns whether there were any. */
-  async #follow(): Promise<boolean> {
+  /** Writes down what is to be told of these events, and that they were read. */
+  async #writeDown(events: StoredEvent[], fence: number): Promise<Taken> {
     const { store } = this.#core
-    const place = (await readCursor(store.read, webhookCursor)) ?? (await lastEventId(store.read))
-    const { events } = await this.#tail.read(place, batch)
-    const last = events.at(-1)
-    if (!last) return false
+    // A webhook that another node has made is told of what comes behind it.
+    if (events.some(({ kind }) => kind === 'project.changed')) {
+      this.#hooked = new Set(await listHookedProjects(store.read))
+    }
+    const last = events.at(-1) as StoredEvent
     const messages: { webhookId: number; event: WebhookEvent; body: Uint8Array }[] = []
     for (const event of events) {
       if (this.#hooked.has(event.projectId ?? 0)) messages.push(...(await this.#messagesOf(event)))
     }
     await store.write(async (tx) => {
-      if (!(await moveCursor(tx, webhookCursor, place, last.id))) return
+      if (!(await moveHeldCursor(tx, webhookCursor, fence, last.id))) return
       for (const message of messages) {
         // It may have been deleted meanwhile.
         if (await findWebhook(tx, message.webhookId))
           await insertMessage(tx, { ...message, uuid: uuidOf(tx.random.bytes(16)) })
       }
     })
-    return true
+    if (messages.length > 0) this.#wake()
+    return 'saved'
   }
 
   async #messagesOf(event: StoredEvent): Promise<{ webhookId: number; event: WebhookEvent; body: Uint8Array }[]> {

@@ -187,6 +187,8 @@ describe('together', () => {
       ['exporter.prometheus', 'ready', ['exporter prometheus']],
       // Without a configuration they have no rule.
       ['exporter.opentelemetry', 'ready', []],
+      ['exporter.webhook', 'ready', []],
+      ['exporter.jsonl', 'ready', []],
       ['admission.business-hours', 'ready', []],
       ['admission.max-concurrency', 'ready', []],
     ])

@@ -288,6 +288,67 @@ it('sends a batch again that failed, that was late, and after the breaker has cl
   await moment(box, clock, () => tries.length === 8)
 })
 
+describe('of several nodes on one database', () => {
+  /** A node with the exporter, and what reaches it. */
+  async function node(box: TestCore, name: string) {
+    const bench = new PluginBench()
+    const got: number[] = []
+    const plugins = await bench.load([], [exporterOf((events) => void got.push(...events.map(({ id }) => id)))])
+    const core: Core = { ...box.core, node: name, clock: bench.clock }
+    await plugins.startExporters(core)
+    return { bench, got, plugins, clock: bench.clock, core }
+  }
+
+  it('one has the place; another takes over when it stops, at once', async () => {
+    await using box = await startTestCore('postgres')
+    const [one, two] = [await node(box, 'one'), await node(box, 'two')]
+    await say(one.core, 2)
+    await say(two.core)
+    await moment(box, one.clock, () => one.got.length === 3)
+    for (let i = 0; i < 40; i++) await moment(box, two.clock, passes(3))
+    expect(two.got).toEqual([])
+    await one.plugins.close()
+    await say(two.core)
+    await moment(box, two.clock, () => two.got.length === 1)
+    expect(two.got[0]).toBe((one.got.at(-1) ?? 0) + 1)
+    for (const { bench } of [one, two]) await bench[Symbol.asyncDispose]()
+  })
+
+  it('one that is not heard from for its term loses the place, and changes nothing when it comes back', async () => {
+    await using box = await startTestCore('postgres')
+    const [one, two] = [await node(box, 'one'), await node(box, 'two')]
+    await say(one.core)
+    await moment(box, one.clock, () => one.got.length === 1)
+    // It stands still, with a place that it has not saved. Its term, by the database's clock, runs out.
+    await box.core.store.write(async (tx) => {
+      await tx.db.updateTable('exporter_cursors').set({ held_until: 0 }).where('holder', '=', 'one').execute()
+    })
+    await say(two.core)
+    await moment(box, two.clock, () => two.got.length === 2)
+    two.clock.advance(1000)
+    await moment(box, two.clock, async () => (await cursorOf(box)) === two.got.at(-1))
+    one.clock.advance(1000)
+    await moment(box, one.clock, passes(20))
+    expect(await cursorOf(box)).toBe(two.got.at(-1))
+    await say(one.core)
+    await moment(box, two.clock, () => two.got.length === 3)
+    one.clock.advance(6000)
+    await moment(box, one.clock, passes(20))
+    expect(new Set(one.got).size).toBe(one.got.length)
+    const lags = async (of: typeof one) =>
+      (await of.plugins.gauges()).find(({ name }) => name.endsWith('lag_events'))?.values
+    expect(await lags(one)).toEqual([])
+    expect(await lags(two)).toHaveLength(1)
+    for (const { bench } of [one, two]) await bench[Symbol.asyncDispose]()
+  })
+})
+
+/** Holds when it has been asked so many times. */
+function passes(times: number): () => boolean {
+  let asked = 0
+  return () => ++asked > times
+}
+
 describe('the tail of the events on postgres', () => {
   /** A transaction of its own, by hand. */
   async function open(box: TestCore) {

@@ -78,19 +78,6 @@ export async function readCursor(from: Reader, name: string): Promise<number | u
   return row?.event_id
 }
 
-/** The same on condition that nobody has moved it from `from` (or that it is new). Returns whether it was moved. */
-export async function moveCursor(tx: Tx, name: string, from: number, to: number): Promise<boolean> {
-  const known = await tx.db
-    .selectFrom('exporter_cursors')
-    .select('event_id')
-    .where('name', '=', name)
-    .$if(tx.engine === 'postgres', (q) => q.forUpdate())
-    .executeTakeFirst()
-  if (known && known.event_id !== from) return false
-  await saveCursor(tx, name, to)
-  return true
-}
-
 /** Keeps how far an exporter has come: the id of the last event that it has taken in. */
 export async function saveCursor(tx: Tx, name: string, eventId: number): Promise<void> {
   await tx.db
