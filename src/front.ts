@@ -3,12 +3,14 @@
  * told to ask again (503 with `Retry-After`) and does not find a closed door.
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SignalboxError } from './core/errors.js'
 import { guarded } from './core/guarded.js'
 import type { Log } from './core/log.js'
 import { answerUpgrade, refuseConnect, refuseUnreadable, type UpgradeDoor } from './raw-sockets.js'
+import { clientRefusal, type TlsFiles } from './tls-files.js'
 
 export interface Routes {
   route(req: IncomingMessage, res: ServerResponse): Promise<void>
@@ -32,20 +34,27 @@ export class Front {
   #routes: Routes | undefined
   #stopping = false
 
-  constructor(log: Log) {
+  /** `tls`: what it is served with; undefined: plain text. */
+  constructor(
+    log: Log,
+    private readonly tls?: TlsFiles,
+  ) {
     const answer = async (req: http.IncomingMessage, res: http.ServerResponse) => {
-      if (namesTwoHosts(req)) text(res, 400, 'the request names more than one host\n')
+      const refusal = this.#refusalOf(req)
+      if (refusal !== undefined) text(res, 403, `${refusal}\n`, { Connection: 'close' })
+      else if (namesTwoHosts(req)) text(res, 400, 'the request names more than one host\n')
       else if (!this.#routes || this.#stopping) this.#turnAway(res)
       else await this.#routes.route(req, res)
     }
-    this.#server = http.createServer(limits, (req, res) => {
+    const listener = (req: http.IncomingMessage, res: http.ServerResponse) => {
       answer(req, res).catch((error) => {
         log.error({ err: error }, 'a request failed')
         if (res.headersSent) res.destroy()
         else if (SignalboxError.from(error).code === 'unavailable') text(res, 503, 'not available\n', retryLater)
         else text(res, 500, 'internal error\n')
       })
-    })
+    }
+    this.#server = makeServer(listener, tls)
     const cut = (error: unknown, _: unknown, socket: Duplex) => {
       log.error({ err: error }, 'a bare connection could not be answered')
       socket.destroy()
@@ -53,7 +62,9 @@ export class Front {
     const closed = '503 Service Unavailable\r\nRetry-After: 1'
     const upgrade = (req: http.IncomingMessage, socket: Duplex, head: Buffer) => {
       const door = this.#routes && !this.#stopping ? this.#routes.doorOf(req) : closed
-      answerUpgrade(namesTwoHosts(req) ? '400 Bad Request' : door, req, socket, head, log)
+      const refusal = this.#refusalOf(req)
+      const status = refusal === undefined ? '400 Bad Request' : `403 ${refusal}`
+      answerUpgrade(refusal !== undefined || namesTwoHosts(req) ? status : door, req, socket, head, log)
     }
     this.#server.on('upgrade', guarded(upgrade, cut))
     this.#server.on('connect', guarded(refuseConnect, cut))
@@ -71,7 +82,7 @@ export class Front {
         resolve()
       })
     })
-    return `http://${hostOf(address) || '127.0.0.1'}:${(server.address() as AddressInfo).port}`
+    return `${this.tls ? 'https' : 'http'}://${hostOf(address) || '127.0.0.1'}:${(server.address() as AddressInfo).port}`
   }
 
   /** From now on requests are served. */
@@ -92,9 +103,20 @@ export class Front {
     })
   }
 
+  #refusalOf(req: IncomingMessage): string | undefined {
+    return this.tls?.mutual ? clientRefusal(req.socket) : undefined
+  }
+
   #turnAway(res: ServerResponse): void {
     text(res, 503, this.#stopping ? 'stopping\n' : 'starting\n', { ...retryLater, Connection: 'close' })
   }
+}
+
+function makeServer(listener: http.RequestListener, files: TlsFiles | undefined): http.Server {
+  if (files === undefined) return http.createServer(limits, listener)
+  const server = https.createServer({ ...limits, ...files.options }, listener)
+  files.follow(server)
+  return server
 }
 
 /** Proxies may take one and we the other, so RFC 9112 §3.2 wants 400; Node refuses only requests without one. */

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { Log } from './core/log.js'
 
 /** What takes over upgrades for one path. */
@@ -44,7 +45,8 @@ export function refuseConnect(_: IncomingMessage, socket: Duplex): void {
 /** Answers what Node could not read as a request (RFC 9112 §9.6); half of another answer is not written into. */
 export function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   const { _httpMessage: answering } = socket as Duplex & { _httpMessage?: { headersSent: boolean } | null }
-  if (answering?.headersSent) socket.destroy()
+  // Who could not agree on TLS could not read an answer either.
+  if (answering?.headersSent || (socket instanceof TLSSocket && !socket.getCipher())) socket.destroy()
   else refuse(socket, statusByCode[error.code ?? ''] ?? '400 Bad Request')
 }
 

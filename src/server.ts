@@ -39,6 +39,7 @@ import type { Rates } from './shim/app.js'
 import { routerPath, tunnelUrl } from './shim/job-router/discovery.js'
 import type { RouterTunnel } from './shim/job-router/tunnel.js'
 import { isOpenIdPath } from './shim/open-id-paths.js'
+import { TlsFiles } from './tls-files.js'
 import { StreamHub } from './transports/stream-hub.js'
 import { createWebSocketDoor, streamPath } from './transports/websocket/service.js'
 import { Webhooks } from './webhooks/webhooks.js'
@@ -108,7 +109,8 @@ async function start(
   const report = (error: unknown, what: string) => log.error({ err: error, what }, 'the store reports a fault')
   const persistence = { checkpoints: !ephemeral, durable: !ephemeral }
   // Runners' payloads name the address that we listen on; nobody comes in before what was open is recovered.
-  const front = new Front(log)
+  const tlsFiles = settings.tls && new TlsFiles(settings.tls)
+  const front = new Front(log, tlsFiles)
   const httpUrl = await front.listen(settings.http)
   closers.push(() => front.close())
   const externalUrl = settings.externalUrl || httpUrl
@@ -262,6 +264,7 @@ async function start(
   front.open({ route, doorOf })
   closers.push(() => tasks.close())
   closers.push(clock.watch())
+  if (tlsFiles) closers.push(tlsFiles.watch(clock, log))
   tasks.start()
   // Sooner than their times: the process before this one may have been killed.
   if (!ephemeral) for (const name of ['follow_pushes', 'remove_orphans']) tasks.runByItself(name)
@@ -279,13 +282,13 @@ async function start(
       import('./shim/job-router/tunnel.js'),
     ])
     const { polls } = await doors.shim.get()
-    const grpc = await startGrpc(core, hub, settings.grpc, [createJobRouter(polls)])
+    const grpc = await startGrpc(core, hub, settings.grpc, [createJobRouter(polls)], tlsFiles)
     tunnel = createRouterTunnel(core, polls.access, (connection) => grpc.inject(connection))
     const { close } = tunnel
     // After the gRPC server, which lets calls inside of tunnels end first.
     closers.push(() => close())
     closers.push(() => grpc.close())
-    grpcUrl = `grpc://${hostOf(settings.grpc)}:${grpc.port}`
+    grpcUrl = `${tlsFiles ? 'grpcs' : 'grpc'}://${hostOf(settings.grpc)}:${grpc.port}`
   }
   closers.push(async () => {
     hub.close()

@@ -45,7 +45,7 @@ const isOurs = ({ to }: Import) => files.includes(`${to}.ts`) || to.startsWith('
 /** Each room, and the rooms and modules that it may import from. */
 const allowed: Record<string, (string | RegExp)[]> = {
   core: [],
-  transports: ['core', 'gen'],
+  transports: ['core', 'gen', 'tls-files'],
   http: ['core'],
   shim: ['core', 'http', 'gen', 'package-root'],
   api: ['core', 'http'],
@@ -68,10 +68,12 @@ const allowed: Record<string, (string | RegExp)[]> = {
     'faults',
     'raw-sockets',
     'front',
+    'tls-files',
     'page',
   ],
   faults: ['core'],
-  front: ['core', 'raw-sockets'],
+  front: ['core', 'raw-sockets', 'tls-files'],
+  'tls-files': ['core', 'config'],
   page: ['core', 'package-root'],
   web: [],
   'raw-sockets': ['core'],

@@ -1,5 +1,7 @@
 /** What the coordinator says of a runner that is asked about by its own token. */
+import { type ClientTls, tlsTrouble } from '../runner/client-tls.js'
 import { Exit, exitCodes } from './exit.js'
+import { fetchBy } from './tls-fetch.js'
 
 /** A runner as its coordinator has it (`GET /api/signalbox/v1/runner`). */
 export interface OwnRunner {
@@ -22,12 +24,12 @@ export type Asked =
   | { is: 'not asked'; message: string }
 
 /** Asks the coordinator about the runner of the token. Never rejects. */
-export async function askAbout(url: string, token: string): Promise<Asked> {
+export async function askAbout(url: string, token: string, tls?: ClientTls): Promise<Asked> {
   const base = httpBase(url)
   if (base === undefined) return { is: 'not asked', message: `${url} is no address of HTTP` }
   let response: Response
   try {
-    response = await fetch(`${base}/api/signalbox/v1/runner`, {
+    response = await fetchBy(tls)(`${base}/api/signalbox/v1/runner`, {
       headers: { 'RUNNER-TOKEN': token },
       redirect: 'error',
       signal: AbortSignal.timeout(askWithinMs),
@@ -35,6 +37,8 @@ export async function askAbout(url: string, token: string): Promise<Asked> {
   } catch (error) {
     return { is: 'unreachable', message: `no answer from ${base}: ${causeOf(error)}` }
   }
+  if (response.status === 403 && response.headers.get('content-type')?.startsWith('text/plain'))
+    return { is: 'unreachable', message: `${base} answered 403: ${(await response.text()).trim()}` }
   if (response.status === 401 || response.status === 403) return { is: 'refused' }
   const runner = response.ok
     ? ((await response.json().catch(() => undefined)) as OwnRunner | undefined)
@@ -45,10 +49,10 @@ export async function askAbout(url: string, token: string): Promise<Asked> {
 }
 
 /** Registers a runner with a registration token. Returns its own token. Throws `Exit`. */
-export async function registerAt(url: string, body: Record<string, unknown>): Promise<string> {
+export async function registerAt(url: string, body: Record<string, unknown>, tls?: ClientTls): Promise<string> {
   const base = httpBase(url)
   if (base === undefined) throw new Exit(exitCodes.usage, `a runner is registered over HTTP: ${url} is no such address`)
-  const response = await fetch(`${base}/api/v4/runners`, {
+  const response = await fetchBy(tls)(`${base}/api/v4/runners`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(body),
@@ -75,5 +79,7 @@ function httpBase(url: string): string | undefined {
 /** The system's word for it, which `fetch` hides. */
 function causeOf(error: unknown): string {
   const { message, cause } = error as Error
+  const trouble = tlsTrouble(cause ?? error)
+  if (trouble !== undefined) return trouble
   return cause instanceof Error && cause.message !== '' ? cause.message : message
 }

@@ -1,12 +1,15 @@
 /** Speaks to a coordinator for the commands: one request, and either its answer or the program's end with the right code. */
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { type ClientTls, tlsTrouble } from '../runner/client-tls.js'
 import { Exit, exitCodes } from './exit.js'
+import { clientTls, fetchBy } from './tls-fetch.js'
 
 /** Which coordinator, and as whom. */
 export interface ClientSettings {
   url: string
   token: string
+  tls?: ClientTls | undefined
 }
 
 /** Where the coordinator is and who asks: the environment, or what `serve` uses by default in this folder. */
@@ -21,7 +24,7 @@ export function clientSettings(env: NodeJS.ProcessEnv, cwd: string): ClientSetti
       'where the coordinator runs, its administrator’s token is in signalbox-data/admin-token',
     )
   }
-  return { url, token }
+  return { url, token, tls: clientTls(env) }
 }
 
 function tokenFile(env: NodeJS.ProcessEnv, cwd: string): string {
@@ -128,7 +131,7 @@ export class Client {
   async #request(method: string, route: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
     let response: Response
     try {
-      response = await fetch(`${this.url}${route}`, {
+      response = await fetchBy(this.#settings.tls)(`${this.url}${route}`, {
         method,
         // The token must not follow a redirect to another host.
         redirect: 'error',
@@ -143,6 +146,11 @@ export class Client {
     } catch (error) {
       if (signal?.aborted) throw error
       const cause = (error as { cause?: { code?: string; message?: string } }).cause
+      const trouble = tlsTrouble(cause ?? error)
+      if (trouble !== undefined) {
+        const hint = 'SIGNALBOX_TLS_CA_FILE names a CA of your own'
+        throw new Exit(exitCodes.unreachable, `${this.url}: ${trouble}`, hint)
+      }
       throw new Exit(
         exitCodes.unreachable,
         `no coordinator answers at ${this.url} (${cause?.code ?? cause?.message ?? (error as Error).message})`,
@@ -160,7 +168,8 @@ export class Client {
       const said = message ?? error ?? detail ?? title
       return typeof said === 'string' ? said : flatten(said)
     } catch {
-      return `${this.url} answered with status ${response.status}`
+      const isSentence = response.headers.get('content-type')?.startsWith('text/plain') && text.length < 300
+      return `${this.url} answered with status ${response.status}${isSentence ? `: ${text.trim()}` : ''}`
     }
   }
 }

@@ -76,4 +76,7 @@ function withToken(command: Command): Command {
   return command
     .option('--token <token>', 'the runner’s token (glrt-…)')
     .option('--token-file <file>', 'a file that holds it, `-` for standard input; default: SIGNALBOX_RUNNER_TOKEN')
+    .option('--tls-ca-file <file>', 'CA of the coordinator; default: SIGNALBOX_TLS_CA_FILE, then the public ones')
+    .option('--tls-cert-file <file>', 'certificate to show it; default: SIGNALBOX_TLS_CERT_FILE')
+    .option('--tls-key-file <file>', 'key of that; default: SIGNALBOX_TLS_KEY_FILE')
 }

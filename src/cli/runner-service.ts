@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { type RunnerEntry, readRunnerFile } from '../config/runner-file.js'
 import type { Log } from '../core/log.js'
+import { readClientTls } from '../runner/client-tls.js'
 import { systemId } from '../runner/identity.js'
 import type { FleetMetrics } from '../runner/metrics/runner-metrics.js'
 import { Places } from '../runner/places.js'
@@ -106,7 +107,7 @@ export class RunnerService {
   }
 
   async #begin(entry: RunnerEntry): Promise<void> {
-    const { name, url, token, transport, executor: executorName, limit, workDir, settings } = entry
+    const { name, url, token, transport, tls, executor: executorName, limit, workDir, settings } = entry
     const log = named(this.log, name)
     const plugins = Object.entries(settings).map(([id, config]) => ({ use: `executor.${id}`, config }))
     const executor = await loadExecutor(executorName, { plugins, workDir }, log).catch((error: unknown) => {
@@ -117,6 +118,7 @@ export class RunnerService {
       const handle = await startRunner({
         url,
         token,
+        tls: readClientTls(tls),
         name,
         transport: transport ?? (/^grpcs?:/.test(url) ? 'grpc' : 'websocket'),
         executor,

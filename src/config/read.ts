@@ -11,7 +11,7 @@ import { type StuckSettings, stuckSettings } from '../core/stuck.js'
 import { readSettingsFile } from './file.js'
 import { settingNotes } from './kinds.js'
 import { openIdOf } from './openid-table.js'
-import { type ServerSettings, SettingsError } from './settings.js'
+import { type ServerSettings, SettingsError, type TlsSettings } from './settings.js'
 import { type GivenSettings, settingsTable } from './table.js'
 
 export interface SettingsSources {
@@ -119,6 +119,7 @@ function settingsOf(given: GivenSettings, { cwd, env }: SettingsSources, baseFol
     keyFile: given.key_file === '' ? path.join(dataDir, 'key') : path.resolve(cwd, given.key_file),
     logLevel: given.log_level,
     insecure: given.insecure,
+    tls: tlsOf(given.tls, baseFolder),
     core: coreOf(given),
     s3: s3Of(given.s3),
     includes:
@@ -166,6 +167,13 @@ function coreOf(given: GivenSettings): CoreSettings {
     cell: given.cell.id ?? null,
     isolateRunners: given.cell.isolate_runners,
   }
+}
+
+function tlsOf(given: GivenSettings['tls'], folder: string): TlsSettings | undefined {
+  if (given === undefined) return undefined
+  const { cert, key, client_ca: clientCa } = given
+  const from = (file: string) => path.resolve(folder, file)
+  return { cert: from(cert), key: from(key), clientCa: clientCa === undefined ? undefined : from(clientCa) }
 }
 
 const termOf = (term: number | 'never') => (term === 'never' ? null : term)

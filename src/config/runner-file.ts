@@ -21,6 +21,11 @@ const entry = table({
   token: setting(z.optional(text()), 'The authentication token (`glrt-…`), or'),
   token_file: setting(z.optional(text()), 'a file that holds it, seen from this one.'),
   transport: setting(z.optional(oneOf(['websocket', 'grpc', 'poll'])), 'Default by the URL.'),
+  tls_ca_file: setting(z.optional(text()), 'CA of the coordinator, in PEM, seen from this file.', {
+    default: 'public CAs',
+  }),
+  tls_cert_file: setting(z.optional(text()), 'Certificate to show it, and'),
+  tls_key_file: setting(z.optional(text()), 'its key.'),
   executor: setting(z.prefault(text(), 'shell'), '`shell`, `docker`, `custom`.'),
   limit: setting(z.optional(wholeNumber({ from: 1 })), 'Jobs of this runner at once.', { default: '`concurrent`' }),
   work_dir: setting(z.optional(text()), 'Where its jobs work.', { default: '`work_dir/NAME`' }),
@@ -45,12 +50,16 @@ export const runnerFileTable = table({
   ),
 })
 
+/** Files of TLS, as absolute paths. */
+export type TlsFileNames = Partial<Record<'tlsCaFile' | 'tlsCertFile' | 'tlsKeyFile', string>>
+
 /** One runner of the file, with everything found that it names. */
 export interface RunnerEntry {
   name: string
   url: string
   token: string
   transport: 'websocket' | 'grpc' | 'poll' | undefined
+  tls: TlsFileNames
   executor: string
   limit: number
   workDir: string
@@ -101,6 +110,7 @@ export function readRunnerFile(file: string): RunnerFile {
         url: one.url,
         token: one.token ?? tokenIn(path.resolve(folder, one.token_file!), place),
         transport: one.transport,
+        tls: tlsIn(folder, one),
         executor: one.executor,
         limit: Math.min(one.limit ?? concurrent, concurrent),
         workDir: home,
@@ -108,6 +118,15 @@ export function readRunnerFile(file: string): RunnerFile {
       }
     }),
   }
+}
+
+function tlsIn(folder: string, one: z.infer<typeof entry>): TlsFileNames {
+  const from = (file: string | undefined) => (file === undefined ? undefined : path.resolve(folder, file))
+  return defined({
+    tlsCaFile: from(one.tls_ca_file),
+    tlsCertFile: from(one.tls_cert_file),
+    tlsKeyFile: from(one.tls_key_file),
+  })
 }
 
 function parsed(file: string): Record<string, unknown> {

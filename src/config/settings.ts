@@ -25,6 +25,8 @@ export interface ServerSettings {
   logLevel: LogLevel
   /** Allows plain text on addresses that are not loopback. */
   insecure: boolean
+  /** TLS of both ports; undefined: plain text. */
+  tls: TlsSettings | undefined
   core: CoreSettings
   /** Where artifacts and caches are kept; undefined: in the data folder. */
   s3: S3Settings | undefined
@@ -43,6 +45,15 @@ export interface ServerSettings {
   classification: { order: string[]; threshold: number }
   /** Where relative paths of plugins start, and their packages are looked for: the settings file's folder. */
   baseFolder: string
+}
+
+/** Paths of files in PEM. */
+export interface TlsSettings {
+  /** The certificate, followed by those between it and its CA. */
+  cert: string
+  key: string
+  /** Whose certificates clients must show; undefined: they need none. */
+  clientCa: string | undefined
 }
 
 export interface PluginSetting {
@@ -88,6 +99,7 @@ export function defaultSettings(dataDir: string): ServerSettings {
     keyFile: path.join(dataDir, 'key'),
     logLevel: 'info',
     insecure: false,
+    tls: undefined,
     core: { ...defaultCoreSettings, leases: structuredClone(defaultLeaseSettings) },
     s3: undefined,
     includes: undefined,

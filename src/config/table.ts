@@ -163,8 +163,26 @@ export const settingsTable = table({
   }),
   insecure: setting(
     z.prefault(trueOrFalse(), given.insecure),
-    'Allows plain text on addresses that are not loopback; put a proxy with TLS before them.',
+    'Allows plain text on addresses that are not loopback; put a proxy with TLS before them, or set `[tls]`.',
     { flag: '--insecure' },
+  ),
+  tls: setting(
+    z.optional(
+      table({
+        cert: setting(
+          text(),
+          'The certificate in PEM, followed by those between it and its CA. Paths are seen from this file.',
+        ),
+        key: setting(text(), 'Its key.'),
+        client_ca: setting(
+          z.optional(text()),
+          'Clients of both ports, people too, must show a certificate that one of these has signed.',
+          { default: 'they need none' },
+        ),
+      }),
+    ),
+    'TLS of both ports. The files are read again when they change.',
+    { default: 'plain text' },
   ),
   leases: setting(z.prefault(leasesTable, {}), 'Who owns a job, and for how long.'),
   limits: setting(z.prefault(limitsTable, {}), 'How large things may be.'),
@@ -329,9 +347,9 @@ export const settingsTable = table({
     'Who says why a job failed.',
   ),
 }).check((ctx) => {
-  const { http, grpc, insecure } = ctx.value
+  const { http, grpc, insecure, tls } = ctx.value
   const refuseUnlessLoopback = (value: string, path: string[]) => {
-    if (!insecure && !isLoopback(value)) {
+    if (!insecure && tls === undefined && !isLoopback(value)) {
       refuse(ctx, `${value} is not a loopback address: plain text there needs --insecure`, path)
     }
   }

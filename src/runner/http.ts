@@ -4,6 +4,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type ClientTls, optionsOf, type TlsFileNames } from './client-tls.js'
 import { userAgent } from './identity.js'
 
 export interface HttpCall {
@@ -29,7 +30,19 @@ export interface HttpAnswer {
  * `network/retry_requester.go` of GitLab Runner.
  */
 export class HttpClient {
-  readonly #agents = { 'http:': new http.Agent({ keepAlive: true }), 'https:': new https.Agent({ keepAlive: true }) }
+  readonly #agents
+
+  constructor(private readonly tls?: ClientTls) {
+    this.#agents = {
+      'http:': new http.Agent({ keepAlive: true }),
+      'https:': new https.Agent({ keepAlive: true, ...optionsOf(tls) }),
+    }
+  }
+
+  /** The files by which it knows the coordinator and shows itself, for git. */
+  get tlsFiles(): TlsFileNames {
+    return this.tls?.files ?? {}
+  }
 
   /**
    * One logical call: repeated up to five times for 408, 429, 500, 502, 503, 504 and from 512 on, under one

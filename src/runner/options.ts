@@ -1,5 +1,6 @@
 /** What a runner is started with. */
 import type { Executor } from '../plugins/sdk.js'
+import type { ClientTls } from './client-tls.js'
 import type { RunnerEvent, RunnerLog } from './events.js'
 import type { Places } from './places.js'
 import { RunnerError } from './runner-error.js'
@@ -11,6 +12,7 @@ export interface RunnerOptions {
   /** The runner's authentication token (`glrt-…`). */
   token: string
   transport: TransportName
+  tls?: ClientTls | undefined
   executor: {
     name: string
     executor: Executor

@@ -46,7 +46,7 @@ export async function startRunner(options: RunnerOptions): Promise<RunnerHandle>
 
 async function start(options: RunnerOptions, url: URL, folder: WorkFolder): Promise<RunnerHandle> {
   const id = options.systemId ?? systemId(folder.root)
-  const http = new HttpClient()
+  const http = new HttpClient(options.tls)
   const features = await runnerFeatures(options.executor)
   const runner = new Runner(options, folder, id, http, features.shared === true, httpBase(url))
   const transport = await loadTransport(options, url, {
@@ -97,7 +97,7 @@ async function loadTransport(
   url: URL,
   poll: Pick<PollSettings, 'http' | 'log' | 'systemId' | 'info' | 'spoolOf'>,
 ): Promise<Transport> {
-  const settings = { url, token: options.token }
+  const settings = { url, token: options.token, tls: options.tls }
   switch (options.transport) {
     case 'websocket': {
       const { webSocketTransport } = await import('./transports/websocket.js')

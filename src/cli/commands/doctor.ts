@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { tlsTrouble } from '../../runner/client-tls.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
+import { clientTls, fetchBy } from '../tls-fetch.js'
 import type { PluginEntity } from './plugin.js'
 
 interface Check {
@@ -139,7 +141,7 @@ const longestSkewMs = 60_000
 async function coordinator(env: NodeJS.ProcessEnv): Promise<Check[]> {
   const url = (env.SIGNALBOX_URL || 'http://127.0.0.1:8080').replace(/\/+$/, '')
   try {
-    const answer = await fetch(`${url}/-/ready`, { signal: AbortSignal.timeout(5000) })
+    const answer = await fetchBy(clientTls(env))(`${url}/-/ready`, { signal: AbortSignal.timeout(5000) })
     const skew = Math.abs(Date.parse(answer.headers.get('date') ?? '') - Date.now())
     return [
       { name: 'coordinator', ok: answer.ok, says: `${url} ${answer.ok ? 'is ready' : 'is not ready'}` },
@@ -150,7 +152,9 @@ async function coordinator(env: NodeJS.ProcessEnv): Promise<Check[]> {
         says: `${Math.round(skew / 1000)} s apart from the coordinator`,
       },
     ]
-  } catch {
+  } catch (error) {
+    const trouble = tlsTrouble((error as Error).cause ?? error)
+    if (trouble !== undefined) return [{ name: 'coordinator', ok: false, says: `${url}: ${trouble}` }]
     const named = env.SIGNALBOX_URL !== undefined
     return [{ name: 'coordinator', ok: !named, warning: true, says: `nothing answers at ${url}` }]
   }

@@ -1,5 +1,6 @@
 /** `signalbox runner list --config|verify|status`: the runners of this host's file, and what the coordinator says of each. */
 import type { RunnerEntry } from '../../config/runner-file.js'
+import type { TlsFileNames } from '../../runner/client-tls.js'
 import { shortToken } from '../../runner/identity.js'
 import { heldJobs } from '../../runner/spool.js'
 import { holderOf } from '../../runner/work-folder.js'
@@ -9,6 +10,7 @@ import { Exit, exitCodes } from '../exit.js'
 import { findRunnerFile, readRunnerFileOrExit } from '../runner-file-of.js'
 import { runnerToken, type TokenOptions } from '../runner-token.js'
 import { table } from '../terminal.js'
+import { clientTls } from '../tls-fetch.js'
 
 interface HostOptions {
   config?: string
@@ -20,7 +22,7 @@ export async function listHostRunners(options: HostOptions): Promise<void> {
   const { terminal, json } = openContext()
   const { file, runners } = readRunnerFileOrExit(options.config)
   const rows = await Promise.all(
-    runners.map(async (entry) => ({ entry, asked: await askAbout(entry.url, entry.token) })),
+    runners.map(async (entry) => ({ entry, asked: await askAbout(entry.url, entry.token, clientTls({}, entry.tls)) })),
   )
   if (options.json) return json(rows.map(({ entry, asked }) => ({ ...shown(entry), coordinator: asked })))
   terminal.say(`runners of ${file}`)
@@ -44,7 +46,9 @@ export async function listHostRunners(options: HostOptions): Promise<void> {
  * Whether the coordinator knows the token that is given, or without one each of the file's. Ends with 4 if one is refused, with
  * 6 if one got no answer.
  */
-export async function verifyRunners(options: HostOptions & TokenOptions & { url?: string }): Promise<void> {
+export async function verifyRunners(
+  options: HostOptions & TokenOptions & TlsFileNames & { url?: string },
+): Promise<void> {
   const { terminal, env, json } = openContext()
   const token = runnerToken(options)
   if (token === undefined) {
@@ -57,7 +61,7 @@ export async function verifyRunners(options: HostOptions & TokenOptions & { url?
     return verifyHostRunners(options)
   }
   const url = (options.url ?? env.SIGNALBOX_URL ?? 'http://127.0.0.1:8080').replace(/\/+$/, '')
-  const asked = await askAbout(url, token)
+  const asked = await askAbout(url, token, clientTls(env, options))
   if (asked.is === 'refused') throw new Exit(exitCodes.notAllowed, 'the coordinator does not know this token')
   if (asked.is === 'not asked')
     throw new Exit(exitCodes.usage, `a token is verified over HTTP: ${url} is no such address`)
@@ -70,7 +74,7 @@ async function verifyHostRunners(options: HostOptions): Promise<void> {
   const { terminal, json } = openContext()
   const { runners } = readRunnerFileOrExit(options.config)
   const asked = await Promise.all(
-    runners.map(async (entry) => ({ entry, said: await askAbout(entry.url, entry.token) })),
+    runners.map(async (entry) => ({ entry, said: await askAbout(entry.url, entry.token, clientTls({}, entry.tls)) })),
   )
   if (options.json) json(asked.map(({ entry, said }) => ({ name: entry.name, url: entry.url, ...said })))
   else for (const { entry, said } of asked) terminal.out(`${entry.name}: ${verdictOf(entry, said)}`)

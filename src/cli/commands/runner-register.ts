@@ -1,14 +1,17 @@
 /** `signalbox runner register`: a new runner for this host's file. */
 import os from 'node:os'
+import path from 'node:path'
+import type { TlsFileNames } from '../../runner/client-tls.js'
 import { askAbout, registerAt } from '../ask-coordinator.js'
 import { openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
 import { findRunnerFile, usualRunnerFiles } from '../runner-file-of.js'
 import { runnerToken } from '../runner-token.js'
+import { clientTls } from '../tls-fetch.js'
 import { addToRunnerFile, type RunnerFields } from '../write-runner-file.js'
 
 /** What a runner is registered with; `register` of `runner start` takes the same. */
-export interface RegisterOptions {
+export interface RegisterOptions extends TlsFileNames {
   config?: string
   url?: string
   token?: string
@@ -41,6 +44,7 @@ export async function registerRunner(options: RegisterOptions): Promise<void> {
     name,
     url,
     executor: options.executor,
+    ...tlsKeys(options),
     ...(limit === undefined ? {} : { limit }),
     ...(options.dockerImage === undefined ? {} : { docker: { image: options.dockerImage } }),
   }
@@ -48,21 +52,26 @@ export async function registerRunner(options: RegisterOptions): Promise<void> {
   terminal.say(`runner ${name} stands in ${file}; a service that runs takes it up at SIGHUP`)
 }
 
+/** As the file has them: absolute, since it lies elsewhere. */
+function tlsKeys({ tlsCaFile, tlsCertFile, tlsKeyFile }: TlsFileNames): Record<string, string> {
+  const files = { tls_ca_file: tlsCaFile, tls_cert_file: tlsCertFile, tls_key_file: tlsKeyFile }
+  return Object.fromEntries(
+    Object.entries(files).flatMap(([key, file]) => (file === undefined ? [] : [[key, path.resolve(file)]])),
+  )
+}
+
 /** A runner's own token as it is, or what a registration token is good for. */
 async function tokenFor(url: string, given: string, options: RegisterOptions, name: string): Promise<string> {
   const isOwn = /^glrt-/.test(given)
   const { tags, runUntagged, description = name } = options
   if (!isOwn) {
-    return registerAt(url, {
-      token: given,
-      description,
-      ...(tags === undefined ? {} : { tag_list: tags, run_untagged: runUntagged === true }),
-    })
+    const untagged = tags === undefined ? {} : { tag_list: tags, run_untagged: runUntagged === true }
+    return registerAt(url, { token: given, description, ...untagged }, clientTls(process.env, options))
   }
   if (tags !== undefined || runUntagged !== undefined || options.description !== undefined) {
     throw new Exit(exitCodes.usage, 'this runner has been created: tags and the like are changed at the coordinator')
   }
-  const asked = await askAbout(url, given)
+  const asked = await askAbout(url, given, clientTls(process.env, options))
   if (asked.is === 'refused') throw new Exit(exitCodes.notAllowed, `${url} does not know this token`)
   if (asked.is === 'unreachable') throw new Exit(exitCodes.unreachable, asked.message)
   return given

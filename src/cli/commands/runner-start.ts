@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import os from 'node:os'
 import type { Log } from '../../core/log.js'
 import { Faults } from '../../faults.js'
+import type { TlsFileNames } from '../../runner/client-tls.js'
 import { systemId } from '../../runner/identity.js'
 import type { RunnerMetrics, RunnerMetricsOptions } from '../../runner/metrics/runner-metrics.js'
 import { startRunner } from '../../runner/start-runner.js'
@@ -12,9 +13,10 @@ import { openLog } from '../log.js'
 import { findRunnerFile } from '../runner-file-of.js'
 import { readRunnerMonitoring } from '../runner-monitoring.js'
 import { runnerToken } from '../runner-token.js'
+import { clientTls } from '../tls-fetch.js'
 import { takeUncaught } from '../uncaught.js'
 
-interface RunnerStartOptions {
+interface RunnerStartOptions extends TlsFileNames {
   url?: string
   token?: string
   tokenFile?: string
@@ -75,6 +77,7 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     url,
     token,
     transport: options.transport ?? transportOf(url),
+    tls: clientTls(env, options),
     executor,
     concurrency,
     workDir: options.workDir,

@@ -1,7 +1,8 @@
 /** The files by which git is given what a job's sources take. */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { InsteadOf } from '../options.js'
+import type { TlsFileNames } from '../client-tls.js'
+import type { JobContext } from './context.js'
 import type { JobFolders } from './folders.js'
 import type { JobPayload } from './payload.js'
 import { quote } from './script.js'
@@ -11,10 +12,11 @@ export function writeGitFiles(
   payload: JobPayload,
   folders: JobFolders,
   coordinatorUrl: string,
-  insteadOf: readonly InsteadOf[],
+  { insteadOf, http }: Pick<JobContext, 'insteadOf' | 'http'>,
 ): void {
   const template = path.join(folders.temp, 'git-template')
   const { temp, inside } = folders
+  const { tlsCaFile } = http.tlsFiles
   const given = credentials(payload, coordinatorUrl)
   // What another job, or a hook of this one, has left under these names may be a link, or hold hooks.
   const names = [...gitFiles, ...given.map((_, index) => `.git-credentials-${index}`)]
@@ -44,6 +46,7 @@ export function writeGitFiles(
   for (const { url, base } of insteadOf) {
     headers.push(`[url ${configValue(base)}]\n\tinsteadOf = ${configValue(url)}\n`)
   }
+  headers.push(tlsSection(coordinatorUrl, http.tlsFiles))
   // Git takes no submodule from a folder unless it is told to: here it is, by whoever started the runner.
   if (insteadOf.length > 0) headers.push('[protocol "file"]\n\tallow = always\n')
   const helpers = (folder: string) =>
@@ -53,12 +56,24 @@ export function writeGitFiles(
         return `[credential ${configValue(base)}]\n\thelper =\n\thelper = ${configValue(helper)}\n`
       })
       .join('')
-  writeFor(folders, '.git.conf', helpers(inside.temp))
+  // The certificate that the runner shows is not the job's, and neither is a CA of this host where the job is elsewhere.
+  const trusted = inside.temp === temp && tlsCaFile !== undefined ? tlsSection(coordinatorUrl, { tlsCaFile }) : ''
+  writeFor(folders, '.git.conf', helpers(inside.temp) + trusted)
   if (inside.temp !== temp) {
     fs.writeFileSync(path.join(temp, '.git-host.conf'), helpers(temp), { mode: 0o600 })
     headers.push(`[include]\n\tpath = ${configValue(path.join(temp, '.git-host.conf'))}\n`)
   }
   fs.writeFileSync(path.join(temp, '.git-fetch.conf'), headers.join(''), { mode: 0o600 })
+}
+
+/** What git is told of the coordinator's TLS. */
+function tlsSection(coordinatorUrl: string, { tlsCaFile, tlsCertFile, tlsKeyFile }: TlsFileNames): string {
+  const files = { sslCAInfo: tlsCaFile, sslCert: tlsCertFile, sslKey: tlsKeyFile }
+  const lines = Object.entries(files).flatMap(([key, file]) =>
+    file === undefined ? [] : [`\t${key} = ${configValue(path.resolve(file))}\n`],
+  )
+  const { origin } = parseHttp(coordinatorUrl) ?? {}
+  return lines.length === 0 || origin === undefined ? '' : `[http ${configValue(`${origin}/`)}]\n${lines.join('')}`
 }
 
 /** Writes a file that the job's own commands read: whoever they are, if they see other folders. */

@@ -40,7 +40,7 @@ export async function getSources(context: JobContext, stages: Stages): Promise<F
     for (let fresh = 0; ; ) {
       const hook = await runHook(context, stages, 'pre')
       if (hook !== undefined) return hook
-      writeGitFiles(payload, folders, context.httpUrl(), context.insteadOf)
+      writeGitFiles(payload, folders, context.httpUrl(), context)
       try {
         const lines = fresh > 0 ? sourcesScript(payload, settings, folders, { afresh: true, apart }) : script
         const failure = await log.section('get_sources', title, () => run('get_sources', lines))

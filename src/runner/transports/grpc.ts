@@ -1,22 +1,29 @@
 /** The stream over gRPC. */
 import grpc from '@grpc/grpc-js'
 import { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
+import { type ClientTls, tlsTrouble } from '../client-tls.js'
 import { userAgent } from '../identity.js'
 import type { Carrier, CarrierEnd, CarrierHandlers, Transport, TransportSettings } from './transport.js'
 
 /** The stream as one call of `RunnerService.Connect`. */
-export function grpcTransport({ url, token }: TransportSettings): Transport {
+export function grpcTransport({ url, token, tls }: TransportSettings): Transport {
   const secure = url.protocol === 'grpcs:'
   const address = `dns:${url.hostname}:${url.port || (secure ? '443' : '80')}`
   return {
     name: 'grpc',
     open(handlers) {
-      const credentials = secure ? grpc.credentials.createSsl() : grpc.credentials.createInsecure()
+      const credentials = secure ? secureBy(tls) : grpc.credentials.createInsecure()
       // A client of its own for each stream: it looks the address up anew, and brings no back-off beside ours.
       const client = new grpc.Client(address, credentials, channelOptions)
       return new GrpcCarrier(client, token, handlers)
     },
   }
+}
+
+function secureBy(tls: ClientTls | undefined): grpc.ChannelCredentials {
+  const { ca, cert, key } = tls ?? { files: {} }
+  const bytes = (text: string | undefined) => (text === undefined ? null : Buffer.from(text))
+  return grpc.credentials.createSsl(bytes(ca?.join('\n')), bytes(key), bytes(cert))
 }
 
 const channelOptions: grpc.ClientOptions = {
@@ -114,7 +121,8 @@ class GrpcCarrier implements Carrier {
 }
 
 function toEnd({ code, details }: grpc.StatusObject, reason: string | undefined): CarrierEnd {
-  const message = reason ?? (details === '' ? `the stream ended (${grpc.status[code]})` : details)
+  const message =
+    reason ?? tlsTrouble({ message: details }) ?? (details === '' ? `the stream ended (${grpc.status[code]})` : details)
   const refused = code === grpc.status.UNAUTHENTICATED || code === grpc.status.PERMISSION_DENIED
   return { kind: refused ? 'unauthorized' : 'failed', message }
 }

@@ -1,5 +1,6 @@
 /** What the link asks of a transport. */
 import type { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
+import type { ClientTls } from '../client-tls.js'
 
 export type TransportName = 'websocket' | 'grpc' | 'poll'
 
@@ -51,4 +52,5 @@ export interface CarrierEnd {
 export interface TransportSettings {
   url: URL
   token: string
+  tls?: ClientTls | undefined
 }

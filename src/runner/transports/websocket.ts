@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
 import { RunnerMessage, ServerMessage } from '../../gen/signalbox/runner/v1/runner.js'
+import { optionsOf, tlsTrouble } from '../client-tls.js'
 import { userAgent } from '../identity.js'
 import { messageOf } from '../runner-error.js'
 import { baseOf } from './poll-settings.js'
@@ -41,6 +42,7 @@ class WebSocketCarrier implements Carrier {
       perMessageDeflate: false,
       maxPayload: maxPayloadBytes,
       handshakeTimeout: 10_000,
+      ...optionsOf(settings.tls),
     })
     this.#socket.on('open', () => handlers.opened())
     this.#socket.on('message', (data: Buffer) => this.#receive(data))
@@ -51,7 +53,7 @@ class WebSocketCarrier implements Carrier {
       this.#finish()
     })
     this.#socket.on('error', (error) => {
-      this.#end ??= { kind: 'failed', message: messageOf(error) }
+      this.#end ??= { kind: 'failed', message: tlsTrouble(error) ?? messageOf(error) }
     })
     this.#socket.on('close', (code, reason) => {
       const why = reason.length > 0 ? `: ${reason.toString()}` : ''

@@ -14,11 +14,13 @@ import {
   RunnerServiceService,
   ServerMessage,
 } from '../../gen/signalbox/runner/v1/runner.js'
+import type { TlsFiles } from '../../tls-files.js'
 import type { Carrier } from '../carrier.js'
 import { maxMessageBytes } from '../convert.js'
 import type { RunnerConnection } from '../runner-connection.js'
 import type { StreamHub } from '../stream-hub.js'
 import { toStatus } from './errors.js'
+import { listenTls } from './tls.js'
 
 type Call = grpc.ServerDuplexStream<Buffer, Buffer>
 
@@ -72,22 +74,22 @@ export async function startGrpc(
   hub: StreamHub,
   address: string,
   services: readonly GrpcService[] = [],
-  credentials = grpc.ServerCredentials.createInsecure(),
+  files?: TlsFiles,
 ): Promise<GrpcServer> {
   const server = new grpc.Server(options)
   server.addService(service, { connect: (call: Call) => serve(core, hub, call) })
   for (const one of services) server.addService(one.definition, one.implementation)
   const names = ['', 'signalbox.runner.v1.RunnerService', ...services.map(({ name }) => name)]
   new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'SERVING']))).addToServer(server)
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, bound) => (error ? reject(bindError(error)) : resolve(bound)))
-  })
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure())
+  const listener = files && (await listenTls(address, files, (socket) => injector.injectConnection(socket)))
+  const port = listener?.port ?? (await bind(server, address))
   return {
     port,
     inject: (connection) => injector.injectConnection(connection),
     close: () =>
       new Promise<void>((resolve) => {
+        listener?.close()
         // Streams have been told goodbye; whoever has not left by now is cut off.
         const force = setTimeout(() => server.forceShutdown(), 1000)
         server.tryShutdown(() => {
@@ -96,6 +98,13 @@ export async function startGrpc(
         })
       }),
   }
+}
+
+function bind(server: grpc.Server, address: string): Promise<number> {
+  const plain = grpc.ServerCredentials.createInsecure()
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, plain, (error, bound) => (error ? reject(bindError(error)) : resolve(bound)))
+  })
 }
 
 /** grpc-js tells the system's error in its text only. */
