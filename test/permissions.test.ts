@@ -5,11 +5,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { SignalboxError } from '../src/core/errors.js'
 import { openSession } from '../src/core/steps/open-session.js'
 import { insertGroup } from '../src/core/store/projects.js'
+import type { Engine } from '../src/core/store/write.js'
 import { tokenPrefixes } from '../src/core/tokens/token.js'
 import { oneJob, onePhaseInfo, type ShimBox, startShimBox } from './shim/support/box.js'
 import { adminTokenWith, person } from './shim/support/people.js'
 import { takeJob } from './shim/support/running-job.js'
 import { adminToken } from './support/core.js'
+import { onBothEngines } from './support/stores.js'
 
 const visibilities = ['private', 'internal', 'public'] as const
 type Visibility = (typeof visibilities)[number]
@@ -53,8 +55,10 @@ const refused = new Map<string, Headers>()
 let ended: Headers = {}
 const agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
 
-beforeAll(async () => {
-  box = await startShimBox('sqlite', {
+async function setUp(engine: Engine): Promise<void> {
+  scenes.clear()
+  refused.clear()
+  box = await startShimBox(engine, {
     rates: { wrongCredentials: 'off', registrations: 'off', polls: 'off' },
     holdMs: 0,
   })
@@ -90,11 +94,7 @@ beforeAll(async () => {
   })) {
     refused.set(name, { 'PRIVATE-TOKEN': token })
   }
-})
-afterAll(async () => {
-  agent.destroy()
-  await box[Symbol.asyncDispose]()
-})
+}
 
 async function botToken(projectId: number, access_level: number): Promise<Headers> {
   const json = { name: `level-${access_level}`, scopes: ['api'], access_level }
@@ -337,77 +337,92 @@ async function faultsOfAll(questions: readonly Question[]): Promise<string[]> {
   return faults
 }
 
-it('refuses whom the table says, and changes nothing for them', async () => {
-  const questions = [...ofProjects(), ...ofOthers()].filter(({ expected }) => expected !== '+' && expected !== '?')
-  const before = await box.rows()
-  expect(questions.length).toBeGreaterThan(3000)
-  expect(await faultsOfAll(questions)).toEqual([])
-  expect(await box.rows()).toBe(before)
-})
+/** On PostgreSQL a third of the private project's questions and of the others; with `test:long` all. */
+const isShort = (engine: Engine) => engine === 'postgres' && process.env.SIGNALBOX_TEST_LONG === undefined
 
-it('lets in whom the table says, and shows them nothing that is others’', async () => {
-  const questions = [...ofProjects(), ...ofOthers()].filter(({ expected }) => expected === '+' || expected === '?')
-  const isGet = ({ route }: Question) => route.startsWith('GET')
-  expect(await faultsOfAll(questions.filter(isGet))).toEqual([])
-  expect(await faultsOfAll(questions.filter((one) => !isGet(one)))).toEqual([])
-})
+function asked(engine: Engine): Question[] {
+  const all = [...ofProjects(), ...ofOthers()]
+  return isShort(engine) ? all.filter(({ who }, i) => i % 3 === 0 && !/\((internal|public)\)/.test(who)) : all
+}
 
-it('lists for each the projects that are theirs to see, and counts no others', async () => {
-  const { tokens } = scenes.get('private')!
-  const table: [who: string, visible: string[]][] = [
-    ['stranger', ['internal', 'public']],
-    ['guest', ['private', 'public']],
-    ['owner token', ['private', 'public']],
-    ['owner', ['private', 'internal', 'public']],
-    ['foreign', ['public', 'away']],
-    ['administrator', ['private', 'internal', 'public', 'away']],
-  ]
-  for (const [who, visible] of table) {
-    const { text, total } = await ask('GET', '/api/v4/projects', tokens.get(who)!)
-    const names = JSON.parse(text).map((one: { path: string; path_with_namespace: string }) =>
-      one.path_with_namespace === 'away/app' ? 'away' : one.path.replace(`${hidden}-`, ''),
-    )
-    expect([who, names.toSorted(), total]).toEqual([who, visible.toSorted(), String(visible.length)])
-  }
-})
+afterAll(() => agent.destroy())
 
-it('takes a token in every form alike', async () => {
-  const scene = scenes.get('private')!
-  const path = `/api/v4/projects/${scene.ids.id}`
-  for (const [who, headers] of [...scene.tokens, ...refused]) {
-    const token = headers['PRIVATE-TOKEN']
-    if (token === undefined) continue
-    const wanted = outcome(await ask('GET', path, headers))
-    for (const [form, query, given] of [
-      ['private_token', `?private_token=${token}`, {}],
-      ['access_token', `?access_token=${token}`, {}],
-      ['bearer', '', { Authorization: `Bearer ${token}` }],
-    ] as const) {
-      expect([who, form, outcome(await ask('GET', path + query, given))]).toEqual([who, form, wanted])
+onBothEngines((engine) => {
+  beforeAll(() => setUp(engine))
+  afterAll(() => box[Symbol.asyncDispose]())
+
+  it('refuses whom the table says, and changes nothing for them', async () => {
+    const questions = asked(engine).filter(({ expected }) => expected !== '+' && expected !== '?')
+    const before = await box.rows()
+    expect(questions.length).toBeGreaterThan(isShort(engine) ? 300 : 3000)
+    expect(await faultsOfAll(questions)).toEqual([])
+    expect(await box.rows()).toBe(before)
+  })
+
+  it('lets in whom the table says, and shows them nothing that is others’', async () => {
+    const questions = asked(engine).filter(({ expected }) => expected === '+' || expected === '?')
+    const isGet = ({ route }: Question) => route.startsWith('GET')
+    expect(await faultsOfAll(questions.filter(isGet))).toEqual([])
+    expect(await faultsOfAll(questions.filter((one) => !isGet(one)))).toEqual([])
+  })
+
+  it('lists for each the projects that are theirs to see, and counts no others', async () => {
+    const { tokens } = scenes.get('private')!
+    const table: [who: string, visible: string[]][] = [
+      ['stranger', ['internal', 'public']],
+      ['guest', ['private', 'public']],
+      ['owner token', ['private', 'public']],
+      ['owner', ['private', 'internal', 'public']],
+      ['foreign', ['public', 'away']],
+      ['administrator', ['private', 'internal', 'public', 'away']],
+    ]
+    for (const [who, visible] of table) {
+      const { text, total } = await ask('GET', '/api/v4/projects', tokens.get(who)!)
+      const names = JSON.parse(text).map((one: { path: string; path_with_namespace: string }) =>
+        one.path_with_namespace === 'away/app' ? 'away' : one.path.replace(`${hidden}-`, ''),
+      )
+      expect([who, names.toSorted(), total]).toEqual([who, visible.toSorted(), String(visible.length)])
     }
-    const own = `/api/signalbox/v1/jobs/${scene.ids.job_id}?private_token=${token}`
-    expect([who, (await ask('GET', own, {})).status]).toEqual([who, 400])
-  }
-})
+  })
 
-it('lets a session do what a token of its user may, and no more', async () => {
-  const scene = scenes.get('private')!
-  for (const who of ['developer member', 'group owner']) {
-    const headers = scene.tokens.get(who)!
-    const { id } = JSON.parse((await ask('GET', '/api/v4/user', headers)).text)
-    const { token } = await box.core.core.store.write((tx) =>
-      openSession(box.core.core, tx, { userId: id, way: 'password', browser: { address: '', agent: '' } }),
-    )
-    const cookie = { Cookie: `signalbox_session=${token}` }
-    const here = { ...cookie, 'Sec-Fetch-Site': 'same-origin' }
-    const elsewhere = { ...cookie, 'Sec-Fetch-Site': 'cross-site' }
-    for (const [route, { rule }] of rules) {
-      if (!/^(see|do) |^(group owner|administrator)$/.test(rule) || fatal.has(route)) continue
-      const [method, template] = route.split(' ') as [string, string]
-      const path = pathOf(template, scene, method !== 'GET')
-      const [wanted, got] = [outcome(await ask(method, path, headers)), outcome(await ask(method, path, here))]
-      expect([who, route, got]).toEqual([who, route, wanted])
-      if (method !== 'GET') expect([route, (await ask(method, path, elsewhere)).status]).toEqual([route, 403])
+  it.skipIf(isShort(engine))('takes a token in every form alike', async () => {
+    const scene = scenes.get('private')!
+    const path = `/api/v4/projects/${scene.ids.id}`
+    for (const [who, headers] of [...scene.tokens, ...refused]) {
+      const token = headers['PRIVATE-TOKEN']
+      if (token === undefined) continue
+      const wanted = outcome(await ask('GET', path, headers))
+      for (const [form, query, given] of [
+        ['private_token', `?private_token=${token}`, {}],
+        ['access_token', `?access_token=${token}`, {}],
+        ['bearer', '', { Authorization: `Bearer ${token}` }],
+      ] as const) {
+        expect([who, form, outcome(await ask('GET', path + query, given))]).toEqual([who, form, wanted])
+      }
+      const own = `/api/signalbox/v1/jobs/${scene.ids.job_id}?private_token=${token}`
+      expect([who, (await ask('GET', own, {})).status]).toEqual([who, 400])
     }
-  }
+  })
+
+  it.skipIf(isShort(engine))('lets a session do what a token of its user may, and no more', async () => {
+    const scene = scenes.get('private')!
+    for (const who of ['developer member', 'group owner']) {
+      const headers = scene.tokens.get(who)!
+      const { id } = JSON.parse((await ask('GET', '/api/v4/user', headers)).text)
+      const { token } = await box.core.core.store.write((tx) =>
+        openSession(box.core.core, tx, { userId: id, way: 'password', browser: { address: '', agent: '' } }),
+      )
+      const cookie = { Cookie: `signalbox_session=${token}` }
+      const here = { ...cookie, 'Sec-Fetch-Site': 'same-origin' }
+      const elsewhere = { ...cookie, 'Sec-Fetch-Site': 'cross-site' }
+      for (const [route, { rule }] of rules) {
+        if (!/^(see|do) |^(group owner|administrator)$/.test(rule) || fatal.has(route)) continue
+        const [method, template] = route.split(' ') as [string, string]
+        const path = pathOf(template, scene, method !== 'GET')
+        const [wanted, got] = [outcome(await ask(method, path, headers)), outcome(await ask(method, path, here))]
+        expect([who, route, got]).toEqual([who, route, wanted])
+        if (method !== 'GET') expect([route, (await ask(method, path, elsewhere)).status]).toEqual([route, 403])
+      }
+    }
+  })
 })

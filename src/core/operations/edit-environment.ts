@@ -12,6 +12,7 @@ import {
   saveEnvironment,
   saveProtectedEnvironment,
 } from '../store/environments.js'
+import { lockProject } from '../store/projects.js'
 
 /** Throws `invalid` with `details.field` for a name that is not one, or taken. */
 export function createEnvironment(
@@ -22,6 +23,8 @@ export function createEnvironment(
   const { projectId, name } = input
   requireName(name)
   return core.store.write(async (tx) => {
+    // Two at once: the second finds what the first has made.
+    await lockProject(tx, projectId)
     if (await findEnvironmentByName(tx, projectId, name)) throw wrongField('name', 'has already been taken')
     const slug = environmentSlug(name)
     const tier = input.tier ?? guessTier(name)

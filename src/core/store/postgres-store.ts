@@ -1,6 +1,6 @@
 /**
  * The store on PostgreSQL: a transaction for each body, READ COMMITTED. A body that folds over rows locks the parent row
- * first, and every UPDATE repeats the guard of its decision. Serialization failures and deadlocks are run again. A COMMIT
+ * first, and every UPDATE repeats the guard of its decision. Serialization failures, deadlocks and what another has just made are run again. A COMMIT
  * whose answer is lost is neither done nor undone until the server has said what became of it.
  *
  * The server may be far away, so a body waits for as few answers as it can: statements are sent as they come, and only who
@@ -54,6 +54,8 @@ export interface PostgresStoreOptions {
 
 const attempts = 5
 const retryable = new Set(['40001', '40P01'])
+/** A unique index has refused: somebody else has committed the same since the body looked. It looks again, and says so itself. */
+const taken = '23505'
 /** How long a connection, or one that is free, is waited for. */
 const connectWithinMs = 10_000
 /** No query of ours takes a minute: whoever is silent for longer is gone without a word. */
@@ -133,7 +135,9 @@ export class PostgresStore implements Store {
       } catch (error) {
         if (error instanceof LostCommit) return this.#settle(error, effects)
         this.#rolledBack(effects)
-        const again = retryable.has(String((error as { code?: unknown })?.code))
+        const code = String((error as { code?: unknown })?.code)
+        if (code === taken && attempt === 1) continue
+        const again = retryable.has(code)
         if (again && attempt < attempts) continue
         if (again) throw new SignalboxError('unavailable', 'the store is not available', { cause: error })
         throw asUnavailable(error)
