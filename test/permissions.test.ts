@@ -213,6 +213,7 @@ function outcome({ status, text }: { status: number; text: string }): string {
 /** Routes that would end the scene, or go on, for who is let in. */
 const fatal = new Set([
   'DELETE /api/v4/groups/{id}',
+  'POST /api/v4/groups/{id}/transfer',
   'DELETE /api/v4/projects/{id}',
   'DELETE /api/v4/projects/{id}/access_tokens/{token_id}',
 ])

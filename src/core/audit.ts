@@ -47,6 +47,8 @@ const auditKinds: ReadonlySet<EventKind> = new Set<EventKind>([
   'project.created',
   'project.changed',
   'project.deleted',
+  'group.created',
+  'group.changed',
   'group.deleted',
 ])
 

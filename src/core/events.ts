@@ -24,6 +24,8 @@ export const eventKinds = [
   'project.changed',
   'project.caches_cleared',
   'project.deleted',
+  'group.created',
+  'group.changed',
   'group.deleted',
   'trace.mismatch',
   'token.read',

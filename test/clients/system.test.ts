@@ -78,3 +78,25 @@ describe.each(Object.entries(clients))('%s', (_, { command, probe, run, browse }
     ])
   })
 })
+
+const python = clients['python-gitlab']
+it.skipIf(!isThere(python.command, python.probe))(
+  'python-gitlab manages people, what is protected, tokens and moves',
+  async () => {
+    await using scene = await startScene()
+    expect(await play(scene, python.command, 'people.py')).toEqual([
+      'users ada active',
+      'blocked blocked',
+      'members 40 root 50 ada 40',
+      'group root 50 None ada 20 2099-01-31',
+      'shared root 50 ada 20',
+      'branches main release-* 30',
+      'tags v* 40',
+      'tokens 30 True bot',
+      'project token 20 1',
+      'renamed renamed',
+      'moved crew/renamed True',
+      'group moved fleet/crew fleet/crew/renamed',
+    ])
+  },
+)

@@ -39,7 +39,7 @@ export async function createProject(core: Core, input: CreateProjectInput): Prom
     if (!isPathSegment(segment)) throw wrongField('path', pathRules)
   }
   const project = await core.store.write(async (tx) => {
-    const group = await groupFor(tx, input, segments)
+    const group = await groupFor(core, tx, input, segments)
     const fullPath = `${group.fullPath}/${path}`
     const reserved = reservedPart(fullPath)
     if (reserved !== undefined) throw wrongField('path', `${reserved} is a reserved name`)
@@ -63,7 +63,7 @@ export async function createProject(core: Core, input: CreateProjectInput): Prom
   return project
 }
 
-async function groupFor(tx: Tx, input: CreateProjectInput, segments: string[]): Promise<Group> {
+async function groupFor(core: Core, tx: Tx, input: CreateProjectInput, segments: string[]): Promise<Group> {
   if (input.groupId !== undefined) {
     const group = await findGroup(tx, input.groupId)
     if (!group) throw new SignalboxError('not_found', `no group ${input.groupId}`)
@@ -71,10 +71,10 @@ async function groupFor(tx: Tx, input: CreateProjectInput, segments: string[]): 
   }
   const { user } = input
   const [top = user.username, ...below] = segments
-  let group = (await findGroupByPath(tx, top)) ?? (await makeNamespace(tx, top, user))
+  let group = (await findGroupByPath(tx, top)) ?? (await makeNamespace(core, tx, top, user))
   for (const path of below) {
     const fullPath = `${group.fullPath}/${path}`
-    group = (await findGroupByPath(tx, fullPath)) ?? (await makeGroupIn(tx, group, path, user))
+    group = (await findGroupByPath(tx, fullPath)) ?? (await makeGroupIn(core, tx, group, path, user))
   }
   return fillable(tx, user, group)
 }
@@ -85,17 +85,17 @@ async function fillable(tx: Tx, user: User, group: Group): Promise<Group> {
 }
 
 /** Whoever asks for it: what bears a user's name is that user's. Other groups at the top are made by administrators. */
-async function makeNamespace(tx: Tx, path: string, user: User): Promise<Group> {
+async function makeNamespace(core: Core, tx: Tx, path: string, user: User): Promise<Group> {
   const owner = await findUserByName(tx, path)
   const isUsers = owner !== undefined && isPerson(owner)
   if (user.isAdmin === 0 && !(isUsers && owner.id === user.id)) {
     throw new SignalboxError('forbidden', 'this namespace is not yours')
   }
   if (isUsers) return insertGroup(tx, namespaceOf(owner))
-  return makeGroup(tx, { path, fullPath: path, parentId: null }, user.id)
+  return makeGroup(core, tx, { path, fullPath: path, parentId: null }, user.id)
 }
 
-async function makeGroupIn(tx: Tx, parent: Group, path: string, user: User): Promise<Group> {
+async function makeGroupIn(core: Core, tx: Tx, parent: Group, path: string, user: User): Promise<Group> {
   if (!(await canInGroup(tx, user, 'grow', parent))) {
     throw new SignalboxError('forbidden', `you may not make groups in ${parent.fullPath}`)
   }
@@ -103,7 +103,7 @@ async function makeGroupIn(tx: Tx, parent: Group, path: string, user: User): Pro
   if (parent.kind === 'user') throw wrongField('path', `the namespace of a user, ${parent.fullPath}, has no groups`)
   const fullPath = `${parent.fullPath}/${path}`
   if (await findProjectAt(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a project`)
-  return makeGroup(tx, { path, fullPath, parentId: parent.id }, user.id)
+  return makeGroup(core, tx, { path, fullPath, parentId: parent.id }, user.id)
 }
 
 function namespaceOf(user: User): Parameters<typeof insertGroup>[1] {

@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import { type Environment, environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import { SignalboxError, wrongField } from '../errors.js'
+import { record } from '../steps/record.js'
 import {
   type Deployer,
   deleteProtectedEnvironment,
@@ -63,13 +64,23 @@ export async function protectEnvironment(
   input: { projectId: number; name: string; deployers: readonly Deployer[] },
 ): Promise<void> {
   requireName(input.name)
-  await core.store.write((tx) => saveProtectedEnvironment(tx, input.projectId, input.name, input.deployers))
+  const { projectId, name, deployers } = input
+  await core.store.write(async (tx) => {
+    await saveProtectedEnvironment(tx, projectId, name, deployers)
+    const data = { protected_environment: name, deployers: JSON.stringify(deployers).slice(0, 1000), kept: true }
+    await record(core, tx, { kind: 'project.changed', projectId, data })
+  })
 }
 
 /** Throws `not_found` when it was not protected. */
 export async function unprotectEnvironment(core: Core, projectId: number, name: string): Promise<void> {
-  const was = await core.store.write((tx) => deleteProtectedEnvironment(tx, projectId, name))
-  if (!was) throw new SignalboxError('not_found', `${JSON.stringify(name)} is not protected`)
+  await core.store.write(async (tx) => {
+    if (!(await deleteProtectedEnvironment(tx, projectId, name))) {
+      throw new SignalboxError('not_found', `${JSON.stringify(name)} is not protected`)
+    }
+    const data = { protected_environment: name, kept: false }
+    await record(core, tx, { kind: 'project.changed', projectId, data })
+  })
 }
 
 function requireName(name: string): void {

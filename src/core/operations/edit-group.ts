@@ -33,7 +33,7 @@ export function createGroup(core: Core, input: CreateGroupInput): Promise<Group>
     const fullPath = parent ? `${parent.fullPath}/${input.path}` : input.path
     await requireFreePath(tx, input.path, fullPath)
     const { userId, ...settings } = input
-    return makeGroup(tx, { ...settings, fullPath }, userId)
+    return makeGroup(core, tx, { ...settings, fullPath }, userId)
   })
 }
 
@@ -49,7 +49,10 @@ export function updateGroup(core: Core, groupId: number, changes: GroupChanges):
       await renameTree(tx, groupId, before.fullPath, fullPath)
     }
     await saveGroup(tx, groupId, changes)
-    return getGroup(tx, groupId)
+    const after = await getGroup(tx, groupId)
+    const data = { group: groupId, from: before.fullPath, to: after.fullPath, visibility: after.visibility }
+    await record(core, tx, { kind: 'group.changed', data })
+    return after
   })
 }
 

@@ -92,6 +92,11 @@ export async function saveGroup(tx: Tx, id: number, changes: GroupChanges): Prom
   if (Object.keys(changes).length > 0) await tx.db.updateTable('groups').set(changes).where('id', '=', id).execute()
 }
 
+/** Puts the row alone below another group; null: at the top. */
+export async function placeGroup(tx: Tx, id: number, parentId: number | null): Promise<void> {
+  await tx.db.updateTable('groups').set({ parent_id: parentId }).where('id', '=', id).execute()
+}
+
 /** Gives the group, all groups below it and all their projects the paths that follow from the group's new one. */
 export async function renameTree(tx: Tx, groupId: number, from: string, to: string): Promise<void> {
   const ids = (await listSubtree(tx, groupId)).map((group) => group.id)

@@ -6,6 +6,7 @@ import { SignalboxError } from '../../core/errors.js'
 import { accessLevels } from '../../core/member.js'
 import { createGroup, deleteGroup, updateGroup } from '../../core/operations/edit-group.js'
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
+import { transferGroup } from '../../core/operations/transfer-group.js'
 import type { Group } from '../../core/project.js'
 import { countGroups, type GroupFilter, listGroups, listSubtree } from '../../core/store/groups.js'
 import { countProjectsBy, listProjectsBy } from '../../core/store/project-lists.js'
@@ -28,6 +29,7 @@ export const groupRoutes: readonly Route[] = [
   userRoute('get', '/groups/:id', {}, show),
   userRoute('put', '/groups/:id', {}, update),
   userRoute('delete', '/groups/:id', {}, remove),
+  userRoute('post', '/groups/:id/transfer', {}, transfer),
   userRoute('get', '/groups/:id/subgroups', {}, async (call) => list(call, { parentId: (await seenGroup(call)).id })),
   userRoute('get', '/groups/:id/descendant_groups', {}, async (call) => {
     const [, ...below] = await listSubtree(call.core.store.read, (await seenGroup(call)).id)
@@ -115,6 +117,22 @@ async function update(call: UserCall): Promise<Reply> {
     throw wrongParameter('name, path, description, visibility', 'are missing, at least one parameter must be provided')
   }
   return shown(call, await told(() => updateGroup(call.core, id, changes)))
+}
+
+/** Below the group `group_id`; without it to the top, where groups of tokens do not go. */
+async function transfer(call: UserCall): Promise<Reply> {
+  const { core, params, actor } = call
+  const { id } = await groupFor(call, 'own')
+  const parentId = params.integer('group_id', { min: 1 }) ?? null
+  if (parentId === null && !isPerson(actor.user)) throw forbidden()
+  const { read } = core.store
+  const parent = parentId === null ? undefined : await findGroup(read, parentId)
+  if (parentId !== null && !(parent && (await canInGroup(read, actor.user, 'see', parent)))) throw notFound('Group')
+  try {
+    return await shown(call, await told(() => transferGroup(core, { groupId: id, parentId, user: actor.user })), 201)
+  } catch (error) {
+    throw error instanceof SignalboxError && error.code === 'forbidden' ? forbidden(error.message) : error
+  }
 }
 
 function fromGroupSettings(params: Params) {
