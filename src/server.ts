@@ -18,6 +18,7 @@ import type { Log } from './core/log.js'
 import { type CoreParts, makeCore } from './core/make-core.js'
 import { keysFit } from './core/operations/check-keys.js'
 import { makeFirstLink } from './core/operations/edit-password.js'
+import { hearNodes } from './core/operations/hear-nodes.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
@@ -262,6 +263,7 @@ async function start(
 
   await patiently(() => recoverNode(core))
   front.open({ route, doorOf })
+  closers.push(hearNodes(core))
   closers.push(() => tasks.close())
   closers.push(clock.watch())
   if (tlsFiles) closers.push(tlsFiles.watch(clock, log))

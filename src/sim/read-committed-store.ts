@@ -96,6 +96,10 @@ export class ReadCommittedStore implements Store {
     })
   }
 
+  hear(): () => Promise<void> {
+    return async () => undefined
+  }
+
   async close(): Promise<void> {
     this.#state = 'closed'
     this.#options.connection.close()
@@ -242,6 +246,8 @@ class Running {
       insert: async (statements, rows) => {
         for (const { query, rows: some } of insertions(statements, rows)) await this.#change(query, {}, some)
       },
+      // The simulation has one node.
+      tell: async () => undefined,
       together: async (queries) => {
         for (const query of queries) await query()
       },

@@ -98,6 +98,7 @@ const needNoRow = [
   '400 /api/v4/runners/router/discovery',
   '403 /api/signalbox/v1/jobs/1/caches',
   '400 /api/signalbox/v1/runner',
+  '200 /api/signalbox/v1/sign-in',
 ]
 
 /** Every route that reads, with small numbers for what it is about. */

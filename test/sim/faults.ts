@@ -307,6 +307,7 @@ function hasty(store: Store): Store {
     engine: store.engine,
     read: store.read,
     stats: store.stats,
+    hear: (hearing) => store.hear(hearing),
     close: () => store.close(),
     write: <T>(body: Body<T>) =>
       new Promise<T>((resolve, reject) => {
@@ -330,6 +331,7 @@ function interleaving(store: Store): Store {
     engine: store.engine,
     read: store.read,
     stats: store.stats,
+    hear: (hearing) => store.hear(hearing),
     close: () => store.close(),
     write: <T>(body: Body<T>) =>
       new Promise<T>((resolve, reject) => {

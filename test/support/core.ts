@@ -135,13 +135,19 @@ export class TestCore implements AsyncDisposable {
   admin!: User
   readonly folder: string
 
-  constructor(box: TestStore, settings: Partial<CoreSettings>, blobs?: BlobRooms, admission?: AdmissionRules) {
+  constructor(
+    box: TestStore,
+    settings: Partial<CoreSettings>,
+    blobs?: BlobRooms,
+    admission?: AdmissionRules,
+    node = 'test',
+  ) {
     this.box = box
     this.folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-core-'))
     this.repositories = new MemoryRepositories()
     const log = (level: string) => (fields: object, message: string) => this.logged.push({ level, fields, message })
     const { core, tasks } = makeCore({
-      node: 'test',
+      node,
       store: box.store,
       clock: box.clock,
       keys: keysFrom(Buffer.alloc(32, 7)),

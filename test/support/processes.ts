@@ -1,6 +1,6 @@
 /** The built program as processes: a coordinator that can be killed and started again, runners, and the command itself. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -79,6 +79,8 @@ export async function git(cwd: string, ...args: string[]): Promise<string> {
 }
 
 export interface CoordinatorOptions {
+  /** The data folder of another node of the same store. */
+  sharing?: string
   /** Flags of `serve` beside those that every test needs. */
   flags?: string[]
   /** A command that runs the program, such as a tracer. */
@@ -113,6 +115,11 @@ export class Coordinator implements AsyncDisposable {
 
   static async start(options: CoordinatorOptions = {}): Promise<Coordinator> {
     const box = new Coordinator(options)
+    if (options.sharing) {
+      mkdirSync(box.dataDir, { mode: 0o700 })
+      for (const file of ['key', 'admin-token'])
+        copyFileSync(path.join(options.sharing, file), path.join(box.dataDir, file))
+    }
     await box.up()
     return box
   }
@@ -212,7 +219,7 @@ export class Coordinator implements AsyncDisposable {
 
   /** A folder with one commit of these files, and a remote that points here. */
   async repository(projectPath: string, files: Record<string, string>): Promise<string> {
-    const { mkdirSync, writeFileSync } = await import('node:fs')
+    const { writeFileSync } = await import('node:fs')
     const folder = path.join(this.folder, 'work', projectPath)
     mkdirSync(folder, { recursive: true })
     for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text)

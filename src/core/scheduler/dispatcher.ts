@@ -221,6 +221,8 @@ export class Dispatcher {
   /** Heals lost wake-ups, and checks that nothing eligible stands beside somebody idle for long. */
   async sweep(): Promise<void> {
     const { store, clock, demands, log } = this.#options
+    // Other nodes make demands too, and whoever asks for a job is given those that this node knows.
+    if (store.engine === 'postgres') await demands.refresh(store.read)
     if (this.#classOf.size === 0) {
       this.#stalledSince.clear()
       return

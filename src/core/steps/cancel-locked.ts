@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
+import { tellOfLease } from '../node-signals.js'
 import { findDownstream } from '../store/downstream.js'
 import { findJob, listCurrentJobs } from '../store/jobs.js'
 import { saveCancel } from '../store/lease-cancels.js'
@@ -27,6 +28,7 @@ export async function cancelLocked(core: Core, tx: Tx, job: Job, by?: number | n
     await saveCancel(tx, lease.id, revision, 'graceful')
     const wanted = { ...lease, cancelRevision: revision, cancelMode: 'graceful' as const }
     tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.cancelWanted(wanted))
+    await tellOfLease(core, tx, lease)
   }
   return true
 }

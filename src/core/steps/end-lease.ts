@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import type { Lease } from '../lease.js'
+import { tellOfLease } from '../node-signals.js'
 import { endLease, findOpenLease, type LeaseEnd } from '../store/leases.js'
 import { uncountInstanceJob } from '../store/project-counts.js'
 import type { Tx } from '../store/write.js'
@@ -13,6 +14,7 @@ export async function endOpenLease(core: Core, tx: Tx, job: Job, end: LeaseEnd):
   if (!lease) return
   await closeLease(core, tx, lease, job, end)
   tx.afterCommit(() => core.leaseSignals.of(lease.managerId)?.leaseEnded(lease, end.reason))
+  await tellOfLease(core, tx, lease, end.reason)
 }
 
 /** Step: the rows and the log of a lease that ends; whoever holds it knows already. */

@@ -4,6 +4,7 @@
  */
 import type { Core } from '../core.js'
 import type { Job } from '../job.js'
+import { tellNodes } from '../node-signals.js'
 import { demandOf } from '../scheduler/demand.js'
 import { getDefinition, saveJob } from '../store/jobs.js'
 import { demandId, enterLane } from '../store/queue.js'
@@ -54,4 +55,5 @@ export async function placeInLane(
   job.inQueue = 1
   await saveJob(tx, job)
   tx.afterCommit(() => core.dispatcher.jobQueued(context.facts, demandKey))
+  await tellNodes(core, tx, { kind: 'queued', projectId: job.projectId, demandId: demandKey })
 }

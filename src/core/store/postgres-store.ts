@@ -33,10 +33,11 @@ import { insertions, type Row } from './insert-many.js'
 import { KnownRows, writtenTable } from './known-rows.js'
 import { askFate, type Fate, type SentCommit, statisticsSince } from './postgres-commit.js'
 import { asUnavailable, isAway, leavesOpen } from './postgres-faults.js'
+import { channel, hearOn } from './postgres-hear.js'
 import type { Database } from './schema.js'
 import { Unwritten } from './unwritten.js'
 import { seesUnwritten, type UnwrittenTable, unwrittenTables } from './unwritten-tables.js'
-import { type Body, Effects, type Reader, type Store, type StoreStats, type Tx } from './write.js'
+import { type Body, Effects, type Hearing, type Reader, type Store, type StoreStats, type Tx } from './write.js'
 
 /** Where the database is, and what the store takes from its node. */
 export interface PostgresStoreOptions {
@@ -110,6 +111,10 @@ export class PostgresStore implements Store {
     this.#open.add(settled)
     settled.then(() => this.#open.delete(settled)).catch(asFault)
     return work
+  }
+
+  hear(hearing: Hearing): () => Promise<void> {
+    return hearOn(this.#options, hearing)
   }
 
   close(): Promise<void> {
@@ -364,6 +369,10 @@ class BodyScope {
           prepare(query)
           this.#send(statement(query, {}, some))
         }
+      },
+      tell: async (text) => {
+        if (this.#begun) await this.#begun
+        this.#send({ name: 'tell', text: 'select pg_notify($1, $2)', values: [channel, text] })
       },
       together: async (queries) => {
         await Promise.all(queries.map((query) => query()))

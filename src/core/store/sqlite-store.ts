@@ -113,6 +113,10 @@ export class SqliteStore implements Store {
     })
   }
 
+  hear(): () => Promise<void> {
+    return async () => undefined
+  }
+
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     if (this.#state !== 'idle') await new Promise<void>((resolve) => this.#drained.push(resolve))
@@ -342,6 +346,8 @@ class BodyScope {
           change(query, {}, some)
         }
       },
+      // A node is alone with its file.
+      tell: async () => undefined,
       together: async (queries) => {
         for (const query of queries) await query()
       },

@@ -52,6 +52,8 @@ export interface Tx {
   change<Names extends string>(query: HotQuery<unknown, Names>, params: Params<Names>): Promise<number>
   /** Inserts rows, in few statements, as `later` runs one. */
   insert(statements: ManyRows, rows: readonly Row[]): Promise<void>
+  /** Tells other nodes of this store, when the transaction is committed; on SQLite there are none. At most 7,000 bytes. */
+  tell(text: string): Promise<void>
   /** Runs queries that do not need one another's answers, in their order, and in one exchange with a database that is away. */
   together(queries: readonly (() => Promise<unknown>)[]): Promise<void>
   /**
@@ -98,9 +100,18 @@ export interface Store {
    * effects of the body follow when it is known.
    */
   write<T>(body: Body<T>): Promise<T>
+  /** Hears what other nodes tell, until the function that it returns is called; that resolves when nothing is heard any more. */
+  hear(hearing: Hearing): () => Promise<void>
   readonly stats: StoreStats
   /** Waits for the bodies under way, then closes every connection. Safe to repeat. */
   close(): Promise<void>
+}
+
+/** Who hears what other nodes tell. */
+export interface Hearing {
+  heard(text: string): void
+  /** Others may have told something that was not heard: it begins, or begins again. */
+  missed(): void
 }
 
 /** What a store has done since it was opened. */

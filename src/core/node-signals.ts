@@ -1,0 +1,62 @@
+/**
+ * What a node tells the others that share its store, with the transaction that makes it so. It only hastens: all that it says
+ * stands in the store, where a sweep, a renewal or the next attach finds it. A node ignores what it does not understand, since
+ * another version may have said it.
+ */
+import type { Core } from './core.js'
+import type { Lease } from './lease.js'
+import type { Tx } from './store/write.js'
+
+/** A job waits in a lane of this project and demand. */
+export interface QueuedSignal {
+  kind: 'queued'
+  projectId: number
+  demandId: number
+}
+
+/** Something is new about a lease that another node serves: a cancel is wanted, or it has ended. */
+export interface LeaseSignal {
+  kind: 'lease'
+  managerId: number
+  jobId: number
+  fence: number
+  /** Why it has ended; absent: it has not. */
+  ended?: string
+}
+
+/** What is told. */
+export type NodeSignal = QueuedSignal | LeaseSignal
+
+/** Tells the other nodes when the transaction is committed; on SQLite there are none. */
+export async function tellNodes(core: Core, tx: Tx, signal: NodeSignal): Promise<void> {
+  await tx.tell(JSON.stringify({ from: core.node, ...signal }))
+}
+
+/** Tells the node that serves the lease, if it is another one. `ended`: why it has ended. */
+export async function tellOfLease(
+  core: Core,
+  tx: Tx,
+  { node, managerId, jobId, fence }: Pick<Lease, 'node' | 'managerId' | 'jobId' | 'fence'>,
+  ended?: string,
+): Promise<void> {
+  if (node === core.node) return
+  await tellNodes(core, tx, { kind: 'lease', managerId, jobId, fence, ...(ended === undefined ? {} : { ended }) })
+}
+
+/** What another node has told; undefined: nothing that this one understands, or its own words. */
+export function readSignal(node: string, text: string): NodeSignal | undefined {
+  let said: Partial<Record<string, unknown>>
+  try {
+    said = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (said === null || typeof said !== 'object' || said.from === node) return undefined
+  const isId = (value: unknown): value is number => Number.isSafeInteger(value)
+  const { kind, projectId, demandId, managerId, jobId, fence, ended } = said
+  if (kind === 'queued' && isId(projectId) && isId(demandId)) return { kind, projectId, demandId }
+  if (kind === 'lease' && isId(managerId) && isId(jobId) && isId(fence)) {
+    return { kind, managerId, jobId, fence, ...(typeof ended === 'string' ? { ended } : {}) }
+  }
+  return undefined
+}
