@@ -68,4 +68,8 @@ const said = [
   'tokens bot [api] 30 true true 1 true true',
   'scope true true 1 1',
   'missing true true',
+  'people 30 40 1 true ann 10',
+  'protections 30 true 2 40 1',
+  'group tokens 30 true 2 true',
+  'moves acme/renamed crew/renamed true fleet/crew',
 ]

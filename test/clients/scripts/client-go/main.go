@@ -85,6 +85,10 @@ func main() {
 	part("tokens", tokens)
 	part("scope", scope)
 	part("missing", missing)
+	part("people", people)
+	part("protections", protections)
+	part("group tokens", groupTokens)
+	part("moves", moves)
 	if failed {
 		os.Exit(1)
 	}
