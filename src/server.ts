@@ -162,6 +162,7 @@ async function start(
       ...(await plugins.capabilitiesOf(facts)),
       ...(ephemeral ? ['vault_secrets'] : []),
     ],
+    capabilityChanges: plugins.capabilityChanges,
     settings: settings.core,
     fatal,
     durable: persistence.durable,

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { SystemClock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
 import { builtinExecutors } from '../plugins/builtin.js'
-import { type ConfiguredPlugin, loadPlugins } from '../plugins/host.js'
+import { type ConfiguredPlugin, loadPlugins, type Plugins } from '../plugins/host.js'
 import type { Executor } from '../plugins/sdk.js'
 import { Exit, exitCodes } from './exit.js'
 
@@ -44,6 +44,8 @@ export async function loadExecutor(
   { plugins = [], baseFolder = path.resolve('.'), workDir }: ExecutorSources,
   log: Log,
 ): Promise<NamedExecutor> {
+  // The processes of plugins keep nobody alive, and a runner that begins has nothing else that does.
+  const awake = plugins.length === 0 ? undefined : setInterval(() => undefined, 60_000)
   const host = await loadPlugins({
     builtins: builtinExecutors,
     configured: plugins,
@@ -53,11 +55,32 @@ export async function loadExecutor(
     log,
     clock: new SystemClock(),
   })
-  const executor = host.executor(name)
+  const executor = await comesFrom(host, name, log)
   if (!executor) {
     const there = host.executors().join(', ')
     await host.close()
+    clearInterval(awake)
     throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${there}`)
   }
-  return { name, executor, host: host.executor('shell')!, close: () => host.close() }
+  return {
+    name,
+    executor,
+    host: host.executor('shell')!,
+    close: () => host.close().finally(() => clearInterval(awake)),
+  }
+}
+
+/** Waits for plugins that are tried again, of which one may offer the name. Undefined: nobody does, or will. */
+async function comesFrom(host: Plugins, name: string, log: Log): Promise<Executor | undefined> {
+  for (;;) {
+    const executor = host.executor(name)
+    if (executor || !host.triesAgain) return executor
+    log.warn({ executor: name }, 'no executor of this name yet: waiting for a plugin that is tried again')
+    await new Promise<void>((resolve) => {
+      const stop = host.capabilityChanges.listen(() => {
+        stop()
+        resolve()
+      })
+    })
+  }
 }

@@ -4,6 +4,7 @@ import type { Absence } from './absence.js'
 import type { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobStore } from './blobs/blob-store.js'
 import type { TraceFiles } from './blobs/trace-files.js'
+import type { CapabilityChanges } from './capability-changes.js'
 import type { CiLanguage } from './ci-config/language.js'
 import type { Clock, Random } from './clock.js'
 import type { ConfigCache } from './config/config-cache.js'
@@ -151,6 +152,8 @@ export interface Core {
     architecture: string
     features: string[]
   }) => string[] | Promise<string[]>
+  /** When those that keep these are to ask anew. */
+  readonly capabilityChanges: CapabilityChanges
   /** Whether an inline step of the product is paused by `task pause`. */
   readonly isPaused: (task: string) => boolean
 }

@@ -8,6 +8,7 @@ import { ArchiveReader } from './blobs/archive-reader.js'
 import type { BlobRooms } from './blobs/blob-store.js'
 import type { Disk } from './blobs/disk.js'
 import { TraceFiles } from './blobs/trace-files.js'
+import { CapabilityChanges } from './capability-changes.js'
 import type { CiLanguage } from './ci-config/language.js'
 import { type Clock, type Random, systemRandom } from './clock.js'
 import { ConfigCache } from './config/config-cache.js'
@@ -61,6 +62,7 @@ export interface CoreParts {
   classify?: Core['classify']
   classifyLater?: Core['classifyLater']
   capabilitiesOf?: Core['capabilitiesOf']
+  capabilityChanges?: Core['capabilityChanges']
   admission?: AdmissionRules
   settings?: Partial<CoreSettings>
   /** Storage can no longer be trusted: the process must end. */
@@ -139,6 +141,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     classify: parts.classify ?? (() => undefined),
     classifyLater: parts.classifyLater,
     capabilitiesOf: parts.capabilitiesOf ?? (() => []),
+    capabilityChanges: parts.capabilityChanges ?? new CapabilityChanges(),
     isPaused: (task) => tasks.isPaused(task),
   }
   const tasks: Tasks = new Tasks(core)

@@ -1,10 +1,13 @@
 /** A configured executor as a runner uses it: inputs are copies, answers are checked, output has an end and a bound. */
 import { asCapabilities, asNothing, asPrepareResult, asRunResult } from './answers.js'
-import type { Answer, CallOptions, Fence } from './fence.js'
+import type { Answer, CallOptions } from './fence.js'
+import type { Plugin } from './plugin.js'
 import type { Executor, ExecutorFacts, ExecutorRunner, PrepareInput, RunInput } from './sdk.js'
 
 /** `cleanUp`, and `cancel` beyond its grace, take no longer. */
 const deadlineMs = 30_000
+/** A new job waits so long for a process that is started again. */
+const restartMs = 60_000
 /** Output that a plugin hands over without waiting for it to be taken. */
 const untakenBytes = 8 * 1024 * 1024
 
@@ -12,19 +15,24 @@ const untakenBytes = 8 * 1024 * 1024
  * The executor behind the fence. `prepare` and `run` have no deadline here: the job's timeout is theirs. A job in hand is
  * not refused because earlier ones went wrong, so the breaker has no part in it. A call that fails rejects.
  */
-export function fencedExecutor(fence: Fence, name: string, executor: Executor): Executor {
+export function fencedExecutor(plugin: Pick<Plugin, 'fence' | 'whenUp'>, name: string, executor: Executor): Executor {
+  const { fence } = plugin
   const capabilities = async (facts: ExecutorFacts) => {
     const ask = () => executor.capabilities(structuredClone(facts))
-    return unwrap(await fence.call(`capabilities of ${name}`, ask, asCapabilities, { deadlineMs }))
+    const answer = await fence.call(`capabilities of ${name}`, ask, asCapabilities, { deadlineMs })
+    // The coordinator asks its own half: a runner that cannot say it now is no reason not to start.
+    return answer.ok ? answer.value : []
   }
-  return executor.runner ? { capabilities, runner: fencedRunner(fence, executor.runner) } : { capabilities }
+  return executor.runner ? { capabilities, runner: fencedRunner(plugin, executor.runner) } : { capabilities }
 }
 
-function fencedRunner(fence: Fence, runner: ExecutorRunner): ExecutorRunner {
+function fencedRunner(plugin: Pick<Plugin, 'fence' | 'whenUp'>, runner: ExecutorRunner): ExecutorRunner {
   const call = async <T>(what: string, make: () => unknown, read: (value: unknown) => T, options?: CallOptions) =>
-    unwrap(await fence.call(what, make, read, { breaks: false, ...options }))
+    unwrap(await plugin.fence.call(what, make, read, { breaks: false, ...options }))
   return {
     prepare: async (input: PrepareInput, output) => {
+      // A job that comes while the process is started again would fail for what another has met.
+      await plugin.whenUp(restartMs)
       const sink = boundedSink(output)
       try {
         return await call(

@@ -4,10 +4,12 @@
  * over: the caller gets what it would get without it.
  */
 import type { AdmissionRules } from '../core/admission.js'
+import type { CapabilityChanges } from '../core/capability-changes.js'
 import type { Evidence, Judgment } from '../core/evidence.js'
 import type { Log } from '../core/log.js'
 import { admissionRules } from './admission-rules.js'
-import { asCapabilities, asScrape, asVerdict } from './answers.js'
+import { asScrape, asVerdict } from './answers.js'
+import { Capabilities } from './capabilities.js'
 import { type ChainSettings, defaultChain, inOrder, isSure, judgmentOf, surer } from './chain.js'
 import type { ExporterFeed, FeedCore } from './feed.js'
 import { fencedExecutor } from './fenced-executor.js'
@@ -31,7 +33,6 @@ export interface LateVerdict {
 
 /** Classifiers and exporters answer within this. */
 const deadlineMs = 2000
-const rememberedAnswers = 1000
 /** A built-in classifier decides on the way of a finishing job. */
 const quickMs = 5
 
@@ -50,18 +51,18 @@ export class Plugins {
   readonly #roster: Roster
   readonly #log: Log
   readonly #chain: ChainSettings
-  /** What executors have answered for the same facts. */
-  readonly #capabilities = new Map<string, string[]>()
+  readonly #capabilities: Capabilities
   #feed: ExporterFeed | undefined
   #started: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
-  constructor(roster: Roster, { log, chain = defaultChain }: Pick<LoadOptions, 'log' | 'chain'>) {
+  constructor(roster: Roster, { log, clock, chain = defaultChain }: Pick<LoadOptions, 'log' | 'clock' | 'chain'>) {
     this.#roster = roster
+    this.#capabilities = new Capabilities(clock)
     this.#log = log
     this.#chain = chain
     roster.onChange(() => {
-      this.#capabilities.clear()
+      this.#capabilities.forget()
       this.#feed?.follow(this.#exporters())
     })
   }
@@ -117,23 +118,17 @@ export class Plugins {
   capabilitiesOf(facts: ExecutorFacts): string[] | Promise<string[]> {
     const found = this.#executor(facts.executor)
     if (!found) return []
-    const { plugin, hook } = found
-    const ask = () => hook.capabilities({ ...facts, features: [...facts.features] })
-    // Asked at each contact of a runner: our own are taken at their word.
-    if (plugin.builtin) {
-      const answer = plugin.fence.callNow(`capabilities of ${facts.executor}`, ask, (value) => value as string[])
-      return answer.ok ? answer.value : []
-    }
-    const key = JSON.stringify([facts.executor, facts.platform, facts.architecture, facts.features])
-    return this.#capabilities.get(key) ?? this.#askCapabilities(plugin, key, facts.executor, ask)
+    return this.#capabilities.of(found, facts)
   }
 
-  async #askCapabilities(plugin: Plugin, key: string, name: string, ask: () => unknown): Promise<string[]> {
-    const answer = await plugin.fence.call(`capabilities of ${name}`, ask, asCapabilities, { deadlineMs })
-    if (!answer.ok) return []
-    if (this.#capabilities.size >= rememberedAnswers) this.#capabilities.clear()
-    this.#capabilities.set(key, answer.value)
-    return answer.value
+  /** Whether a plugin that could not be set up is tried again. */
+  get triesAgain(): boolean {
+    return this.#roster.triesAgain
+  }
+
+  /** When executors are to be asked anew. */
+  get capabilityChanges(): CapabilityChanges {
+    return this.#capabilities.changes
   }
 
   /** The admission rules that are in force at any moment. */
@@ -145,7 +140,7 @@ export class Plugins {
   executor(name: string): Executor | undefined {
     const found = this.#executor(name)
     if (!found) return undefined
-    return found.plugin.builtin ? found.hook : fencedExecutor(found.plugin.fence, name, found.hook)
+    return found.plugin.builtin ? found.hook : fencedExecutor(found.plugin, name, found.hook)
   }
 
   /** Names of the executors that are there. */
@@ -209,6 +204,7 @@ export class Plugins {
     this.#closed ??= (async () => {
       await this.#started?.catch(() => undefined)
       await this.#feed?.close()
+      this.#capabilities.close()
       await this.#roster.close()
     })()
     return this.#closed

@@ -177,6 +177,20 @@ export class Plugin {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Resolves when its process runs, at the latest after so many milliseconds. */
+  whenUp(longestMs: number): Promise<void> {
+    if (this.#away === undefined) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        stopTimer()
+        stopListening()
+        resolve()
+      }
+      const stopTimer = this.#clock.after(longestMs, done)
+      const stopListening = this.onUp(done)
+    })
+  }
+
   /** A person does not want it for now. Resolves when nothing of it runs. */
   async disable(deadlineMs: number): Promise<void> {
     await this.#stop('disabled', deadlineMs)

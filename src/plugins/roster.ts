@@ -86,6 +86,11 @@ export class Roster {
     return this.#plugins
   }
 
+  /** Whether a plugin that could not be set up is tried again. */
+  get triesAgain(): boolean {
+    return this.#retries.size > 0
+  }
+
   /** Calls `listener` whenever a plugin has come in or gone. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener)

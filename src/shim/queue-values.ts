@@ -22,7 +22,7 @@ export interface Poller {
   value: string
   facts: RunnerFacts
   /** What `facts` were made of. */
-  seen: { runner: Runner; features: string }
+  seen: { runner: Runner; features: string; capabilities: number }
 }
 
 const mostPollers = 50_000
@@ -41,12 +41,17 @@ export class QueueValues {
   /** The poller of a manager that polls now; its value is new if anything that matters to a match is. */
   async of(runner: Runner, manager: RunnerManager): Promise<Poller> {
     const known = this.#pollers.get(manager.id)
-    const same = known !== undefined && isSame(known.seen.runner, runner) && known.seen.features === manager.features
+    const { version } = this.#core.capabilityChanges
+    const same =
+      known !== undefined &&
+      isSame(known.seen.runner, runner) &&
+      known.seen.features === manager.features &&
+      known.seen.capabilities === version
     // The projects and groups that a runner serves are rows of their own.
     if (same && runner.type === 'instance') return known
     const facts = await runnerFacts(this.#core, runner, { ...manager, features: JSON.parse(manager.features) })
     if (same && sameScope(known.facts, facts)) return known
-    const seen = { runner, features: manager.features }
+    const seen = { runner, features: manager.features, capabilities: version }
     const poller = known ?? { managerId: manager.id, runnerId: runner.id, value: '', facts, seen }
     Object.assign(poller, { value: this.#next(), facts, seen })
     this.#pollers.set(manager.id, poller)

@@ -3,6 +3,7 @@
  * a runner (its settings changed, it was deleted) or every stream at all (the node stops).
  */
 import type { Core } from '../core/core.js'
+import { eachSafely } from '../core/each-safely.js'
 import { runnerFacts } from '../core/operations/contact-runner.js'
 import { listOpenLeases } from '../core/store/leases.js'
 import { findManagerById, findRunner } from '../core/store/runners.js'
@@ -39,6 +40,7 @@ export class StreamHub implements Hub {
   /** The last boot and epoch of every manager that has attached since this node started. */
   readonly #known = new Map<number, { bootId: string; epoch: number }>()
   readonly #stops: (() => void)[]
+  #refreshing: Promise<unknown> = Promise.resolve()
   #newThisSecond = 0
   #closing = false
 
@@ -58,6 +60,7 @@ export class StreamHub implements Hub {
     this.logWindowBytes = this.#options.logWindowBytes
     this.#stops = [
       core.clock.every(tickMs, () => this.#tick()),
+      core.capabilityChanges.listen(() => this.#refreshAll()),
       core.events.listen((event) => {
         if (event.kind === 'runner.changed' || event.kind === 'runner.deleted') {
           this.#refresh(event.runnerId!).catch((error) =>
@@ -132,6 +135,14 @@ export class StreamHub implements Hub {
       this.stats.timedOut++
       connection.goodbye(GoodbyeCode.GOODBYE_CODE_TIMEOUT, missed)
     }
+  }
+
+  /** Asked anew, one runner after another; what changes meanwhile is seen by another round behind this one. */
+  #refreshAll(): void {
+    this.#refreshing = this.#refreshing.then(async () => {
+      const runners = new Set([...this.#byManager.values()].map(({ connection }) => connection.runner.id))
+      await eachSafely(this.#core.log, 'asking for what executors can do', [...runners], (id) => this.#refresh(id))
+    })
   }
 
   async #refresh(runnerId: number): Promise<void> {

@@ -35,10 +35,23 @@ export function applies(fault: string, kind: Kind): boolean {
   return fault !== 'answers-nonsense' || kind !== 'exporter'
 }
 
+/** The runner's half instead: the first script goes wrong. Whoever does it otherwise runs it with bash. */
+const attachRunner = (name: string) => `
+    host.executor('${name}', {
+      capabilities: () => ['variables'],
+      runner: {
+        async prepare() { return { facts: {}, shell: 'bash' } },
+        run: ({ script, env, cwd }) => act(host, { exitCode: spawnSync('bash', ['-c', script], { env: { PATH: '/usr/bin:/bin', ...env }, cwd }).status, signal: null }),
+        async cancel() {},
+        async cleanUp() {},
+      },
+    })`
+
 /** The module of a plugin with this fault. `been` and `well` are made in its folder, the first with the time. */
-export function faultySource(fault: string, kind: Kind): string {
+export function faultySource(fault: string, kind: Kind, half: 'coordinator' | 'runner' = 'coordinator'): string {
   return `
 import fs from 'node:fs'
+import { spawnSync } from 'node:child_process'
 import { definePlugin } from 'signalbox/plugin'
 const fault = '${fault}'
 const first = () => {
@@ -79,7 +92,7 @@ export default definePlugin({
   apiVersion: fault === 'wrong-version' && first() ? 2 : 1,
   setup(host) {
     if (fault === 'throws-in-setup' && first()) throw new Error('in setup')
-    ${attach[kind](fault)}
+    ${half === 'runner' ? attachRunner(fault) : attach[kind](fault)}
   },
 })`
 }
