@@ -52,6 +52,7 @@ const allowed: Record<string, (string | RegExp)[]> = {
   git: ['core', 'http'],
   webhooks: ['core'],
   plugins: [/^core\//],
+  conformance: ['gen'],
   runner: ['gen', 'package-root', /^plugins\/sdk$/],
   server: [
     'core',
@@ -82,7 +83,19 @@ const allowed: Record<string, (string | RegExp)[]> = {
   config: ['core'],
   'data-folder': ['core', 'config'],
   sim: ['core', 'transports', 'shim', 'http', 'gen'],
-  cli: ['server', 'faults', 'runner', 'core', 'config', 'data-folder', 'restore', 'package-root', 'plugins', 'sim'],
+  cli: [
+    'server',
+    'faults',
+    'runner',
+    'core',
+    'config',
+    'data-folder',
+    'restore',
+    'package-root',
+    'plugins',
+    'sim',
+    'conformance',
+  ],
 }
 
 /** The strongly connected parts of more than one module, by Tarjan's algorithm. */

@@ -61,6 +61,18 @@ export function addHostCommands(runner: Command): void {
     .option(...jsonFlag)
     .action(async (options) => (await import('./commands/runner-prune.js')).pruneRunners(options))
   runner
+    .command('check')
+    .argument('<COMMAND...>', 'starts the runner; it finds SIGNALBOX_URL, SIGNALBOX_RUNNER_TOKEN, SIGNALBOX_WORK_DIR')
+    .description('judge a runner of your own by the rules of the protocol: -- COMMAND')
+    .addOption(new Option('--transport <name>', 'default: websocket').choices(['websocket', 'grpc']))
+    .option('--within <seconds>', 'how long an answer may take', '10')
+    .option('--rule <name...>', 'only these rules')
+    .option('--junit <file>', 'write a report in the form of JUnit')
+    .option(...jsonFlag)
+    .action(async (command, options) =>
+      (await import('./commands/runner-check.js')).checkRunnerCommand(command, options),
+    )
+  runner
     .command('import')
     .argument('<FILE>', 'config.toml of a GitLab Runner')
     .description(

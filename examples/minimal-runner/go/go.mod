@@ -1,0 +1,3 @@
+module minimal-runner
+
+go 1.21
