@@ -44,8 +44,8 @@ const allowed: Record<string, string> = {
   "webhooks/send.ts response '(response) => {'": 'settles a promise',
 }
 
-/** Lives of their own: the command, which serves one person, and the simulator. */
-const elsewhere = /^(cli|gen|sim)\//
+/** Lives of their own: the command and its check of runners, which serve one person, and the simulator. */
+const elsewhere = /^(cli|conformance|gen|sim)\//
 
 /** `file event 'listener'` of each, as it stands in the text. */
 function listenersOf(file: string, text: string): string[] {

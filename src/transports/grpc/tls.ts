@@ -6,6 +6,7 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import grpc from '@grpc/grpc-js'
+import { guarded } from '../../core/guarded.js'
 import { clientRefusal, type TlsFiles } from '../../tls-files.js'
 
 /** Listens at `host:port` and hands over every connection whose client may come in. Rejects as `server.listen` does. */
@@ -43,10 +44,15 @@ function answerRefused(socket: tls.TLSSocket, reason: string): void {
   socket.once('close', () => clearTimeout(cut))
   const server = http2.createServer()
   server.on('sessionError', () => socket.destroy())
-  server.on('stream', (stream) => {
+  const refuse = (stream: http2.ServerHttp2Stream) => {
     stream.on('error', () => socket.destroy())
     const status = { 'grpc-status': String(grpc.status.UNAUTHENTICATED), 'grpc-message': encodeURIComponent(reason) }
     stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...status }, { endStream: true })
-  })
+  }
+  // A stream that is gone already takes no answer.
+  server.on(
+    'stream',
+    guarded(refuse, () => socket.destroy()),
+  )
   server.emit('connection', socket)
 }
