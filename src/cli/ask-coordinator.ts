@@ -50,10 +50,19 @@ export async function askAbout(url: string, token: string, tls?: ClientTls): Pro
 
 /** Registers a runner with a registration token. Returns its own token. Throws `Exit`. */
 export async function registerAt(url: string, body: Record<string, unknown>, tls?: ClientTls): Promise<string> {
+  return (await askForRunners('POST', url, body, tls)).token!
+}
+
+/** Deletes the runner of the token. Throws `Exit` for any answer that does not say so. */
+export async function unregisterAt(url: string, token: string, tls?: ClientTls): Promise<void> {
+  await askForRunners('DELETE', url, { token }, tls)
+}
+
+async function askForRunners(method: 'POST' | 'DELETE', url: string, body: Record<string, unknown>, tls?: ClientTls) {
   const base = httpBase(url)
   if (base === undefined) throw new Exit(exitCodes.usage, `a runner is registered over HTTP: ${url} is no such address`)
   const response = await fetchBy(tls)(`${base}/api/v4/runners`, {
-    method: 'POST',
+    method,
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(body),
     redirect: 'error',
@@ -62,7 +71,7 @@ export async function registerAt(url: string, body: Record<string, unknown>, tls
     throw new Exit(exitCodes.unreachable, `no answer from ${base}: ${causeOf(error)}`)
   })
   const answer = (await response.json().catch(() => undefined)) as { token?: string; message?: unknown } | undefined
-  if (typeof answer?.token === 'string') return answer.token
+  if (response.ok && (method === 'DELETE' || typeof answer?.token === 'string')) return answer ?? {}
   const code = response.status === 403 ? exitCodes.notAllowed : exitCodes.unreachable
   const why = answer?.message === undefined ? '' : `: ${JSON.stringify(answer.message)}`
   throw new Exit(code, `${base} answered ${response.status}${why}`)

@@ -30,6 +30,13 @@ export function addHostCommands(runner: Command): void {
     .option('--tags <a,b>', 'with a registration token: comma-separated')
     .option('--run-untagged', 'with a registration token: take jobs without tags too')
     .action(async (options) => (await import('./commands/runner-register.js')).registerRunner(options))
+  runner
+    .command('unregister')
+    .argument('<NAME>')
+    .description('delete it here and at its coordinator')
+    .option(...configFlag)
+    .option('--url <url>', 'default: the file’s')
+    .action(async (name, options) => (await import('./commands/runner-unregister.js')).unregisterRunner(name, options))
   withToken(runner.command('verify').description('ask the coordinator whether it knows this host’s runners'))
     .option(...urlFlag)
     .option(...configFlag)

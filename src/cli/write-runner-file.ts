@@ -1,7 +1,8 @@
 /** Writes runners into a `signalbox-runner.toml`: what stands there stays as it is, comments too. */
 import fs from 'node:fs'
 import path from 'node:path'
-import { stringify } from 'smol-toml'
+import { isDeepStrictEqual } from 'node:util'
+import { parse, stringify } from 'smol-toml'
 import { readRunnerFile } from '../config/runner-file.js'
 import { SettingsError } from '../config/settings.js'
 import { Exit, exitCodes } from './exit.js'
@@ -38,6 +39,47 @@ export async function addToRunnerFile(file: string, runner: RunnerFields, token:
   } catch (error) {
     fs.rmSync(fresh, { force: true })
     throw error instanceof SettingsError ? new Exit(exitCodes.usage, error.message.replace(fresh, file)) : error
+  }
+}
+
+/**
+ * Takes the runner at `index` from the file, once `then` has resolved. Everything else stays as it is. Throws `Exit` (2) where its
+ * lines cannot be told from others, (5) while another process writes the file, and what `then` rejects with: nothing changes then.
+ */
+export async function takeFromRunnerFile(file: string, index: number, then: () => Promise<void>): Promise<void> {
+  const place = fs.realpathSync(file)
+  const before = fs.readFileSync(place, 'utf8')
+  const after = withoutRunner(before, index)
+  // As it was read, but for the one: a copy would have another prototype, which counts as a difference.
+  const wanted = parse(before) as { runners?: unknown[] }
+  if (wanted.runners?.length === 1) delete wanted.runners
+  else wanted.runners?.splice(index, 1)
+  if (!isSame(after, wanted)) throw new Exit(exitCodes.usage, `${file}: take it out by hand`)
+  const fresh = `${place}.new`
+  begin(fresh, after, fs.statSync(place).mode & 0o777)
+  try {
+    await then()
+    fs.renameSync(fresh, place)
+  } catch (error) {
+    fs.rmSync(fresh, { force: true })
+    throw error
+  }
+}
+
+/** From its `[[runners]]` to the next table that is not below it. */
+function withoutRunner(text: string, index: number): string {
+  const lines = text.split(/(?<=\n)/)
+  const begins = lines.flatMap((line, i) => (/^\s*\[\[\s*runners\s*\]\]/.test(line) ? [i] : []))
+  const from = begins[index] ?? lines.length
+  const end = lines.findIndex((line, i) => i > from && /^\s*\[(?!\[?\s*runners\s*\.)/.test(line))
+  return [...lines.slice(0, from), ...lines.slice(end === -1 ? lines.length : end)].join('')
+}
+
+function isSame(text: string, wanted: object): boolean {
+  try {
+    return isDeepStrictEqual(parse(text), wanted)
+  } catch {
+    return false
   }
 }
 

@@ -1,7 +1,7 @@
 /** The commands for the host that runners run on: register, list, verify, status, prune, import. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { heldJobs } from '../../src/runner/spool.js'
@@ -64,6 +64,48 @@ describe('a file of runners', () => {
       code: 4,
       stdout: expect.stringContaining('does not know this token'),
     })
+  })
+
+  it('loses a runner that is unregistered, and nothing else', { timeout: 60_000 }, async () => {
+    const cwd = folderOf('unregistered')
+    const file = path.join(cwd, 'signalbox-runner.toml')
+    const [first, second] = [await makeToken('first'), await makeToken('second')]
+    const entry = (name: string, token: string, url = box.url) =>
+      `[[runners]] # ${name}\nname = "${name}"\nurl = "${url}"\ntoken = "${token}"\n`
+    const parts = [
+      'concurrent = 2 # kept\n',
+      `${entry('first', first)}  [runners.docker]\n  image = "a"\n`,
+      entry('second', second),
+      entry('away', 'glrt-x', 'http://127.0.0.1:9'),
+      entry('stream', 'glrt-x', 'grpc://127.0.0.1:9'),
+      entry('forgotten', 'glrt-nobody'),
+    ]
+    const has = (...names: number[]) => expect(readFileSync(file, 'utf8')).toBe(names.map((i) => parts[i]).join(''))
+    writeFileSync(file, parts.join(''), { mode: 0o600 })
+    const run = (name: string, ...more: string[]) => signalbox(['runner', 'unregister', name, ...more], { cwd })
+
+    expect(await run('nobody')).toMatchObject({ code: 3, stderr: expect.stringContaining('has no runner nobody') })
+    expect(await run('away')).toMatchObject({ code: 6, stderr: expect.stringContaining('no answer from') })
+    expect(await run('stream')).toMatchObject({ code: 2, stderr: expect.stringContaining('no address of HTTP') })
+    has(0, 1, 2, 3, 4, 5)
+    expect(existsSync(`${file}.new`)).toBe(false)
+
+    expect(await run('first')).toMatchObject({ code: 0, stderr: expect.stringContaining('runner first is gone') })
+    has(0, 2, 3, 4, 5)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    const known = await signalbox(['runner', 'verify', '--url', box.url, '--token', first], { cwd })
+    expect(known).toMatchObject({ code: 4 })
+    expect(await signalbox(['runner', 'verify', '--url', box.url, '--token', second], { cwd })).toMatchObject({
+      code: 0,
+    })
+    expect(await run('forgotten')).toMatchObject({ code: 0 })
+    expect(await run('stream', '--url', box.url)).toMatchObject({ code: 0 })
+    has(0, 2, 3)
+
+    writeFileSync(file, `x = '''\n[[runners]]\n'''\n${entry('second', second)}`.replace('x =', 'work_dir ='))
+    expect(await run('second')).toMatchObject({ code: 2, stderr: expect.stringContaining('by hand') })
+    writeFileSync(file, entry('second', second))
+    expect(await run('second')).toMatchObject({ code: 0 })
   })
 
   it('is written of a GitLab Runner’s, with what is left to do', async () => {
