@@ -339,6 +339,11 @@ async function faultsOfAll(questions: readonly Question[]): Promise<string[]> {
 }
 
 /** On PostgreSQL a third of the private project's questions and of the others; with `test:long` all. */
+/** A test that is none in the short form: what it asks does not depend on the database. */
+const inFull = (engine: Engine, name: string, body: () => Promise<void>) => {
+  if (!isShort(engine)) it(name, body)
+}
+
 const isShort = (engine: Engine) => engine === 'postgres' && process.env.SIGNALBOX_TEST_LONG === undefined
 
 function asked(engine: Engine): Question[] {
@@ -386,7 +391,7 @@ onBothEngines((engine) => {
     }
   })
 
-  it.skipIf(isShort(engine))('takes a token in every form alike', async () => {
+  inFull(engine, 'takes a token in every form alike', async () => {
     const scene = scenes.get('private')!
     const path = `/api/v4/projects/${scene.ids.id}`
     for (const [who, headers] of [...scene.tokens, ...refused]) {
@@ -405,7 +410,7 @@ onBothEngines((engine) => {
     }
   })
 
-  it.skipIf(isShort(engine))('lets a session do what a token of its user may, and no more', async () => {
+  inFull(engine, 'lets a session do what a token of its user may, and no more', async () => {
     const scene = scenes.get('private')!
     for (const who of ['developer member', 'group owner']) {
       const headers = scene.tokens.get(who)!

@@ -45,29 +45,32 @@ export async function loadExecutor(
   log: Log,
 ): Promise<NamedExecutor> {
   // The processes of plugins keep nobody alive, and a runner that begins has nothing else that does.
-  const awake = plugins.length === 0 ? undefined : setInterval(() => undefined, 60_000)
-  const host = await loadPlugins({
-    builtins: builtinExecutors,
-    configured: plugins,
-    baseFolder,
-    ...(workDir === undefined ? {} : { workFolder: path.resolve(workDir, 'plugins') }),
-    kinds: ['executor'],
-    log,
-    clock: new SystemClock(),
-  })
+  const ours = new Set(builtinExecutors.map(({ id }) => id))
+  const awake = plugins.every(({ use }) => ours.has(use)) ? undefined : setInterval(() => undefined, 60_000)
+  const sleep = () => clearInterval(awake)
+  try {
+    const host = await loadPlugins({
+      builtins: builtinExecutors,
+      configured: plugins,
+      baseFolder,
+      ...(workDir === undefined ? {} : { workFolder: path.resolve(workDir, 'plugins') }),
+      kinds: ['executor'],
+      log,
+      clock: new SystemClock(),
+    })
+    return { ...(await find(host, name, log)), close: () => host.close().finally(sleep) }
+  } catch (error) {
+    sleep()
+    throw error
+  }
+}
+
+async function find(host: Plugins, name: string, log: Log): Promise<Omit<NamedExecutor, 'close'>> {
   const executor = await comesFrom(host, name, log)
-  if (!executor) {
-    const there = host.executors().join(', ')
-    await host.close()
-    clearInterval(awake)
-    throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${there}`)
-  }
-  return {
-    name,
-    executor,
-    host: host.executor('shell')!,
-    close: () => host.close().finally(() => clearInterval(awake)),
-  }
+  if (executor) return { name, executor, host: host.executor('shell')! }
+  const there = host.executors().join(', ')
+  await host.close()
+  throw new Exit(exitCodes.usage, `no executor ${JSON.stringify(name)}; there are ${there}`)
 }
 
 /** Waits for plugins that are tried again, of which one may offer the name. Undefined: nobody does, or will. */

@@ -10,7 +10,7 @@ import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
 import { stopSchedules } from '../steps/stop-schedules.js'
 import { findAccessTokenById, insertAccessToken, type OwnedToken, revokeAccessToken } from '../store/access-tokens.js'
-import { deleteMember, findMember, saveMember } from '../store/members.js'
+import { deleteMember, findMember, insertMember } from '../store/members.js'
 import { insertUser, isPerson, setUserState } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { type AccessScope, accessScopes, adminTokenName, hashToken, hintOf, mintToken } from '../tokens/token.js'
@@ -95,7 +95,7 @@ export function createGroupToken(
     const email = `${username}@noreply.localhost`
     const user = await insertUser(tx, { username, name: input.name, email, isAdmin: 0, groupId, accessLevel })
     const member = { userId: user.id, accessLevel, expiresAt: null, createdById: by.user.id }
-    await saveMember(tx, { groupId }, member)
+    await insertMember(tx, { groupId }, member)
     return issue(core, tx, { ...input, userId: user.id }, by)
   })
 }

@@ -10,7 +10,7 @@ import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
 import { stopSchedules } from '../steps/stop-schedules.js'
 import { listBelow } from '../store/groups.js'
-import { countLastingOwners, deleteMember, findMember, saveMember, updateMember } from '../store/members.js'
+import { countLastingOwners, deleteMember, findMember, insertMember, updateMember } from '../store/members.js'
 import { findUser, isPerson } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
@@ -44,7 +44,7 @@ export function addMember(core: Core, input: MemberInput): Promise<Member> {
         `should be greater than or equal to ${inherited}, which the user has from a group`,
       )
     }
-    await saveMember(tx, place, { userId, accessLevel, expiresAt, createdById: by.user.id })
+    await insertMember(tx, place, { userId, accessLevel, expiresAt, createdById: by.user.id })
     return changed(core, tx, input)
   })
 }

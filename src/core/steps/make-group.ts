@@ -2,7 +2,7 @@
 import type { Core } from '../core.js'
 import { levels } from '../member.js'
 import type { Group } from '../project.js'
-import { saveMember } from '../store/members.js'
+import { insertMember } from '../store/members.js'
 import { insertGroup } from '../store/projects.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
@@ -15,7 +15,7 @@ export async function makeGroup(
   userId: number,
 ): Promise<Group> {
   const made = await insertGroup(tx, { ...group, kind: 'group', ownerId: null })
-  await saveMember(
+  await insertMember(
     tx,
     { groupId: made.id },
     { userId, accessLevel: levels.owner, expiresAt: null, createdById: userId },

@@ -88,8 +88,19 @@ export async function findMember(from: Reader | Tx, place: Place, userId: number
 
 /** Inserts the member, or gives it what is told now. */
 export async function saveMember(tx: Tx, place: Place, member: Omit<Member, 'createdAt'>): Promise<void> {
+  await deleteMember(tx, place, member.userId)
+  await insertMember(tx, place, member)
+}
+
+/** Inserts a member of a place where it is none, or not any more. Of two at once the index lets one in. */
+export async function insertMember(tx: Tx, place: Place, member: Omit<Member, 'createdAt'>): Promise<void> {
   const { userId, accessLevel, expiresAt, createdById, issuer = null } = member
-  await deleteMember(tx, place, userId)
+  await tx.db
+    .deleteFrom('members')
+    .where(columnOf(place), '=', idOfPlace(place))
+    .where('user_id', '=', userId)
+    .where('expires_at', '<=', tx.now)
+    .execute()
   await tx.db
     .insertInto('members')
     .values({

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { environmentSlug, guessTier } from '../../../src/core/environment.js'
+import { levels } from '../../../src/core/member.js'
 import { acceptLease } from '../../../src/core/operations/accept-lease.js'
 import { cancelJob } from '../../../src/core/operations/cancel-job.js'
 import { protectEnvironment } from '../../../src/core/operations/edit-environment.js'
@@ -12,6 +13,7 @@ import type { Pipeline } from '../../../src/core/pipeline.js'
 import { saveDotenvVariables } from '../../../src/core/store/dotenv-variables.js'
 import { findEnvironmentByName, findLastDeployment } from '../../../src/core/store/environments.js'
 import { getJob } from '../../../src/core/store/jobs.js'
+import { insertMember } from '../../../src/core/store/members.js'
 import { findResourceGroup, type ProcessMode } from '../../../src/core/store/resource-groups.js'
 import { insertUser } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
@@ -285,9 +287,12 @@ onBothEngines((engine) => {
       later: { script: 'x', stage: 'deploy' },
     })
     await protectEnvironment(box.core, { projectId: project.id, name: 'production', deployers: [] })
-    const bob = await box.core.store.write((tx) =>
-      insertUser(tx, { username: 'bob', name: 'Bob', email: 'b@x', isAdmin: 0 }),
-    )
+    const bob = await box.core.store.write(async (tx) => {
+      const user = await insertUser(tx, { username: 'bob', name: 'Bob', email: 'b@x', isAdmin: 0 })
+      const member = { userId: user.id, accessLevel: levels.developer, expiresAt: null, createdById: null }
+      await insertMember(tx, { projectId: project.id }, member)
+      return user
+    })
     const pipeline = await box.pipeline(project, { user: bob, ref: 'topic' })
     expect(await box.statuses(pipeline)).toEqual({ other: 'canceled', later: 'canceled', deploy: 'failed' })
     expect(await box.pipelineStatus(pipeline)).toBe('failed')
