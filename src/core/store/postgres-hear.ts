@@ -33,6 +33,8 @@ class Ear {
   readonly #report: (error: unknown, what: string) => void
   readonly #hearing: Hearing
   #isStopped = false
+  /** It is away, and that was said. */
+  #isAway = false
   /** Ends what is waited for. */
   #wake: () => void = () => {}
 
@@ -76,13 +78,15 @@ class Ear {
     try {
       await client.connect()
       await client.query(`listen ${channel}`)
+      this.#isAway = false
       this.#guard(() => this.#hearing.missed())
       while (!isOver && !this.#isStopped) {
         await this.#pause(askEveryMs)
         if (!isOver && !this.#isStopped) await client.query('select 1')
       }
     } catch (error) {
-      if (!this.#isStopped) this.#report(error, 'hearing other nodes')
+      if (!this.#isStopped && !this.#isAway) this.#report(error, 'hearing other nodes')
+      this.#isAway = true
     }
     await client.end().catch(() => undefined)
   }
