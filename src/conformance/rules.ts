@@ -258,8 +258,10 @@ export const rules: Rule[] = [
     asks: 'after Goodbye UNAUTHORIZED it does not come back',
     plays: { refuses: true },
     async play(kit) {
+      // One that never came has not stayed away.
+      await kit.until('a stream', () => kit.streams.length > 0)
       await kit
-        .until('a stream', () => kit.streams.some((one) => !one.open))
+        .until('the end of its stream', () => kit.streams.some((one) => !one.open))
         .catch((error: Error) => {
           if (!/ended with/.test(error.message)) throw error
         })

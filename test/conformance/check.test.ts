@@ -66,6 +66,11 @@ describe('the conformance kit', () => {
     expect(await check('--rule', 'hello', '--', path.join(folder, 'absent'))).toMatchObject({ code: 1 })
   })
 
+  it('finds no rule kept by a command that never comes', async () => {
+    const judged = await checkRunner(['sh', '-c', 'exit 3'], { carriers: ['websocket'], withinMs: 5000 })
+    expect(wrongOf(judged).map(({ rule }) => rule)).toEqual(ruleNames)
+  })
+
   it('writes what XML can hold', () => {
     const judged = { carrier: 'grpc', rule: 'ping', asks: 'a < b', wrong: 'no "\u0001"', ms: 12 } as const
     expect(toJUnit([judged])).toContain('name="ping: a &lt; b" time="0.012"><failure message="no &quot;?&quot;">')
