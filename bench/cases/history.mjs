@@ -4,7 +4,8 @@ import { mkdirSync } from 'node:fs'
 import { child, inFolder, nowUs, runs, scaled, summary } from '../lib.mjs'
 
 const sizes = (process.env.JOBS?.split(',') ?? scaled([1000, 300_000], [100, 400])).map(Number)
-const times = scaled(15, 2)
+const times = scaled(15, 1)
+const warmUps = scaled(1, 0)
 
 const config = JSON.stringify({ hi: { script: 'true' } })
 const tasks = `expire_leases wake_runners enqueue_due_jobs drop_running drop_scheduled drop_canceling drop_timed_out
@@ -108,11 +109,11 @@ async function coordinator(dir, jobs) {
   await filler.stop()
   const starts = []
   let door
-  for (let i = 0; i < runs + 1; i++) {
+  for (let i = 0; i < warmUps + runs; i++) {
     if (i > 0) await stop()
     server = child('product/server.mjs')
     door = await server.ask('start', { dir })
-    if (i > 0) starts.push(door.startedInUs / 1000)
+    if (i >= warmUps) starts.push(door.startedInUs / 1000)
   }
   return { server, busy, calm, runner, starts, ...door, ...filled }
 }

@@ -372,12 +372,13 @@ describe('who tries what is not theirs', () => {
     '',
     '/.//evil.test',
   ]
-  it.each(elsewhere)('leads nowhere else: %j', async (to) => {
+  it('leads nowhere else', async () => {
     real.account = ada
-    const browser = new Wanderer()
-    const { url } = await signIn(browser, { to })
-    expect(new URL(url).origin).toBe(server.httpUrl)
-    expect(new URL(url).pathname.startsWith('//')).toBe(false)
+    for (const to of elsewhere) {
+      const { url } = await signIn(new Wanderer(), { to })
+      expect(new URL(url).origin, to).toBe(server.httpUrl)
+      expect(new URL(url).pathname.startsWith('//'), to).toBe(false)
+    }
   })
 
   it('a session that was there before ends, and is not gone on with', async () => {
@@ -396,28 +397,37 @@ describe('who tries what is not theirs', () => {
 
 describe('a provider that lies or is away', () => {
   const now = () => Math.floor(Date.now() / 1000)
-  const lies: [what: string, claims: (of: Record<string, unknown>) => Record<string, unknown>][] = [
-    ['another audience', (of) => ({ ...of, aud: 'somebody-else' })],
-    ['two audiences, for another', (of) => ({ ...of, aud: [client.id, 'other'], azp: 'other' })],
-    ['another issuer', (of) => ({ ...of, iss: real.issuer })],
-    ['another nonce', (of) => ({ ...of, nonce: 'replayed' })],
-    ['no nonce', (of) => ({ ...of, nonce: undefined })],
-    ['a token that is over', (of) => ({ ...of, exp: now() - 61 })],
-    ['a clock that is five minutes behind', (of) => ({ ...of, iat: now() - 420, exp: now() - 300 + 120 - 60 })],
-    ['a token that is not good yet', (of) => ({ ...of, nbf: now() + 300 })],
-    ['no subject', (of) => ({ ...of, sub: undefined })],
-    ['an empty subject', (of) => ({ ...of, sub: '' })],
-    ['a subject that is too long', (of) => ({ ...of, sub: 's'.repeat(256) })],
-    ['a subject that is a list', (of) => ({ ...of, sub: ['1'] })],
-  ]
-  it.each(lies)('lets nobody in by %s', async (_, claims) => {
-    hostile.told.claims = claims
-    const browser = new Wanderer()
-    expect(await signIn(browser, { provider: 'evil' })).toMatchObject({
-      status: 401,
-      text: expect.stringContaining('Start again'),
-    })
-    expect(await who(browser)).toBeUndefined()
+  type Lie = [what: string, claims: (of: Record<string, unknown>) => Record<string, unknown>]
+  const lies: Record<string, Lie[]> = {
+    'meant for others': [
+      ['another audience', (of) => ({ ...of, aud: 'somebody-else' })],
+      ['two audiences, for another', (of) => ({ ...of, aud: [client.id, 'other'], azp: 'other' })],
+      ['another issuer', (of) => ({ ...of, iss: real.issuer })],
+      ['another nonce', (of) => ({ ...of, nonce: 'replayed' })],
+      ['no nonce', (of) => ({ ...of, nonce: undefined })],
+    ],
+    'of another time': [
+      ['over', (of) => ({ ...of, exp: now() - 61 })],
+      ['a clock that is five minutes behind', (of) => ({ ...of, iat: now() - 420, exp: now() - 300 + 120 - 60 })],
+      ['not good yet', (of) => ({ ...of, nbf: now() + 300 })],
+    ],
+    'about nobody': [
+      ['no subject', (of) => ({ ...of, sub: undefined })],
+      ['an empty subject', (of) => ({ ...of, sub: '' })],
+      ['a subject that is too long', (of) => ({ ...of, sub: 's'.repeat(256) })],
+      ['a subject that is a list', (of) => ({ ...of, sub: ['1'] })],
+    ],
+  }
+  it.each(Object.entries(lies))('lets nobody in by a token %s', async (_, tokens) => {
+    for (const [what, claims] of tokens) {
+      hostile.told.claims = claims
+      const browser = new Wanderer()
+      expect(await signIn(browser, { provider: 'evil' }), what).toMatchObject({
+        status: 401,
+        text: expect.stringContaining('Start again'),
+      })
+      expect(await who(browser), what).toBeUndefined()
+    }
   })
 
   it('lets in by what is right, of the same provider', async () => {

@@ -51,7 +51,7 @@ const config = {
   use: { stage: 'test', script: 'use' },
 }
 
-it.each(Object.entries(fates))('an answer of any route that is %s costs no job', async (_, fate) => {
+it.concurrent.each(Object.entries(fates))('an answer of any route that is %s costs no job', async (_, fate) => {
   await using box = await startShimBox('sqlite', { rates: { polls: 'off' } })
   await using proxy = await LossyProxy.before(box.url)
   using runner = await runnerBehind(box, proxy.url)

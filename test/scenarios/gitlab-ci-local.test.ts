@@ -369,6 +369,30 @@ const compiledOnly = 'nothing to run that another case does not: compiled in pee
 const refusedByName = 'refused as its name says: peer-corpus.test.ts'
 const ofThePeer = 'about files and flags of the peer alone'
 
+/** What these are about, others of the table are about too: run with `test:long`, where all are. */
+const alsoElsewhere = new Set([
+  'artifacts-shell-fail-always',
+  'artifacts-to-source-no',
+  'before-script-default',
+  'cache-directives',
+  'concurrency',
+  'list-case',
+  'list-csv-case',
+  'log-timestamps',
+  'long-running-silent-build-job',
+  'needs-empty',
+  'needs-optional-complex test.txt',
+  'needs-optional-complex',
+  'parallel-matrix-environment',
+  'preview',
+  'reference --file .gitlab-ci-1.yml',
+  'reference --file .gitlab-ci-complex.yml',
+  'rules-needs test-job',
+  'when-always',
+  'workflow-rules-variables --file .gitlab-ci-job-override.yml',
+  'workflow-rules-variables --file .gitlab-ci-no-match.yml',
+])
+
 /** Cases that are not run here, and what they wait for or where they are tested instead. */
 const notRun: Record<string, string> = {
   'artifacts-docker-readonly-permissions': engine,
@@ -468,29 +492,31 @@ async function run({ folder, args = [], files = [], kept, saysAgain }: Scenario)
 }
 
 describe.skipIf(!hasCorpus)('cases of gitlab-ci-local (needs ../shared/corpus)', () => {
-  it.each(scenarios.map((one) => [[one.folder, ...(one.args ?? []), ...(one.files ?? [])].join(' '), one] as const))(
-    '%s',
-    { timeout: 120_000 },
-    async (_, scenario) => {
-      const { code, stdout, stderr, found, again, cached } = await run(scenario)
-      expect(code, stderr).toBe(scenario.code)
-      if (scenario.refused) expect(stderr).toMatch(scenario.refused)
-      expect(endings(stderr)).toEqual(scenario.jobs ?? {})
-      expectLines(stdout.split('\n'), scenario.says ?? [])
-      if (scenario.cached !== undefined) expect(cached).toBe(scenario.cached)
-      if (again !== undefined) expectLines(again.split('\n'), scenario.saysAgain ?? [])
-      for (const text of scenario.never ?? []) expect(stdout).not.toContain(text)
-      for (const name of scenario.kept?.present ?? []) {
-        expect(
-          found.filter((one) => one.endsWith(name)),
-          name,
-        ).not.toEqual([])
-      }
-      for (const name of scenario.kept?.absent ?? []) expect(found.filter((one) => one.endsWith(name))).toEqual([])
-    },
+  const named = scenarios.map(
+    (one) => [[one.folder, ...(one.args ?? []), ...(one.files ?? [])].join(' '), one] as const,
   )
+  const chosen = named.filter(([name]) => process.env.SIGNALBOX_TEST_LONG !== undefined || !alsoElsewhere.has(name))
+
+  it.each(chosen)('%s', { timeout: 120_000 }, async (_, scenario) => {
+    const { code, stdout, stderr, found, again, cached } = await run(scenario)
+    expect(code, stderr).toBe(scenario.code)
+    if (scenario.refused) expect(stderr).toMatch(scenario.refused)
+    expect(endings(stderr)).toEqual(scenario.jobs ?? {})
+    expectLines(stdout.split('\n'), scenario.says ?? [])
+    if (scenario.cached !== undefined) expect(cached).toBe(scenario.cached)
+    if (again !== undefined) expectLines(again.split('\n'), scenario.saysAgain ?? [])
+    for (const text of scenario.never ?? []) expect(stdout).not.toContain(text)
+    for (const name of scenario.kept?.present ?? []) {
+      expect(
+        found.filter((one) => one.endsWith(name)),
+        name,
+      ).not.toEqual([])
+    }
+    for (const name of scenario.kept?.absent ?? []) expect(found.filter((one) => one.endsWith(name))).toEqual([])
+  })
 
   it('are all run here, or in the table of those that are not', () => {
+    expect([...alsoElsewhere].filter((name) => !named.some(([one]) => one === name))).toEqual([])
     const cases = readdirSync(corpus, { withFileTypes: true }).filter((entry) => entry.isDirectory())
     const run = new Set(scenarios.map(({ folder }) => folder.split('/')[0]!))
     expect(new Set([...run, ...Object.keys(notRun)])).toEqual(new Set(cases.map(({ name }) => name)))
