@@ -7,6 +7,11 @@ export function apart(work: Promise<unknown>): void {
 
 /** What a field of a form holds, as text. */
 export function fieldOf(form: FormData, name: string): string {
+  return wholeFieldOf(form, name).trim()
+}
+
+/** The same with the blanks around it. */
+export function wholeFieldOf(form: FormData, name: string): string {
   const value = form.get(name)
-  return typeof value === 'string' ? value.trim() : ''
+  return typeof value === 'string' ? value : ''
 }

@@ -4,9 +4,10 @@ import { useEffect } from 'preact/hooks'
 import { useLocation } from 'preact-iso'
 import { apart } from './apart.js'
 import { connection } from './live.js'
+import { later } from './parts/later.js'
 import { Palette } from './parts/palette.js'
 import { placeOf } from './places.js'
-import { person, SignIn, signOut, useRefusals } from './session.js'
+import { person, SignIn, signOut, Unreached, useRefusals } from './session.js'
 import { duration, now } from './time.js'
 import { Fleet } from './views/fleet.js'
 import { Job } from './views/job.js'
@@ -17,6 +18,8 @@ import { Project } from './views/project.js'
 import { Projects } from './views/projects.js'
 import { Queue } from './views/queue.js'
 import { System } from './views/system.js'
+
+const ProjectPart = later(async () => (await import('./views/project/parts.js')).default)
 
 const links = [
   ['/', 'Projects'],
@@ -57,7 +60,7 @@ export function App() {
         <Who />
       </header>
       <main id="main" tabIndex={-1}>
-        {person.value === undefined ? null : <View />}
+        <div class="view">{person.value === undefined ? <Unreached /> : <View />}</div>
       </main>
       <Palette />
     </>
@@ -82,6 +85,8 @@ function View() {
       return <Pipeline key={key} path={place.path} id={place.id} url={url} />
     case 'job':
       return <Job key={key} path={place.path} id={place.id} />
+    case 'part':
+      return <ProjectPart key={key} path={place.path} part={place.part} />
     case 'fleet':
       return <Fleet key={key} />
     case 'queue':

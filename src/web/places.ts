@@ -10,6 +10,7 @@ export type Place =
   | { view: 'project'; path: string; filter: Record<string, string> }
   | { view: 'pipeline'; path: string; id: number }
   | { view: 'job'; path: string; id: number }
+  | { view: 'part'; path: string; part: string }
   | { view: 'nothing' }
 
 const fixed: Readonly<Record<string, Place>> = {
@@ -28,6 +29,9 @@ const filters: Readonly<Record<string, string>> = {
   commits: 'ref',
   releases: 'ref',
 }
+
+/** Pages of a project beside its pipelines, by the first word of their address. */
+const parts = /^(?:environments|pipeline_schedules|merge_requests|compare|ci|settings)(?:\/|$)/
 
 /** The view of a path as it stands in the address. */
 export function placeOf(pathname: string): Place {
@@ -48,11 +52,12 @@ export function placeOf(pathname: string): Place {
 }
 
 function within(path: string, rest: string): Place {
-  const [, kind = '', thing] = /^([a-z_]+)(?:\/(.+))?$/.exec(rest) ?? []
+  const [, kind = '', thing] = /^([a-z_]+)(?:\/(.+))?$/s.exec(rest) ?? []
   const id = Number(/^[1-9]\d{0,15}$/.exec(thing ?? '')?.[0])
   if (kind === 'pipelines' && thing === undefined) return { view: 'project', path, filter: {} }
   if (kind === 'pipelines' && id) return { view: 'pipeline', path, id }
   if (kind === 'jobs' && id) return { view: 'job', path, id }
+  if (parts.test(rest)) return { view: 'part', path, part: rest }
   const field = filters[kind]
   return field && thing ? { view: 'project', path, filter: { [field]: thing } } : { view: 'nothing' }
 }

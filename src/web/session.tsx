@@ -9,14 +9,35 @@ import type { User } from './types.js'
 /** The person; null: nobody, who is asked to sign in; undefined: not known yet. */
 export const person = signal<User | null | undefined>(undefined)
 
-/** Finds out who has signed in. */
+/** Why it is not known who has signed in. */
+const unknown = signal('')
+
+const againMs = 2000
+
+/** Finds out who has signed in; asks again until the server has told. */
 export async function lookWho(): Promise<void> {
   try {
     person.value = await ask<User>('/api/v4/user')
+    unknown.value = ''
   } catch (error) {
     if (!(error instanceof ApiError)) throw error
     if (error.status === 401 || error.status === 403) person.value = null
+    else {
+      unknown.value = error.message
+      setTimeout(() => apart(lookWho()), againMs)
+    }
   }
+}
+
+/** Until it is known who has signed in: nothing for a moment, and then why. */
+export function Unreached() {
+  if (unknown.value === '') return null
+  return (
+    <div class="empty" role="alert">
+      <h1>The server does not answer</h1>
+      <p>{unknown.value}. This page asks again by itself, and shows what you came for as soon as there is an answer.</p>
+    </div>
+  )
 }
 
 /** Ends the session, or forgets the token. */

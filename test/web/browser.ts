@@ -1,6 +1,8 @@
 /** A real browser for the page: Debian's Chromium, driven by playwright-core, where there is one. */
 import { existsSync } from 'node:fs'
+import axe from 'axe-core'
 import type { Browser, Page } from 'playwright-core'
+import { expect } from 'vitest'
 
 /** Where Debian and others put it. */
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>
@@ -40,4 +42,23 @@ export async function visit(browser: Browser, url: string, token: string): Promi
   if (token) await page.addInitScript(`sessionStorage.setItem('signalbox-token', ${JSON.stringify(token)})`)
   await page.goto(url)
   return { page, complaints }
+}
+
+/** Nothing that axe finds wrong on what is shown now. https://github.com/dequelabs/axe-core */
+export async function expectClean(page: Page): Promise<void> {
+  // In a world of its own, since the page's policy lets no other script in.
+  const session = await page.context().newCDPSession(page)
+  const { frameTree } = await session.send('Page.getFrameTree')
+  const world = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id })
+  const run = `${axe.source}; axe.run(document, { resultTypes: ['violations'] })
+    .then(({ violations }) => violations.map(({ id, nodes }) => id + ' ' + nodes.map((one) => one.target + ' ' + one.failureSummary).join(', ')))`
+  const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
+    expression: run,
+    contextId: world.executionContextId,
+    awaitPromise: true,
+    returnByValue: true,
+  })
+  await session.detach()
+  expect(exceptionDetails).toBeUndefined()
+  expect(result.value).toEqual([])
 }

@@ -5,11 +5,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import path from 'node:path'
-import axe from 'axe-core'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Coordinator, git, program } from '../support/processes.js'
-import { hasBrowser, startBrowser, type Visit, visit } from './browser.js'
+import { expectClean, hasBrowser, startBrowser, type Visit, visit } from './browser.js'
 
 const ci = `stages: [build, test, deploy]
 compile:
@@ -49,25 +48,6 @@ describe.runIf(hasBrowser)('the page', () => {
     await box?.[Symbol.asyncDispose]()
   })
 
-  /** Nothing that axe finds wrong on what is shown now. https://github.com/dequelabs/axe-core */
-  async function expectClean(): Promise<void> {
-    // In a world of its own, since the page's policy lets no other script in.
-    const session = await page.context().newCDPSession(page)
-    const { frameTree } = await session.send('Page.getFrameTree')
-    const world = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id })
-    const run = `${axe.source}; axe.run(document, { resultTypes: ['violations'] })
-      .then(({ violations }) => violations.map(({ id, nodes }) => id + ' ' + nodes.map((one) => one.target + ' ' + one.failureSummary).join(', ')))`
-    const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
-      expression: run,
-      contextId: world.executionContextId,
-      awaitPromise: true,
-      returnByValue: true,
-    })
-    await session.detach()
-    expect(exceptionDetails).toBeUndefined()
-    expect(result.value).toEqual([])
-  }
-
   it('is walked through by somebody who has read nothing', async () => {
     // Who has not signed in is asked to, at every address.
     await page.goto(`${box.url}/works/app/-/pipelines/1`)
@@ -75,7 +55,7 @@ describe.runIf(hasBrowser)('the page', () => {
     expect(await page.getByText('reconnecting').count()).toBe(0)
     await page.goto(box.url)
     await page.getByRole('button', { name: 'With an access token instead' }).click()
-    await expectClean()
+    await expectClean(page)
     await page.getByLabel('Access token').fill('wrong')
     await page.getByRole('button', { name: 'Sign in', exact: true }).last().click()
     await page.getByText('That is not right').waitFor()
@@ -83,7 +63,7 @@ describe.runIf(hasBrowser)('the page', () => {
     await page.getByRole('button', { name: 'Sign in', exact: true }).last().click()
     // An empty place says what to do, with this server's address.
     await page.getByText(`git push ${box.url}/GROUP/NAME.git HEAD:main`).waitFor()
-    await expectClean()
+    await expectClean(page)
 
     await box.runner('websocket')
     const folder = await box.repository('works/app', { '.gitlab-ci.yml': ci })
@@ -94,10 +74,10 @@ describe.runIf(hasBrowser)('the page', () => {
     const graph = page.getByRole('region', { name: 'Jobs by stage' })
     await graph.getByText('ship').waitFor()
     await graph.getByRole('link', { name: /failed check/ }).waitFor()
-    await expectClean()
+    await expectClean(page)
     for (const view of ['table', 'waterfall']) {
       await page.getByRole('button', { name: view }).click()
-      await expectClean()
+      await expectClean(page)
     }
     await page.getByRole('button', { name: 'graph' }).click()
 
@@ -110,32 +90,32 @@ describe.runIf(hasBrowser)('the page', () => {
     await error.waitFor()
     expect(await error.isVisible()).toBe(true)
     expect(await page.locator('.line').count()).toBeLessThan(100)
-    await expectClean()
+    await expectClean(page)
     // Found on the server, wherever it stands.
     await page.getByLabel('Search the whole log').fill('step 1234 of')
     await page.getByText('1 of 1').waitFor()
     await page.locator('.line mark', { hasText: 'step 1234 of' }).waitFor()
     await page.getByRole('button', { name: 'history' }).click()
     await page.getByRole('cell', { name: 'job.finished', exact: true }).waitFor()
-    await expectClean()
+    await expectClean(page)
 
     // Why the other one waits, as a state of its own; from there to a runner that can take it.
     await page.getByRole('link', { name: 'Pipeline #1' }).click()
     await graph.getByRole('link', { name: /pending paint/ }).click()
     await page.getByRole('heading', { name: 'No runner can take it' }).waitFor()
-    await expectClean()
+    await expectClean(page)
     const waiting = page.url()
     await page.goto(`${box.url}/-/queue`)
     await page.getByText('never, as things are').waitFor()
-    await expectClean()
+    await expectClean(page)
     await page.goto(waiting)
     await page.getByRole('link', { name: 'the fleet' }).click()
     await page.getByRole('button', { name: 'Make it' }).click()
     const command = (await page.locator('pre', { hasText: 'runner start' }).textContent())!
-    await expectClean()
+    await expectClean(page)
     await paste(command)
     await page.getByText('It is here, and takes jobs.').waitFor()
-    await expectClean()
+    await expectClean(page)
     await page.goto(waiting)
     await page.getByRole('region', { name: 'Lines of the log' }).getByText('painted', { exact: true }).first().waitFor()
 
@@ -156,7 +136,7 @@ describe.runIf(hasBrowser)('the page', () => {
       .getByRole('cell', { name: /expire_leases|delete_old_events/ })
       .first()
       .waitFor()
-    await expectClean()
+    await expectClean(page)
     expect(tab.complaints).toEqual([])
   })
 

@@ -14,13 +14,27 @@ interface ActionProps {
   kind?: 'main' | 'danger'
   /** What a screen reader says, where the label alone does not tell of what. */
   name?: string
+  /** It cannot be taken back: a second press is wanted. */
+  sure?: boolean
   onDone?: (answer: unknown) => void
 }
 
+/** How long the second press is waited for. */
+const sureMs = 5000
+
 /** The button. A refusal is told beside it. */
-export function Action({ label, path, method = 'POST', body, not, kind, name, onDone }: ActionProps) {
-  const [state, setState] = useState<'ready' | 'asking'>('ready')
+export function Action({ label, path, method = 'POST', body, not, kind, name, sure, onDone }: ActionProps) {
+  const [state, setState] = useState<'ready' | 'doubting' | 'asking'>('ready')
   const [refusal, setRefusal] = useState('')
+  const press = () => {
+    if (not !== undefined || state === 'asking') return
+    if (!sure || state === 'doubting') {
+      apart(act())
+      return
+    }
+    setState('doubting')
+    setTimeout(() => setState((now) => (now === 'doubting' ? 'ready' : now)), sureMs)
+  }
   const act = async () => {
     setState('asking')
     setRefusal('')
@@ -38,12 +52,12 @@ export function Action({ label, path, method = 'POST', body, not, kind, name, on
       <button
         type="button"
         class={kind}
-        aria-label={name}
+        aria-label={name && state === 'doubting' ? `Really: ${name}` : name}
         aria-disabled={not !== undefined || state === 'asking'}
         title={not}
-        onClick={() => not === undefined && state === 'ready' && apart(act())}
+        onClick={press}
       >
-        {label}
+        {state === 'doubting' ? `Really ${label.toLowerCase()}?` : label}
       </button>
       {refusal && (
         <span class="refused" role="alert">

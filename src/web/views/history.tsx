@@ -29,7 +29,7 @@ export function History({ id }: { id: number }) {
             </time>
           </td>
           <td class="code">{fact.kind}</td>
-          <td>
+          <td class="wrap">
             {fact.runner_id === null ? '' : `runner ${fact.runner_id} `}
             {Object.entries(fact.data).map(([name, value]) => (
               <span key={name} class="datum">

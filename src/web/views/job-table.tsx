@@ -23,7 +23,7 @@ export function JobTable({ path, jobs, needs, may, projectId }: Props) {
           <td>
             <Status status={job.status} allowed={job.allow_failure} />
           </td>
-          <td>
+          <td class="wrap">
             <a href={hrefs.job(path, job.id)}>{job.name}</a>
             {job.status === 'failed' && job.failure_message ? <div class="dim">{job.failure_message}</div> : null}
           </td>

@@ -94,7 +94,8 @@ export function Job({ path, id }: Props) {
       <fieldset class="row tabs" aria-label="Show">
         {(['log', 'artifacts', 'history'] as const).map((one) => (
           <button key={one} type="button" aria-pressed={tab === one} onClick={() => setTab(one)}>
-            {one === 'artifacts' && artifacts.length > 0 ? `artifacts (${artifacts.length})` : one}
+            {one[0]!.toUpperCase() + one.slice(1)}
+            {one === 'artifacts' && artifacts.length > 0 ? ` (${artifacts.length})` : ''}
           </button>
         ))}
       </fieldset>

@@ -90,11 +90,11 @@ export function Pipeline({ path, id }: Props) {
             aria-pressed={view === name}
             onClick={() => go({ view: name === 'graph' ? '' : name })}
           >
-            {name}
+            {name[0]!.toUpperCase() + name.slice(1)}
           </button>
         ))}
         <button type="button" aria-pressed={following} onClick={() => go({ follow: following ? '' : '1' })}>
-          follow the log
+          Follow the log
         </button>
         <Counts jobs={jobs} />
       </fieldset>

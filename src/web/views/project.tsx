@@ -4,11 +4,12 @@ import { useState } from 'preact/hooks'
 import { useLocation } from 'preact-iso'
 import { useData } from '../data.js'
 import { Action } from '../parts/action.js'
-import { Command, Empty, Loading, Refused, Table, Took, When } from '../parts/bits.js'
+import { Command, Empty, Loading, Refused, When } from '../parts/bits.js'
 import { useTitle } from '../parts/favicon.js'
-import { lookOf, Status } from '../parts/status.js'
-import { hrefs } from '../places.js'
+import { lookOf } from '../parts/status.js'
 import type { PipelineRow, Project as ProjectFields } from '../types.js'
+import { PipelineRows } from './pipeline-rows.js'
+import { ProjectFrame } from './project/frame.js'
 import { RunPipeline } from './run-pipeline.js'
 
 const fields = ['status', 'ref', 'source', 'username', 'sha'] as const
@@ -47,19 +48,21 @@ export function Project({ path, fixed }: Props) {
   useTitle(path, list.data?.[0]?.status)
   if (project.error && project.error.status !== 0) return <Refused error={project.error} />
   return (
-    <>
-      <div class="head">
-        <h1>{path}</h1>
-        <span class="row">
-          <button type="button" class="main" aria-expanded={running} onClick={() => setRunning(!running)}>
-            Run a pipeline
-          </button>
+    <ProjectFrame
+      path={path}
+      actions={
+        <>
           {id !== undefined && (
             <Action label="Clear runner caches" path={`/api/signalbox/v1/projects/${id}/clear-caches`} />
           )}
-        </span>
-      </div>
+          <button type="button" class="main" aria-expanded={running} onClick={() => setRunning(!running)}>
+            Run a pipeline
+          </button>
+        </>
+      }
+    >
       {project.data?.description && <p class="dim">{project.data.description}</p>}
+      {fixed.sha ? <Commit base={base} sha={fixed.sha} /> : null}
       {running && project.data && <RunPipeline project={project.data} />}
       <form class="filters" aria-label="Filter" onSubmit={(event) => event.preventDefault()}>
         <label>
@@ -89,43 +92,31 @@ export function Project({ path, fixed }: Props) {
       {list.data?.length === 0 ? (
         <NoPipelines path={path} filtered={Object.keys(filter).length > 0} />
       ) : (
-        <Rows path={path} rows={list.data ?? []} />
+        <PipelineRows path={path} rows={list.data ?? []} />
       )}
       <p class="row">
         {page > 1 && <a href={turn(page - 1)}>Newer</a>}
         {list.data?.length === 20 && <a href={turn(page + 1)}>Older</a>}
       </p>
-    </>
+    </ProjectFrame>
   )
 }
 
-function Rows({ path, rows }: { path: string; rows: PipelineRow[] }) {
-  if (rows.length === 0) return null
+/** What the commit is whose pipelines are shown. */
+function Commit({ base, sha }: { base: string; sha: string }) {
+  const { data } = useData<{ message: string; author_name: string; created_at: string; id: string }>(
+    `${base}/repository/commits/${encodeURIComponent(sha)}`,
+  )
+  if (!data) return null
   return (
-    <Table caption="Pipelines" columns={['Status', 'Pipeline', 'Branch or tag', 'Commit', 'Source', 'Made', 'Took']}>
-      {rows.map((row) => (
-        <tr key={row.id}>
-          <td>
-            <Status status={row.status} />
-          </td>
-          <td>
-            <a href={hrefs.pipeline(path, row.id)}>{row.name ? `#${row.id} ${row.name}` : `#${row.id}`}</a>
-          </td>
-          <td class="ref">{row.ref}</td>
-          <td class="code">{row.sha.slice(0, 8)}</td>
-          <td>{row.source}</td>
-          <td>
-            <When time={row.created_at} />
-          </td>
-          <td>
-            <Took
-              from={row.created_at}
-              to={/success|failed|canceled|skipped/.test(row.status) ? row.updated_at : null}
-            />
-          </td>
-        </tr>
-      ))}
-    </Table>
+    <section class="commit" aria-label="Commit">
+      <p class="prose">{data.message.trim()}</p>
+      <p class="facts">
+        <span class="code">{data.id}</span>
+        <span>{data.author_name}</span>
+        <When time={data.created_at} />
+      </p>
+    </section>
   )
 }
 

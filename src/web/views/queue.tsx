@@ -85,7 +85,7 @@ export function Queue() {
               <td>
                 <When time={job.queued_at} />
               </td>
-              <td class={job.fitting === 0 ? 'bad' : ''}>
+              <td class={job.fitting === 0 ? 'bad wrap' : 'wrap'}>
                 {job.fitting === 0 ? <strong>✕ never, as things are: </strong> : null}
                 {job.reason}
               </td>

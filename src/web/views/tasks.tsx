@@ -59,7 +59,7 @@ export function Tasks({ tab }: { tab: TaskTab }) {
     <Table caption="Background tasks" columns={['Task', 'Next', 'Every', 'Last', 'Took', 'Result', 'Actions']}>
       {tasks.map((task) => (
         <tr key={task.name}>
-          <td>
+          <td class="wrap">
             <span class="code">{task.name}</span>
             <div class="dim small">{task.description}</div>
           </td>
@@ -69,20 +69,22 @@ export function Tasks({ tab }: { tab: TaskTab }) {
             <When time={task.last_run_at} absent="never" />
           </td>
           <td class="figure">{task.last_duration_ms === null ? '' : duration(task.last_duration_ms)}</td>
-          <td class={failed(task) ? 'bad' : 'dim'}>{task.last_result}</td>
-          <td class="row">
-            <Action
-              label="Run now"
-              name={`Run now: ${task.name}`}
-              path={`${own}/tasks/${task.name}/run`}
-              onDone={reload}
-            />
-            <Action
-              label={task.paused ? 'Resume' : 'Pause'}
-              name={`${task.paused ? 'Resume' : 'Pause'} ${task.name}`}
-              path={`${own}/tasks/${task.name}/${task.paused ? 'resume' : 'pause'}`}
-              onDone={reload}
-            />
+          <td class={failed(task) ? 'bad wrap' : 'dim'}>{task.last_result}</td>
+          <td>
+            <span class="row">
+              <Action
+                label="Run now"
+                name={`Run now: ${task.name}`}
+                path={`${own}/tasks/${task.name}/run`}
+                onDone={reload}
+              />
+              <Action
+                label={task.paused ? 'Resume' : 'Pause'}
+                name={`${task.paused ? 'Resume' : 'Pause'} ${task.name}`}
+                path={`${own}/tasks/${task.name}/${task.paused ? 'resume' : 'pause'}`}
+                onDone={reload}
+              />
+            </span>
           </td>
         </tr>
       ))}
