@@ -2,10 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Actor } from '../core/authorize.js'
 import type { UserCall } from '../http/call.js'
-import { Params } from '../http/params.js'
-
-/** A comment now and then, so that no proxy takes a quiet stream for a dead one. */
-const quietMs = 15_000
+import { whileAllowed } from './while-allowed.js'
 
 /** Begins the answer, so that who asks knows at once that there is somebody. */
 export function beginEvents(res: ServerResponse, requestId: string): void {
@@ -19,20 +16,7 @@ export function beginEvents(res: ServerResponse, requestId: string): void {
   res.flushHeaders()
 }
 
-/**
- * Says something now and then until the returned function is called, and ends the stream of somebody who may not have it any
- * more: the token was revoked, or a role taken away, while it was open. `may`: whether it still is theirs.
- */
+/** Says something now and then, so that no proxy takes a quiet stream for a dead one, and ends the stream of somebody who may not have it any more. */
 export function keepAlive(call: UserCall, may: (actor: Actor) => Promise<boolean>): () => void {
-  const { core, res } = call
-  const stillMay = async () => {
-    const actor = await call.access.actor(call.req, new Params({}))
-    return actor !== undefined && (await may(actor))
-  }
-  return core.clock.every(quietMs, () => {
-    stillMay().then(
-      (does) => (does ? res.write(': still here\n\n') : res.destroy()),
-      () => res.destroy(),
-    )
-  })
+  return whileAllowed(call, may, () => call.res.write(': still here\n\n'))
 }

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Core } from '../core/core.js'
 import { is } from '../core/lifecycle/job-machine.js'
-import { visibleLength } from '../core/operations/read-log.js'
+import { visiblePart } from '../core/operations/read-log.js'
 import { getJob } from '../core/store/jobs.js'
 import { writePiece } from '../http/write-piece.js'
 import { Changes } from './changes.js'
@@ -14,6 +14,8 @@ export interface LogOptions {
   /** The byte behind the last one that is wanted; absent: there is no such limit. */
   end?: number
   follow: boolean
+  /** Whether who reads may see what a debugging shell prints: a log may become one while it is followed. */
+  debug: boolean
   requestId: string
 }
 
@@ -40,7 +42,9 @@ export async function sendLog(core: Core, jobId: number, res: ServerResponse, op
     for (let sent = options.offset; !changes.gone; ) {
       // The status first: a job that has ended has no more to say than what is read after.
       const job = await getJob(core.store.read, jobId)
-      const length = Math.min(await visibleLength(core, job), options.end ?? Number.MAX_SAFE_INTEGER)
+      const part = await visiblePart(core, job)
+      if (part.debug && !options.debug) break
+      const length = Math.min(part.length, options.end ?? Number.MAX_SAFE_INTEGER)
       while (sent < length && !changes.gone) {
         const piece = await core.traces.read(jobId, sent, Math.min(length, sent + pieceBytes))
         // The file is shorter than its row says: there is no more to be had, however often it is asked for.

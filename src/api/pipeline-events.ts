@@ -46,7 +46,11 @@ async function sendEvents(
       latest = now
       changes.signal()
     }),
-    keepAlive(call, async (again) => can(core, again, 'read', await getProject(core.store.read, projectId))),
+    keepAlive(call, async (again) => {
+      const now = await getProject(core.store.read, projectId)
+      // Who has another level now sees other things of it, and asks anew.
+      return (await can(core, again, 'read', now)) && (await can(core, again, 'operate', now)) === debugLogs
+    }),
   ]
   try {
     for (let sent: Snapshot | undefined; !changes.gone && !lost; ) {

@@ -41,4 +41,36 @@ onBothEngines((engine) => {
       for (const { status, text } of answers) expect([201, 400, 409], text).toContain(status)
     }
   })
+
+  const rivals: [what: string, ask: (i: number) => [path: string, json: object][]][] = [
+    [
+      'a project and a group',
+      (i) => [
+        ['/projects', { name: `both-${i}`, namespace_id: group.id }],
+        ['/groups', { name: 'g', path: `both-${i}`, parent_id: group.id }],
+      ],
+    ],
+    [
+      'a project and a group that is made with another one',
+      (i) => [
+        ['/projects', { name: `with-${i}`, namespace_id: group.id }],
+        ['/projects', { path: `team-${engine}/with-${i}/app` }],
+      ],
+    ],
+    [
+      'a user and a group',
+      (i) => [
+        ['/users', { username: `name-${engine}-${i}`, name: 'u', email: `rival-${engine}-${i}@example.com` }],
+        ['/groups', { name: 'g', path: `name-${engine}-${i}` }],
+      ],
+    ],
+  ]
+  it.each(rivals)('gives a path to one of %s', async (_, ask) => {
+    for (let i = 0; i < 8; i++) {
+      const both = i % 2 === 0 ? ask(i) : ask(i).toReversed()
+      const answers = await Promise.all(both.map(([path, json]) => box.admin('POST', path, { json })))
+      expect(answers.map(({ status }) => status).toSorted()[0], answers.map(({ text }) => text).join('\n')).toBe(201)
+      expect([400, 409]).toContain(answers.map(({ status }) => status).toSorted()[1])
+    }
+  })
 })

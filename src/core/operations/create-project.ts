@@ -7,7 +7,15 @@ import { type Group, isPathSegment, type Project, pathRules } from '../project.j
 import { reservedPart } from '../reserved-paths.js'
 import { makeGroup } from '../steps/make-group.js'
 import { record } from '../steps/record.js'
-import { findGroup, findGroupByPath, findProjectAt, getProject, insertGroup, insertProject } from '../store/projects.js'
+import {
+  findGroup,
+  findGroupByPath,
+  findProjectAt,
+  getProject,
+  insertGroup,
+  insertProject,
+  lockPath,
+} from '../store/projects.js'
 import { findUserByName, isPerson, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { fetchMirrorSoon, setMirrorIn } from './fetch-mirror.js'
@@ -43,6 +51,7 @@ export async function createProject(core: Core, input: CreateProjectInput): Prom
     const fullPath = `${group.fullPath}/${path}`
     const reserved = reservedPart(fullPath)
     if (reserved !== undefined) throw wrongField('path', `${reserved} is a reserved name`)
+    await lockPath(tx, fullPath)
     if (await findGroupByPath(tx, fullPath)) throw new SignalboxError('conflict', `${fullPath} is a group`)
     const made = await insertProject(tx, {
       groupId: group.id,
@@ -71,12 +80,20 @@ async function groupFor(core: Core, tx: Tx, input: CreateProjectInput, segments:
   }
   const { user } = input
   const [top = user.username, ...below] = segments
-  let group = (await findGroupByPath(tx, top)) ?? (await makeNamespace(core, tx, top, user))
+  let group = (await groupAt(tx, top)) ?? (await makeNamespace(core, tx, top, user))
   for (const path of below) {
     const fullPath = `${group.fullPath}/${path}`
-    group = (await findGroupByPath(tx, fullPath)) ?? (await makeGroupIn(core, tx, group, path, user))
+    group = (await groupAt(tx, fullPath)) ?? (await makeGroupIn(core, tx, group, path, user))
   }
   return fillable(tx, user, group)
+}
+
+/** The group, and if there is none, nobody else takes its path meanwhile. */
+async function groupAt(tx: Tx, fullPath: string): Promise<Group | undefined> {
+  const found = await findGroupByPath(tx, fullPath)
+  if (found) return found
+  await lockPath(tx, fullPath)
+  return findGroupByPath(tx, fullPath)
 }
 
 async function fillable(tx: Tx, user: User, group: Group): Promise<Group> {

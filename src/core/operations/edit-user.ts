@@ -8,7 +8,7 @@ import { record } from '../steps/record.js'
 import { setPassword } from '../steps/set-password.js'
 import { stopSchedules } from '../steps/stop-schedules.js'
 import { deletePasswordLink } from '../store/passwords.js'
-import { findGroupByPath } from '../store/projects.js'
+import { findGroupByPath, lockPath } from '../store/projects.js'
 import { deleteSessions } from '../store/sessions.js'
 import { findUser, findUserByName, insertUser, isPerson, saveUser, setUserState, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -31,6 +31,7 @@ export async function createUser(core: Core, input: NewUser & { password?: strin
     if (!isPathSegment(username)) throw refused('invalid', 'username', 'is invalid')
     if (reservedPart(username) !== undefined) throw refused('invalid', 'username', 'is a reserved name')
     checkNames(input)
+    await lockPath(tx, username)
     const group = await findGroupByPath(tx, username)
     if ((await findUserByName(tx, username)) || group) throw refused('conflict', 'username', 'has already been taken')
     const user = await insertUser(tx, { username, name, email, isAdmin: input.isAdmin ? 1 : 0 })

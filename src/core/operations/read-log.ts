@@ -8,10 +8,19 @@ import { listVerdicts } from '../store/verdicts.js'
 
 type Reading = Pick<Core, 'store' | 'traces'>
 
+type LogOf = Pick<Job, 'id' | 'fence'>
+
 /** What of the log may be shown now, in bytes: an unfinished secret at its end is held back. */
-export async function visibleLength({ store, traces }: Reading, job: Pick<Job, 'id' | 'fence'>): Promise<number> {
-  const committed = (await findTrace(store.read, job.id))?.length ?? 0
-  return Math.min(committed, traces.session(job.id, job.fence)?.visible ?? committed)
+export async function visibleLength(core: Reading, job: LogOf): Promise<number> {
+  return (await visiblePart(core, job)).length
+}
+
+/** The same, and whether a debugging shell wrote in it, which is not for everybody. */
+export async function visiblePart({ store, traces }: Reading, job: LogOf): Promise<{ length: number; debug: boolean }> {
+  const trace = await findTrace(store.read, job.id)
+  const committed = trace?.length ?? 0
+  const visible = traces.session(job.id, job.fence)?.visible ?? committed
+  return { length: Math.min(committed, visible), debug: trace?.debug === 1 }
 }
 
 /** Where things are in a log. Lines are counted from 0. */

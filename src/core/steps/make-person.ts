@@ -4,7 +4,7 @@ import { SignalboxError } from '../errors.js'
 import type { OpenIdPerson } from '../openid.js'
 import { isPathSegment } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
-import { findGroupByPath } from '../store/projects.js'
+import { findGroupByPath, lockPath } from '../store/projects.js'
 import { findUserByName, insertUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
@@ -34,6 +34,7 @@ async function freeName(tx: Tx, wanted: string): Promise<string> {
   for (let i = 1; i <= mostTries; i++) {
     const name = i === 1 ? base : `${base}${i}`
     if (reservedPart(name) !== undefined) continue
+    await lockPath(tx, name)
     if (!(await findUserByName(tx, name)) && !(await findGroupByPath(tx, name))) return name
   }
   throw new SignalboxError('conflict', `there is no free name like ${base}: an administrator makes the user`)

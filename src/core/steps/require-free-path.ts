@@ -2,7 +2,7 @@
 import { wrongField } from '../errors.js'
 import { isPathSegment, pathRules } from '../project.js'
 import { reservedPart } from '../reserved-paths.js'
-import { findGroupByPath, findProjectAt } from '../store/projects.js'
+import { findGroupByPath, findProjectAt, lockPath } from '../store/projects.js'
 import { findUserByName } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
@@ -11,6 +11,7 @@ export async function requireFreePath(tx: Tx, path: string, fullPath: string): P
   if (!isPathSegment(path)) throw wrongField('path', pathRules)
   const reserved = reservedPart(fullPath)
   if (reserved !== undefined) throw wrongField('path', `${reserved} is a reserved name`)
+  await lockPath(tx, fullPath)
   if ((await findGroupByPath(tx, fullPath)) || (await findProjectAt(tx, fullPath))) {
     throw wrongField('path', 'has already been taken')
   }

@@ -180,6 +180,15 @@ export async function lockGroup(tx: Tx, id: number): Promise<void> {
   await tx.db.selectFrom('groups').select('id').where('id', '=', id).forUpdate().execute()
 }
 
+/**
+ * Lets others wait who give the same path to a project, a group or a user: each is unique among its own kind alone. A
+ * transaction that takes several takes those above first.
+ */
+export async function lockPath(tx: Tx, fullPath: string): Promise<void> {
+  if (tx.engine !== 'postgres') return
+  await sql`select pg_advisory_xact_lock(hashtextextended(${fullPath.toLowerCase()}, 0))`.execute(tx.db)
+}
+
 /** Moves the number that every cache key of the project carries. */
 export async function raiseCacheIndex(tx: Tx, id: number): Promise<void> {
   await tx.db
