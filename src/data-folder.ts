@@ -94,9 +94,20 @@ export async function keysOf(store: Store, file: string, durable = true): Promis
   throw new SettingsError(file, `is not the key file that the store was sealed with${lostKeyHint}`)
 }
 
-/** The administrator's token kept in the folder, made at the first start. */
-export function readAdminToken(folder: string, durable = true): string {
-  return readOrMake(path.join(folder, 'admin-token'), () => mintToken('access', systemRandom), durable)
+/**
+ * The administrator's token kept in the folder, made at the first start. Throws `SettingsError` where it must not be made,
+ * and is not there: it would take the place of the one that other nodes of the store have.
+ */
+export function readAdminToken(folder: string, { make, durable = true }: { make: boolean; durable?: boolean }): string {
+  const file = path.join(folder, 'admin-token')
+  const makeOrRefuse = () => {
+    if (make) return mintToken('access', systemRandom)
+    throw new SettingsError(
+      file,
+      'is not there, and other nodes share this store: copy it from one of them, or set SIGNALBOX_ADMIN_TOKEN',
+    )
+  }
+  return readOrMake(file, makeOrRefuse, durable)
 }
 
 /** The node's name: made once for a folder, so that leases of an earlier run are known as ours. */

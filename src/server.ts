@@ -16,9 +16,11 @@ import type { Core } from './core/core.js'
 import { readGauges } from './core/gauges.js'
 import type { Log } from './core/log.js'
 import { type CoreParts, makeCore } from './core/make-core.js'
+import { Membership } from './core/membership.js'
 import { keysFit } from './core/operations/check-keys.js'
 import { makeFirstLink } from './core/operations/edit-password.js'
 import { hearNodes } from './core/operations/hear-nodes.js'
+import { checkVersions, livingOthers } from './core/operations/join-node.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
@@ -119,6 +121,8 @@ async function start(
   const store = await patiently(() => openStore({ url: settings.database, clock, report, fatal, ...persistence }))
   closers.push(() => store.close())
 
+  const node = readNodeName(dataDir, persistence.durable)
+  await patiently(() => checkVersions(store.read, node))
   const keys = await patiently(() => keysOf(store, settings.keyFile, persistence.durable))
 
   const plugins = await loadPlugins({
@@ -139,7 +143,7 @@ async function start(
   })
   closers.push(() => repositories.close())
   const { core, tasks } = makeCore({
-    node: readNodeName(dataDir, persistence.durable),
+    node,
     store,
     clock,
     keys,
@@ -168,7 +172,8 @@ async function start(
     durable: persistence.durable,
   })
   closers.push(() => core.traces.close())
-  const adminToken = settings.adminToken || readAdminToken(dataDir, persistence.durable)
+  const joins = (await patiently(() => livingOthers(store.read, node))).length > 0
+  const adminToken = settings.adminToken || readAdminToken(dataDir, { make: !joins, durable: persistence.durable })
   await patiently(() => setAdminToken(core, adminToken))
   const firstLink = ephemeral ? undefined : await patiently(() => makeFirstLink(core))
   const passwordLink = firstLink && `${externalUrl}/-/password?token=${firstLink.token}`
@@ -262,13 +267,16 @@ async function start(
     res.end(scrape.body)
   }
 
-  await patiently(() => recoverNode(core))
+  await patiently(() => recoverNode(core, httpUrl))
   front.open({ route, doorOf })
-  closers.push(hearNodes(core))
+  const membership = new Membership(core, tasks, httpUrl)
+  closers.push(hearNodes(core, { node: () => membership.look(), tasks: () => tasks.learnPaused() }))
+  closers.push(() => membership.close())
   closers.push(() => tasks.close())
   closers.push(clock.watch())
   if (tlsFiles) closers.push(tlsFiles.watch(clock, log))
   tasks.start()
+  await membership.start()
   // Sooner than their times: the process before this one may have been killed.
   if (!ephemeral) for (const name of ['follow_pushes', 'remove_orphans']) tasks.runByItself(name)
   await plugins.startExporters(core)
@@ -354,7 +362,8 @@ function pathOf(target: string): string | undefined {
   return /^\/(?!\/)[^?#]*/.exec(target)?.[0]
 }
 
-async function ready({ store, keys }: Core, res: ServerResponse): Promise<void> {
+async function ready({ store, keys, nodeState }: Core, res: ServerResponse): Promise<void> {
+  if (nodeState.draining) return text(res, 503, 'this node is drained\n', retryLater)
   try {
     await store.write((tx) => putMeta(tx, 'ready', String(tx.now)))
     if (await keysFit(store.read, keys)) text(res, 200, 'ok\n')

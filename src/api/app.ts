@@ -19,6 +19,7 @@ import { fleetRoutes } from './fleet.js'
 import { graphRoutes } from './graph.js'
 import { liveRoutes } from './live.js'
 import { logRoutes } from './logs.js'
+import { nodeRoutes } from './nodes.js'
 import { answerCallback, providerAt } from './openid/callback.js'
 import { openIdRoutes, providersOf } from './openid/routes.js'
 import { overviewRoutes } from './overview.js'
@@ -76,6 +77,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...overviewRoutes,
       ...fleetRoutes,
       ...queueRoutes,
+      ...nodeRoutes,
       ...usageRoutes,
       ...cacheRoutes,
       ...deliveryRoutes,

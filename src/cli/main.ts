@@ -103,6 +103,27 @@ function buildProgram(): Command {
     .option('--json', 'print one JSON document')
     .action(async (id, options) => (await import('./commands/inspect.js')).inspectJob(id, options))
 
+  const node = program.command('node').description('the coordinators that share a database')
+  node
+    .command('list')
+    .option('--json', 'print one JSON document')
+    .action(async (options) => (await import('./commands/node.js')).listNodes(options))
+  for (const [verb, what] of [
+    ['drain', 'send its runners to other nodes and give it no new work'],
+    ['resume', 'let a drained node have work again'],
+  ] as const) {
+    node
+      .command(verb)
+      .argument('<NAME>')
+      .description(what)
+      .action(async (name) => (await import('./commands/node.js')).drainNode(verb, name))
+  }
+  node
+    .command('remove')
+    .argument('<NAME>')
+    .description('forget a node that is gone for good')
+    .action(async (name) => (await import('./commands/node.js')).removeNode(name))
+
   const task = program.command('task').description('background tasks')
   task
     .command('list')

@@ -15,6 +15,7 @@ import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
 import type { Memory } from './memory.js'
+import type { NodeState } from './node.js'
 import type { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
@@ -110,6 +111,8 @@ export interface Core {
   readonly by?: Pick<User, 'id' | 'username'>
   /** Name of this process among the nodes. */
   readonly node: string
+  /** Whether it takes new work. */
+  readonly nodeState: NodeState
   readonly store: Store
   readonly clock: Clock
   readonly random: Random

@@ -21,6 +21,7 @@ import { defaultLeaseSettings } from './lease.js'
 import { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
 import { makeMemory } from './memory.js'
+import { NodeState } from './node.js'
 import { commitTraces } from './operations/append-trace.js'
 import { continuePipeline } from './operations/continue-pipeline.js'
 import { extendLeases } from './operations/extend-leases.js'
@@ -102,6 +103,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
   })
   const core: Core = {
     node: parts.node,
+    nodeState: new NodeState(),
     store,
     clock,
     random: parts.random ?? systemRandom,

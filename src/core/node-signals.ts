@@ -24,8 +24,19 @@ export interface LeaseSignal {
   ended?: string
 }
 
+/** Something is new about a node: it is to be drained, or not any more. */
+export interface AboutNodeSignal {
+  kind: 'node'
+  id: string
+}
+
+/** A background task was paused or resumed. */
+export interface TasksSignal {
+  kind: 'tasks'
+}
+
 /** What is told. */
-export type NodeSignal = QueuedSignal | LeaseSignal
+export type NodeSignal = QueuedSignal | LeaseSignal | AboutNodeSignal | TasksSignal
 
 /** Tells the other nodes when the transaction is committed; on SQLite there are none. */
 export async function tellNodes(core: Core, tx: Tx, signal: NodeSignal): Promise<void> {
@@ -53,10 +64,12 @@ export function readSignal(node: string, text: string): NodeSignal | undefined {
   }
   if (said === null || typeof said !== 'object' || said.from === node) return undefined
   const isId = (value: unknown): value is number => Number.isSafeInteger(value)
-  const { kind, projectId, demandId, managerId, jobId, fence, ended } = said
+  const { kind, projectId, demandId, managerId, jobId, fence, ended, id } = said
   if (kind === 'queued' && isId(projectId) && isId(demandId)) return { kind, projectId, demandId }
   if (kind === 'lease' && isId(managerId) && isId(jobId) && isId(fence)) {
     return { kind, managerId, jobId, fence, ...(typeof ended === 'string' ? { ended } : {}) }
   }
+  if (kind === 'node' && typeof id === 'string') return { kind, id }
+  if (kind === 'tasks') return { kind }
   return undefined
 }

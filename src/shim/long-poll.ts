@@ -67,10 +67,15 @@ export class HeldPolls {
     for (const poll of [...this.#held]) if (poll.runner.id === runnerId) poll.end()
   }
 
+  /** Ends every hold. */
+  endAll(): void {
+    for (const poll of [...this.#held]) poll.end()
+  }
+
   /** Ends every hold, and holds no more. Resolves when all are answered. Safe to repeat. */
   async close(): Promise<void> {
     this.#closed = true
-    for (const poll of [...this.#held]) poll.end()
+    this.endAll()
     if (this.#held.size > 0) await new Promise<void>((resolve) => this.#empty.push(resolve))
   }
 }

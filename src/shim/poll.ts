@@ -62,7 +62,7 @@ export class Polls {
   readonly held: HeldPolls
   readonly handOuts: HandOuts
   readonly #values: QueueValues
-  readonly #stopListening: () => void
+  readonly #stops: (() => void)[]
   readonly #known = new RecentMap<string, Poll>(mostKnown)
   #closing: Promise<void> | undefined
 
@@ -72,11 +72,14 @@ export class Polls {
     this.#values = new QueueValues(core)
     this.held = new HeldPolls(core, holdMs)
     this.handOuts = new HandOuts(core)
-    this.#stopListening = core.events.listen(({ kind, runnerId }) => {
-      if ((kind !== 'runner.changed' && kind !== 'runner.deleted') || runnerId == null) return
-      this.#values.runnerChanged(runnerId)
-      this.held.runnerChanged(runnerId)
-    })
+    this.#stops = [
+      core.events.listen(({ kind, runnerId }) => {
+        if ((kind !== 'runner.changed' && kind !== 'runner.deleted') || runnerId == null) return
+        this.#values.runnerChanged(runnerId)
+        this.held.runnerChanged(runnerId)
+      }),
+      core.nodeState.listen(() => core.nodeState.draining && this.held.endAll()),
+    ]
   }
 
   /**
@@ -88,7 +91,7 @@ export class Polls {
     const { runner, manager } = await this.access.poller(sender, poll.info)
     const poller = await this.#values.of(runner, manager)
     const { value } = poller
-    if (runner.active === 0) return reply.empty(value)
+    if (runner.active === 0 || this.core.nodeState.draining) return reply.empty(value)
     this.handOuts.askedAgain(manager.id)
     const system = `${poll.info.systemId} ${poll.info.ipAddress ?? ''}`
     this.held.slots.seen(system, manager.id)
@@ -130,7 +133,7 @@ export class Polls {
 
   /** Ends the holds with no job and refuses polls from now on. Safe to repeat. */
   close(): Promise<void> {
-    this.#stopListening()
+    for (const stop of this.#stops) stop()
     this.handOuts.close()
     this.#closing ??= this.held.close()
     return this.#closing

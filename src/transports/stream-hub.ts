@@ -25,6 +25,7 @@ export interface StreamHubOptions {
 }
 
 const tickMs = 1000
+const drained = 'this node is drained'
 /** Streams come back over this time after a stop, not all at once. */
 const spreadMs = 2000
 
@@ -61,6 +62,7 @@ export class StreamHub implements Hub {
     this.#stops = [
       core.clock.every(tickMs, () => this.#tick()),
       core.capabilityChanges.listen(() => this.#refreshAll()),
+      core.nodeState.listen(() => this.#drain()),
       core.events.listen((event) => {
         if (event.kind === 'runner.changed' || event.kind === 'runner.deleted') {
           this.#refresh(event.runnerId!).catch((error) =>
@@ -91,6 +93,8 @@ export class StreamHub implements Hub {
     this.#connections.add(connection)
     if (this.#closing) {
       connection.goodbye(GoodbyeCode.GOODBYE_CODE_SHUTDOWN, 'this node stops', this.#spread())
+    } else if (this.#core.nodeState.draining) {
+      connection.goodbye(GoodbyeCode.GOODBYE_CODE_SHUTDOWN, drained, tickMs + this.#spread())
     } else if (++this.#newThisSecond > this.#options.newStreamsPerSecond) {
       connection.goodbye(GoodbyeCode.GOODBYE_CODE_OVERLOADED, 'too many new streams', tickMs + this.#spread())
     }
@@ -123,6 +127,14 @@ export class StreamHub implements Hub {
     for (const stop of this.#stops.splice(0)) stop()
     for (const connection of [...this.#connections]) {
       connection.goodbye(GoodbyeCode.GOODBYE_CODE_SHUTDOWN, 'this node stops', this.#spread())
+    }
+  }
+
+  /** Streams come back at once, and so to another node: a balancer has asked whether this one is ready. */
+  #drain(): void {
+    if (!this.#core.nodeState.draining) return
+    for (const connection of [...this.#connections]) {
+      connection.goodbye(GoodbyeCode.GOODBYE_CODE_SHUTDOWN, drained, this.#spread())
     }
   }
 

@@ -53,7 +53,7 @@ async function start(more: Record<string, unknown> = {}): Promise<void> {
       throw error
     },
   })
-  adminToken = readAdminToken(dataDir, false)
+  adminToken = readAdminToken(dataDir, { make: true, durable: false })
   real.serve(server.httpUrl)
 }
 

@@ -104,6 +104,11 @@ CREATE INDEX deployments_of_environment on deployments (environment_id, id);
 CREATE TABLE "dotenv_variables" ("job_id" bigint primary key references "jobs" ("id"),
   "body" blob not null);
 
+CREATE TABLE "duties" ("name" text primary key,
+  "holder" text,
+  "fence" bigint not null,
+  "held_until" bigint not null);
+
 CREATE TABLE "environments" ("id" integer primary key autoincrement,
   "project_id" bigint not null references "projects" ("id"),
   "name" text not null,
@@ -418,7 +423,9 @@ CREATE TABLE "meta" ("key" text primary key,
 CREATE TABLE "nodes" ("id" text primary key,
   "started_at" bigint not null,
   "seen_at" bigint not null,
-  "http_url" text not null);
+  "http_url" text not null,
+  "version" text default '' not null,
+  "draining_at" bigint);
 
 CREATE TABLE "old_paths" ("path" text primary key,
   "project_id" bigint not null references "projects" ("id") on delete cascade,

@@ -38,7 +38,7 @@ it('counts as the table says, with its series from the first job on', async () =
   const server = await startServer({ settings, log: quiet, language: inThisThread, fatal })
   try {
     const { core, httpUrl } = server
-    const token = readAdminToken(dataDir, false)
+    const token = readAdminToken(dataDir, { make: true, durable: false })
     const api = async <T>(method: string, at: string, body?: object): Promise<T> => {
       const headers = { 'private-token': token, 'content-type': 'application/json' }
       const answer = await fetch(`${httpUrl}/api${at}`, {

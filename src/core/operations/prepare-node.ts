@@ -7,12 +7,12 @@ import type { Core } from '../core.js'
 import { processPipeline } from '../steps/process-pipeline.js'
 import { deleteOtherTokens, findAccessToken, insertAccessToken } from '../store/access-tokens.js'
 import { refreshOpenLeases } from '../store/lease-terms.js'
-import { saveNode } from '../store/nodes.js'
 import { listLivingPipelines, listNewPipelines } from '../store/pipelines.js'
 import { findProject } from '../store/projects.js'
 import { findUser, insertUser, type User } from '../store/users.js'
 import { accessScopes, adminTokenName, hashToken, hintOf } from '../tokens/token.js'
 import { continuePipelines } from './continue-pipeline.js'
+import { joinNode, livingOthers } from './join-node.js'
 
 /** Makes user 1 (`root`) and gives it this token; one that it had before under this name is dead. */
 export async function setAdminToken(core: Core, token: string): Promise<User> {
@@ -35,13 +35,17 @@ export async function setAdminToken(core: Core, token: string): Promise<User> {
   })
 }
 
-/** Recovers what was open. Runs before the doors do. */
-export async function recoverNode(core: Core): Promise<void> {
+/**
+ * Recovers what was open: of this node, and of those that are not there. Runs before the doors do. `httpUrl`: where this
+ * node listens.
+ */
+export async function recoverNode(core: Core, httpUrl = core.externalUrl()): Promise<void> {
   const { stream, twoPhase } = core.settings.leases
   await core.demands.refresh(core.store.read)
   await core.store.write(async (tx) => {
-    await refreshOpenLeases(tx, { stream: stream.acceptWithinMs, other: twoPhase.acceptWithinMs })
-    await saveNode(tx, { id: core.node, httpUrl: core.externalUrl() })
+    const others = (await livingOthers(tx, core.node)).map(({ id }) => id)
+    await refreshOpenLeases(tx, { stream: stream.acceptWithinMs, other: twoPhase.acceptWithinMs }, others)
+    await joinNode(core, tx, httpUrl)
   })
   for (const blobs of [core.artifacts, core.caches]) await blobs.removeUnfinished()
   await pinLivingPipelines(core)

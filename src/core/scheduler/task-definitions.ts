@@ -53,6 +53,8 @@ export interface Task {
    * long, or for a stream's term.
    */
   silence?: (stuck: StuckSettings) => number
+  /** Looks after what this node alone has or knows: each node does it, where others are done by one node for all. */
+  everywhere?: boolean
   /** Returns a short result for people; an empty one means that there was nothing to do. */
   run: (core: Core, tasks: TaskRunner) => Promise<string>
 }
@@ -78,12 +80,14 @@ export const taskDefinitions: readonly Task[] = [
   {
     name: 'expire_leases',
     what: 'voids offers nobody answered and ends jobs whose runner is gone',
+    everywhere: true,
     quiet: true,
     run: async (core) => counted({ ...(await expireLeases(core)) }),
   },
   {
     name: 'wake_runners',
     what: 'finds jobs and idle runners that a lost wake-up has left side by side',
+    everywhere: true,
     quiet: true,
     run: async (core) => {
       await core.dispatcher.sweep()
@@ -167,6 +171,7 @@ export const taskDefinitions: readonly Task[] = [
   {
     name: 'follow_pushes',
     what: 'makes the pipelines of pushes that a stop or a fault has left without',
+    everywhere: true,
     quiet: true,
     run: async (core) => counted({ pushes: await core.followPushesLeft() }),
   },
@@ -201,6 +206,7 @@ export const taskDefinitions: readonly Task[] = [
   {
     name: 'note_contacts',
     what: 'writes down that the runners of open streams are there',
+    everywhere: true,
     quiet: true,
     run: async (core) => counted({ runners: await noteAttached(core) }),
   },

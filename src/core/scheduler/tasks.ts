@@ -5,6 +5,7 @@
 import type { Core } from '../core.js'
 import { type CronTimes, parseCron } from '../cron.js'
 import { SignalboxError } from '../errors.js'
+import { tellNodes } from '../node-signals.js'
 import { ensureTask, listTasks, saveTaskNext, saveTaskPaused, saveTaskRun, type TaskRow } from '../store/tasks.js'
 import { type Task, type TaskRunner, taskDefinitions } from './task-definitions.js'
 
@@ -30,20 +31,44 @@ export class Tasks implements TaskRunner {
 
   /** Makes the rows, learns what is paused and what is due. Before the first run. */
   async load(): Promise<void> {
-    const { store, clock } = this.#core
-    const rows = new Map((await listTasks(store.read)).map((row) => [row.name, row]))
-    for (const task of taskDefinitions) {
-      const row = rows.get(task.name)
-      const cron = this.#cronOf(task)
-      if (row?.paused === 1) this.#paused.add(task.name)
-      // What came due while nobody was there is done at the start.
-      const kept = this.#intervalOf(task) === 0 && row?.cron === (cron?.text ?? null) ? row.nextRunAt : null
-      const next = kept ?? cron?.times.next(clock.now()) ?? null
-      if (next !== null) this.#due.set(task.name, next)
+    const { store } = this.#core
+    for (const { task, cron, next } of await this.#learn()) {
       await store.write((tx) =>
         ensureTask(tx, { name: task.name, intervalMs: this.#intervalOf(task), cron: cron?.text ?? null, next }),
       )
     }
+  }
+
+  /** Learns what other nodes have paused and resumed. */
+  async learnPaused(): Promise<void> {
+    for (const row of await listTasks(this.#core.store.read)) this.#setPaused(row.name, row.paused === 1)
+  }
+
+  /** From now on this node does the tasks: what is due, and when, stands in the store. */
+  async takeOver(): Promise<void> {
+    await this.#learn()
+    if (this.#started) for (const name of this.#due.keys()) this.#arm(name)
+  }
+
+  /** What is paused and what is due, by the store. */
+  async #learn() {
+    const { store, clock } = this.#core
+    const rows = new Map((await listTasks(store.read)).map((row) => [row.name, row]))
+    return taskDefinitions.map((task) => {
+      const row = rows.get(task.name)
+      const cron = this.#cronOf(task)
+      this.#setPaused(task.name, row?.paused === 1)
+      // What came due while nobody was there is done at the start.
+      const kept = this.#intervalOf(task) === 0 && row?.cron === (cron?.text ?? null) ? row.nextRunAt : null
+      const next = kept ?? cron?.times.next(clock.now()) ?? null
+      if (next !== null) this.#due.set(task.name, next)
+      return { task, cron, next }
+    })
+  }
+
+  #setPaused(name: string, paused: boolean): void {
+    if (paused) this.#paused.add(name)
+    else this.#paused.delete(name)
   }
 
   /** Starts the timers. */
@@ -81,9 +106,11 @@ export class Tasks implements TaskRunner {
   /** Pauses or resumes a task. What piled up while inline work was paused is done at once when it is resumed. */
   async setPaused(name: string, paused: boolean): Promise<void> {
     definitionOf(name)
-    await this.#core.store.write((tx) => saveTaskPaused(tx, name, paused))
-    if (paused) this.#paused.add(name)
-    else this.#paused.delete(name)
+    await this.#core.store.write(async (tx) => {
+      await saveTaskPaused(tx, name, paused)
+      await tellNodes(this.#core, tx, { kind: 'tasks' })
+    })
+    this.#setPaused(name, paused)
     const due = this.#due.get(name)
     const inline = this.#core.settings.taskTimes[name] === undefined
     const overdue = due !== undefined && due <= this.#core.clock.now()
@@ -107,8 +134,10 @@ export class Tasks implements TaskRunner {
     await Promise.allSettled(this.#running.values())
   }
 
-  /** Runs it in the background, unless it is paused or running. */
+  /** Runs it in the background, unless it is paused, running or another node's duty. */
   runByItself(name: string): void {
+    const { nodeState, clock } = this.#core
+    if (!definitionOf(name).everywhere && !nodeState.onDuty(clock.now())) return
     if (this.isPaused(name) || this.#running.has(name) || this.#hearingOut(name) > 0) return
     this.run(name).catch(() => undefined)
   }

@@ -4,6 +4,7 @@
  * changes nothing. Time is the database's, so that nodes need not agree on theirs. SQLite has one process, and no terms.
  */
 import { sql } from 'kysely'
+import { databaseNow } from './database-time.js'
 import type { Tx } from './write.js'
 
 /** A cursor that is held, and the last event that was handled. */
@@ -80,10 +81,4 @@ export async function releaseCursor(tx: Tx, name: string, fence: number): Promis
 /** Of SQLite there is one process: what it holds does not run out. */
 function untilOf(tx: Tx, termMs: number) {
   return tx.engine === 'sqlite' ? sql<number>`${Number.MAX_SAFE_INTEGER}` : sql<number>`${databaseNow(tx)} + ${termMs}`
-}
-
-function databaseNow(tx: Tx) {
-  return tx.engine === 'sqlite'
-    ? sql<number>`${tx.now}`
-    : sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
 }

@@ -35,19 +35,24 @@ const grace = (term: RawBuilder<unknown>) =>
 /**
  * Gives every open lease a fresh term, `acceptWithin` (in milliseconds) to an offer: after a start, since nobody could
  * renew while we were away. It is a full one, but not for ever: starts that follow each other without a word of the runner
- * would keep a lost job running.
+ * would keep a lost job running. `except`: nodes that were there meanwhile, whose leases stay as they are.
  */
-export async function refreshOpenLeases(tx: Tx, acceptWithin: { stream: number; other: number }): Promise<void> {
+export async function refreshOpenLeases(
+  tx: Tx,
+  acceptWithin: { stream: number; other: number },
+  except: readonly string[] = [],
+): Promise<void> {
+  const ours = except.length === 0 ? sql`` : sql`and node not in (${sql.join(except)})`
   await sql`
     update leases set expires_at = cast(${tx.now} as bigint) + ${grace(sql`term_ms`)}
-    where status = 'held'`.execute(tx.db)
+    where status = 'held' ${ours}`.execute(tx.db)
   await sql`
     update leases set accept_by = cast(${tx.now} as bigint) + ${grace(sql`
       case when door in ('grpc', 'websocket') then cast(${acceptWithin.stream} as integer)
       else cast(${acceptWithin.other} as integer) end`)}
-    where status = 'offered'`.execute(tx.db)
-  await sql`update leases set report_at = ${tx.now} where status = 'held' and report is not null`.execute(tx.db)
-  await sql`update leases set starts = starts + 1 where status in ('offered', 'held')`.execute(tx.db)
+    where status = 'offered' ${ours}`.execute(tx.db)
+  await sql`update leases set report_at = ${tx.now} where status = 'held' and report is not null ${ours}`.execute(tx.db)
+  await sql`update leases set starts = starts + 1 where status in ('offered', 'held') ${ours}`.execute(tx.db)
 }
 
 /**

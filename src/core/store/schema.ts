@@ -12,7 +12,15 @@ export type Flag = number
 /** Every table with its columns. `Generated` ones have a default in the database. */
 export interface Database {
   meta: { key: string; value: string }
-  nodes: { id: string; started_at: number; seen_at: number; http_url: string }
+  nodes: {
+    id: string
+    started_at: number
+    seen_at: number
+    http_url: string
+    version: string
+    draining_at: number | null
+  }
+  duties: { name: string; holder: string | null; fence: number; held_until: number }
 
   groups: {
     id: Generated<number>
