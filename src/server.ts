@@ -29,6 +29,8 @@ import { openStore } from './core/store/open.js'
 import { patience } from './core/store/wait.js'
 import { closeToOthers, discardStaging, keysOf, openDataFolder, readAdminToken, readNodeName } from './data-folder.js'
 import type { Faults } from './faults.js'
+import { ForgeClients } from './forges/forge-clients.js'
+import { ForgeReporter } from './forges/reporter.js'
 import { Front, hostOf, retryLater, text } from './front.js'
 import { createGitHttp } from './git/http.js'
 import { defaultRemoteLimits } from './git/remote-fetch.js'
@@ -153,6 +155,9 @@ async function start(
     language,
     ...(settings.includes ? { remoteFiles: new RemoteFiles(settings.includes) } : {}),
     elsewhere,
+    ...(ephemeral
+      ? {}
+      : { forges: new ForgeClients({ hosts: settings.mirrors.trustedHosts ?? [], now: () => clock.now() }) }),
     log,
     externalUrl: () => externalUrl,
     followPushesLeft: () => doors.git.followLeft(),
@@ -284,6 +289,9 @@ async function start(
     const webhooks = new Webhooks(core)
     closers.push(() => webhooks.close())
     await webhooks.start()
+    const reporter = new ForgeReporter(core)
+    closers.push(() => reporter.close())
+    await reporter.start()
   }
   let grpcUrl = ''
   if (!ephemeral) {

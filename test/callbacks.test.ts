@@ -41,7 +41,7 @@ const allowed: Record<string, string> = {
   "runner/transports/grpc.ts data '(message: ServerMessage) => this.handlers.message(message))'": 'guarded by the link',
   "runner/transports/websocket.ts message '(data: Buffer) => this.#receive(data))'": 'caught there, and by the link',
   "runner/transports/websocket.ts unexpected-response '(request, response) => {'": 'ends both',
-  "webhooks/send.ts response '(response) => {'": 'settles a promise',
+  "http/exchange.ts response '(response) => {'": 'settles a promise',
 }
 
 /** Lives of their own: the command and its check of runners, which serve one person, and the simulator. */

@@ -12,6 +12,7 @@ import { routesOn } from '../http/routing.js'
 import { auditRoutes } from './audit.js'
 import { backupRoutes } from './backup.js'
 import { cacheRoutes } from './caches.js'
+import { connectionRoutes } from './connections.js'
 import { deliveryRoutes } from './deliveries.js'
 import { toProblem } from './errors.js'
 import { feedRoutes } from './feed.js'
@@ -82,6 +83,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...cacheRoutes,
       ...deliveryRoutes,
       ...projectRoutes,
+      ...connectionRoutes,
       ...runnerSelfRoutes,
       ...pluginRoutes(parts.plugins ?? noPlugins),
       ...(parts.backup ? backupRoutes(parts.backup) : []),

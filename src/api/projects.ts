@@ -81,7 +81,8 @@ async function shown(core: Core, list: readonly Subscription[]): Promise<object[
   }))
 }
 
-async function projectFor(call: UserCall, deed: Deed): Promise<Project> {
+/** The project of `:id` for those who may do this there. Throws `not_found` and `forbidden`. */
+export async function projectFor(call: UserCall, deed: Deed): Promise<Project> {
   const project = await readable(call, call.path('id'))
   if (!project) throw new SignalboxError('not_found', 'there is no such project')
   if (await can(call.core, call.actor, deed, project)) return project

@@ -77,6 +77,11 @@ export class Client {
     await this.#request('DELETE', route)
   }
 
+  /** A deletion that answers with what is left. */
+  remove<T>(route: string): Promise<T> {
+    return this.#json('DELETE', route)
+  }
+
   /** An answer as it comes: logs and events. */
   async stream(route: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#request('GET', route, undefined, signal)

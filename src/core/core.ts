@@ -11,6 +11,7 @@ import type { ConfigCache } from './config/config-cache.js'
 import type { EventHub } from './events.js'
 import type { Evidence, Judgment } from './evidence.js'
 import type { FollowUps } from './follow-ups.js'
+import type { Forges } from './forge.js'
 import type { LeaseSettings } from './lease.js'
 import type { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
@@ -137,6 +138,7 @@ export interface Core {
   readonly configs: ConfigCache
   readonly events: EventHub
   readonly followUps: FollowUps
+  readonly forges: Forges
   readonly leaseSignals: LeaseSignals
   readonly queueSli: QueueSli
   readonly log: Log

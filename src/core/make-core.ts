@@ -17,6 +17,7 @@ import type { RemoteFiles } from './config/remote-files.js'
 import { type Core, type CoreSettings, defaultCoreSettings } from './core.js'
 import { EventHub } from './events.js'
 import { FollowUps } from './follow-ups.js'
+import { type Forges, noForges } from './forge.js'
 import { defaultLeaseSettings } from './lease.js'
 import { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
@@ -57,6 +58,8 @@ export interface CoreParts {
   remoteFiles?: RemoteFiles
   /** What stands in for other projects and the web: for a coordinator that lives for one command. */
   elsewhere?: ConfigWorld['elsewhere']
+  /** Speaks to forges; absent: nobody does. */
+  forges?: Forges
   log: Log
   externalUrl: () => string
   followPushesLeft?: Core['followPushesLeft']
@@ -135,6 +138,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
       followUpTable(() => core),
       log,
     ),
+    forges: parts.forges ?? noForges,
     leaseSignals: new LeaseSignals(),
     queueSli: new QueueSli(parts.settings?.queueObjectives ?? []),
     log,

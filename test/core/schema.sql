@@ -146,6 +146,63 @@ CREATE TABLE "external_statuses" ("job_id" bigint primary key references "jobs" 
   "target_url" text,
   "description" text);
 
+CREATE TABLE "forge_connections" ("project_id" bigint primary key references "projects" ("id"),
+  "kind" text not null check (kind in ('github', 'gitlab', 'gitea')),
+  "base_url" text not null,
+  "repository" text not null,
+  "remote_id" text not null,
+  "hook_id" text,
+  "forks" text not null check (forks in ('never', 'approve', 'always')),
+  "job_statuses" integer not null check (job_statuses in (0, 1)),
+  "user_id" bigint not null references "users" ("id"),
+  "error" text,
+  "failures" integer not null,
+  "paused_until" bigint not null,
+  "created_at" bigint not null,
+  "sealed" blob not null,
+  constraint "forge_connections_remote" unique ("base_url",
+  "remote_id"));
+
+CREATE TABLE "forge_statuses" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "sha" text not null,
+  "context" text not null,
+  "pipeline_id" bigint not null,
+  "job_id" bigint,
+  "ref" text,
+  "state" text not null,
+  "description" text not null,
+  "version" bigint not null,
+  "sent_version" bigint not null,
+  "attempts" integer not null,
+  "due_at" bigint not null,
+  "message" text,
+  "updated_at" bigint not null,
+  constraint "forge_statuses_name" unique ("project_id",
+  "sha",
+  "context"));
+
+CREATE INDEX forge_statuses_by_pipeline on forge_statuses (pipeline_id);
+
+CREATE INDEX forge_statuses_by_project on forge_statuses (project_id, id);
+
+CREATE INDEX forge_statuses_due on forge_statuses (project_id, due_at) where sent_version < version;
+
+CREATE TABLE "fork_requests" ("id" integer primary key autoincrement,
+  "project_id" bigint not null references "projects" ("id"),
+  "number" bigint not null,
+  "sha" text not null,
+  "event" text not null,
+  "status" text not null check (status in ('waiting', 'approved', 'outdated')),
+  "approved_by" bigint references "users" ("id"),
+  "pipeline_id" bigint,
+  "created_at" bigint not null,
+  constraint "fork_requests_head" unique ("project_id",
+  "number",
+  "sha"));
+
+CREATE INDEX fork_requests_by_project on fork_requests (project_id, id);
+
 CREATE TABLE "group_shares" ("id" integer primary key autoincrement,
   "project_id" bigint references "projects" ("id"),
   "group_id" bigint references "groups" ("id"),

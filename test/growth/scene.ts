@@ -120,6 +120,7 @@ function* lists({ busy, calm, runner, schedule, firstPipeline, firstJob, environ
       (path) => `${at}${path}`,
     )
     yield `/api/signalbox/v1/projects/${id}/hook-deliveries`
+    yield `/api/signalbox/v1/projects/${id}/connection/statuses`
   }
   for (const query of runnerQueries) yield `/runners/${runner}/jobs${query}`
   yield* ['', '?status=online'].map((query) => `/runners/all${query}`)

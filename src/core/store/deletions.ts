@@ -29,6 +29,9 @@ export const ofProjects = [
   'project_subscriptions',
   'subscribed_runs',
   'default_configs',
+  'forge_statuses',
+  'fork_requests',
+  'forge_connections',
   'hook_secrets',
   'hook_deliveries',
   'pushes',
@@ -60,6 +63,7 @@ export async function deletePipelineRows(tx: Tx, pipelineId: number): Promise<vo
   `.execute(tx.db)
   await tx.db.deleteFrom('jobs').where('pipeline_id', '=', pipelineId).execute()
   await tx.db.deleteFrom('pipeline_mirrors').where('pipeline_id', '=', pipelineId).execute()
+  await tx.db.deleteFrom('forge_statuses').where('pipeline_id', '=', pipelineId).execute()
   await tx.db.deleteFrom('stages').where('pipeline_id', '=', pipelineId).execute()
   await tx.db
     .updateTable('pipeline_schedules')
@@ -114,6 +118,8 @@ export async function markProjectDeleted(tx: Tx, projectId: number): Promise<voi
     where id = ${projectId}`.execute(tx.db)
   await tx.db.deleteFrom('runner_projects').where('project_id', '=', projectId).execute()
   await refreshShares(tx, projectId)
+  // Its repository may be connected to another project from now on.
+  await tx.db.deleteFrom('forge_connections').where('project_id', '=', projectId).execute()
 }
 
 /** The same for a group. */

@@ -38,6 +38,7 @@ import * as knowIdentities from './migrations/2026_12_01_1210_know_identities.js
 import * as rootPipelines from './migrations/2026_12_01_1220_root_pipelines.js'
 import * as ownGroupTokens from './migrations/2026_12_01_1233_own_group_tokens.js'
 import * as joinNodes from './migrations/2026_12_01_1516_join_nodes.js'
+import * as connectForges from './migrations/2026_12_01_1600_connect_forges.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -65,6 +66,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_1220_root_pipelines': rootPipelines,
   '2026_12_01_1233_own_group_tokens': ownGroupTokens,
   '2026_12_01_1516_join_nodes': joinNodes,
+  '2026_12_01_1600_connect_forges': connectForges,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

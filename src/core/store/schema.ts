@@ -3,6 +3,7 @@
  * SQLite and on PostgreSQL. Row types never leave `store/`. The schema itself is `test/core/schema.sql`.
  */
 import type { Generated, Selectable } from 'kysely'
+import type { ForgeKind, ForgeState, ForkPolicy } from '../forge.js'
 import type { JobStatus } from '../lifecycle/job-machine.js'
 import type { LeaseStatus } from '../lifecycle/lease-machine.js'
 
@@ -185,6 +186,50 @@ export interface Database {
     options: string
     pending: string | null
     attempts: number
+    created_at: number
+  }
+  forge_connections: {
+    project_id: number
+    kind: ForgeKind
+    base_url: string
+    repository: string
+    remote_id: string
+    hook_id: string | null
+    forks: ForkPolicy
+    job_statuses: Flag
+    user_id: number
+    error: string | null
+    failures: number
+    paused_until: number
+    created_at: number
+    sealed: Uint8Array
+  }
+  forge_statuses: {
+    id: Generated<number>
+    project_id: number
+    sha: string
+    context: string
+    pipeline_id: number
+    job_id: number | null
+    ref: string | null
+    state: ForgeState
+    description: string
+    version: number
+    sent_version: number
+    attempts: number
+    due_at: number
+    message: string | null
+    updated_at: number
+  }
+  fork_requests: {
+    id: Generated<number>
+    project_id: number
+    number: number
+    sha: string
+    event: string
+    status: 'waiting' | 'approved' | 'outdated'
+    approved_by: number | null
+    pipeline_id: number | null
     created_at: number
   }
   project_mirrors: { project_id: number; source: Uint8Array; fetched_at: number | null; error: string | null }

@@ -1,0 +1,16 @@
+/** GitLab, gitlab.com or an installation of one's own. */
+import type { Driver } from '../driver.js'
+import { deleteHook, editHook, inspect, listHooks, makeHook } from './connect.js'
+import { report } from './statuses.js'
+
+export const gitlab: Driver = {
+  apiUrl: (baseUrl) => `${baseUrl}/api/v4`,
+  headers: (token) => ({ accept: 'application/json', 'private-token': token }),
+  requestRef: (number) => `refs/merge-requests/${number}/head`,
+  inspect,
+  listHooks,
+  makeHook,
+  editHook,
+  deleteHook,
+  report,
+}
