@@ -8,6 +8,7 @@ import { here, sleep, smoke } from './lib.mjs'
 
 const cases = [
   'push',
+  'plugins',
   'lives',
   'life',
   'polls',

@@ -5,8 +5,10 @@ import { isBuiltin } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { stringify } from 'smol-toml'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { Coordinator } from './support/processes.js'
+import { eventually } from './support/eventually.js'
+import { Coordinator, git } from './support/processes.js'
 import { Folder } from './support/run-folder.js'
 
 const run = promisify(execFile)
@@ -93,24 +95,64 @@ it('runs a pipeline', async () => {
   expect(stderr).toContain('pipeline ✓ success')
 })
 
-it('serves, with its doors, its document and its examples', async () => {
-  const settings = path.join(here, 'signalbox.toml')
-  const example = path.join(installed, 'examples/plugins/exporter-jsonl')
-  writeFileSync(settings, `[[plugins]]\nuse = "${example}"\n[plugins.config]\nfile = "${here}/events.jsonl"\n`)
-  await using box = await Coordinator.start({ program: command, flags: ['--config', settings] })
+it('serves, with its doors and its document', async () => {
+  await using box = await Coordinator.start({ program: command })
   expect(box.grpcUrl).toMatch(/^grpc:\/\/127\.0\.0\.1:\d+$/)
   const document = await box.api<{ paths: object }>('GET', '/api/v4/openapi.json')
   expect(document).toEqual(JSON.parse(readFileSync('docs/openapi.json', 'utf8')))
   const metrics = await (await fetch(`${box.url}/metrics`)).text()
   expect(metrics).toContain('signalbox_streams')
-  await box.runner('grpc')
+  expect(await box.stop()).toBe(0)
+})
+
+/** How each of the examples is used. */
+const uses = {
+  'executor-nice': { env: ['PATH', 'HOME'], config: { level: 1 } },
+  'classifier-own-words': { config: { patterns: [{ contains: 'ETIMEDOUT', explanation: 'The mirror is away.' }] } },
+  'exporter-lines': { config: { file: path.join(here, 'events.jsonl') } },
+  'admission-freeze': { config: { from: '2000-01-01T00:00:00Z', until: '2100-01-01T00:00:00Z', refs: ['frozen'] } },
+}
+const idleBytes = 60 * 1024 ** 2
+
+it('has an example of each kind, which do what they say for a team', async () => {
+  expect(Object.keys(uses).toSorted()).toEqual(readdirSync(path.join(installed, 'examples/plugins')).toSorted())
+  const plugins = Object.entries(uses).map(([name, how]) => ({
+    use: `./node_modules/signalbox/examples/plugins/${name}`,
+    ...how,
+  }))
+  const settings = path.join(here, 'signalbox.toml')
+  writeFileSync(settings, stringify({ plugins }))
+  await using box = await Coordinator.start({ program: command, flags: ['--config', settings] })
+  const listed = () =>
+    box.api<{ builtin: boolean; process: { resident_bytes: number } }[]>('GET', '/api/signalbox/v1/plugins')
+  const theirs = async () =>
+    (await listed()).filter(({ builtin }) => !builtin).map(({ process: { resident_bytes: bytes } }) => bytes)
+  await eventually(async () => expect(Math.min(...(await theirs()))).toBeGreaterThan(0))
+  expect(
+    (await theirs()).map((bytes) => bytes <= idleBytes),
+    `${await theirs()}`,
+  ).toEqual([true, true, true, true])
+
+  const clone = await box.repository('team/app', {
+    '.gitlab-ci.yml': JSON.stringify({ fetch: { script: ['nice', 'echo connect ETIMEDOUT', 'exit 1'] } }),
+  })
+  await git(clone, 'push', '--quiet', 'origin', 'main', 'main:frozen')
+  await box.runner('grpc', ['--executor', 'nice', '--config', settings])
+  await eventually(async () => {
+    const shown = await box.signalbox('job', 'show', '1')
+    expect(shown.stdout).toContain('why: The mirror is away.')
+  })
+  expect((await box.signalbox('job', 'log', '1')).stdout).toMatch(/^1$/m)
+  await eventually(async () => expect((await box.signalbox('job', 'why', '2')).stdout).toContain('freeze'))
+  const written = () => readFileSync(path.join(here, 'events.jsonl'), 'utf8')
+  await eventually(async () => expect(written()).toContain('"job.finished"'))
   expect(await box.stop()).toBe(0)
 })
 
 /** A kind takes some ten seconds: the suite has one of them, and one example. */
 const long = process.env.SIGNALBOX_TEST_LONG === '1'
 const kinds = ['classifier', ...(long ? ['executor', 'exporter', 'admission'] : [])]
-const examples = long ? readdirSync('examples/plugins') : ['exporter-jsonl']
+const examples = long ? readdirSync('examples/plugins') : ['exporter-lines']
 
 async function passesItsTests(name: string): Promise<void> {
   const cwd = path.join(here, name)

@@ -1,9 +1,8 @@
 // How soon a job that can run is with its runner, beside the least that such a push can cost: a message on an idle stream
 // and one insert that is on disk.
 import { child, idleStreams, inFolder, percentile, runs, scaled, sleep, summary } from '../lib.mjs'
+import { paced as product } from '../paced.mjs'
 import { pacedLatency } from '../peers/bullmq.mjs'
-
-const config = JSON.stringify({ hi: { script: 'true' } })
 
 export async function* measure() {
   const floor = await bare()
@@ -97,50 +96,4 @@ async function polling() {
   }
   for (const one of [runners, server]) await one.stop()
   return summary(values)
-}
-
-/** One runner that works beside `idle` others that no job fits. */
-async function product({ idle, gapMs }) {
-  return inFolder(async (dir) => {
-    const server = child('product/server.mjs')
-    const { http, grpc, token } = await server.ask('start', { dir })
-    const [worker] = await server.ask('runners', { count: 1 })
-    const project = await server.ask('project', { name: 'push', config })
-    const runner = child('product/runners.mjs')
-    const others = child('product/runners.mjs')
-    if (idle > 0) {
-      const [sleeper] = await server.ask('runners', { count: 1, tags: ['none'], runUntagged: false })
-      await others.ask('open', { carrier: 'grpc', url: grpc, token: sleeper.token, count: idle, work: true, from: 1 })
-    }
-    // Never short of credit: what is measured is the push, not the life before it.
-    await runner.ask('open', { carrier: 'grpc', url: grpc, token: worker.token, count: 1, capacity: 64, work: true })
-    const submitter = child('product/submitter.mjs')
-    const inner = []
-    const whole = []
-    const count = scaled(gapMs === 2 ? 300 : 100, 10)
-    for (let i = 0; i < runs + 1; i++) {
-      await runner.ask('arm', { count })
-      await server.ask('received')
-      const sent = await submitter.ask('paced', { to: { url: http, token, project }, count, gapMs })
-      const { arrived } = await runner.ask('wait')
-      const received = await server.ask('received')
-      if (i === 0) continue
-      inner.push(
-        percentile(
-          arrived.map((at, n) => at - received[n]),
-          0.5,
-        ),
-      )
-      whole.push(
-        percentile(
-          arrived.map((at, n) => at - sent[n]),
-          0.5,
-        ),
-      )
-    }
-    for (const one of [submitter, runner, others]) await one.stop()
-    await server.ask('stop')
-    await server.stop()
-    return { inner: summary(inner), whole: summary(whole) }
-  })
 }

@@ -166,6 +166,7 @@ function coreOf(given: GivenSettings): CoreSettings {
     queueObjectives: given.monitoring.job_queuing_durations,
     cell: given.cell.id ?? null,
     isolateRunners: given.cell.isolate_runners,
+    matchImages: given.matching.images,
   }
 }
 

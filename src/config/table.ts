@@ -190,6 +190,18 @@ export const settingsTable = table({
   caches: setting(z.prefault(cachesTable, {}), 'What `cache:` of jobs may take.'),
   retention: setting(z.prefault(retentionTable, {}), 'How long history is kept.'),
   s3: setting(z.optional(s3Table), 'Artifacts and caches in a bucket instead of the data folder.'),
+  matching: setting(
+    z.prefault(
+      table({
+        images: setting(
+          z.prefault(trueOrFalse(), given.core.matchImages),
+          'Jobs with `image` or `services` go only to runners whose executor has them; else any runner takes them, as with GitLab.',
+        ),
+      }),
+      {},
+    ),
+    'Which runner may take a job, beside its tags.',
+  ),
   stuck: setting(z.prefault(stuckTable, {}), 'When jobs count as stuck.'),
   tasks: setting(z.prefault(tasksTable, {}), 'When background tasks run.'),
   monitoring: setting(

@@ -66,6 +66,8 @@ export interface CoreSettings {
   cell: number | null
   /** A project's runner may serve projects of one top-level group only. */
   isolateRunners: boolean
+  /** Jobs with `image` or `services` go only to runners whose executor has them. */
+  matchImages: boolean
 }
 
 /** How long history is kept. */
@@ -105,6 +107,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   queueObjectives: [],
   cell: null,
   isolateRunners: false,
+  matchImages: false,
 }
 
 export interface Core {

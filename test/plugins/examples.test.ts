@@ -71,7 +71,7 @@ describe('classifier-own-words', () => {
   })
 })
 
-describe('exporter-jsonl', () => {
+describe('exporter-lines', () => {
   const lines = (file: string) =>
     readFileSync(file, 'utf8')
       .split('\n')
@@ -93,7 +93,7 @@ describe('exporter-jsonl', () => {
         await turn()
       }
     }
-    const first = await bench.load([example('exporter-jsonl', { file })])
+    const first = await bench.load([example('exporter-lines', { file })])
     await first.startExporters(core)
     await say(700)
     await has(700)
@@ -110,7 +110,7 @@ describe('exporter-jsonl', () => {
         .set({ event_id: (ids[0] ?? 0) - 1 })
         .execute(),
     )
-    const second = await bench.load([example('exporter-jsonl', { file })])
+    const second = await bench.load([example('exporter-lines', { file })])
     await second.startExporters(core)
     await say(1)
     await has(701)
@@ -121,7 +121,7 @@ describe('exporter-jsonl', () => {
 
   it('is degraded where its file cannot be', async () => {
     await using bench = new PluginBench()
-    const status = await bench.loadOne(example('exporter-jsonl', { file: path.join(bench.folder, 'no/such/folder') }))
+    const status = await bench.loadOne(example('exporter-lines', { file: path.join(bench.folder, 'no/such/folder') }))
     expect(status).toMatchObject({ state: 'degraded', hooks: [] })
     expect(status.lastError).toMatch(/ENOENT/)
   })

@@ -152,7 +152,7 @@ function claim(
 async function stillFits(core: Core, tx: Tx, job: Job, { facts, managerId }: Claimant): Promise<boolean> {
   const project = await projectFacts(tx, job.projectId)
   const pipeline = await getPipeline(tx, job.pipelineId)
-  const demand = demandOf(await getDefinition(tx, job.definitionId), pipeline.protected === 1)
+  const demand = demandOf(await getDefinition(tx, job.definitionId), pipeline.protected === 1, core.settings)
   if (!project || !serves(facts, project) || !meets(facts, demand)) return false
   return !(await excludedManagers(tx, job.id, core.clock.now())).has(managerId)
 }

@@ -76,7 +76,7 @@ function otherRunners(core: Core): { couldTake(lease: Lease): Promise<boolean> }
       const project = job && (await projectFacts(read, projectId))
       if (!job || !project) return false
       const pipeline = await getPipeline(read, job.pipelineId)
-      const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1)
+      const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1, core.settings)
       online ??= listOnlineRunners(core)
       const others = (await online).filter(({ manager }) => manager.managerId !== managerId)
       return anyFits(others, project, demand)

@@ -169,7 +169,7 @@ async function explainPending(core: Core, job: Job): Promise<Found> {
     }
   }
   const pipeline = await getPipeline(read, job.pipelineId)
-  const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1)
+  const demand = demandOf(await getDefinition(read, job.definitionId), pipeline.protected === 1, core.settings)
   const runners = await judgeRunners(core, job.projectId, demand)
   const fitting = runners.filter((runner) => runner.fits)
   const place = await placeInQueue(read, job)

@@ -111,7 +111,7 @@ async function offerAgain(core: Core, tx: Tx, job: Job): Promise<void> {
     await dropLocked(core, tx, job, facts)
     return
   }
-  const demand = demandOf(plan, context.pipeline.protected === 1)
+  const demand = demandOf(plan, context.pipeline.protected === 1, core.settings)
   const key = await demandId(tx, core.demands, demand)
   const excluded = await excludedManagers(tx, job.id, tx.now)
   const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: key, demand }, excluded)

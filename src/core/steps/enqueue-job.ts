@@ -29,7 +29,7 @@ export async function enqueueJob(
   const plan = known.plan ?? (await getDefinition(tx, job.definitionId))
   const facts = await gatherPayload(core, tx, job, plan, known.givers)
   if ('reason' in facts) return facts
-  const demand = demandOf(plan, context.pipeline.protected === 1)
+  const demand = demandOf(plan, context.pipeline.protected === 1, core.settings)
   const demandKey = await demandId(tx, core.demands, demand)
   const waiter = core.dispatcher.take(tx, { project: context.facts, demandId: demandKey, demand })
   if (waiter) {

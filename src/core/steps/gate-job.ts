@@ -29,7 +29,7 @@ export async function applyGated(
   event: JobEvent,
   options: JobEventOptions = {},
 ): Promise<boolean> {
-  if (event.startsWith('enqueue') && job.kind === 'build' && (await lacksMinutes(tx, job, options.plan))) {
+  if (event.startsWith('enqueue') && job.kind === 'build' && (await lacksMinutes(core, tx, job, options.plan))) {
     return applyJobEvent(core, tx, job, 'drop', { failure: { reason: 'ci_quota_exceeded', class: 'policy' } })
   }
   if (job.environment !== null && event !== 'skip' && event !== 'drop') {
@@ -42,10 +42,10 @@ export async function applyGated(
 }
 
 /** Whether the namespace has no compute minutes left, and only runners that cost such could take the job. */
-async function lacksMinutes(tx: Tx, job: Job, known: JobPlan | undefined): Promise<boolean> {
+async function lacksMinutes(core: Core, tx: Tx, job: Job, known: JobPlan | undefined): Promise<boolean> {
   const { facts, pipeline } = await contextOf(tx, job.pipelineId)
   if (!facts.overQuota) return false
-  const demand = demandOf(known ?? (await getDefinition(tx, job.definitionId)), pipeline.protected === 1)
+  const demand = demandOf(known ?? (await getDefinition(tx, job.definitionId)), pipeline.protected === 1, core.settings)
   const own = await listOwnRunners(tx, job.projectId, facts.groupIds)
   return !own.some((runner) => {
     const tags = new Set<string>(JSON.parse(runner.tags))

@@ -16,7 +16,7 @@ const reasonRow = (reason: FailureReason): string => {
   return `| \`${reason}\` | ${sentence} | ${fromRunner ? 'yes' : ''} | ${retried} |`
 }
 
-it('is drawn in docs/lifecycle.md from the tables', () => {
+it('is kept in docs/lifecycle.md, drawn from the tables', () => {
   const document = `# The life of jobs and leases
 
 This page is made from \`src/core/lifecycle\` (\`npm run kept\`); the same tables decide every change of status.

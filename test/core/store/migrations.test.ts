@@ -21,7 +21,7 @@ const recorded = () =>
       .map((line) => line.split('  ').toReversed() as [string, string]),
   )
 
-it('are never changed once they are merged', () => {
+it('are kept as they were merged', () => {
   const files = readdirSync(folder).sort()
   if (process.env.UPDATE === '1') {
     for (const file of files) if (!recorded().has(file)) appendFileSync(record, `${sumOf(file)}  ${file}\n`)

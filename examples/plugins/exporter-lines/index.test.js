@@ -24,5 +24,5 @@ test('writes each event once, whatever comes again and wherever a line was cut o
     lines.map((line) => JSON.parse(line)),
     events,
   )
-  assert.equal(second.metrics().signalbox_plugin_exporter_jsonl_events_total, events.length - half.length)
+  assert.equal(second.metrics().signalbox_plugin_exporter_lines_events_total, events.length - half.length)
 })

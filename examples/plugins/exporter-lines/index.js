@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { definePlugin, schema } from 'signalbox/plugin'
 
 export default definePlugin({
-  id: 'exporter.jsonl',
+  id: 'exporter.lines',
   apiVersion: 1,
   config: schema.table({ file: schema.text({ hint: 'the path of a file' }) }),
   async setup(host, config) {
@@ -28,7 +28,7 @@ export default definePlugin({
 
     // A batch that was late comes again while the first may still be under way: one after the other.
     let last = Promise.resolve()
-    host.export('jsonl', {
+    host.export('lines', {
       onEvents(events) {
         last = last.catch(() => undefined).then(() => append(events))
         return last
