@@ -140,6 +140,8 @@ onBothEngines((engine) => {
     ).toBe(403)
     const owner = (await make(50)).body
     expect((await as(maintainer.body.token, 'POST', `${url}/${owner.id}/rotate`)).status).toBe(403)
+    expect((await as(maintainer.body.token, 'DELETE', `${url}/${owner.id}`)).status).toBe(403)
+    expect(await works(owner.token)).toBe(true)
     expect((await box.admin('DELETE', `${url}/${owner.id}`)).status).toBe(204)
     const listed = await box.admin('GET', url)
     expect(listed.body.map((one: { access_level: number }) => one.access_level)).toEqual([40, 30, 10, 50])

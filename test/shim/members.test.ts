@@ -101,6 +101,33 @@ onBothEngines((engine) => {
     expect(await status(ada, 'POST', `/projects/${ids.below}/access_tokens`, token)).toBe(403)
   })
 
+  it('lets members of a level below those who decide take nobody out but themselves', async () => {
+    for (const [place, level] of [
+      [`/projects/${ids.above}`, 30],
+      [`/groups/${ids.top}`, 40],
+    ] as const) {
+      const [one, other] = [await person(box, `one-${level}`), await person(box, `other-${level}`)]
+      for (const { user } of [one, other]) {
+        const json = { user_id: user.id, access_level: level }
+        expect(await status(owner, 'POST', `${place}/members`, json)).toBe(201)
+      }
+      expect(await status(one, 'DELETE', `${place}/members/${other.user.id}`)).toBe(403)
+      expect(await names(`${place}/members`)).toContain(`other-${level} ${level}`)
+      expect(await status(one, 'DELETE', `${place}/members/${one.user.id}`)).toBe(204)
+      expect(await status(owner, 'DELETE', `${place}/members/${other.user.id}`)).toBe(204)
+    }
+  })
+
+  it('lets an owner who is blocked be taken out, and keeps the other', async () => {
+    const gone = await person(box, 'gone')
+    const { id } = (await as(gone, 'POST', '/groups', { name: 'Left', path: 'left' })).body
+    const json = { user_id: grace.user.id, access_level: 50 }
+    expect(await status(gone, 'POST', `/groups/${id}/members`, json)).toBe(201)
+    expect((await box.admin('POST', `/users/${gone.user.id}/block`)).status).toBe(201)
+    expect(await status(grace, 'DELETE', `/groups/${id}/members/${grace.user.id}`)).toBe(403)
+    expect(await status(grace, 'DELETE', `/groups/${id}/members/${gone.user.id}`)).toBe(204)
+  })
+
   it('refuses what cannot be', async () => {
     const at = `/groups/${ids.top}/members`
     const rows = await box.rows()
@@ -181,6 +208,31 @@ onBothEngines((engine) => {
     // With the group its members are out.
     expect(await status(grace, 'DELETE', `/groups/${guests.id}`)).toBe(202)
     expect(await status(grace, 'GET', `/projects/${ids.above}`)).toBe(404)
+  })
+
+  it('leaves shares of a level above the own one, and does not tell of private groups', async () => {
+    const json = { name: 'Hush', path: 'hush', visibility: 'private' }
+    const hush = (await as(owner, 'POST', '/groups', json)).body.id
+    const at = `/projects/${ids.below}`
+    const share = (who: Person, group_access: number) =>
+      status(who, 'POST', `${at}/share`, { group_id: hush, group_access })
+    const told = async (who: Person, path = at) => (await as(who, 'GET', path)).body.shared_with_groups.length
+    expect(await share(owner, 50)).toBe(201)
+    // Ada maintains the project.
+    expect(await status(owner, 'POST', `/groups/${hush}/members`, { user_id: ada.user.id, access_level: 10 })).toBe(201)
+    expect(await share(ada, 10)).toBe(403)
+    expect(await status(ada, 'DELETE', `${at}/share/${hush}`)).toBe(403)
+    expect(await told(ada)).toBe(1)
+    expect(await status(owner, 'POST', `/groups/${ids.sub}/share`, { group_id: hush, group_access: 10 })).toBe(201)
+    for (const path of [at, `/groups/${ids.sub}`]) {
+      expect(await status(owner, 'PUT', path, { visibility: 'public' })).toBe(200)
+      expect([await told(outsider, path), await told(owner, path)]).toEqual([0, 1])
+      expect(await status(owner, 'PUT', path, { visibility: 'private' })).toBe(200)
+    }
+    expect(await share(owner, 40)).toBe(201)
+    expect(await share(ada, 30)).toBe(201)
+    expect(await status(ada, 'DELETE', `${at}/share/${hush}`)).toBe(204)
+    expect(await status(owner, 'DELETE', `/groups/${hush}`)).toBe(202)
   })
 
   it('takes a member out of everything below a group with it', async () => {

@@ -100,10 +100,14 @@ export function createGroupToken(
   })
 }
 
-/** Ends a token at once; with a token of a project or group its user. Doing it twice changes nothing. Throws `not_found`. */
+/**
+ * Ends a token at once; with a token of a project or group its user. Doing it twice changes nothing. Throws `not_found`; `forbidden`
+ * for a token of a project or group with a level above that of whoever ends it.
+ */
 export function endAccessToken(core: Core, input: { id: number; by: Actor }): Promise<void> {
   return core.store.write(async (tx) => {
     const row = await changeable(tx, input.id)
+    if (input.by.user.id !== row.userId) await requireLevelOf(tx, input.by, row.user)
     if (!isPerson(row.user)) await setUserState(tx, row.userId, 'blocked')
     const { groupId } = row.user
     if (groupId !== null) await deleteMember(tx, { groupId }, row.userId)
@@ -142,7 +146,7 @@ export function rotateAccessToken(
   })
 }
 
-/** Throws `forbidden` where the token's user may do more in its project or group than `by` may there. */
+/** Throws `forbidden` where the user of a project's or group's token may do more there than `by` may. */
 async function requireLevelOf(tx: Tx, by: Actor, user: OwnedToken['user']): Promise<void> {
   const { projectId, groupId, accessLevel } = user
   if (projectId !== null) await requireLevel(tx, by, { projectId }, accessLevel ?? 0)

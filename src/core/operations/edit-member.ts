@@ -10,7 +10,7 @@ import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
 import { stopSchedules } from '../steps/stop-schedules.js'
 import { listBelow } from '../store/groups.js'
-import { countLastingOwners, deleteMember, findMember, insertMember, updateMember } from '../store/members.js'
+import { countOtherOwners, deleteMember, findMember, insertMember, updateMember } from '../store/members.js'
 import { findUser, isPerson } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
@@ -68,9 +68,13 @@ export function editMember(core: Core, input: MemberInput): Promise<Member> {
   })
 }
 
+/** From this level on somebody decides about the members of a place. */
+const leastLevel = (place: Place) => ('projectId' in place ? levels.maintainer : levels.owner)
+
 /**
- * Lets a member go; whoever is one may go. `below`: also from the groups and projects below a group. Throws `not_found`;
- * `forbidden` for a member with a level above one's own, and for the last owner of a group.
+ * Lets a member go; whoever is one may go, others need to be maintainers of the project or owners of the group. `below`: also from
+ * the groups and projects below a group. Throws `not_found`; `forbidden` for somebody else whom one's own level does not reach, and
+ * for the last owner of a group.
  */
 export function removeMember(
   core: Core,
@@ -80,7 +84,7 @@ export function removeMember(
   return core.store.write(async (tx) => {
     const member = await findMember(tx, place, userId)
     if (!member) throw new SignalboxError('not_found', `no member ${userId}`)
-    if (by.user.id !== userId) await requireLevel(tx, by, place, member.accessLevel)
+    if (by.user.id !== userId) await requireLevel(tx, by, place, Math.max(member.accessLevel, leastLevel(place)))
     await requireOtherOwner(tx, place, member)
     const places = [place, ...(input.below && 'groupId' in place ? await listBelow(tx, place.groupId) : [])]
     for (const each of places) await deleteMember(tx, each, userId)
@@ -107,6 +111,6 @@ function checkSettings(tx: Tx, { accessLevel, expiresAt }: Pick<MemberInput, 'ac
 /** A group has an owner at any time. */
 async function requireOtherOwner(tx: Tx, place: Place, member: Member): Promise<void> {
   if ('projectId' in place || member.accessLevel < levels.owner || member.expiresAt !== null) return
-  if ((await countLastingOwners(tx, place.groupId)) > 1) return
+  if ((await countOtherOwners(tx, place.groupId, member.userId)) > 0) return
   throw new SignalboxError('forbidden', 'the last owner of a group cannot go')
 }

@@ -9,7 +9,7 @@ import { SignalboxError, wrongField } from '../errors.js'
 import { accessLevels, type Place } from '../member.js'
 import { record } from '../steps/record.js'
 import { requireLevel } from '../steps/require-level.js'
-import { deleteShare, saveShare } from '../store/members.js'
+import { deleteShare, findShare, saveShare } from '../store/members.js'
 import { findGroup, findProject } from '../store/projects.js'
 import type { Tx } from '../store/write.js'
 
@@ -25,7 +25,8 @@ export interface ShareInput {
 
 /**
  * Lets a group in, or changes how. Throws `not_found` for a group that the actor may not see; `invalid` with `details.field`
- * for a level that is none, a time that is over, and a group that the place is in or is; `forbidden` for a level above one's own.
+ * for a level that is none, a time that is over, and a group that the place is in or is; `forbidden` for a level above one's own,
+ * also where the group has it now.
  */
 export function saveGroupShare(core: Core, input: ShareInput): Promise<void> {
   const { place, sharedWithId, accessLevel, expiresAt, by } = input
@@ -37,16 +38,18 @@ export function saveGroupShare(core: Core, input: ShareInput): Promise<void> {
     if (!accessLevels.includes(accessLevel)) throw wrongField('group_access', 'is not included in the list')
     if (expiresAt !== null && expiresAt <= tx.now) throw wrongField('expires_at', 'cannot be a date in the past')
     if (await isAround(tx, place, guest.fullPath)) throw wrongField('group_id', 'is a group that this one is in')
-    await requireLevel(tx, by, place, accessLevel)
+    const known = await findShare(tx, place, sharedWithId)
+    await requireLevel(tx, by, place, Math.max(accessLevel, known?.accessLevel ?? 0))
     await saveShare(tx, place, { sharedWithId, accessLevel, expiresAt })
     await record(core, tx, { kind: 'share.changed', ...eventOf(place, sharedWithId, by) })
   })
 }
 
-/** Lets it in no longer. Throws `not_found`. */
+/** Lets it in no longer. Throws `not_found`; `forbidden` where it has a level above one's own. */
 export function removeGroupShare(core: Core, input: Pick<ShareInput, 'place' | 'sharedWithId' | 'by'>): Promise<void> {
   const { place, sharedWithId, by } = input
   return core.store.write(async (tx) => {
+    await requireLevel(tx, by, place, (await findShare(tx, place, sharedWithId))?.accessLevel ?? 0)
     if (!(await deleteShare(tx, place, sharedWithId))) throw new SignalboxError('not_found', `no share ${sharedWithId}`)
     await record(core, tx, { kind: 'share.removed', ...eventOf(place, sharedWithId, by) })
   })

@@ -1,9 +1,9 @@
 /** What somebody may do here follows from groups of an OpenID provider: looked at with each sign-in. */
 import type { Core } from '../core.js'
-import { levels } from '../member.js'
+import { levels, type Member } from '../member.js'
 import type { OpenIdPerson, OpenIdRules } from '../openid.js'
 import { listGroupsByIssuer } from '../store/identities.js'
-import { countLastingOwners, deleteMember, findMember, saveMember } from '../store/members.js'
+import { countOtherOwners, deleteMember, findMember, saveMember } from '../store/members.js'
 import { findGroupByPath } from '../store/projects.js'
 import { saveUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
@@ -26,7 +26,7 @@ export async function followClaims(
     const member = await findMember(tx, { groupId }, user.id)
     const follows = !member || member.issuer === person.issuer
     if (!follows || member?.accessLevel === accessLevel) continue
-    if (member && (await isLastOwner(tx, groupId, member.accessLevel))) continue
+    if (member && (await isLastOwner(tx, groupId, member))) continue
     const { issuer } = person
     await saveMember(tx, { groupId }, { userId: user.id, accessLevel, expiresAt: null, createdById: null, issuer })
     const data = { user: user.id, level: accessLevel, group: groupId, issuer, by }
@@ -35,7 +35,7 @@ export async function followClaims(
   for (const groupId of await listGroupsByIssuer(tx, user.id, person.issuer)) {
     if (wanted.has(groupId)) continue
     const member = await findMember(tx, { groupId }, user.id)
-    if (member && (await isLastOwner(tx, groupId, member.accessLevel))) continue
+    if (member && (await isLastOwner(tx, groupId, member))) continue
     await deleteMember(tx, { groupId }, user.id)
     await stopSchedules(core, tx, user.id)
     const data = { user: user.id, group: groupId, issuer: person.issuer, by }
@@ -66,6 +66,6 @@ async function wantedLevels(tx: Tx, person: OpenIdPerson, rules: OpenIdRules): P
   return wanted
 }
 
-async function isLastOwner(tx: Tx, groupId: number, level: number): Promise<boolean> {
-  return level >= levels.owner && (await countLastingOwners(tx, groupId)) <= 1
+async function isLastOwner(tx: Tx, groupId: number, { userId, accessLevel }: Member): Promise<boolean> {
+  return accessLevel >= levels.owner && (await countOtherOwners(tx, groupId, userId)) === 0
 }

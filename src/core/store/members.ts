@@ -139,13 +139,14 @@ export async function deleteMember(tx: Tx, place: Place, userId: number): Promis
     .execute()
 }
 
-/** How many owners the group itself has who are people, not blocked, and do not expire. */
-export async function countLastingOwners(tx: Tx, groupId: number): Promise<number> {
+/** How many owners the group itself has besides this user who are people, not blocked, and do not expire. */
+export async function countOtherOwners(tx: Tx, groupId: number, userId: number): Promise<number> {
   const row = await tx.db
     .selectFrom('members')
     .innerJoin('users', 'users.id', 'members.user_id')
     .select((e) => e.fn.countAll<number>().as('count'))
     .where('members.group_id', '=', groupId)
+    .where('members.user_id', '!=', userId)
     .where('members.access_level', '=', 50)
     .where('members.expires_at', 'is', null)
     .where('users.state', '=', 'active')
@@ -178,6 +179,11 @@ export async function saveShare(tx: Tx, place: Place, share: Share): Promise<voi
       created_at: tx.now,
     })
     .execute()
+}
+
+/** How the group is let into the place itself; undefined: it is not, or no longer. */
+export async function findShare(from: Reader | Tx, place: Place, sharedWithId: number): Promise<Share | undefined> {
+  return (await listShares(from, place)).find((share) => share.sharedWithId === sharedWithId)
 }
 
 /** Returns whether there was one. */

@@ -21,17 +21,23 @@ export function toMember(member: MemberRow, createdBy: User | undefined, externa
   }
 }
 
-/** The groups that are let into the place. */
-export async function sharesOf(from: Reader, place: Place): Promise<ShareEntity[]> {
+/** The groups that are let into the place, of those that `sees` says somebody may know of. */
+export async function sharesOf(
+  from: Reader,
+  place: Place,
+  sees: (group: Group) => Promise<boolean>,
+): Promise<ShareEntity[]> {
   const shares = await listShares(from, place)
   const groups = await groupsById(
     from,
     shares.map((share) => share.sharedWithId),
   )
-  return shares.flatMap((share) => {
+  const shown: ShareEntity[] = []
+  for (const share of shares) {
     const group = groups.get(share.sharedWithId)
-    return group ? [toShare(share, group)] : []
-  })
+    if (group && (await sees(group))) shown.push(toShare(share, group))
+  }
+  return shown
 }
 
 function toShare(share: Share, group: Group): ShareEntity {

@@ -81,10 +81,14 @@ function seenGroup(call: UserCall): Promise<Group> {
   return groupFor(call, 'see')
 }
 
+/** With the groups that are let in: all for who decides about them, others are told of those that they may see. */
 async function show(call: UserCall): Promise<Reply> {
-  const { core } = call
+  const { core, actor } = call
   const group = await seenGroup(call)
-  const shared_with_groups = await sharesOf(core.store.read, { groupId: group.id })
+  const { read } = core.store
+  const decides = await canInGroup(read, actor.user, 'own', group)
+  const sees = async (guest: Group) => decides || canInGroup(read, actor.user, 'see', guest)
+  const shared_with_groups = await sharesOf(read, { groupId: group.id }, sees)
   const { body } = await shown(call, group)
   return { status: 200, body: { ...(body as object), shared_with_groups } }
 }

@@ -12,7 +12,7 @@ import { fetchMirrorSoon, findMirror, setMirror } from '../../core/operations/fe
 import { showRegistrationToken } from '../../core/operations/register-runner.js'
 import { transferProject } from '../../core/operations/transfer-project.js'
 import { updateProject } from '../../core/operations/update-project.js'
-import type { Project } from '../../core/project.js'
+import type { Group, Project } from '../../core/project.js'
 import { countProjectsBy, listProjectsBy, type ProjectFilter } from '../../core/store/project-lists.js'
 import { findGroup, findGroupByPath, type ProjectChanges } from '../../core/store/projects.js'
 import { groupsById } from '../../core/store/related.js'
@@ -71,11 +71,15 @@ export async function projectEntities(core: Core, projects: readonly Project[]):
   return projects.map((project) => toProject(project, groups.get(project.groupId), core.externalUrl()))
 }
 
-/** With the groups that are let in, for whoever has signed in. */
+/** With the groups that are let in, for whoever has signed in: all for who decides about them, others are told of those that they may see. */
 async function show(call: ProjectCall): Promise<Reply> {
   const { core, project, actor } = call
   const body = await entity(call, project)
-  const shared_with_groups = actor ? await sharesOf(core.store.read, { projectId: project.id }) : []
+  const { read } = core.store
+  const decides = await can(core, actor, 'administer', project)
+  const sees = async (guest: Group) =>
+    decides || (actor !== undefined && (await canInGroup(read, actor.user, 'see', guest)))
+  const shared_with_groups = actor ? await sharesOf(read, { projectId: project.id }, sees) : []
   return { status: 200, body: { ...body, shared_with_groups } }
 }
 
