@@ -62,6 +62,11 @@ export function keyNameOf(keys: Keys): string {
   return keys.mac('audit key').toString('hex').slice(0, 16)
 }
 
+/** Proves to who has the key file that the entries up to this one were there when it took the place of another. */
+export function boundaryProof(keys: Keys, { id, digest }: Pick<AuditEntry, 'id' | 'digest'>): string {
+  return keys.mac(`audit boundary ${id} ${digest}`).toString('hex')
+}
+
 /** The digest of an entry after the one with the digest `before`; that of the first is empty. */
 export function digestOf(keys: Keys, entry: Omit<AuditEntry, 'digest'>, before: string): string {
   const { id, at, kind, actorId, actorName, projectId, runnerId, data, keyName } = entry

@@ -1,7 +1,7 @@
 /** Who may fetch and push over HTTP: https://docs.gitlab.com/topics/git/clone/#clone-using-a-token */
 
 import { type Actor, can, jobMay, standingIn } from '../core/authorize.js'
-import type { Core } from '../core/core.js'
+import { actingFor, type Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import { authenticateJob, authenticateUser } from '../core/operations/authenticate.js'
 import { createProject } from '../core/operations/create-project.js'
@@ -95,7 +95,7 @@ async function make(core: Core, { path, create }: AccessRequest, actor: Actor): 
   const own = namespace?.toLowerCase() === user.username.toLowerCase() && more.length === 0
   try {
     // By its name alone, so that the namespace is made where there is none yet.
-    return await createProject(core, { path: own ? name : path, user })
+    return await createProject(actingFor(core, user), { path: own ? name : path, user })
   } catch (error) {
     const project = await findProjectByPath(core.store.read, path)
     // Two first pushes at once.

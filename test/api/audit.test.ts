@@ -1,9 +1,12 @@
 /** The audit log: what is written into it, by whom, and that nothing can be taken out of it unseen. */
 import { afterEach, expect, it } from 'vitest'
+import { acceptKeys } from '../../src/core/operations/check-keys.js'
+import { createGroup } from '../../src/core/operations/edit-group.js'
 import { verifyAudit } from '../../src/core/operations/verify-audit.js'
 import { putMeta } from '../../src/core/store/meta.js'
 import { keysFrom } from '../../src/core/tokens/keys.js'
 import { Passwords } from '../../src/core/tokens/passwords.js'
+import { authorize } from '../../src/git/access.js'
 import { oneJob, type ShimBox, startShimBox } from '../shim/support/box.js'
 import { person } from '../shim/support/people.js'
 
@@ -73,6 +76,36 @@ it.each(['sqlite', 'postgres'] as const)(
   },
 )
 
+it('has the tokens that are no access tokens, and projects that a push makes', async () => {
+  await start()
+  const project = await box.core.project(oneJob, 'acme/app')
+  const ada = await person(box, 'ada')
+  const at = `/projects/${project.id}`
+  await box.admin('POST', `${at}/members`, { json: { user_id: ada.user.id, access_level: 40 } })
+  const as = async (method: string, path: string, json?: object) => {
+    const answer = await box.send(method, path, { headers: ada.headers, ...(json ? { json } : {}) })
+    expect([path, answer.status < 300]).toEqual([path, true])
+    return answer.body
+  }
+  const { id } = await as('POST', `${at}/triggers`, { description: 'x' })
+  await as('DELETE', `${at}/triggers/${id}`)
+  await as('POST', `${at}/runners/reset_registration_token`)
+  await as('POST', `${own}${at}/hook-secret`)
+  await as('DELETE', `${own}${at}/hook-secret`)
+  await as('PUT', `${own}${at}/default-config`, { config: 'a: { script: x }' })
+  const authorization = `Basic ${Buffer.from(`ada:${ada.token}`).toString('base64')}`
+  await authorize(box.core.core, { authorization, path: 'ada/pushed', right: 'write', create: true })
+  expect((await entries()).slice(-7)).toEqual([
+    'ada: token.created',
+    'ada: token.revoked',
+    'ada: token.created',
+    'ada: token.created',
+    'ada: token.revoked',
+    'ada: project.changed',
+    'ada: project.created',
+  ])
+})
+
 it('shows what was changed, taken out, put in or cut off, and where', async () => {
   await start()
   for (let i = 0; i < 5; i++) await box.admin('POST', '/admin/ci/variables', { json: { key: `KEY_${i}`, value: 'x' } })
@@ -113,12 +146,20 @@ it('shows what was changed, taken out, put in or cut off, and where', async () =
   await head(`${last.id}:${last.digest}`)
   expect(await fault()).toBeNull()
 
-  const first = { ...rows[0]!, key_name: 'another' }
-  await drop(1)
-  await put(first)
-  expect((await verifyAudit(core)).unknown).toBe(1)
-  const other = { ...core, keys: keysFrom(Buffer.alloc(32, 9)) }
+  // Nor is it passed off as made with a key file of before.
+  await set(1, { key_name: 'another', actor_id: 9 })
+  expect(await fault()).toEqual({ id: 1, what: 'is not as it was written' })
+  await set(1, { key_name: rows[0]!.key_name, actor_id: rows[0]!.actor_id })
+  const other = Object.create(core, { keys: { value: keysFrom(Buffer.alloc(32, 9)) } }) as typeof core
+  expect((await verifyAudit(other)).fault).toMatchObject({ id: 1 })
+  await acceptKeys(core.store, other.keys)
   expect(await verifyAudit(other)).toMatchObject({ valid: true, unknown: rows.length })
+  await createGroup(other, { name: 'after', path: 'after', parentId: null, userId: 1 })
+  expect(await verifyAudit(other)).toMatchObject({ valid: true, unknown: rows.length, entries: rows.length + 1 })
+  await set(rows.length + 1, { key_name: 'another' })
+  expect((await verifyAudit(other)).fault).toMatchObject({ id: rows.length + 1 })
+  await set(last.id, { digest: '0'.repeat(64) })
+  expect((await verifyAudit(other)).fault).toMatchObject({ id: last.id })
 })
 
 it('is an administrator’s, and takes no nonsense', async () => {

@@ -109,6 +109,21 @@ it('ends with the session that has opened it', async () => {
   await answer.end()
 })
 
+it('ends with a password that is set, where it is not the session that has set it', async () => {
+  const here = await scene()
+  const { id } = here.reader.user
+  const browser = { address: '', agent: '' }
+  const { token } = await box.core.core.store.write((tx) =>
+    openSession(box.core.core, tx, { userId: id, way: 'password', browser }),
+  )
+  const answer = await open(await answers['a followed log']!(here), { Cookie: `signalbox_session=${token}` })
+  await answer.has('mine')
+  await box.admin('PUT', `/users/${id}`, { json: { password: 'a long password' } })
+  await answer.end()
+  const { body } = await box.admin('GET', `/api/signalbox/v1/audit?kind=session.ended&limit=1`)
+  expect(body).toMatchObject([{ user: { username: 'root' }, data: { user: id } }])
+})
+
 it('goes on when others lose something', async () => {
   const [here, other] = [await scene(), await scene()]
   const answer = await open(await answers['a followed log']!(here), here.headers)

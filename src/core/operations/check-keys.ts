@@ -3,6 +3,8 @@
  * Without this a lost or another key file shows job by job, when a runner asks.
  */
 
+import { boundaryProof } from '../audit.js'
+import { lockAuditHead, saveAuditBoundary } from '../store/audit.js'
 import { findMeta, setMeta } from '../store/meta.js'
 import { sealedSamples } from '../store/sealed-samples.js'
 import type { Reader, Store } from '../store/write.js'
@@ -31,9 +33,16 @@ export async function keepKeyCheck(store: Store, keys: Keys): Promise<void> {
   await store.write((tx) => setMeta(tx, name, sealedCheck(keys), undefined))
 }
 
-/** From now on these keys are the right ones, whatever was sealed with others: that is lost. */
+/**
+ * From now on these keys are the right ones, whatever was sealed with others: that is lost. How far the audit log goes is noted,
+ * so that nobody passes off later entries as made before.
+ */
 export async function acceptKeys(store: Store, keys: Keys): Promise<void> {
-  await store.write(async (tx) => setMeta(tx, name, sealedCheck(keys), await findMeta(tx, name)))
+  await store.write(async (tx) => {
+    await setMeta(tx, name, sealedCheck(keys), await findMeta(tx, name))
+    const head = await lockAuditHead(tx)
+    await saveAuditBoundary(tx, head, boundaryProof(keys, head))
+  })
 }
 
 const sealedCheck = (keys: Keys) => keys.seal(content).toString('base64')

@@ -2,6 +2,7 @@
 import { limits } from '../ci-config/limits.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { record } from '../steps/record.js'
 import { saveDefaultConfig } from '../store/default-configs.js'
 import { getProject } from '../store/projects.js'
 
@@ -19,5 +20,6 @@ export async function setDefaultConfig(core: Core, projectId: number, config: st
   await core.store.write(async (tx) => {
     await getProject(tx, projectId)
     await saveDefaultConfig(tx, projectId, config)
+    await record(core, tx, { kind: 'project.changed', projectId, data: { fields: 'default_config' } })
   })
 }

@@ -2,6 +2,7 @@
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
 import type { Runner } from '../runner.js'
+import { record } from '../steps/record.js'
 import { getProject } from '../store/projects.js'
 import {
   addRegistrationToken,
@@ -38,6 +39,9 @@ export function resetRegistrationToken(core: Core, scope: RegistrationScope): Pr
     if (scope.projectId !== null) await getProject(tx, scope.projectId)
     const made = newToken(core, tx)
     await replaceRegistrationToken(tx, scope, made)
+    const { projectId, groupId } = scope
+    const data = { registration: true, ...(groupId === null ? {} : { group: groupId }) }
+    await record(core, tx, { kind: 'token.created', projectId, data })
     return made.token
   })
 }

@@ -45,7 +45,10 @@ export async function openSession(
   const before = browser.token === undefined ? undefined : await deleteSession(tx, hashToken(browser.token))
   if (before) await record(core, tx, { kind: 'session.ended', data: { session: before.id, user: before.userId } })
   const open = await listSessions(tx, user.id)
-  for (const { id } of open.slice(mostSessions - 1)) await deleteSessions(tx, user.id, { id })
+  for (const { id } of open.slice(mostSessions - 1)) {
+    await deleteSessions(tx, user.id, { id })
+    await record(core, tx, { kind: 'session.ended', data: { session: id, user: user.id, by: user.id } })
+  }
   const token = mintToken('session', tx.random)
   const session = await insertSession(tx, {
     userId: user.id,

@@ -13,6 +13,8 @@ export async function setPassword(
 ): Promise<void> {
   await savePassword(tx, userId, hash)
   await deletePasswordLink(tx, userId)
-  await deleteSessions(tx, userId, { but })
+  for (const session of await deleteSessions(tx, userId, { but })) {
+    await record(core, tx, { kind: 'session.ended', data: { session, user: userId, by } })
+  }
   await record(core, tx, { kind: 'password.changed', data: { user: userId, by } })
 }

@@ -1,6 +1,6 @@
 /** Rows of the audit log, and where its chain ends. */
 import type { AuditEntry } from '../audit.js'
-import { setMeta } from './meta.js'
+import { findMeta, putMeta, setMeta } from './meta.js'
 import type { Reader, Tx } from './write.js'
 
 const columns = [
@@ -23,6 +23,7 @@ export interface AuditHead {
 }
 
 const headKey = 'audit_head'
+const boundaryKey = 'audit_boundary'
 
 /** Returns where the chain ends, as it was noted apart from it: `0` and nothing before the first entry. */
 export async function auditHead(from: Reader | Tx): Promise<AuditHead> {
@@ -40,6 +41,17 @@ export async function lockAuditHead(tx: Tx): Promise<AuditHead> {
     .$if(tx.engine === 'postgres', (q) => q.forUpdate())
     .executeTakeFirstOrThrow()
   return headOf(row.value)
+}
+
+/** Where the chain ended when another key file was taken, with the proof of that: `operations/check-keys.ts`. */
+export async function auditBoundary(from: Reader): Promise<AuditHead & { proof: string }> {
+  const [id = '0', digest = '', proof = ''] = ((await findMeta(from, boundaryKey)) ?? '').split(':')
+  return { id: Number(id), digest, proof }
+}
+
+/** Notes where the chain ends now. */
+export async function saveAuditBoundary(tx: Tx, { id, digest }: AuditHead, proof: string): Promise<void> {
+  await putMeta(tx, boundaryKey, `${id}:${digest}:${proof}`)
 }
 
 function headOf(value = '0:'): AuditHead {
