@@ -18,6 +18,7 @@ import { toProblem } from './errors.js'
 import { feedRoutes } from './feed.js'
 import { fleetRoutes } from './fleet.js'
 import { graphRoutes } from './graph.js'
+import { insightRoutes } from './insight.js'
 import { liveRoutes } from './live.js'
 import { logRoutes } from './logs.js'
 import { nodeRoutes } from './nodes.js'
@@ -32,6 +33,7 @@ import { queueRoutes } from './queue.js'
 import { apiRoutes } from './routes.js'
 import { runnerSelfRoutes } from './runner-self.js'
 import { sessionRoutes } from './session.js'
+import { settingsRoutes } from './settings.js'
 import { usageRoutes } from './usage.js'
 
 export interface Api {
@@ -67,6 +69,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
     base: '/api/signalbox/v1',
     routes: [
       ...apiRoutes(tasks),
+      ...settingsRoutes,
       ...sessionRoutes(providers),
       ...openIdRoutes(providers),
       ...auditRoutes,
@@ -75,6 +78,7 @@ export function createApi(core: Core, tasks: Tasks, parts: ApiParts = {}): Api {
       ...pipelineEventRoutes(),
       ...feedRoutes,
       ...graphRoutes,
+      ...insightRoutes,
       ...overviewRoutes,
       ...fleetRoutes,
       ...queueRoutes,

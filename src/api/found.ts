@@ -3,9 +3,10 @@ import { can } from '../core/authorize.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Job } from '../core/job.js'
 import type { Pipeline } from '../core/pipeline.js'
+import type { Project } from '../core/project.js'
 import { findJob } from '../core/store/jobs.js'
 import { findPipeline } from '../core/store/pipelines.js'
-import { getProject } from '../core/store/projects.js'
+import { findProject, findProjectByPath, getProject } from '../core/store/projects.js'
 import { idFrom, type UserCall } from '../http/call.js'
 
 /** The pipeline of `:id`. Throws `not_found`. */
@@ -35,6 +36,16 @@ export async function operatedJobOf(call: UserCall): Promise<Job> {
     throw new SignalboxError('forbidden', 'this is for those who may operate the project of the job')
   }
   return job
+}
+
+/** The project of `:id`, which is its id or its path. Throws `not_found`. */
+export async function projectOf(call: UserCall): Promise<Project> {
+  const given = call.path('id')
+  const id = idFrom(given)
+  const { read } = call.core.store
+  const project = await (id === undefined ? findProjectByPath(read, given) : findProject(read, id))
+  if (project && (await can(call.core, call.actor, 'read', project))) return project
+  throw new SignalboxError('not_found', 'there is no such project')
 }
 
 async function mayRead(call: UserCall, projectId: number): Promise<boolean> {

@@ -1,10 +1,11 @@
 /** The shape of a pipeline, which does not change while it runs: `GET /pipelines/:id/graph`. */
 import { can } from '../core/authorize.js'
+import { listUpstreams } from '../core/store/downstream.js'
 import { listCurrentJobs, listPipelineNeeds } from '../core/store/jobs.js'
 import { listStages } from '../core/store/pipelines.js'
 import { getProject } from '../core/store/projects.js'
 import type { Reader } from '../core/store/write.js'
-import type { Route } from '../http/call.js'
+import type { Route, UserCall } from '../http/call.js'
 import { pipelineOf } from './found.js'
 import { signedInRoute } from './route.js'
 
@@ -21,12 +22,22 @@ export const graphRoutes: readonly Route[] = [
         project_id: project.id,
         project_path: project.fullPath,
         may_operate: await can(call.core, call.actor, 'operate', project),
+        upstream: await upstreamOf(call, pipeline.id),
         stages: stages.map((stage) => stage.name),
         needs: await needsById(read, pipeline.id),
       },
     }
   }),
 ]
+
+/** The pipeline whose trigger job has made this one, for those who may see it. */
+async function upstreamOf({ core, actor }: UserCall, pipelineId: number): Promise<object | null> {
+  const [, upstream] = await listUpstreams(core.store.read, pipelineId, 2)
+  if (!upstream) return null
+  const project = await getProject(core.store.read, upstream.projectId)
+  if (!(await can(core, actor, 'read', project))) return null
+  return { id: upstream.id, project_path: project.fullPath }
+}
 
 /** By job: the ids of those that it needs. A job that comes after whole stages is not here. */
 async function needsById(from: Reader, pipelineId: number): Promise<Record<number, number[]>> {

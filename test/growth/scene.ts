@@ -164,7 +164,13 @@ export async function askEverything(scene: Scene, asking: Asking): Promise<strin
     await box.send('GET', path, { headers: someone.headers })
   }
   // What the page asks for.
-  for (const path of ['/overview', '/queue', '/runners', `/pipelines/${firstPipeline}/graph`]) {
+  for (const path of [
+    '/overview',
+    '/queue',
+    '/runners',
+    `/pipelines/${firstPipeline}/graph`,
+    `/pipelines/${firstPipeline}/tests`,
+  ]) {
     asking.by = path
     const { status } = await box.admin('GET', `/api/signalbox/v1${path}`)
     if (status >= 400) refused.push(`${status} ${path}`)

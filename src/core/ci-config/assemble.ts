@@ -5,6 +5,7 @@ import { ConfigFault } from './fault.js'
 import type { Findings } from './findings.js'
 import { readHeader } from './header.js'
 import { IncludeEntries, type Inclusion, type Origin, type Step, type WrittenEntry } from './include-entries.js'
+import type { InputSpecs } from './keywords/header.js'
 import { limits } from './limits.js'
 import { type LoadedFile, loadFile } from './load.js'
 import { deepMerge, type MergeBudget, withoutKey } from './merge.js'
@@ -37,6 +38,8 @@ export interface AssemblyTrace {
   looked: Set<string>
   /** Files that were included. */
   includes: IncludedFile[]
+  /** The inputs of the main file. */
+  inputs?: InputSpecs
 }
 
 type Answer = Extract<IncludeAnswer, { ok: true }>
@@ -96,6 +99,9 @@ class Assembly {
       origin,
       variable: (name) => this.#scope.find(name),
       fetchInputs: (node) => this.#inputFiles(node, origin),
+      tellInputs: (specs) => {
+        if (origin.trail.length === 1) this.#trace.inputs = specs
+      },
     })
     return this.#expand(content, origin)
   }

@@ -17,6 +17,26 @@ export type CompileResult = CompileOutcome & {
   includes?: IncludedFile[]
   /** Of a right file, when asked for. */
   outline?: Outline
+  /** With the outline: also of a file that is wrong only for lack of inputs. */
+  offer?: RunOffer
+}
+
+/** What a file asks for of somebody who runs a pipeline by hand. */
+export interface RunOffer {
+  inputs: InputOffer[]
+  /** Global variables that have a description. */
+  variables: { key: string; value: string; description: string; options?: string[] }[]
+}
+
+/** An input of the header: https://docs.gitlab.com/ci/inputs/ */
+export interface InputOffer {
+  name: string
+  type: string
+  description: string
+  /** Null: it must be given. */
+  default: unknown
+  options: unknown[]
+  regex: string | null
 }
 
 /** A compiled file for people. */

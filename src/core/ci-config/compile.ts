@@ -36,6 +36,7 @@ import { MergeBudget } from './merge.js'
 import { encodeDocument, mergedYaml } from './merged-yaml.js'
 import { checkNeeds } from './needs.js'
 import { type Entry, isNull, type MapNode } from './node.js'
+import { offerOf } from './offer.js'
 import { resolveReferences } from './references.js'
 import type { Shape, ValueOf } from './shape.js'
 import { Sources } from './sources.js'
@@ -61,8 +62,9 @@ export async function compileConfig(source: string, options: CompileOptions): Pr
     options.outline === true && outcome.ok
       ? { outline: { mergedYaml: mergedYaml(outcome.config), jobs: listJobs(outcome.config) } }
       : {}
+  const offer = options.outline === true ? { offer: offerOf(trace.inputs, outcome) } : {}
   for (const list of [findings.errors, findings.warnings]) list.sort(byPlace)
-  return { ...outcome, looked: [...trace.looked].toSorted(), includes: trace.includes, ...outline }
+  return { ...outcome, looked: [...trace.looked].toSorted(), includes: trace.includes, ...outline, ...offer }
 }
 
 async function compileFile(

@@ -15,6 +15,8 @@ export interface HeaderContext {
   findings: Findings
   origin: Origin
   variable: (name: string) => PlanVariable | undefined
+  /** Is told the inputs that the file takes. */
+  tellInputs?: (specs: InputSpecs) => void
   /** Returns the files that a `spec:include` names. */
   fetchInputs: (node: Node) => Promise<{ name: string; content: MapNode }[]>
 }
@@ -52,6 +54,7 @@ export async function readHeader(
   const specs: InputSpecs = new Map()
   if (includes !== undefined && !isNull(includes)) await addIncluded(specs, includes, context)
   addSpecs(specs, spec?.inputs ?? new Map(), header.at)
+  context.tellInputs?.(specs)
   const { values, problems } = resolveInputs(specs, argumentsGiven, at)
   const [first] = problems
   if (first !== undefined) {

@@ -24,14 +24,18 @@ export async function deleteReports(tx: Tx, jobId: number): Promise<void> {
   await tx.db.deleteFrom('reports').where('job_id', '=', jobId).execute()
 }
 
-/** Those of a pipeline's jobs, without jobs that were retried. */
-export async function listReports(from: Reader, pipelineId: number): Promise<StoredReport[]> {
+/** Those of a pipeline's jobs; `retried`: also of jobs that were retried. */
+export async function listReports(
+  from: Reader,
+  pipelineId: number,
+  { retried = false }: { retried?: boolean } = {},
+): Promise<StoredReport[]> {
   const rows = await from.db
     .selectFrom('reports')
     .innerJoin('jobs', 'jobs.id', 'reports.job_id')
     .select(['jobs.id', 'jobs.name', 'reports.body'])
     .where('jobs.pipeline_id', '=', pipelineId)
-    .where('jobs.retried', '=', 0)
+    .$if(!retried, (q) => q.where('jobs.retried', '=', 0))
     .orderBy('jobs.id')
     .orderBy('reports.kind')
     .execute()

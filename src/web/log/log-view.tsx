@@ -145,6 +145,19 @@ export function LogView({ jobId, raw, withAddress }: Props) {
     setPicked({ from, to })
     if (withAddress) history.replaceState(null, '', `#L${from + 1}${to > from ? `-L${to + 1}` : ''}`)
   }
+  // A link on the page to a line of this log.
+  const picks = useRef(goTo)
+  picks.current = goTo
+  useEffect(() => {
+    if (!withAddress) return
+    const go = () => {
+      const named = pickedOf(location.hash)
+      setPicked(named)
+      if (named) picks.current(named.from)
+    }
+    addEventListener('hashchange', go)
+    return () => removeEventListener('hashchange', go)
+  }, [withAddress])
   const toggle = (key: string) => {
     const next = new Set(toggled)
     if (!next.delete(key)) next.add(key)

@@ -4,6 +4,7 @@ import { Status, worstOf } from '../parts/status.js'
 import { hrefs } from '../places.js'
 import { duration, now } from '../time.js'
 import type { JobView, Needs } from '../types.js'
+import { type Downstream, DownstreamLink } from './downstream.js'
 import { JobActions } from './job-actions.js'
 import { columnsByNeeds, groupsOf, type JobGroup } from './layout.js'
 
@@ -14,10 +15,11 @@ interface Props {
   stages: readonly string[]
   may: boolean
   projectId: number
+  downstream: Downstream
 }
 
 /** The picture. It is whole before the first job has run, and drawn anew only where something changes. */
-export function Graph({ path, jobs, needs, stages, may, projectId }: Props) {
+export function Graph({ path, jobs, needs, stages, may, projectId, downstream }: Props) {
   const [byNeeds, setByNeeds] = useState(false)
   const [lit, setLit] = useState<number>()
   const hasNeeds = Object.values(needs).some((list) => list.length > 0)
@@ -50,7 +52,7 @@ export function Graph({ path, jobs, needs, stages, may, projectId }: Props) {
                   group={group}
                   related={related}
                   onLight={setLit}
-                  {...{ path, may, projectId }}
+                  {...{ path, may, projectId, downstream }}
                 />
               ))}
             </ul>
@@ -62,6 +64,7 @@ export function Graph({ path, jobs, needs, stages, may, projectId }: Props) {
 }
 
 interface Shared {
+  downstream: Downstream
   path: string
   may: boolean
   projectId: number
@@ -88,8 +91,9 @@ function Group({ group, ...shared }: { group: JobGroup } & Shared) {
   )
 }
 
-function Box({ job, path, may, projectId, related, onLight }: { job: JobView } & Shared) {
+function Box({ job, path, may, projectId, related, onLight, downstream }: { job: JobView } & Shared) {
   const dimmed = related !== undefined && !related.has(job.id)
+  const below = downstream.get(job.id)
   const canAct = job.status === 'manual' || job.status === 'failed'
   return (
     <li
@@ -103,6 +107,7 @@ function Box({ job, path, may, projectId, related, onLight }: { job: JobView } &
         <span class="name">{job.name}</span>
         <span class="dim figure">{timeOf(job)}</span>
       </a>
+      {below && <DownstreamLink pipeline={below} />}
       {canAct && <JobActions job={job} projectId={projectId} may={may} />}
     </li>
   )

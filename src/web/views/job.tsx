@@ -1,20 +1,23 @@
 /** One job: its log, why it failed or waits, its attempts and what has become of it since it was made. */
 
-import { useState } from 'preact/hooks'
 import { useLocation } from 'preact-iso'
 import { type ApiError, own } from '../api.js'
 import { useData } from '../data.js'
 import { LogView } from '../log/log-view.js'
 import { Loading, Refused, Took, When } from '../parts/bits.js'
 import { useTitle } from '../parts/favicon.js'
+import { later } from '../parts/later.js'
 import { Status } from '../parts/status.js'
 import { hrefs } from '../places.js'
 import type { JobPlace } from '../types.js'
-import { Artifacts } from './artifacts.js'
 import { Attempts } from './attempts.js'
+import { DownstreamLink, useDownstream } from './downstream.js'
 import { History } from './history.js'
 import { JobActions } from './job-actions.js'
+import { PlayWith } from './play.js'
 import { WhyFailed, WhyWaiting } from './why.js'
+
+const Artifacts = later(async () => (await import('./artifacts.js')).default)
 
 /** A job as GitLab's API has it, as far as it is shown. */
 export interface JobFields {
@@ -41,14 +44,17 @@ interface Props {
   id: number
 }
 
+const tabs = ['log', 'artifacts', 'history'] as const
+
 /** The view. */
 export function Job({ path, id }: Props) {
-  const { route } = useLocation()
-  const [tab, setTab] = useState<'log' | 'history' | 'artifacts'>('log')
+  const { route, query, path: here } = useLocation()
+  const tab = tabs.find((one) => one === query.tab) ?? 'log'
   const ofJob = (change: { job_id: number | null }) => change.job_id === id
   const place = useData<JobPlace>(`${own}/jobs/${id}`, ofJob)
   const job = useData<JobFields>(place.data && `/api/v4/projects/${place.data.project_id}/jobs/${id}`, ofJob)
   const shape = useData<{ may_operate: boolean }>(place.data && `${own}/pipelines/${place.data.pipeline_id}/graph`)
+  const below = useDownstream(place.data?.project_id, place.data?.pipeline_id ?? 0).get(id)
   useTitle(`${place.data?.name ?? 'Job'} #${id}`, place.data?.status)
   if (place.error && place.error.status !== 0) return <Refused error={place.error} />
   if (!place.data) return <Loading />
@@ -66,12 +72,17 @@ export function Job({ path, id }: Props) {
         <h1>
           <Status status={status} allowed={job.data?.allow_failure ?? false} /> {name}
         </h1>
-        <JobActions
-          job={{ id, name, status }}
-          projectId={projectId}
-          may={may}
-          onRetried={(made) => route(hrefs.job(path, made))}
-        />
+        <span class="row">
+          <JobActions
+            job={{ id, name, status }}
+            projectId={projectId}
+            may={may}
+            onRetried={(made) => route(hrefs.job(path, made))}
+          />
+          {status === 'manual' && may ? (
+            <PlayWith base={`/api/v4/projects/${projectId}/jobs/${id}`} name={name} onDone={place.reload} />
+          ) : null}
+        </span>
       </div>
       {job.data && (
         <p class="facts">
@@ -88,19 +99,29 @@ export function Job({ path, id }: Props) {
           )}
         </p>
       )}
+      {below && (
+        <p>
+          <DownstreamLink pipeline={below} />
+        </p>
+      )}
       <Attempts path={path} projectId={projectId} pipelineId={pipelineId} id={id} name={name} />
-      {failure ? <WhyFailed failure={failure} /> : null}
+      {failure ? <WhyFailed failure={failure} jobId={id} /> : null}
       {waits && may ? <WhyWaiting id={id} path={path} /> : null}
       <fieldset class="row tabs" aria-label="Show">
-        {(['log', 'artifacts', 'history'] as const).map((one) => (
-          <button key={one} type="button" aria-pressed={tab === one} onClick={() => setTab(one)}>
+        {tabs.map((one) => (
+          <button
+            key={one}
+            type="button"
+            aria-pressed={tab === one}
+            onClick={() => route(one === 'log' ? here : `${here}?tab=${one}`, true)}
+          >
             {one[0]!.toUpperCase() + one.slice(1)}
             {one === 'artifacts' && artifacts.length > 0 ? ` (${artifacts.length})` : ''}
           </button>
         ))}
       </fieldset>
       {tab === 'log' ? (
-        waits ? (
+        below ? null : waits ? (
           <p class="dim">The log begins when the job does.</p>
         ) : (
           <LogView jobId={id} raw={hrefs.raw(path, id)} withAddress />

@@ -8,9 +8,11 @@ import { follow } from '../live.js'
 import { Action } from '../parts/action.js'
 import { Loading, Refused, Took, When } from '../parts/bits.js'
 import { useTitle } from '../parts/favicon.js'
+import { later } from '../parts/later.js'
 import { Status } from '../parts/status.js'
 import { hrefs } from '../places.js'
 import type { JobView, Needs, Pipeline as PipelineFields, PipelineState } from '../types.js'
+import { useDownstream } from './downstream.js'
 import { FollowLog } from './follow-log.js'
 import { Graph } from './graph.js'
 import { JobTable } from './job-table.js'
@@ -18,11 +20,15 @@ import { Waterfall } from './waterfall.js'
 
 const ended = (status: string) => /^(success|failed|canceled|skipped)$/.test(status)
 
+const Tests = later(async () => (await import('./tests.js')).default)
+const Rules = later(async () => (await import('./rules.js')).default)
+
 interface Shape {
   id: number
   project_id: number
   project_path: string
   may_operate: boolean
+  upstream: { id: number; project_path: string } | null
   stages: string[]
   needs: Needs
 }
@@ -66,24 +72,25 @@ export function Pipeline({ path, id }: Props) {
     shape.data ? `/api/v4/projects/${shape.data.project_id}/pipelines/${id}` : undefined,
     (change) => change.pipeline_id === id && change.kind === 'pipeline.changed',
   )
+  const downstream = useDownstream(shape.data?.project_id, id)
   const view = query.view ?? 'graph'
   const following = query.follow === '1'
   useTitle(`#${id} ${path}`, state?.status)
   const jobs = useMemo(() => inStages(state?.jobs ?? [], shape.data?.stages ?? []), [state, shape.data])
   if (refused || (shape.data && shape.data.project_path !== path))
     return <Refused error={refused ?? ({ status: 404 } as ApiError)} />
+  const shown = { path, jobs, needs: shape.data?.needs ?? {}, downstream }
   const go = (changes: Record<string, string>) => {
     const next = new URLSearchParams({ ...query, ...changes })
     for (const [name, value] of [...next]) if (value === '') next.delete(name)
     route(`${here}${next.size > 0 ? `?${next}` : ''}`, true)
   }
-  const shown = { path, jobs, needs: shape.data?.needs ?? {} }
   return (
     <>
       <Head path={path} id={id} status={state?.status} about={about.data} shape={shape.data} />
       {about.data?.yaml_errors && <pre class="refused">{about.data.yaml_errors}</pre>}
       <fieldset class="row tabs" aria-label="Show as">
-        {['graph', 'table', 'waterfall'].map((name) => (
+        {['graph', 'table', 'waterfall', 'tests', 'left out'].map((name) => (
           <button
             key={name}
             type="button"
@@ -113,6 +120,8 @@ export function Pipeline({ path, id }: Props) {
       {view === 'waterfall' ? (
         <Waterfall {...shown} projectId={shape.data?.project_id ?? 0} pipeline={about.data} />
       ) : null}
+      {view === 'tests' && shape.data ? <Tests path={path} projectId={shape.data.project_id} id={id} /> : null}
+      {view === 'left out' ? <Rules id={id} /> : null}
       {following ? <FollowLog path={path} jobs={jobs} /> : null}
     </>
   )
@@ -137,6 +146,12 @@ function Head({
     <>
       <p class="crumbs">
         <a href={hrefs.project(path)}>{path}</a>
+        {shape?.upstream ? (
+          <>
+            {' / '}
+            <a href={hrefs.pipeline(shape.upstream.project_path, shape.upstream.id)}>Pipeline #{shape.upstream.id}</a>
+          </>
+        ) : null}
       </p>
       <div class="head">
         <h1>

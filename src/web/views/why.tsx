@@ -6,7 +6,11 @@ import { hrefs } from '../places.js'
 import type { Failure, Why } from '../types.js'
 
 /** The card of a failure. */
-export function WhyFailed({ failure }: { failure: Failure }) {
+export function WhyFailed({ failure, jobId }: { failure: Failure; jobId: number }) {
+  const index = useData<{ failure_lines: number[] }>(
+    failure.lines.length > 0 ? `${own}/jobs/${jobId}/log/index` : undefined,
+  )
+  const places = index.data?.failure_lines ?? []
   const sure = failure.confidence === null ? '' : `, ${Math.round(failure.confidence * 100)} % sure`
   return (
     <section class="why bad" aria-label="Why it failed">
@@ -14,7 +18,21 @@ export function WhyFailed({ failure }: { failure: Failure }) {
       <p>
         <strong>{failure.explanation}</strong>
       </p>
-      {failure.lines.length > 0 && <pre class="code">{failure.lines.join('\n')}</pre>}
+      {failure.lines.length > 0 && (
+        <ol class="evidence code">
+          {failure.lines.map((line, i) => (
+            <li key={i}>
+              {places.length === failure.lines.length ? (
+                <a href={`#L${places[i]! + 1}`} target="_self">
+                  {line}
+                </a>
+              ) : (
+                line
+              )}
+            </li>
+          ))}
+        </ol>
+      )}
       <dl class="facts">
         <div>
           <dt>Reason</dt>
