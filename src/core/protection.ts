@@ -66,6 +66,14 @@ export function mergeLevel(project: Protected, branch: string): number {
   return lowest(protectionsFor(project, { name: branch, tag: false }).map((one) => one.merge))
 }
 
+/**
+ * Whether what merging one branch into another gives may run as the first: not with the secrets of a protected branch where others may
+ * write the second. https://docs.gitlab.com/ci/pipelines/merge_request_pipelines/#access-to-protected-variables-and-runners
+ */
+export function mayRunMerged(project: Protected, source: string, target: string): boolean {
+  return !isProtected(project, { name: source, tag: false }) || isProtected(project, { name: target, tag: false })
+}
+
 /** Whether the branch may be moved by force by who may push to it. */
 export function mayForce(project: Protected, ref: Ref): boolean {
   const protections = protectionsFor(project, ref)

@@ -2,8 +2,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createRequestPipeline } from '../../src/core/operations/create-request-pipeline.js'
 import { openMergeRequest } from '../../src/core/operations/edit-merge-request.js'
+import { protectRef, unprotectRef } from '../../src/core/operations/edit-protection.js'
+import { joinMergeTrain } from '../../src/core/operations/join-merge-train.js'
+import { runMergeTrain } from '../../src/core/operations/run-merge-train.js'
 import { updateProject } from '../../src/core/operations/update-project.js'
 import type { Project } from '../../src/core/project.js'
+import { findCarOf } from '../../src/core/store/merge-train-cars.js'
+import { getProject } from '../../src/core/store/projects.js'
 import { eventually } from '../support/eventually.js'
 import { type GitBox, startGitBox } from './support/git-box.js'
 
@@ -140,6 +145,37 @@ it('runs the source branch alone where the branches conflict', async () => {
     onInvalid: 'refuse',
   }))!
   expect(pipeline).toMatchObject({ ref: 'refs/merge-requests/1/head', sha: source })
+})
+
+it('runs no protected branch merged with one that is not: its secrets are not for who may write that', async () => {
+  const { project, work, target: main } = await parted('acme/secrets')
+  await work.git('checkout', '--quiet', 'topic')
+  await merging(project)
+  const request = await openMergeRequest(box.core, project, {
+    projectId: project.id,
+    sourceBranch: 'main',
+    targetBranch: 'topic',
+    title: 'the other way',
+    description: '',
+    userId: box.admin.id,
+  })
+  const now = () => getProject(box.core.store.read, project.id)
+  const run = async () =>
+    createRequestPipeline(box.core, await now(), request, { user: box.admin, onInvalid: 'refuse' })
+  const refs = `refs/merge-requests/${request.iid}`
+  expect(await run()).toMatchObject({ ref: `${refs}/head`, sha: main, protected: 1 })
+  await expect(joinMergeTrain(box.core, await now(), request, { user: box.admin })).rejects.toMatchObject({
+    code: 'invalid',
+    message: 'The source branch is protected, and the target branch is not',
+  })
+  const topic = { kind: 'branch', name: 'topic', push: 40, merge: 40, force: false } as const
+  await protectRef(box.core, project.id, topic)
+  expect(await run()).toMatchObject({ ref: `${refs}/merge` })
+  // On its way already.
+  await joinMergeTrain(box.core, await now(), request, { user: box.admin })
+  await unprotectRef(box.core, project.id, topic)
+  await runMergeTrain(box.core, { projectId: project.id, targetBranch: 'topic' })
+  expect(await findCarOf(box.core.store.read, request.id)).toBeUndefined()
 })
 
 it('refuses a request whose branch is gone, or that is closed', async () => {

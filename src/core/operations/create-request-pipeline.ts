@@ -1,6 +1,6 @@
 /**
  * A pipeline of a merge request: of its source branch as it is (detached), or, where the project says so and the branches
- * do not conflict, of what merging it would give.
+ * do not conflict, of what merging it would give; not of a protected branch with one that is not.
  * Rules: https://docs.gitlab.com/ci/pipelines/merge_request_pipelines/, https://docs.gitlab.com/ci/pipelines/merged_results_pipelines/
  */
 import type { Core } from '../core.js'
@@ -8,6 +8,7 @@ import { SignalboxError } from '../errors.js'
 import { type MergeRequest, mergeMessage, requestRef, requestVariables } from '../merge-request.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { isProtected, mayRunMerged } from '../protection.js'
 import type { User } from '../store/users.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
@@ -31,9 +32,10 @@ export async function createRequestPipeline(
   )
   if (!source || !target) throw refusal(`${source ? request.targetBranch : request.sourceBranch} is no branch any more`)
   const base = await core.repositories.mergeBase(project, target.sha, source.sha)
-  const merged = project.mergedResults === 1 ? await merge(core, project, request, source.sha, target.sha) : undefined
+  const merges = project.mergedResults === 1 && mayRunMerged(project, request.sourceBranch, request.targetBranch)
+  const merged = merges ? await merge(core, project, request, source.sha, target.sha) : undefined
   const kind = merged === undefined ? 'detached' : 'merged_result'
-  const isDefault = (branch: string) => branch === project.defaultBranch
+  const guarded = (branch: string) => isProtected(project, { name: branch, tag: false })
   return createPipeline(core, {
     projectId: project.id,
     ref: `refs/heads/${request.sourceBranch}`,
@@ -46,8 +48,8 @@ export async function createRequestPipeline(
       project,
       externalUrl: core.externalUrl(),
       kind,
-      source: { sha: source.sha, protected: isDefault(request.sourceBranch) },
-      target: { sha: target.sha, protected: isDefault(request.targetBranch) },
+      source: { sha: source.sha, protected: guarded(request.sourceBranch) },
+      target: { sha: target.sha, protected: guarded(request.targetBranch) },
       base,
     }),
     changesSince: target.sha,

@@ -7,6 +7,7 @@ import { SignalboxError } from '../errors.js'
 import { mergeMessage, requestRef, requestVariables } from '../merge-request.js'
 import type { TrainCar } from '../merge-train.js'
 import type { Project } from '../project.js'
+import { isProtected } from '../protection.js'
 import { cancelPipelineIn } from '../steps/cancel-pipeline-in.js'
 import { takeOut } from '../steps/take-out-of-train.js'
 import { getMergeRequest } from '../store/merge-requests.js'
@@ -39,7 +40,7 @@ export async function createTrainPipeline(
   if (pipelineId !== null && (await findPipeline(store.read, pipelineId))) {
     await store.write((tx) => cancelPipelineIn(core, tx, { pipelineId }))
   }
-  const isDefault = (branch: string) => branch === project.defaultBranch
+  const guarded = (branch: string) => isProtected(project, { name: branch, tag: false })
   try {
     await createPipeline(core, {
       projectId: project.id,
@@ -53,8 +54,8 @@ export async function createTrainPipeline(
         project,
         externalUrl: core.externalUrl(),
         kind: 'merge_train',
-        source: { sha: source, protected: isDefault(request.sourceBranch) },
-        target: { sha: before, protected: isDefault(request.targetBranch) },
+        source: { sha: source, protected: guarded(request.sourceBranch) },
+        target: { sha: before, protected: guarded(request.targetBranch) },
         base: await repositories.mergeBase(project, before, source),
       }),
       changesSince: before,

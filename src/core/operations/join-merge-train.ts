@@ -9,6 +9,7 @@ import { SignalboxError } from '../errors.js'
 import { isDraft, type MergeRequest } from '../merge-request.js'
 import type { TrainCar } from '../merge-train.js'
 import type { Project } from '../project.js'
+import { mayRunMerged } from '../protection.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarOf, insertCar } from '../store/merge-train-cars.js'
 import type { User } from '../store/users.js'
@@ -18,7 +19,7 @@ import { runMergeTrain } from './run-merge-train.js'
  * `sha`: where the source branch must be. Returns the car, with its pipeline unless too many run before it.
  * Throws `forbidden` where the project runs no merged results, and for a user who may not push to the target branch; `conflict` for a request that is in the train already, and
  * for another `sha`; `invalid` with `details.errors` for one that is not open, is a draft, has lost a branch, or could not
- * stay: its branches conflict, or there is no pipeline for it.
+ * stay: its source branch is protected and the target is not, its branches conflict, or there is no pipeline for it.
  */
 export async function joinMergeTrain(
   core: Core,
@@ -37,6 +38,9 @@ export async function joinMergeTrain(
     })
   }
   if (project.mirrored === 1) throw refusal('The project mirrors another repository: nothing is merged here')
+  if (!mayRunMerged(project, given.sourceBranch, given.targetBranch)) {
+    throw refusal('The source branch is protected, and the target branch is not')
+  }
   if (isDraft(given)) throw refusal('The merge request is a draft')
   const [source, target] = await Promise.all(
     [given.sourceBranch, given.targetBranch].map((branch) =>

@@ -13,6 +13,7 @@ import { is } from '../lifecycle/job-machine.js'
 import type { TrainRun } from '../memory.js'
 import type { TrainCar, TrainKey } from '../merge-train.js'
 import type { Project } from '../project.js'
+import { mayRunMerged } from '../protection.js'
 import { takeOut } from '../steps/take-out-of-train.js'
 import { getMergeRequest, saveMergeRequest } from '../store/merge-requests.js'
 import { findCarByPipeline, listCars, listTrains, listTrainsOf, moveCar } from '../store/merge-train-cars.js'
@@ -121,6 +122,9 @@ async function troubleOf(core: Core, project: Project, car: TrainCar): Promise<s
   const source = await core.repositories.resolve(project, `refs/heads/${request.sourceBranch}`)
   if (!source) return `${request.sourceBranch} is no branch any more`
   if (source.sha !== car.sourceSha) return 'The source branch was updated'
+  if (!mayRunMerged(project, request.sourceBranch, car.targetBranch)) {
+    return 'The source branch is protected, and the target branch is not'
+  }
   const user = await findUser(core.store.read, car.userId)
   const may = await canMergeInto(core.store.read, actingAs(user), project, car.targetBranch)
   return may ? undefined : 'Who has added it may not merge any more'

@@ -3,7 +3,7 @@
  * Rules: gitlab app/services/ci/create_downstream_pipeline_service.rb, lib/gitlab/ci/variables/downstream.
  */
 
-import { can } from '../authorize.js'
+import { actingAs, can } from '../authorize.js'
 import type { IncludeAnswer } from '../ci-config/compilation.js'
 import { expandText } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
@@ -185,7 +185,7 @@ async function targetOf(
     throw new Refusal('downstream_project_trigger_resolved_to_empty', `${trigger.project} came out empty.`)
   }
   const target = await findProjectByPath(core.store.read, path)
-  const actor = { user, scopes: new Set<string>() }
+  const actor = actingAs(user)
   if (!target || !(await can(core, actor, 'read', target))) {
     throw new Refusal(
       'downstream_bridge_project_not_found',

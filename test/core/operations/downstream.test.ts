@@ -6,7 +6,8 @@ import { retryPipeline } from '../../../src/core/operations/retry-pipeline.js'
 import { showPipelineVariables } from '../../../src/core/operations/show-pipeline-variables.js'
 import { triggerDownstream } from '../../../src/core/operations/trigger-downstream.js'
 import type { Pipeline } from '../../../src/core/pipeline.js'
-import { insertUser } from '../../../src/core/store/users.js'
+import { insertMember } from '../../../src/core/store/members.js'
+import { insertUser, setUserState } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
 import { eventually } from '../../support/eventually.js'
 import { onBothEngines } from '../../support/stores.js'
@@ -194,6 +195,18 @@ onBothEngines((engine) => {
     const seen = await box.pipeline(project, { user: ada, ref: 'two' })
     await becomes(box, seen, { trigger: 'failed' })
     expect((await bridge(box, seen)).failure_reason).toBe('insufficient_bridge_permissions')
+    // Nothing begins elsewhere in the name of somebody who is blocked.
+    await box.core.store.write((tx) =>
+      insertMember(
+        tx,
+        { projectId: other.id },
+        { userId: ada.id, accessLevel: 40, expiresAt: null, createdById: null },
+      ),
+    )
+    await box.core.store.write((tx) => setUserState(tx, ada.id, 'blocked'))
+    const blocked = await box.pipeline(project, { user: ada, ref: 'three' })
+    await becomes(box, blocked, { trigger: 'failed' })
+    expect((await bridge(box, blocked)).failure_reason).toBe('insufficient_bridge_permissions')
   })
 
   it('finds circles among projects, and trees that grow too large', async () => {
