@@ -9,6 +9,7 @@ import { here, sleep, smoke } from './lib.mjs'
 const cases = [
   'push',
   'plugins',
+  'export',
   'lives',
   'life',
   'polls',

@@ -22,12 +22,19 @@ const { inThisThread } = await import(`${dist}/core/ci-config/language.js`)
 const { languageThreads } = await import(`${dist}/core/ci-config/language-pool.js`)
 const { createRunner } = await import(`${dist}/core/operations/create-runner.js`)
 const { createProject } = await import(`${dist}/core/operations/create-project.js`)
+const { record } = await import(`${dist}/core/steps/record.js`)
 const { findUser } = await import(`${dist}/core/store/users.js`)
 const { execFileSync } = await import('node:child_process')
 const { mkdirSync, writeFileSync } = await import('node:fs')
 
 let server
 let folder
+
+async function exported() {
+  const rows = await server.core.store.read.db.selectFrom('exporter_cursors').selectAll().execute()
+  return { holders: rows.length, least: Math.min(...rows.map((row) => row.event_id)) }
+}
+
 const delays = monitorEventLoopDelay({ resolution: 1 })
 delays.enable()
 const quiet = { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) }
@@ -102,5 +109,23 @@ serve({
     return row.count
   },
   memory: residentBytes,
+  /** How many exporters follow the events, and the last event that all of them have. */
+  exported,
+  /** Commits events, and waits until every exporter has them. */
+  async export({ count }) {
+    const { core } = server
+    const began = nowUs()
+    for (let left = count; left > 0; left -= 500) {
+      await core.store.write(async (tx) => {
+        for (let i = 0; i < Math.min(left, 500); i++) await record(core, tx, { kind: 'runner.changed', data: { i } })
+      })
+    }
+    const { last } = await core.store.read.db
+      .selectFrom('events')
+      .select((e) => e.fn.max('id').as('last'))
+      .executeTakeFirst()
+    while ((await exported()).least < last) await new Promise((resolve) => setTimeout(resolve, 2))
+    return { tookUs: nowUs() - began }
+  },
   stop: () => server.close(),
 })

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { SystemClock } from '../core/clock.js'
 import type { Log } from '../core/log.js'
 import { builtinExecutors } from '../plugins/builtin.js'
+import { fromGauge, render } from '../plugins/exporters/prometheus/render.js'
 import { type ConfiguredPlugin, loadPlugins, type Plugins } from '../plugins/host.js'
 import type { Executor } from '../plugins/sdk.js'
 import { Exit, exitCodes } from './exit.js'
@@ -12,6 +13,8 @@ export interface NamedExecutor {
   name: string
   executor: Executor
   host: Executor
+  /** What its plugin costs and has failed at, in the text format of Prometheus. */
+  figures(): Promise<string>
   /** Ends what it still runs. */
   close(): Promise<void>
 }
@@ -58,14 +61,15 @@ export async function loadExecutor(
       log,
       clock: new SystemClock(),
     })
-    return { ...(await find(host, name, log)), close: () => host.close().finally(sleep) }
+    const figures = async () => render((await host.gauges()).map(fromGauge), 'text').body
+    return { ...(await find(host, name, log)), figures, close: () => host.close().finally(sleep) }
   } catch (error) {
     sleep()
     throw error
   }
 }
 
-async function find(host: Plugins, name: string, log: Log): Promise<Omit<NamedExecutor, 'close'>> {
+async function find(host: Plugins, name: string, log: Log): Promise<Omit<NamedExecutor, 'close' | 'figures'>> {
   const executor = await comesFrom(host, name, log)
   if (executor) return { name, executor, host: host.executor('shell')! }
   const there = host.executors().join(', ')

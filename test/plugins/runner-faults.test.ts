@@ -33,7 +33,14 @@ it.each(long ? all : some)('a runner goes on whose executor %s', async (fault) =
     const retry = { max: 2, when: ['runner_system_failure', 'unknown_failure'] }
     const file = JSON.stringify({ job: { script: 'echo well', retry } })
     const clone = await box.repository('team/app', { '.gitlab-ci.yml': file })
-    const runner = await box.runner('websocket', ['--executor', fault, '--config', settings])
+    const runner = await box.runner('websocket', [
+      '--executor',
+      fault,
+      '--config',
+      settings,
+      '--metrics',
+      '127.0.0.1:0',
+    ])
     let log = ''
     const heard: [number, string][] = []
     runner.stderr?.on('data', (chunk) => {
@@ -47,6 +54,12 @@ it.each(long ? all : some)('a runner goes on whose executor %s', async (fault) =
     await eventually(async () => expect((await pipeline()).status).toBe('success'))
     const wellAt = Date.now()
     expect(ended).not.toHaveBeenCalled()
+    const page = await (await fetch(/"url":"(http:[^"]+\/metrics)"/.exec(log)![1]!)).text()
+    expect(page).toMatch(/^gitlab_runner_jobs_total/m)
+    const figure = (name: string) =>
+      Number(new RegExp(`^signalbox_plugin_${name}{plugin="executor\\.[\\w-]*${fault}"} (\\d+)`, 'm').exec(page)?.[1])
+    expect(figure('up'), page).toBe(1)
+    if (fault === 'throws-in-call' || fault === 'answers-nonsense') expect(figure('failures_total')).toBeGreaterThan(0)
     const been = path.join(box.folder, 'work-websocket/plugins/faulty/been')
     expect(existsSync(been)).toBe(true)
     const at = Number(readFileSync(been, 'utf8'))

@@ -70,6 +70,7 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
           workDir: options.workDir,
           executor: executor.name,
           concurrency,
+          more: executor.figures,
           queuingDurations: monitoring?.queuingDurations ?? [],
         }).catch(asUsage)
   if (metrics) log.info({ url: metrics.url }, 'metrics are served')

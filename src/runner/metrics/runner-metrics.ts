@@ -22,6 +22,8 @@ export interface RunnerMetricsOptions extends Omit<MeteredRunner, 'limit'> {
   concurrency: number
   /** Milliseconds since 1970; `Date.now` unless told. */
   now?: () => number
+  /** What else the page has, as text in the same format: figures of plugins. */
+  more?: () => Promise<string>
 }
 
 /** The figures of a process, as a page in the text format of Prometheus. */
@@ -48,21 +50,21 @@ const mode = 'traditional'
 const names = ['runner', 'runner_name', 'system_id'] as const
 
 /** The same for one runner. Throws `RunnerError` `usage` for queuing durations that cannot be. */
-export function runnerMetrics({ concurrency, now = Date.now, ...runner }: RunnerMetricsOptions): RunnerMetrics {
-  const fleet = fleetMetrics(now)
+export function runnerMetrics({ concurrency, now = Date.now, more, ...runner }: RunnerMetricsOptions): RunnerMetrics {
+  const fleet = fleetMetrics(now, more)
   fleet.setConcurrent(concurrency)
   return { observe: fleet.add({ ...runner, limit: concurrency }), page: fleet.page }
 }
 
 /** Figures for the runners that are added; `now`: milliseconds since 1970. */
-export function fleetMetrics(now: () => number = Date.now): FleetMetrics {
+export function fleetMetrics(now: () => number = Date.now, more = async () => ''): FleetMetrics {
   const registry = new Registry()
   const figures = figuresIn(registry)
   processFigures(registry)
   return {
     setConcurrent: (concurrent) => figures.concurrent.set(concurrent),
     add: (runner) => observerOf(figures, runner, now),
-    page: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    page: async () => ({ contentType: registry.contentType, body: (await registry.metrics()) + (await more()) }),
   }
 }
 

@@ -1,9 +1,9 @@
 /** The Prometheus exporter. */
 import type { MetricObjectWithValues, MetricValue } from 'prom-client'
-import { definePlugin, type Gauge } from '../../sdk.js'
+import { definePlugin } from '../../sdk.js'
 import { eventCounters } from './event-counters.js'
 import { ProcessFigures } from './process-figures.js'
-import { type Family, formatFor, render, type Sample } from './render.js'
+import { type Family, formatFor, fromGauge, render, type Sample } from './render.js'
 
 /** `/metrics`: counters from committed events, the node's gauges, and a few figures of the process. */
 export default definePlugin({
@@ -29,10 +29,6 @@ export default definePlugin({
     return { close: () => figures.stop() }
   },
 })
-
-function fromGauge({ name, help, type = 'gauge', values }: Gauge): Family {
-  return { name, help, type, samples: values.map(({ labels, value }) => ({ name, labels, value })) }
-}
 
 /** prom-client gives samples of a histogram a name of their own, which its types leave out. */
 function fromProm(metric: MetricObjectWithValues<MetricValue<string>>): Family {

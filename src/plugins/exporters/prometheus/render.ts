@@ -5,7 +5,7 @@
  * prom-client keeps the figures but does not write them: for OpenMetrics it renames a counter for good, and gives one
  * without `_total` (GitLab has such names) another name than in the text format.
  */
-import type { Scrape } from '../../sdk.js'
+import type { Gauge, Scrape } from '../../sdk.js'
 
 export type Format = 'text' | 'openmetrics'
 
@@ -87,4 +87,9 @@ function escapeHelp(text: string, format: Format): string {
 
 function escapeLabel(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')
+}
+
+/** A figure of the node or of a plugin as a family of samples. */
+export function fromGauge({ name, help, type = 'gauge', values }: Gauge): Family {
+  return { name, help, type, samples: values.map(({ labels, value }) => ({ name, labels, value })) }
 }
