@@ -3,12 +3,12 @@
  * The lists are GitLab's: https://docs.gitlab.com/user/reserved_names/, gitlab lib/gitlab/path_regex.rb
  */
 
-/** At the top, in lower case. */
+/** At the top, in lower case; `runner` is ours: streams begin there, so no repository could be fetched. */
 const topLevel = new Set([
   ...['-', '.well-known', '404.html', '422.html', '500.html', '502.html', '503.html', 'admin', 'api'],
   ...['apple-touch-icon-precomposed.png', 'apple-touch-icon.png', 'assets', 'dashboard', 'deploy.html', 'explore'],
   ...['favicon.ico', 'favicon.png', 'files', 'groups', 'health_check', 'help', 'import', 'jwt', 'login', 'metrics'],
-  ...['oauth', 'profile', 'projects', 'public', 'robots.txt', 's', 'search', 'sitemap', 'sitemap.xml'],
+  ...['oauth', 'profile', 'projects', 'public', 'robots.txt', 'runner', 's', 'search', 'sitemap', 'sitemap.xml'],
   ...['sitemap.xml.gz', 'slash-command-logo.png', 'snippets', 'unsubscribes', 'uploads', 'users', 'v2'],
 ])
 

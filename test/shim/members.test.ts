@@ -128,6 +128,27 @@ onBothEngines((engine) => {
     expect(await status(grace, 'DELETE', `/groups/${id}/members/${gone.user.id}`)).toBe(204)
   })
 
+  it('keeps one of two owners who go at once', async () => {
+    const [one, other] = [await person(box, 'first-owner'), await person(box, 'second-owner')]
+    for (let i = 0; i < 4; i++) {
+      const { id } = (await as(one, 'POST', '/groups', { name: `Two ${i}`, path: `two-${i}` })).body
+      const json = { user_id: other.user.id, access_level: 50 }
+      expect(await status(one, 'POST', `/groups/${id}/members`, json)).toBe(201)
+      const answers = await Promise.all(
+        [one, other].map((who) => status(who, 'DELETE', `/groups/${id}/members/${who.user.id}`)),
+      )
+      expect(answers.toSorted((a, b) => a - b)).toEqual([204, 403])
+    }
+  })
+
+  it('does not tell who makes a project whether there is a group that it does not see', async () => {
+    const refusal = async (path: string) =>
+      (await as(outsider, 'POST', '/api/signalbox/v1/projects', { path })).body.detail
+    for (const path of ['top/a/b', 'top/sub/b', 'top/b', 'nowhere/a/b', 'nowhere/b']) {
+      expect([path, await refusal(path)]).toEqual([path, 'this namespace is not yours'])
+    }
+  })
+
   it('refuses what cannot be', async () => {
     const at = `/groups/${ids.top}/members`
     const rows = await box.rows()

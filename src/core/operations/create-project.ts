@@ -96,9 +96,11 @@ async function groupAt(tx: Tx, fullPath: string): Promise<Group | undefined> {
   return findGroupByPath(tx, fullPath)
 }
 
+const notYours = 'this namespace is not yours'
+
 async function fillable(tx: Tx, user: User, group: Group): Promise<Group> {
   if (await canInGroup(tx, user, 'fill', group)) return group
-  throw new SignalboxError('forbidden', 'this namespace is not yours')
+  throw new SignalboxError('forbidden', notYours)
 }
 
 /** Whoever asks for it: what bears a user's name is that user's. Other groups at the top are made by administrators. */
@@ -106,7 +108,7 @@ async function makeNamespace(core: Core, tx: Tx, path: string, user: User): Prom
   const owner = await findUserByName(tx, path)
   const isUsers = owner !== undefined && isPerson(owner)
   if (user.isAdmin === 0 && !(isUsers && owner.id === user.id)) {
-    throw new SignalboxError('forbidden', 'this namespace is not yours')
+    throw new SignalboxError('forbidden', notYours)
   }
   if (isUsers) return insertGroup(tx, namespaceOf(owner))
   return makeGroup(core, tx, { path, fullPath: path, parentId: null }, user.id)
@@ -114,7 +116,9 @@ async function makeNamespace(core: Core, tx: Tx, path: string, user: User): Prom
 
 async function makeGroupIn(core: Core, tx: Tx, parent: Group, path: string, user: User): Promise<Group> {
   if (!(await canInGroup(tx, user, 'grow', parent))) {
-    throw new SignalboxError('forbidden', `you may not make groups in ${parent.fullPath}`)
+    // Whether there is a group that one does not see is not told either.
+    const seen = await canInGroup(tx, user, 'see', parent)
+    throw new SignalboxError('forbidden', seen ? `you may not make groups in ${parent.fullPath}` : notYours)
   }
   // As on GitLab; who owns it could not be told by it.
   if (parent.kind === 'user') throw wrongField('path', `the namespace of a user, ${parent.fullPath}, has no groups`)

@@ -11,6 +11,7 @@ import { requireLevel } from '../steps/require-level.js'
 import { stopSchedules } from '../steps/stop-schedules.js'
 import { listBelow } from '../store/groups.js'
 import { countOtherOwners, deleteMember, findMember, insertMember, updateMember } from '../store/members.js'
+import { lockGroup } from '../store/projects.js'
 import { findUser, isPerson } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
@@ -111,6 +112,8 @@ function checkSettings(tx: Tx, { accessLevel, expiresAt }: Pick<MemberInput, 'ac
 /** A group has an owner at any time. */
 async function requireOtherOwner(tx: Tx, place: Place, member: Member): Promise<void> {
   if ('projectId' in place || member.accessLevel < levels.owner || member.expiresAt !== null) return
+  // Of two who go at once the second sees that the first has gone.
+  await lockGroup(tx, place.groupId)
   if ((await countOtherOwners(tx, place.groupId, member.userId)) > 0) return
   throw new SignalboxError('forbidden', 'the last owner of a group cannot go')
 }

@@ -4,7 +4,7 @@ import { levels, type Member } from '../member.js'
 import type { OpenIdPerson, OpenIdRules } from '../openid.js'
 import { listGroupsByIssuer } from '../store/identities.js'
 import { countOtherOwners, deleteMember, findMember, saveMember } from '../store/members.js'
-import { findGroupByPath } from '../store/projects.js'
+import { findGroupByPath, lockGroup } from '../store/projects.js'
 import { saveUser, type User } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { record } from './record.js'
@@ -67,5 +67,7 @@ async function wantedLevels(tx: Tx, person: OpenIdPerson, rules: OpenIdRules): P
 }
 
 async function isLastOwner(tx: Tx, groupId: number, { userId, accessLevel }: Member): Promise<boolean> {
-  return accessLevel >= levels.owner && (await countOtherOwners(tx, groupId, userId)) === 0
+  if (accessLevel < levels.owner) return false
+  await lockGroup(tx, groupId)
+  return (await countOtherOwners(tx, groupId, userId)) === 0
 }
