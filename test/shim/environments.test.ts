@@ -90,8 +90,22 @@ onBothEngines((engine) => {
       [{ access_level: 40, access_level_description: 'Maintainers', user_id: null, group_id: null }],
     ])
     expect([await statusFor(30), await statusFor(40)]).toEqual(['protected_environment_failure', 'pending'])
+    // Nor is it stopped, changed or taken away by who may not deploy to it.
+    const json = { name: 'dev', scopes: ['api'], access_level: 30 }
+    const { token } = (await box.admin('POST', `${url}/access_tokens`, { json })).body
+    const as = async (method: string, path: string, json?: object) =>
+      (await box.send(method, path, { headers: { 'PRIVATE-TOKEN': token }, ...(json ? { json } : {}) })).status
+    const [environment] = (await box.admin('GET', `${url}/environments?name=prod`)).body
+    const at = `${url}/environments/${environment.id}`
+    const deeds = async () => [
+      await as('PUT', at, { external_url: 'https://elsewhere.example' }),
+      await as('POST', `${at}/stop`),
+      await as('DELETE', at),
+    ]
+    expect(await deeds()).toEqual([403, 403, 403])
     await protect({ access_level: 30 })
     expect(await statusFor(30)).toBe('pending')
+    expect(await deeds()).toEqual([200, 200, 204])
     await protect({ access_level: 60 })
     expect([await statusFor(40), await statusFor(50)]).toEqual(['protected_environment_failure', 'pending'])
     for (const wrong of [{}, { access_level: 20 }, { access_level: 40, user_id: 1 }, { group_id: 1 }]) {

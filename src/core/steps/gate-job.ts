@@ -1,18 +1,16 @@
 /** Step: a job on its way meets its environment and its namespace's quota, which may refuse it. */
 
-import { levelIn } from '../authorize.js'
+import { mayDeploy } from '../authorize-environments.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { environmentSlug, guessTier, isEnvironmentName } from '../environment.js'
 import type { FailureReason } from '../failure.js'
 import type { Job } from '../job.js'
 import type { JobEvent } from '../lifecycle/job-machine.js'
-import { levels } from '../member.js'
 import { demandOf } from '../scheduler/demand.js'
-import { ensureDeployment, ensureEnvironment, findDeployers, findLastDeployment } from '../store/environments.js'
+import { ensureDeployment, ensureEnvironment, findLastDeployment } from '../store/environments.js'
 import { getDefinition } from '../store/jobs.js'
 import { listOwnRunners } from '../store/usage.js'
-import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 import { afterFinish } from './after-finish.js'
 import { applyJobEvent, type JobEventOptions } from './apply-job-event.js'
@@ -95,24 +93,4 @@ async function openDeployment(tx: Tx, job: Job, userId: number | null): Promise<
   const last = await findLastDeployment(tx, environment.id, 'success')
   // Jobs are numbered as their pipelines came; deployments as their jobs had their turn.
   return last && last.jobId > job.id ? 'failed_outdated_deployment_job' : undefined
-}
-
-/**
- * Administrators, owners, and whom the protection names, one by one or by access level:
- * https://docs.gitlab.com/api/protected_environments/
- */
-async function mayDeploy(
-  tx: Tx,
-  project: { id: number; groupId: number },
-  name: string,
-  userId: number | null,
-): Promise<boolean> {
-  const deployers = await findDeployers(tx, project.id, name)
-  if (!deployers) return true
-  if (userId === null) return false
-  if (deployers.includes(userId)) return true
-  const user = await findUser(tx, userId)
-  if (!user) return false
-  const level = await levelIn(tx, user, project)
-  return level >= levels.owner || deployers.some((one) => typeof one === 'object' && level >= one.level)
 }

@@ -1,4 +1,5 @@
 /** Environments of a project, and what was deployed there. */
+import { mayDeploy } from '../../core/authorize-environments.js'
 import { defined } from '../../core/defined.js'
 import type { Deployment, Environment } from '../../core/environment.js'
 import { SignalboxError } from '../../core/errors.js'
@@ -72,7 +73,7 @@ async function create(call: ProjectCall): Promise<Reply> {
 }
 
 async function update(call: ProjectCall): Promise<Reply> {
-  const { id } = await environmentOf(call)
+  const { id } = await changeableOf(call)
   const externalUrl = call.params.text('external_url', { max: 255 })
   const description = call.params.text('description', { max: 2000 })
   const tier = call.params.choice('tier', tiers)
@@ -81,7 +82,7 @@ async function update(call: ProjectCall): Promise<Reply> {
 }
 
 async function remove(call: ProjectCall): Promise<Reply> {
-  const { id } = await environmentOf(call)
+  const { id } = await changeableOf(call)
   try {
     await deleteEnvironment(call.core, id)
   } catch (error) {
@@ -92,7 +93,7 @@ async function remove(call: ProjectCall): Promise<Reply> {
 }
 
 async function stop(call: ProjectCall): Promise<Reply> {
-  const { id } = await environmentOf(call)
+  const { id } = await changeableOf(call)
   // What was deployed from a protected ref is stopped there.
   const { read: from } = call.core.store
   const last = await findLastDeployment(from, id, 'success')
@@ -110,6 +111,14 @@ async function stop(call: ProjectCall): Promise<Reply> {
 async function environmentOf(call: ProjectCall): Promise<Environment> {
   const environment = await findEnvironment(call.core.store.read, idOf(call, 'environment_id', 'Environment'))
   if (environment?.projectId !== call.project.id) throw notFound('Environment')
+  return environment
+}
+
+/** The same, for those who may deploy to it. */
+async function changeableOf(call: ProjectCall): Promise<Environment> {
+  const environment = await environmentOf(call)
+  const userId = call.actor?.user.id ?? null
+  if (!(await mayDeploy(call.core.store.read, call.project, environment.name, userId))) throw forbidden()
   return environment
 }
 

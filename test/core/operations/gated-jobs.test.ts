@@ -13,9 +13,9 @@ import type { Pipeline } from '../../../src/core/pipeline.js'
 import { saveDotenvVariables } from '../../../src/core/store/dotenv-variables.js'
 import { findEnvironmentByName, findLastDeployment } from '../../../src/core/store/environments.js'
 import { getJob } from '../../../src/core/store/jobs.js'
-import { insertMember } from '../../../src/core/store/members.js'
+import { deleteMember, insertMember } from '../../../src/core/store/members.js'
 import { findResourceGroup, type ProcessMode } from '../../../src/core/store/resource-groups.js'
-import { insertUser } from '../../../src/core/store/users.js'
+import { insertUser, setUserState } from '../../../src/core/store/users.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
 import { eventually } from '../../support/eventually.js'
 import { onBothEngines } from '../../support/stores.js'
@@ -316,6 +316,8 @@ onBothEngines((engine) => {
       await insertUser(tx, { username: 'ada', name: 'Ada', email: 'a@x', isAdmin: 0 }),
       await insertUser(tx, { username: 'bob', name: 'Bob', email: 'b@x', isAdmin: 0 }),
     ])
+    const member = { userId: ada!.id, accessLevel: levels.developer, expiresAt: null, createdById: null }
+    await box.core.store.write((tx) => insertMember(tx, { projectId: project.id }, member))
     await protectEnvironment(box.core, { projectId: project.id, name: 'production', deployers: [ada!.id] })
     const refused = await box.pipeline(project, { ref: 'one', user: bob! })
     expect(await box.statuses(refused)).toEqual({ deploy: 'failed' })
@@ -326,6 +328,12 @@ onBothEngines((engine) => {
     expect(reason).toBe('protected_environment_failure')
     const allowed = await box.pipeline(project, { ref: 'two', user: ada! })
     await becomes(box, allowed, { deploy: 'pending' })
+    // What one was allowed as a member, or before one was blocked, one is not any more.
+    await box.core.store.write((tx) => setUserState(tx, ada!.id, 'blocked'))
+    expect(await box.statuses(await box.pipeline(project, { ref: 'three', user: ada! }))).toEqual({ deploy: 'failed' })
+    await box.core.store.write((tx) => setUserState(tx, ada!.id, 'active'))
+    await box.core.store.write((tx) => deleteMember(tx, { projectId: project.id }, ada!.id))
+    expect(await box.statuses(await box.pipeline(project, { ref: 'four', user: ada! }))).toEqual({ deploy: 'failed' })
   })
 
   it('stops an environment without a job for it at once', async () => {
