@@ -161,7 +161,9 @@ onBothEngines((engine) => {
       having('pipeline_id', [
         ...['merge_train_cars', 'jobs', 'stages', 'events', 'pipeline_mirrors', 'hook_deliveries'],
         // Goes with the row of its pipeline.
-        'schedule_pipelines',
+        ...['schedule_pipelines', 'forge_statuses'],
+        // Tells only which it was.
+        'fork_requests',
       ]),
     ).toEqual([])
   })
