@@ -4,17 +4,20 @@
  * - `POST /connections` makes a project of a repository
  * - `GET`, `PUT`, `DELETE /projects/:id/connection`, `POST …/connection/check`
  * - `GET …/connection/statuses`: what commits are to show there, and whether the forge has it
+ * - `GET …/connection/requests`: those of forks; `POST …/connection/requests/:number/approve`
  */
 import { SignalboxError } from '../core/errors.js'
 import { type ForgeConnection, forgeKinds, forkPolicies } from '../core/forge.js'
 import { type ConnectionReport, checkConnection } from '../core/operations/check-connection.js'
 import { connectProject } from '../core/operations/connect-project.js'
 import { disconnectProject } from '../core/operations/disconnect-project.js'
+import { approveForkRequest } from '../core/operations/run-fork-request.js'
 import type { Project } from '../core/project.js'
 import { listStatuses, type StatusRow } from '../core/store/forge-statuses.js'
 import { findConnection } from '../core/store/forges.js'
+import { type ForkRequest, listForkRequests } from '../core/store/fork-requests.js'
 import { getProject } from '../core/store/projects.js'
-import type { Reply, Route, UserCall } from '../http/call.js'
+import { idFrom, type Reply, type Route, type UserCall } from '../http/call.js'
 import type { Params } from '../http/params.js'
 import { projectFor } from './projects.js'
 import { signedInRoute } from './route.js'
@@ -26,6 +29,8 @@ export const connectionRoutes: readonly Route[] = [
   signedInRoute('post', '/projects/:id/connection/check', check),
   signedInRoute('delete', '/projects/:id/connection', disconnect),
   signedInRoute('get', '/projects/:id/connection/statuses', statuses),
+  signedInRoute('get', '/projects/:id/connection/requests', requests),
+  signedInRoute('post', '/projects/:id/connection/requests/:number/approve', approve),
 ]
 
 /** Makes a project of a repository on a forge, or mends the connection that it has. */
@@ -77,6 +82,26 @@ async function statuses(call: UserCall): Promise<Reply> {
   return { status: 200, body: rows.map(toStatus) }
 }
 
+/** Requests of forks, newest head first. */
+async function requests(call: UserCall): Promise<Reply> {
+  const { id } = await projectFor(call, 'operate')
+  const limit = call.params.integer('per_page', { min: 1, max: 100 }) ?? 20
+  const page = call.params.integer('page', { min: 1, max: 1_000_000 }) ?? 1
+  const rows = await listForkRequests(call.core.store.read, id, { limit, offset: (page - 1) * limit })
+  return { status: 200, body: rows.map(toRequest) }
+}
+
+/** Lets the head of a fork's request run. */
+async function approve(call: UserCall): Promise<Reply> {
+  const { core, actor, params } = call
+  const { id } = await projectFor(call, 'operate')
+  const number = idFrom(call.path('number'))
+  if (number === undefined) throw new SignalboxError('not_found', 'there is no such request')
+  const sha = params.text('sha', { max: 64 }) || undefined
+  const pipeline = await approveForkRequest(core, { projectId: id, number, sha, user: actor.user })
+  return { status: 201, body: { project_id: id, number, pipeline_id: pipeline?.id ?? null } }
+}
+
 const changeOf = (params: Params) => ({
   token: params.text('forge_token', { max: 1024 }) || undefined,
   forks: params.choice('forks', forkPolicies),
@@ -118,5 +143,19 @@ function toStatus(row: StatusRow) {
     attempts: row.attempts,
     message: row.message,
     updated_at: new Date(row.updatedAt).toISOString(),
+  }
+}
+
+function toRequest(one: ForkRequest) {
+  return {
+    number: one.number,
+    sha: one.sha,
+    source_repository: one.event.source.repository,
+    source_branch: one.event.source.branch,
+    target_branch: one.event.target.branch,
+    status: one.status,
+    approved_by: one.approvedBy,
+    pipeline_id: one.pipelineId,
+    created_at: new Date(one.createdAt).toISOString(),
   }
 }

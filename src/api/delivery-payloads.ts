@@ -58,7 +58,7 @@ function pullRequest(payload: Payload, starting: readonly string[]): DeliveryEve
     branch: payload.name(`pull_request.${name}.ref`),
     sha: payload.sha(`pull_request.${name}.sha`),
   })
-  return ofOneRepository(payload.number('number'), side('head'), side('base'))
+  return requestBetween(payload.number('number'), side('head'), side('base'))
 }
 
 /** A change of a merge request that brings no commit has no `oldrev`. */
@@ -67,7 +67,7 @@ function mergeRequest(payload: Payload): DeliveryEvent {
   const action = payload.has(at('action')) ? payload.text(at('action')) : ''
   const starts = action === 'open' || action === 'reopen' || (action === 'update' && payload.has(at('oldrev')))
   if (!starts) return { kind: 'ignored', reason: `nothing to do for the action ${action || '(none)'}` }
-  return ofOneRepository(
+  return requestBetween(
     payload.number(at('iid')),
     {
       repository: payload.text(at('source.path_with_namespace')),
@@ -78,10 +78,9 @@ function mergeRequest(payload: Payload): DeliveryEvent {
   )
 }
 
-/** The mirror has no commits of forks; and a stranger's would run with the project's variables. */
-function ofOneRepository(number: number, source: PullRequestSide, target: PullRequestSide): DeliveryEvent {
-  if (source.repository !== target.repository) return { kind: 'ignored', reason: 'the request comes from a fork' }
-  return { kind: 'pull_request', number, source, target }
+function requestBetween(number: number, source: PullRequestSide, target: PullRequestSide): DeliveryEvent {
+  const fork = source.repository !== target.repository
+  return { kind: 'pull_request', number, source, target, ...(fork ? { fork } : {}) }
 }
 
 const isZero = (sha: string): boolean => /^0+$/.test(sha)

@@ -333,6 +333,20 @@ function addProjectCommands(program: Command): void {
     .option('--json', 'print one JSON document')
     .action(async (url, options) => (await connection()).listStatuses(url, options))
   project
+    .command('requests')
+    .description('pull requests of forks, and which of them wait for approval')
+    .argument('<URL>', 'of the repository, or the project’s path')
+    .option('--json', 'print one JSON document')
+    .action(async (url, options) => (await connection()).listRequests(url, options))
+  project
+    .command('approve')
+    .description('let the head of a fork’s pull request run')
+    .argument('<URL>', 'of the repository, or the project’s path')
+    .argument('<NUMBER>')
+    .option('--sha <sha>', 'refuse if it is at another commit by now')
+    .option('--json', 'print one JSON document')
+    .action(async (url, number, options) => (await connection()).approveRequest(url, number, options))
+  project
     .command('delete')
     .argument('<PATH>')
     .description('delete a project with its pipelines, logs, artifacts and repository')

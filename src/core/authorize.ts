@@ -5,6 +5,7 @@
  * https://docs.gitlab.com/user/permissions/, gitlab app/policies/project_policy.rb
  */
 import type { Core } from './core.js'
+import { isOfFork } from './forge.js'
 import type { Job } from './job.js'
 import { levels, type Place } from './member.js'
 import type { Pipeline } from './pipeline.js'
@@ -13,6 +14,7 @@ import { isProtected, mergeLevel, pushLevel, standing, updateLevel } from './pro
 import type { Membership } from './store/job-lists.js'
 import { isAllowed } from './store/job-token-allowances.js'
 import { levelInGroup, levelInProject } from './store/member-levels.js'
+import { findPipeline } from './store/pipelines.js'
 import { findProjectByPath } from './store/projects.js'
 import { findTrace } from './store/traces.js'
 import { findUser, type User } from './store/users.js'
@@ -149,17 +151,23 @@ export function actingAs(user: User | null | undefined): Actor | undefined {
 /**
  * As whom a job may do this in a project, by its token: as the user that it runs for, who must be allowed to. In its own
  * project a job may always read. In another one its project must be let in by the allowlist; where everybody may read,
- * it may read anyway. Undefined: it may not. `user` is null for a job that nobody has started.
+ * it may read anyway. Undefined: it may not. `user` is null for a job that nobody has started. Jobs of a fork's request only read, and
+ * only what is their own project's or everybody's, whoever has started them.
  * Rules: gitlab app/models/ci/job_token/scope.rb, https://docs.gitlab.com/ci/jobs/ci_job_token/
  */
 export async function jobMay(
   core: Core,
-  job: Pick<Job, 'projectId' | 'userId'>,
+  job: Pick<Job, 'projectId' | 'userId' | 'pipelineId'>,
   deed: Deed,
   project: Project,
 ): Promise<{ user: User | null } | undefined> {
   const { read } = core.store
   const own = job.projectId === project.id
+  const pipeline = own && deed === 'download' ? undefined : await findPipeline(read, job.pipelineId)
+  if (pipeline && isOfFork(pipeline)) {
+    const open = own || project.visibility === 'public'
+    return open && isReading(deed) ? { user: null } : undefined
+  }
   const found = job.userId === null ? undefined : await findUser(read, job.userId)
   const user = found?.state === 'active' ? found : null
   if (own && isReading(deed)) return { user }

@@ -15,7 +15,14 @@ export interface PullRequestSide {
 export type DeliveryEvent =
   /** A branch or tag was made or moved. `ref` in full; `after`: the branch's commit. */
   | { kind: 'push'; ref: string; before?: string; after?: string }
-  | { kind: 'pull_request'; number: number; source: PullRequestSide; target: PullRequestSide }
+  | {
+      kind: 'pull_request'
+      number: number
+      source: PullRequestSide
+      target: PullRequestSide
+      /** Whoever may push to `source` need not be anybody here. */
+      fork?: boolean
+    }
   /** Branches or tags are gone: there is something to fetch, and no pipeline to make. */
   | { kind: 'fetch'; reason: string }
   | { kind: 'ignored'; reason: string }

@@ -87,6 +87,8 @@ export interface Repositories {
    * project's own is not there. Rejects with `unavailable` and the reason in words.
    */
   fetch(project: Project, source: RemoteSource): Promise<{ head: string | undefined }>
+  /** Fetches one ref of a remote repository under another name. Rejects as `fetch`. */
+  fetchRef(project: Project, source: RemoteSource, ref: { from: string; to: string }): Promise<void>
   /** A branch, a tag or a full commit id; undefined if there is none of that name. */
   resolve(project: Project, ref: string): Promise<ResolvedRef | undefined>
   /** A regular file's text at a commit; undefined if there is none. Symbolic links are not followed. */

@@ -3,6 +3,7 @@
  * push to it, nobody by force, and nobody deletes it.
  * https://docs.gitlab.com/user/project/repository/branches/protected/, https://docs.gitlab.com/user/project/protected_tags/
  */
+import { isOfFork } from './forge.js'
 import { levels } from './member.js'
 import type { Project, ResolvedRef } from './project.js'
 
@@ -35,6 +36,8 @@ export function protectionsOf({ defaultBranch, protections }: Protected): Protec
 
 /** The protections that a branch or tag falls under. */
 function protectionsFor(project: Protected, { name, tag }: Ref): Protection[] {
+  // Whatever the patterns are: requests of forks are nobody's branch.
+  if (!tag && isOfFork({ ref: name })) return []
   if (project.protections === null && (tag || name !== project.defaultBranch)) return []
   return protectionsOf(project).filter((one) => (one.kind === 'tag') === tag && matchesName(one.name, name))
 }

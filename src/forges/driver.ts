@@ -24,7 +24,8 @@ export interface Driver {
   listHooks(ask: Ask, access: ForgeAccess): Promise<KnownHook[]>
   /** Returns its id. */
   makeHook(ask: Ask, access: ForgeAccess, hook: HookTarget): Promise<string>
-  editHook(ask: Ask, access: ForgeAccess, id: string, hook: HookTarget): Promise<void>
+  /** Makes it as it is to be, its secret too. Returns its id, which may be another. */
+  setHook(ask: Ask, access: ForgeAccess, id: string, hook: HookTarget): Promise<string>
   deleteHook(ask: Ask, access: ForgeAccess, id: string): Promise<void>
   report(ask: Ask, access: ForgeAccess, status: CommitStatus): Promise<void>
 }

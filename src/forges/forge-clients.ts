@@ -79,9 +79,9 @@ export class ForgeClients implements Forges {
     const kept = ours.find((hook) => hook.id === id) ?? ours[0]
     for (const other of ours) if (other !== kept) await driver.deleteHook(ask, access, other.id)
     if (!kept) return { id: await driver.makeHook(ask, access, { url, secret }), repaired: true }
+    const repaired = kept.id !== id || !kept.fits || kept.url !== url || ours.length > 1
     // Always: no forge tells which secret it has.
-    await driver.editHook(ask, access, kept.id, { url, secret })
-    return { id: kept.id, repaired: kept.id !== id || !kept.fits || kept.url !== url || ours.length > 1 }
+    return { id: await driver.setHook(ask, access, kept.id, { url, secret }), repaired }
   }
 
   async removeHook(access: ForgeAccess, hookId: string): Promise<void> {

@@ -48,6 +48,19 @@ export async function fetchRemote(place: FetchPlace, source: RemoteSource, limit
   await run(place, args, await environmentFor(place, source, limits), limits)
 }
 
+/** Brings one ref under another name. Both are names that we have made. Throws as `fetchRemote`. */
+export async function fetchRemoteRef(
+  place: FetchPlace,
+  source: RemoteSource,
+  { from, to }: { from: string; to: string },
+  limits: RemoteLimits,
+): Promise<void> {
+  const options = ['--quiet', '--no-tags', '--force', '--no-write-fetch-head', '--no-recurse-submodules']
+  const refspec = `+${from}:${to}`
+  const args = [`--git-dir=${place.repository}`, 'fetch', ...options, '--no-auto-maintenance', source.url, refspec]
+  await run(place, args, await environmentFor(place, source, limits), limits)
+}
+
 /** The short name of the branch that the remote's HEAD names; undefined: it names none. */
 export async function remoteHead(
   place: FetchPlace,

@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.js'
 import type { RemoteSource } from '../core/mirror.js'
 import type { Project } from '../core/project.js'
-import { fetchRemote, type RemoteLimits, remoteHead } from './remote-fetch.js'
+import { fetchRemote, fetchRemoteRef, type RemoteLimits, remoteHead } from './remote-fetch.js'
 import { Slots } from './slots.js'
 
 /** What fetches ask of the repositories. */
@@ -35,6 +35,17 @@ export class RemoteFetches {
     if (!known) return this.#startFetch(project, source)
     known.next ??= known.running.catch(() => undefined).then(() => this.#startFetch(project, source))
     return known.next
+  }
+
+  /** One ref more, beside what is fetched otherwise. */
+  async fetchRef(project: Project, source: RemoteSource, ref: { from: string; to: string }): Promise<void> {
+    const free = await this.#runs.take()
+    try {
+      const place = { repository: this.#host.pathOf(project.id), home: this.#host.home }
+      await fetchRemoteRef(place, source, ref, this.#host.limits)
+    } finally {
+      free()
+    }
   }
 
   #startFetch(project: Project, source: RemoteSource): Promise<Fetched> {

@@ -136,6 +136,11 @@ export class GitRepositories implements Repositories {
     return this.#fetches.fetch(project, source)
   }
 
+  async fetchRef(project: Project, source: RemoteSource, ref: { from: string; to: string }): Promise<void> {
+    await this.create(project)
+    return this.#fetches.fetchRef(project, source, ref)
+  }
+
   /** Deletes the repository, if it is there. Fetches under way fail. */
   async remove(projectId: number): Promise<void> {
     const place = this.pathOf(projectId)

@@ -17,6 +17,7 @@ export class SimRepositories implements Repositories {
   async fetch(): Promise<{ head: string | undefined }> {
     return { head: undefined }
   }
+  async fetchRef(): Promise<void> {}
   async create(): Promise<void> {}
   async remove(projectId: number): Promise<void> {
     this.#files.delete(projectId)

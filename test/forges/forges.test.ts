@@ -59,22 +59,26 @@ onBothEngines((engine) => {
     box.core.configure({ id } as never, config)
     const { sha } = box.core.repositories
     const body = JSON.stringify({ ref: 'refs/heads/main', before: '0'.repeat(40), after: sha })
-    const { config: hook } = forge.hooks.get(String(forge.lastHook))
-    const answer = await box.send('POST', `/api/signalbox/v1/projects/${id}/hooks/github`, {
-      body,
-      headers: {
-        'Content-Type': 'application/json',
-        'X-GitHub-Event': 'push',
-        'X-GitHub-Delivery': `delivery-${++deliveries}`,
-        'X-Hub-Signature-256': `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`,
-      },
-    })
-    expect(answer.status).toBe(202)
+    expect((await deliver('push', body)).status).toBe(202)
     return sha
   }
 
+  function deliver(event: string, body: string, delivery = `delivery-${++deliveries}`) {
+    const { config: hook } = forge.hooks.get(String(forge.lastHook))
+    return box.send('POST', `/api/signalbox/v1/projects/${id}/hooks/github`, {
+      body,
+      headers: {
+        'Content-Type': 'application/json',
+        'X-GitHub-Event': event,
+        'X-GitHub-Delivery': delivery,
+        'X-Hub-Signature-256': `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`,
+      },
+    })
+  }
+
   /** What the runner is given next; jobs of mirrored projects take a moment to be ready. */
-  async function nextJob(): Promise<{ id: number; token: string }> {
+  // biome-ignore lint/suspicious/noExplicitAny: a payload
+  async function nextJob(): Promise<any> {
     let answer = await box.poll(runner)
     await eventually(async () => {
       if (answer.status !== 201) answer = await box.poll(runner)
@@ -306,6 +310,132 @@ onBothEngines((engine) => {
     await finish('success')
     await eventually(() => shown(sha).filter((one) => one.state === 'success').length === 2)
     expect(shown(sha).at(-1).target_url).toMatch(/\/-\/(jobs|pipelines)\/\d+$/)
+  })
+
+  /** The forge tells that a fork's request has this head. */
+  async function forkRequest(number: number, config: object, more: object = {}): Promise<string> {
+    box.core.configure({ id } as never, config)
+    const { sha } = box.core.repositories
+    const body = JSON.stringify({
+      action: 'synchronize',
+      number,
+      pull_request: {
+        // Named as the branch that is protected here.
+        head: { ref: 'main', sha, repo: { full_name: 'eve/app' } },
+        base: { ref: 'main', sha: 'b'.repeat(40), repo: { full_name: 'acme/renamed' } },
+        ...more,
+      },
+    })
+    expect((await deliver('pull_request', body)).status).toBe(202)
+    return sha
+  }
+  const requests = async () => (await api('GET', `/projects/${id}/connection/requests`)).body
+  const approve = (number: number, json: object = {}) =>
+    api('POST', `/projects/${id}/connection/requests/${number}/approve`, json)
+
+  it('run requests of forks as nobody, once a member has approved their head', async () => {
+    const variable = (json: object) => box.admin('POST', `/projects/${id}/variables`, { json })
+    await variable({ key: 'SECRET', value: 'hidden-value', protected: true })
+    const config = {
+      test: { script: 'x', cache: { key: 'c', paths: ['p'] }, id_tokens: { CLOUD: { aud: 'cloud' } } },
+      other: { trigger: { project: 'acme/hosted' } },
+    }
+    const first = await forkRequest(7, config)
+    await eventually(() => shown(first).length > 0)
+    expect(shown(first)).toMatchObject([{ state: 'pending', context: 'signalbox/pull-request' }])
+    expect(await pipelineOf(first)).toBeUndefined()
+    const sha = await forkRequest(7, config)
+    await eventually(() => shown(sha).length > 0)
+    expect((await requests()).map((one: { status: string }) => one.status)).toEqual(['waiting', 'outdated'])
+    // What has been looked at is not what is there now.
+    expect((await approve(7, { sha: first })).status).toBe(409)
+    expect((await approve(8)).status).toBe(404)
+    expect(await pipelineOf(sha)).toBeUndefined()
+    const both = await Promise.all([approve(7, { sha }), approve(7, { sha })])
+    expect(both.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409])
+    expect((await approve(7)).status).toBe(409)
+    const job = await nextJob()
+    expect(job.git_info).toMatchObject({ ref: 'refs/forks/7/head', sha, protected: false })
+    expect(job.cache[0].key).toMatch(/-fork-7$/)
+    const keys = job.variables.map((one: { key: string }) => one.key)
+    expect(keys).toContain('CI_EXTERNAL_PULL_REQUEST_IID')
+    for (const key of ['SECRET', 'CLOUD', 'GITLAB_USER_LOGIN', 'CI_COMMIT_BRANCH']) expect(keys).not.toContain(key)
+    const pipeline = await pipelineOf(sha)
+    const bridges = `/projects/${id}/pipelines/${pipeline.id}/bridges`
+    await eventually(async () => (await box.admin('GET', bridges)).body[0].status === 'failed')
+    // Whoever starts it once more lends it nothing.
+    await box.send('PUT', `/jobs/${job.id}`, { json: { token: job.token, state: 'failed' } })
+    await eventually(() => shown(sha).at(-1).state === 'failure')
+    expect((await box.admin('POST', `/projects/${id}/jobs/${job.id}/retry`)).status).toBe(201)
+    const again = await nextJob()
+    const asJob = (method: string, path: string, json?: object) =>
+      box.send(method, path, { headers: { 'JOB-TOKEN': again.token }, ...(json ? { json } : {}) })
+    expect((await asJob('GET', `/projects/${id}/releases`)).status).toBe(200)
+    expect((await asJob('POST', `/projects/${id}/releases`, { tag_name: 'v1' })).status).toBe(403)
+    expect((await asJob('GET', '/projects/acme%2Fhosted/releases')).status).toBe(404)
+    const trigger = { json: { token: again.token, ref: 'main' } }
+    expect((await box.send('POST', `/projects/${id}/trigger/pipeline`, trigger)).status).toBe(404)
+    await box.send('PUT', `/jobs/${again.id}`, { json: { token: again.token, state: 'success' } })
+    // Nobody makes such a pipeline by the name of its ref.
+    const named = { json: { ref: 'refs/forks/7/head' } }
+    expect((await box.admin('POST', `/projects/${id}/pipeline`, named)).status).toBe(400)
+  })
+
+  it('run requests of forks always, or never, where the project says so', async () => {
+    await api('PUT', `/projects/${id}/connection`, { forks: 'always' })
+    const always = await forkRequest(9, { test: { script: 'x' } })
+    await eventually(async () => (await pipelineOf(always)) !== undefined)
+    expect((await pipelineOf(always)).ref).toBe('refs/forks/9/head')
+    await api('PUT', `/projects/${id}/connection`, { forks: 'never' })
+    const never = await forkRequest(9, { test: { script: 'x' } })
+    const told = async () => (await api('GET', `/projects/${id}/hook-deliveries`)).body[0]
+    await eventually(async () => (await told()).status === 'done')
+    expect(await told()).toMatchObject({ pipeline_id: null, message: 'the request comes from a fork' })
+    expect(shown(never)).toEqual([])
+    await finish('success')
+  })
+
+  it('believe no delivery that is forged, and act once on one that comes again', async () => {
+    const count = async () => (await box.admin('GET', `/projects/${id}/pipelines?per_page=100`)).body.length
+    const before = await count()
+    const body = JSON.stringify({ ref: 'refs/heads/main', before: '0'.repeat(40), after: box.core.repositories.sha })
+    const forged = await box.send('POST', `/api/signalbox/v1/projects/${id}/hooks/github`, {
+      body,
+      headers: { 'X-GitHub-Event': 'push', 'X-Hub-Signature-256': `sha256=${'0'.repeat(64)}` },
+    })
+    expect(forged.status).toBe(401)
+    expect((await deliver('push', 'x'.repeat(9 * 1024 * 1024))).status).toBe(413)
+    expect(await count()).toBe(before)
+    const sha = await push()
+    await eventually(async () => (await pipelineOf(sha)) !== undefined)
+    const again = JSON.stringify({ ref: 'refs/heads/main', before: '0'.repeat(40), after: sha })
+    expect((await deliver('push', again, `delivery-${deliveries}`)).status).toBe(200)
+    expect(await count()).toBe(before + 1)
+    await finish('success')
+    await eventually(() => shown(sha).at(-1)?.state === 'success')
+  })
+
+  it('show results of a head that was pushed over while they were under way', async () => {
+    const over = await push()
+    await eventually(() => shown(over).length > 0)
+    const job = await nextJob()
+    forge.moods = ['away']
+    await box.send('PUT', `/jobs/${job.id}`, { json: { token: job.token, state: 'failed' } })
+    const head = await push()
+    await eventually(() => shown(head).length > 0 && shown(over).at(-1).state === 'failure')
+    await finish('success')
+    await eventually(() => shown(head).at(-1).state === 'success')
+    expect(shown(over).at(-1).state).toBe('failure')
+  })
+
+  it('show why there is no pipeline of a commit', async () => {
+    const { repositories } = box.core
+    repositories.branches.set('lost', 'gone')
+    const sha = 'c'.repeat(40)
+    const body = JSON.stringify({ ref: 'refs/heads/lost', before: '0'.repeat(40), after: sha })
+    expect((await deliver('push', body)).status).toBe(202)
+    await eventually(() => shown(sha).length > 0)
+    expect(shown(sha)[0]).toMatchObject({ state: 'failure', description: 'No pipeline: Reference not found' })
   })
 
   it('are mended by a check, and let go', async () => {

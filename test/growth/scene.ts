@@ -121,6 +121,7 @@ function* lists({ busy, calm, runner, schedule, firstPipeline, firstJob, environ
     )
     yield `/api/signalbox/v1/projects/${id}/hook-deliveries`
     yield `/api/signalbox/v1/projects/${id}/connection/statuses`
+    yield `/api/signalbox/v1/projects/${id}/connection/requests`
   }
   for (const query of runnerQueries) yield `/runners/${runner}/jobs${query}`
   yield* ['', '?status=online'].map((query) => `/runners/all${query}`)

@@ -67,6 +67,7 @@ export class MemoryRepositories implements Repositories {
   async fetch(): Promise<{ head: string | undefined }> {
     return { head: undefined }
   }
+  async fetchRef(): Promise<void> {}
   async tagMessage() {
     return ''
   }

@@ -1,4 +1,4 @@
-/** `signalbox project connect|disconnect|statuses`. */
+/** `signalbox project connect|disconnect|statuses|requests|approve`. */
 import { readFileSync } from 'node:fs'
 import { type Context, openContext } from '../context.js'
 import { Exit, exitCodes } from '../exit.js'
@@ -116,6 +116,56 @@ export async function listStatuses(url: string, options: { json?: boolean }): Pr
   )
 }
 
+interface Request {
+  number: number
+  sha: string
+  source_repository: string
+  source_branch: string
+  target_branch: string
+  status: string
+  pipeline_id: number | null
+}
+
+/** Prints requests of forks, newest head first. */
+export async function listRequests(url: string, options: { json?: boolean }): Promise<void> {
+  const context = openContext()
+  const { client, terminal, json } = context
+  const requests = await client().list<Request>(`${await routeOf(context, url)}/requests`, 100)
+  if (options.json) return json(requests)
+  table(
+    terminal,
+    ['REQUEST', 'COMMIT', 'FROM', 'INTO', 'STATUS', 'PIPELINE'],
+    requests.map((one) => [
+      String(one.number),
+      one.sha.slice(0, 8),
+      `${one.source_repository}:${one.source_branch}`,
+      one.target_branch,
+      one.status,
+      String(one.pipeline_id ?? ''),
+    ]),
+  )
+}
+
+/** Lets the head of a fork's request run. */
+export async function approveRequest(
+  url: string,
+  number: string,
+  options: { sha?: string; json?: boolean },
+): Promise<void> {
+  const context = openContext()
+  const { client, terminal, json } = context
+  if (!/^[1-9]\d{0,14}$/.test(number)) throw new Exit(exitCodes.usage, `${number} is no number of a request`)
+  const route = `${await routeOf(context, url)}/requests/${number}/approve`
+  const made = await client().post<{ pipeline_id: number | null }>(
+    route,
+    options.sha === undefined ? {} : { sha: options.sha },
+  )
+  if (options.json) return json(made)
+  if (made.pipeline_id === null) return terminal.say(`request ${number} is approved; there is nothing to run`)
+  terminal.say(`request ${number} runs:`)
+  terminal.out(String(made.pipeline_id))
+}
+
 function tokenIn(file: string): string {
   let text: string
   try {
@@ -140,6 +190,8 @@ export async function routeOf({ client }: Context, given: string, path?: string)
       await client().get(at(name))
       return at(name)
     } catch (error) {
+      // Whoever may not see all of it may for all that be allowed what comes next.
+      if (error instanceof Exit && error.code === exitCodes.notAllowed) return at(name)
       if (!(error instanceof Exit && error.code === exitCodes.notFound)) throw error
     }
   }

@@ -11,6 +11,7 @@ import type { PlanResult } from '../ci-config/planning.js'
 import { type ConfigRequest, turnOf } from '../config/config-cache.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { isOfFork } from '../forge.js'
 import type { Pipeline } from '../pipeline.js'
 import type { CommitInfo, Project, ResolvedRef } from '../project.js'
 import { isProtected } from '../protection.js'
@@ -142,6 +143,11 @@ function withoutJobs(core: Core, draft: Draft, ended: EndedAtOnce): Promise<Pipe
 }
 
 async function resolve(core: Core, project: Project, input: CreatePipelineInput): Promise<ResolvedRef> {
+  // Nobody names such a ref from outside: it comes with its commit.
+  if (isOfFork(input)) {
+    if (input.sha === undefined) throw refusal('Reference not found')
+    return { name: input.ref, tag: false, sha: input.sha }
+  }
   const resolved = await core.repositories.resolve(project, input.ref)
   if (!resolved) throw refusal('Reference not found')
   return input.sha === undefined ? resolved : { ...resolved, sha: input.sha }

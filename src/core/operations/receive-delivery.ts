@@ -3,11 +3,11 @@
  * twice is one; one whose repository cannot be fetched for the moment is tried again.
  */
 import { can } from '../authorize.js'
-import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import type { Delivery, DeliveryEvent } from '../delivery.js'
 import { eachSafely } from '../each-safely.js'
 import { SignalboxError } from '../errors.js'
+import { requestVariables } from '../payload/external-request.js'
 import type { Pipeline } from '../pipeline.js'
 import {
   claimDelivery,
@@ -17,10 +17,14 @@ import {
   listWaitingDeliveries,
   saveDelivery,
 } from '../store/deliveries.js'
+import { wantStatus } from '../store/forge-statuses.js'
+import { findConnection } from '../store/forges.js'
+import type { RequestEvent } from '../store/fork-requests.js'
 import { getProject } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
+import { receiveForkRequest } from './run-fork-request.js'
 
 const keptMs = 7 * 24 * 3_600_000
 /** Longer than a fetch may take: whoever works on a delivery has it for 15 minutes. */
@@ -66,9 +70,24 @@ export async function workOnDelivery(core: Core, id: number): Promise<void> {
     const { code, message } = SignalboxError.from(error)
     const again = (code === 'unavailable' || code === 'internal') && delivery.attempts < mostAttempts
     await save({ status: again ? 'waiting' : 'failed', pipelineId: null, message })
+    if (!again) await showFailure(core, delivery, message)
     if (code === 'internal') throw error
   }
 }
+
+/** The commit shows why there is no pipeline of it, where its forge is told. */
+async function showFailure(core: Core, { projectId, event }: Delivery, message: string): Promise<void> {
+  const sha = event.kind === 'push' ? event.after : event.kind === 'pull_request' ? event.source.sha : undefined
+  if (sha === undefined || !(await findConnection(core.store.read, projectId))) return
+  const tag = event.kind === 'push' && event.ref.startsWith('refs/tags/')
+  const context = `signalbox/${event.kind === 'pull_request' ? 'pull-request' : tag ? 'tag' : 'push'}`
+  const description = `No pipeline: ${message}`.slice(0, longestDescription)
+  await core.store.write((tx) =>
+    wantStatus(tx, { projectId, sha, context, pipelineId: 0, jobId: null, ref: null, state: 'failed', description }),
+  )
+}
+
+const longestDescription = 500
 
 interface Outcome {
   pipeline?: Pipeline | undefined
@@ -91,6 +110,7 @@ async function act(core: Core, { projectId, event }: Delivery, alongside: Alongs
   if (user?.state !== 'active' || !(await can(core, { user, scopes: new Set<string>() }, 'operate', project))) {
     throw new SignalboxError('forbidden', 'whoever made the secret may not start pipelines here any more')
   }
+  if (event.kind === 'pull_request' && event.fork) return receiveForkRequest(core, projectId, event, alongside)
   const pipeline = await (event.kind === 'push'
     ? push(core, projectId, user, event, alongside)
     : request(core, projectId, user, event, alongside))
@@ -118,37 +138,24 @@ function push(
   })
 }
 
-/** https://docs.gitlab.com/ci/ci_cd_for_external_repos/#pipelines-for-external-pull-requests */
+/** Of a branch of the same repository. */
 async function request(
   core: Core,
   projectId: number,
   user: User,
-  { number, source, target }: Extract<DeliveryEvent, { kind: 'pull_request' }>,
+  event: RequestEvent,
   alongside: Alongside,
 ): Promise<Pipeline | undefined> {
+  const { source, target } = event
   const project = await fetchMirror(core, await getProject(core.store.read, projectId))
   const head = source.sha ?? (await core.repositories.resolve(project, `refs/heads/${source.branch}`))?.sha
   const base = target.sha ?? (await core.repositories.resolve(project, `refs/heads/${target.branch}`))?.sha
-  const values = {
-    IID: String(number),
-    SOURCE_REPOSITORY: source.repository,
-    TARGET_REPOSITORY: target.repository,
-    SOURCE_BRANCH_NAME: source.branch,
-    SOURCE_BRANCH_SHA: head ?? '',
-    TARGET_BRANCH_NAME: target.branch,
-    TARGET_BRANCH_SHA: base ?? '',
-  }
-  const predefined: PlanVariable[] = Object.entries(values).map(([name, value]) => ({
-    key: `CI_EXTERNAL_PULL_REQUEST_${name}`,
-    value,
-    raw: true,
-  }))
   return createPipeline(core, {
     projectId,
     ref: `refs/heads/${source.branch}`,
     source: 'external_pull_request_event',
     user,
-    predefined,
+    predefined: requestVariables(event, { head, base }),
     ...(head === undefined ? {} : { sha: head }),
     ...(base === undefined ? {} : { changesSince: base }),
     onInvalid: 'keep',

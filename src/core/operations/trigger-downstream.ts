@@ -11,6 +11,7 @@ import { mergeVariables, type PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { isUncertain, SignalboxError } from '../errors.js'
 import { type FailureReason, unreadable } from '../failure.js'
+import { isOfFork } from '../forge.js'
 import type { Job } from '../job.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Project } from '../project.js'
@@ -66,6 +67,10 @@ export async function triggerDownstream(core: Core, jobId: number): Promise<void
   const job = await findJob(read, jobId)
   if (job?.kind !== 'bridge' || job.status !== 'pending') return
   const plan = await getDefinition(read, job.definitionId)
+  if (isOfFork(await getPipeline(read, job.pipelineId))) {
+    const message = 'A pipeline of a fork’s request starts no other pipelines, and follows none.'
+    return refuse(core, jobId, { reason: 'insufficient_bridge_permissions', message })
+  }
   if (plan.trigger === undefined) return mirrorUpstream(core, job, plan)
   let downstream = await findDownstream(read, jobId)
   if (!downstream) {

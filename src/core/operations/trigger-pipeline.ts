@@ -4,8 +4,10 @@ import { can, jobMay } from '../authorize.js'
 import type { PlanVariable } from '../ci-config/variables.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
+import { isOfFork } from '../forge.js'
 import type { Pipeline, PipelineSource } from '../pipeline.js'
 import type { Project } from '../project.js'
+import { getPipeline } from '../store/pipelines.js'
 import { getProject } from '../store/projects.js'
 import { findTriggerByToken, saveTrigger } from '../store/triggers.js'
 import { findUser, type User } from '../store/users.js'
@@ -68,8 +70,9 @@ async function tokenStarter(core: Core, { token, projectId }: TriggerPipelineInp
 async function jobStarter(core: Core, project: Project, token: string): Promise<Starter> {
   const { job } = await authenticateJob(core, token, 'job')
   const user = job.userId === null ? undefined : await findUser(core.store.read, job.userId)
+  const pipeline = await getPipeline(core.store.read, job.pipelineId)
   const open = job.projectId === project.id || (await jobMay(core, job, 'operate', project))
-  if (!user || !open) throw unknown()
+  if (!user || !open || isOfFork(pipeline)) throw unknown()
   return { user, source: 'pipeline', predefined: [] }
 }
 

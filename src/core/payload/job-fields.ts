@@ -1,5 +1,6 @@
 /** Parts of a job's definition as a runner gets them. Shape: gitlab-runner common/spec/spec.go. */
 import type { JobPlan, PlanArtifact, PlanImage, PlanInput, PlanService } from '../ci-config/job-definition.js'
+import { isOfFork } from '../forge.js'
 import type { Slots } from './marks.js'
 import type { PayloadFacts } from './payload.js'
 import { releaseScript } from './release-step.js'
@@ -35,7 +36,9 @@ export function stepsOf(plan: JobPlan, slots: Slots): object[] {
 export function cachesOf({ plan, pipeline, project }: PayloadFacts): object[] {
   const index = project.cacheIndex > 0 ? `-${project.cacheIndex}` : ''
   return (plan.caches ?? []).map((cache) => {
-    const suffix = pipeline.protected === 1 && !cache.unprotect ? '-protected' : '-non_protected'
+    const shared = pipeline.protected === 1 && !cache.unprotect ? '-protected' : '-non_protected'
+    // What a stranger's job leaves in a cache reaches no other job.
+    const suffix = isOfFork(pipeline) ? `-fork-${pipeline.ref.split('/')[2]}` : shared
     const full = (key: string) => `${key}${index}${suffix}`
     return {
       key: full(typeof cache.key === 'string' ? cache.key : 'default'),

@@ -9,6 +9,7 @@ import { expandText, expandVariables, forRunner } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { PlanVariable } from '../ci-config/variables.js'
 import { reasonsForRunners } from '../failure.js'
+import { isOfFork } from '../forge.js'
 import type { Pipeline } from '../pipeline.js'
 import type { Project } from '../project.js'
 import type { IdTokenClaims } from '../tokens/id-token.js'
@@ -148,7 +149,8 @@ function variablesOf(facts: PayloadFacts, slots: Slots): { list: PlanVariable[];
     token: slots.token,
     traceparent: facts.traceparent,
   })
-  if (plan.idTokens) own.push(...idTokens(facts, slots))
+  // Others trust such a token because of the project: what a stranger has written is not given one.
+  if (plan.idTokens && !isOfFork(pipeline)) own.push(...idTokens(facts, slots))
   const setFrom = own.length + pipelineVariables.length + plan.variables.length + facts.dotenvVariables.length
   const strongFrom = setFrom + setVariables.length
   const list = expand([

@@ -8,6 +8,7 @@ import { canIn } from '../authorize.js'
 import { expandText } from '../ci-config/expand.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
+import { isOfFork } from '../forge.js'
 import type { Job } from '../job.js'
 import type { Pipeline, PipelineVariables } from '../pipeline.js'
 import type { Given } from '../store/artifacts.js'
@@ -99,6 +100,9 @@ async function rootOf(from: Reader | Tx, pipeline: Pipeline): Promise<number> {
 export async function readable(tx: Tx, job: Job, path: string) {
   const project = await findProjectByPath(tx, path)
   if (!project || project.id === job.projectId) return project
-  const user = job.userId === null ? undefined : await findUser(tx, job.userId)
+  const pipeline = await findPipeline(tx, job.pipelineId)
+  // Whoever has retried a stranger's job does not lend it what they may see.
+  const isStrangers = pipeline !== undefined && isOfFork(pipeline)
+  const user = job.userId === null || isStrangers ? undefined : await findUser(tx, job.userId)
   return user && (await canIn(tx, { user, scopes: new Set<string>() }, 'read', project)) ? project : undefined
 }

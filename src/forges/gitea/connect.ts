@@ -76,8 +76,14 @@ export async function makeHook(ask: Ask, access: ForgeAccess, hook: HookTarget):
   return idOf(mapOf(await ask('POST', `${repositoryPath(access)}/hooks`, { type: 'gitea', ...bodyOf(hook) }), 'hook'))
 }
 
-export async function editHook(ask: Ask, access: ForgeAccess, id: string, hook: HookTarget): Promise<void> {
-  await ask('PATCH', `${repositoryPath(access)}/hooks/${id}`, bodyOf(hook))
+/**
+ * Gitea keeps the secret of a webhook that is edited, whatever it is given: another takes its place. Made first, so that nothing is
+ * missed meanwhile.
+ */
+export async function setHook(ask: Ask, access: ForgeAccess, id: string, hook: HookTarget): Promise<string> {
+  const made = await makeHook(ask, access, hook)
+  await deleteHook(ask, access, id)
+  return made
 }
 
 export async function deleteHook(ask: Ask, access: ForgeAccess, id: string): Promise<void> {

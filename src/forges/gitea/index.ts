@@ -1,6 +1,6 @@
 /** Gitea and Forgejo, whose APIs are one for what is needed here. */
 import type { Driver } from '../driver.js'
-import { deleteHook, editHook, inspect, listHooks, makeHook } from './connect.js'
+import { deleteHook, inspect, listHooks, makeHook, setHook } from './connect.js'
 import { report } from './statuses.js'
 
 export const gitea: Driver = {
@@ -10,7 +10,7 @@ export const gitea: Driver = {
   inspect,
   listHooks,
   makeHook,
-  editHook,
+  setHook,
   deleteHook,
   report,
 }

@@ -76,8 +76,9 @@ export async function makeHook(ask: Ask, access: ForgeAccess, hook: HookTarget):
   return idOf(mapOf(made, 'hook'))
 }
 
-export async function editHook(ask: Ask, access: ForgeAccess, id: string, hook: HookTarget): Promise<void> {
+export async function setHook(ask: Ask, access: ForgeAccess, id: string, hook: HookTarget): Promise<string> {
   await ask('PATCH', `${repositoryPath(access)}/hooks/${id}`, bodyOf(hook))
+  return id
 }
 
 export async function deleteHook(ask: Ask, access: ForgeAccess, id: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** GitHub, and GitHub Enterprise under an address of its own. */
 import type { Driver } from '../driver.js'
-import { deleteHook, editHook, inspect, listHooks, makeHook } from './connect.js'
+import { deleteHook, inspect, listHooks, makeHook, setHook } from './connect.js'
 import { report } from './statuses.js'
 
 export const github: Driver = {
@@ -14,7 +14,7 @@ export const github: Driver = {
   inspect,
   listHooks,
   makeHook,
-  editHook,
+  setHook,
   deleteHook,
   report,
 }

@@ -1,6 +1,6 @@
 /** GitLab, gitlab.com or an installation of one's own. */
 import type { Driver } from '../driver.js'
-import { deleteHook, editHook, inspect, listHooks, makeHook } from './connect.js'
+import { deleteHook, inspect, listHooks, makeHook, setHook } from './connect.js'
 import { report } from './statuses.js'
 
 export const gitlab: Driver = {
@@ -10,7 +10,7 @@ export const gitlab: Driver = {
   inspect,
   listHooks,
   makeHook,
-  editHook,
+  setHook,
   deleteHook,
   report,
 }
