@@ -206,6 +206,7 @@ async function start(
   const gauges = async () => [
     ...(await readGauges(core)),
     ...core.queueSli.gauges(),
+    ...core.counts.gauges(),
     {
       name: 'signalbox_streams',
       help: 'Attached runner streams by carrier.',

@@ -17,6 +17,7 @@ import type { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
 import type { Memory } from './memory.js'
 import type { NodeState } from './node.js'
+import type { NodeCounts } from './node-counts.js'
 import type { PipelineTurns } from './pipeline-turns.js'
 import type { Repositories } from './project.js'
 import type { QueueObjective, QueueSli } from './queue-sli.js'
@@ -144,6 +145,7 @@ export interface Core {
   readonly forges: Forges
   readonly leaseSignals: LeaseSignals
   readonly queueSli: QueueSli
+  readonly counts: NodeCounts
   readonly log: Log
   /** The base of every URL that leaves the node, without a slash at the end. */
   readonly externalUrl: () => string

@@ -99,6 +99,14 @@ async function backlog(from: Reader, now: number): Promise<Gauge[]> {
       values: classes.map((one) => ({ labels: labels(one), value: one.jobs })),
     },
     {
+      name: 'gitlab_ci_current_queue_size',
+      help: 'Jobs that wait for a runner.',
+      values: runnerTypes.map((type) => ({
+        labels: { runner_type: `${type}_type` },
+        value: classes.filter((one) => one.runnerType === type).reduce((sum, { jobs }) => sum + jobs, 0),
+      })),
+    },
+    {
       name: 'signalbox_backlog_age_seconds',
       help: 'How long the first job has waited, of those that are next in their lane.',
       values: classes.map((one) => ({ labels: labels(one), value: (now - one.queuedAt) / 1000 })),

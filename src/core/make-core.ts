@@ -23,6 +23,7 @@ import { LeaseSignals } from './lease-signals.js'
 import type { Log } from './log.js'
 import { makeMemory } from './memory.js'
 import { NodeState } from './node.js'
+import { NodeCounts } from './node-counts.js'
 import { commitTraces } from './operations/append-trace.js'
 import { continuePipeline } from './operations/continue-pipeline.js'
 import { extendLeases } from './operations/extend-leases.js'
@@ -140,6 +141,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     ),
     forges: parts.forges ?? noForges,
     leaseSignals: new LeaseSignals(),
+    counts: new NodeCounts(),
     queueSli: new QueueSli(parts.settings?.queueObjectives ?? []),
     log,
     externalUrl: parts.externalUrl,
@@ -150,6 +152,7 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
     capabilityChanges: parts.capabilityChanges ?? new CapabilityChanges(),
     isPaused: (task) => tasks.isPaused(task),
   }
+  core.events.listen((event) => core.counts.hear(event))
   const tasks: Tasks = new Tasks(core)
   return { core, tasks }
 }

@@ -65,17 +65,24 @@ export async function acceptTrace(core: Core, input: AppendInput): Promise<{ dur
   const overlapping = offset < session.accepted
   if (offset > session.accepted || (overlapping && overlap === 'refuse' && data.length > 0)) {
     await session.drained()
-    if (offset !== session.accepted) throw mismatch(session)
+    if (offset !== session.accepted) {
+      core.counts.trace('conflict')
+      throw mismatch(session)
+    }
   } else if (overlapping) {
     data = data.subarray(Math.min(data.length, session.accepted - offset))
   }
   if (session.accepted + data.length > core.settings.traceLimitBytes) {
+    core.counts.trace('discarded')
     await dropJob(core, input.jobId, { reason: 'trace_size_exceeded', class: 'policy' })
     throw new SignalboxError('too_large', `a log may have ${core.settings.traceLimitBytes} bytes`, {
       details: { jobStatus: 'failed' },
     })
   }
-  if (data.length > 0) return { durable: session.append(data) }
+  if (data.length > 0) {
+    core.counts.trace('appended')
+    return { durable: session.append(data) }
+  }
   return { durable: session.drained().then(() => session.committed.length) }
 }
 

@@ -22,7 +22,9 @@ export async function archiveTraces(core: Core): Promise<number> {
       event.kind === 'job.finished' && event.jobId !== null ? [event.jobId] : [],
     )
     for (const trace of await listUnarchivedTraces(core.store.read, ended)) {
-      if (await archive(core, trace)) archived++
+      if (!(await archive(core, trace))) continue
+      archived++
+      core.counts.trace('finalized')
     }
     await core.store.write((tx) => saveCursor(tx, cursor, (events.at(-1) as StoredEvent).id))
   }

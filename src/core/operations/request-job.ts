@@ -15,5 +15,8 @@ export async function requestJob(core: Core, claimant: Claimant): Promise<LeaseO
   const hopeful =
     (await findCandidate(read, seeker, core.clock.now())) ??
     (claimant.requestId === null ? undefined : await findRepeatedRequest(read, claimant.managerId, claimant.requestId))
-  return hopeful === undefined ? { conflict: false } : leaseJob(core, claimant)
+  const outcome: LeaseOutcome = hopeful === undefined ? { conflict: false } : await leaseJob(core, claimant)
+  core.counts.polled(outcome.offer !== undefined)
+  if (!outcome.offer && outcome.conflict) core.counts.queue('queue_conflict')
+  return outcome
 }
