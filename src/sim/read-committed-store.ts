@@ -48,6 +48,9 @@ interface Pending {
 class StartOver extends Error {}
 
 const lockClause = /\s+for (?:no key )?(?:update|share)\s*$/i
+/** Nobody else takes a path meanwhile: two bodies that make places are never at it at once here. */
+const pathLock = /^\s*select pg_advisory_xact_lock\(hashtextextended\((.*), 0\)\)\s*$/i
+const databaseTime = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 const write = /^\s*(?:insert|update|delete)\b/i
 const changedTable = /^\s*(?:insert into|update|delete from)\s+"?(\w+)/i
 const readTable = /\bfrom\s+"?(\w+)/i
@@ -299,11 +302,16 @@ class Running {
     if (seesUnwritten(query.sql)) await this.insertUnwritten()
     this.#known.forgetWritten(writtenTable(query.sql))
     const locks = lockClause.test(query.sql)
-    const plain = locks ? { ...query, sql: query.sql.replace(lockClause, '') } : query
+    const plain = { ...query, sql: this.#inSqlite(query.sql) }
     await this.#before(plain.sql, undefined)
     const result = await this.#connection.executeQuery<Result>(plain)
     if (locks) this.#lock(plain.sql, result.rows as { id: number }[])
     return result
+  }
+
+  /** The same without what SQLite has no words for: locks, which are kept here, and the time of a database's machine. */
+  #inSqlite(sql: string): string {
+    return sql.replace(lockClause, '').replace(pathLock, 'select $1').replaceAll(databaseTime, String(this.tx.now))
   }
 
   /** What comes before a query: others, as long as nothing is written; then the transaction that the first write opens. */

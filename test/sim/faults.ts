@@ -145,7 +145,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'keeps what a transaction that has failed reserved',
     invariant: 'every job ends, or waits for a reason',
-    seed: 235,
+    seed: 173,
     plant: () =>
       exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
         Dispatcher: class extends Dispatcher {
@@ -158,7 +158,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'remembers demands before the commit',
     invariant: 'memory holds nothing but what is committed',
-    seed: 79,
+    seed: 9,
     plant: () =>
       exchange<typeof Queue>('../../src/core/store/queue.js', ({ demandId }) => ({
         demandId: (tx, cache, demand) =>
