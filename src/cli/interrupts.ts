@@ -8,6 +8,7 @@ import { exitCodes } from './exit.js'
 export class Interrupts {
   happened = false
   cancel: (() => Promise<unknown>) | undefined
+  #waiting: (() => void) | undefined
   readonly #say: (line: string) => void
 
   constructor(say: (line: string) => void) {
@@ -16,12 +17,20 @@ export class Interrupts {
     for (const signal of endings) process.on(signal, end)
   }
 
+  /** Resolves at the next interrupt, which then does nothing else. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting = resolve
+    })
+  }
+
   ignore(): void {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#interrupt)
     for (const signal of endings) process.off(signal, end)
   }
 
   readonly #interrupt = () => {
+    if (this.#waiting) return this.#waiting()
     if (this.happened || !this.cancel) return leave()
     this.happened = true
     this.#say('canceling; once more to leave at once')

@@ -34,6 +34,7 @@ import { hasFailed, report } from './local-report.js'
 import { fillRepository } from './local-repository.js'
 import { findProjectPath } from './project-path.js'
 import { fetchMissing, isPartial } from './promisor.js'
+import { showPage } from './show-page.js'
 import { type Snapshot, takeSnapshot } from './snapshot.js'
 import { submoduleSources } from './submodules.js'
 import type { WorkingTree } from './working-tree.js'
@@ -68,6 +69,8 @@ export interface LocalRun {
   /** Only the end is told. */
   quiet: boolean
   timestamps: boolean
+  /** Also on the page, which stays until it is interrupted. */
+  ui: boolean
   interrupts: Interrupts
 }
 
@@ -111,6 +114,8 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
     })
     interrupts.cancel = () =>
       Promise.allSettled(follower.pipelineIds.map((pipelineId) => cancelPipeline(server.core, { pipelineId })))
+    const address = `${server.httpUrl}${pagePath(project, pipeline)}#token=${server.adminToken}`
+    if (input.ui) showPage(terminal, process.env, address)
     const last = await follower.end()
     await runner.close()
     if (input.artifacts) {
@@ -119,12 +124,18 @@ export async function runLocally(context: Context, input: LocalRun): Promise<voi
     }
     if (input.json) context.json(documentOf(last))
     else report(terminal, last, follower)
+    if (input.ui && !interrupts.happened) {
+      terminal.say('the page is there until you interrupt')
+      await interrupts.next()
+    }
     if (interrupts.happened) throw new Exit(exitCodes.interrupted)
     if (hasFailed(last)) throw new Exit(exitCodes.failed)
   } finally {
     await server.close()
   }
 }
+
+const pagePath = (project: Project, pipeline: Pipeline) => `/${project.fullPath}/-/pipelines/${pipeline.id}`
 
 function settingsFor(place: string): ServerSettings {
   return { ...defaultSettings(path.join(place, 'data')), http: '127.0.0.1:0', logLevel: 'error' }

@@ -52,6 +52,7 @@ function buildProgram(): Command {
     .option('--list', 'list the jobs and run nothing')
     .option('--quiet', 'say nothing but the end')
     .option('--timestamps', 'say when each line of a log came')
+    .option('--ui', 'show the run on the page, in a browser, until you interrupt')
     .option('--json', 'print one JSON document')
     .action(async (jobs, options) => (await import('./commands/run.js')).run(jobs, options))
 

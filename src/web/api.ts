@@ -16,8 +16,17 @@ export const own = '/api/signalbox/v1'
 
 const tokenKey = 'signalbox-token'
 
+/** The token that an address of `signalbox run --ui` or of the demo brings along; only a page of this machine takes one. */
+function tokenOfAddress(): string | undefined {
+  const [, given] = /^#token=([\w.-]{20,})$/.exec(location.hash) ?? []
+  if (given === undefined || !/^(?:127\.0\.0\.1|localhost|\[::1\])$/.test(location.hostname)) return undefined
+  sessionStorage.setItem(tokenKey, given)
+  history.replaceState(null, '', location.pathname + location.search)
+  return given
+}
+
 /** An access token instead of a session; it is forgotten with the tab. */
-export const token = signal(sessionStorage.getItem(tokenKey) ?? '')
+export const token = signal(tokenOfAddress() ?? sessionStorage.getItem(tokenKey) ?? '')
 
 /** Uses this token from now on; empty: none. */
 export function keepToken(value: string): void {

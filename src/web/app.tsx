@@ -1,6 +1,6 @@
 /** The frame of the page: where one can go, who one is, and how fresh what one sees is. */
 
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { useLocation } from 'preact-iso'
 import { apart } from './apart.js'
 import { connection } from './live.js'
@@ -32,8 +32,11 @@ const links = [
 export function App() {
   useRefusals()
   const { path } = useLocation()
+  const first = useRef(true)
+  // Who goes on to another view is at its beginning; who comes to the page begins with its head.
   useEffect(() => {
-    document.getElementById('main')?.focus({ preventScroll: true })
+    if (!first.current) document.getElementById('main')?.focus({ preventScroll: true })
+    first.current = false
   }, [path])
   return (
     <>

@@ -184,7 +184,8 @@ function conclude({ terminal }: Context, jobs: JobView[], status: string): void 
 
 /** Stays up until it is interrupted. */
 async function stay(server: Server, { terminal }: Context, page: string): Promise<void> {
-  terminal.out(`look at ${page}`)
+  // Whoever opens the address has signed in; elsewhere the token is typed in.
+  terminal.out(`look at ${page}#token=${server.adminToken}`)
   terminal.out(`sign in there with the access token ${server.adminToken}`)
   terminal.say('interrupt to end it')
   await new Promise<void>((resolve) => {

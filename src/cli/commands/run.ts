@@ -28,6 +28,7 @@ interface RunOptions extends IncludeOptions {
   json?: boolean
   quiet?: boolean
   timestamps?: boolean
+  ui?: boolean
 }
 
 /** Runs the pipeline of a folder, or these jobs of it; its outcome is the exit code. */
@@ -62,7 +63,12 @@ export async function run(jobs: string[], options: RunOptions): Promise<void> {
     const { runLocally } = await import('../local-run.js')
     const json = options.json === true
     const cacheDir = cacheFolder(context, tree)
-    const output = { json, quiet: options.quiet === true, timestamps: options.timestamps === true }
+    const output = {
+      json,
+      quiet: options.quiet === true,
+      timestamps: options.timestamps === true,
+      ui: options.ui === true,
+    }
     await runLocally(context, {
       place,
       tree,

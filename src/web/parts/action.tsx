@@ -7,7 +7,7 @@ import { ask } from '../api.js'
 interface ActionProps {
   label: string
   path: string
-  method?: 'POST' | 'PUT' | 'DELETE'
+  method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   body?: unknown
   /** Why it cannot be done; it is shown all the same. */
   not?: string | undefined
@@ -40,7 +40,7 @@ export function Action({ label, path, method = 'POST', body, not, kind, name, su
     setRefusal('')
     try {
       // Not inside of the call: where nobody waits for the answer, nothing would be asked.
-      const answer = await ask(path, { method, body: body ?? {} })
+      const answer = await ask(path, method === 'GET' ? {} : { method, body: body ?? {} })
       onDone?.(answer)
     } catch (error) {
       setRefusal((error as Error).message)
