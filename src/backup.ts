@@ -18,6 +18,8 @@ import { stagingPrefix } from './data-folder.js'
 export interface BackupPlaces {
   dataDir: string
   keyFile: string
+  /** The folder of hosted repositories. */
+  repositories: string
   /** `sqlite:PATH` or `postgres://…`: the latter is not in the backup. */
   database: string
 }
@@ -44,7 +46,10 @@ export async function makeBackup(places: BackupPlaces): Promise<Readable> {
   }
 }
 
-async function stage({ dataDir, keyFile, database }: BackupPlaces, staging: string): Promise<void> {
+async function stage(
+  { dataDir, keyFile, database, repositories: hosted }: BackupPlaces,
+  staging: string,
+): Promise<void> {
   const blobs = async () => {
     for (const room of ['traces', 'artifacts']) {
       await hold(path.join(dataDir, room), path.join(staging, room), (file) => !file.startsWith('uploads/'))
@@ -54,7 +59,7 @@ async function stage({ dataDir, keyFile, database }: BackupPlaces, staging: stri
   const sqlite = database.startsWith('sqlite:')
   if (sqlite) await copySqlite(database.slice('sqlite:'.length), path.join(staging, 'signalbox.db'))
   await blobs()
-  const repositories = [path.join(dataDir, 'repositories'), path.join(staging, 'repositories')] as const
+  const repositories = [hosted, path.join(staging, 'repositories')] as const
   for (const part of gitParts) await hold(...repositories, part)
   await copyFile(keyFile, path.join(staging, 'key'))
   for (const name of ['admin-token', 'node']) {

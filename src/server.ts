@@ -22,6 +22,7 @@ import { makeFirstLink } from './core/operations/edit-password.js'
 import { hearNodes } from './core/operations/hear-nodes.js'
 import { checkVersions, livingOthers } from './core/operations/join-node.js'
 import { recoverNode, setAdminToken } from './core/operations/prepare-node.js'
+import { relayNodes } from './core/operations/relay-nodes.js'
 import type { Tasks } from './core/scheduler/tasks.js'
 import { lockDataFolder } from './core/store/data-lock.js'
 import { putMeta } from './core/store/meta.js'
@@ -139,7 +140,7 @@ async function start(
   closers.push(() => plugins.close())
   const blobs = await openBlobs(settings, closers)
   const repositories = new GitRepositories({
-    folder: path.join(dataDir, 'repositories'),
+    folder: settings.repositories,
     log,
     remotes: { ...defaultRemoteLimits, ...settings.mirrors },
   })
@@ -278,6 +279,7 @@ async function start(
   const membership = new Membership(core, tasks, httpUrl)
   closers.push(hearNodes(core, { node: () => membership.look(), tasks: () => tasks.learnPaused() }))
   closers.push(() => membership.close())
+  closers.push(relayNodes(core, () => core.nodeState.hasCompany))
   closers.push(() => tasks.close())
   closers.push(clock.watch())
   if (tlsFiles) closers.push(tlsFiles.watch(clock, log))

@@ -109,6 +109,8 @@ function settingsOf(given: GivenSettings, { cwd, env }: SettingsSources, baseFol
   const { remote_hosts: remoteHosts, templates_url: templatesUrl } = includes
   return {
     dataDir,
+    repositories:
+      given.repositories === '' ? path.join(dataDir, 'repositories') : path.resolve(cwd, given.repositories),
     http: given.http,
     grpc: given.grpc.address,
     grpcExternalUrl: given.grpc.external_url,
@@ -149,6 +151,7 @@ function coreOf(given: GivenSettings): CoreSettings {
   const stuck = stuckOf(given.stuck)
   return {
     ...defaultCoreSettings,
+    sharedRepositories: given.repositories !== '',
     traceLimitBytes: limits.trace_bytes,
     artifactLimitBytes: limits.artifact_bytes,
     dotenvLimitBytes: limits.dotenv_bytes,

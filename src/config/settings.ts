@@ -8,6 +8,8 @@ import type { OpenIdSettings } from '../core/openid.js'
 export interface ServerSettings {
   /** Absolute path of the folder with the store, keys, traces, artifacts and repositories. */
   dataDir: string
+  /** Absolute path of the folder of hosted repositories. */
+  repositories: string
   /** `HOST:PORT`; port 0 takes a free one. */
   http: string
   grpc: string
@@ -89,6 +91,7 @@ export class SettingsError extends Error {
 export function defaultSettings(dataDir: string): ServerSettings {
   return {
     dataDir,
+    repositories: path.join(dataDir, 'repositories'),
     http: '127.0.0.1:8080',
     grpc: '127.0.0.1:8081',
     grpcExternalUrl: '',

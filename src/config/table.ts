@@ -80,6 +80,11 @@ export const settingsTable = table({
     'The folder of everything that is kept: store, keys, logs, artifacts, repositories.',
     { flag: '--data-dir', env: 'SIGNALBOX_DATA_DIR' },
   ),
+  repositories: setting(
+    z.prefault(text(), ''),
+    'The folder of hosted git repositories. Several nodes share one, on a file system that all of them see.',
+    { env: 'SIGNALBOX_REPOSITORIES', default: '`DATA/repositories`' },
+  ),
   http: setting(z.prefault(address(), given.http), '`HOST:PORT` of HTTP; port 0 takes a free one.', {
     flag: '--http',
     env: 'SIGNALBOX_HTTP',

@@ -102,6 +102,11 @@ export class SystemClock implements Clock {
     if (behind > 0) this.#origin += behind
   }
 
+  /** The time that nodes agree on (ms): the clock goes on from there. Before anything was timed by it. */
+  follow(agreed: number): void {
+    this.#origin += agreed - this.now()
+  }
+
   ran(): number {
     this.#look()
     return Math.floor(this.#time.monotonic() - this.#started - this.#leftOut)

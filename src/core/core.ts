@@ -69,6 +69,8 @@ export interface CoreSettings {
   isolateRunners: boolean
   /** Jobs with `image` or `services` go only to runners whose executor has them. */
   matchImages: boolean
+  /** Other nodes see the same hosted repositories. */
+  sharedRepositories: boolean
 }
 
 /** How long history is kept. */
@@ -109,6 +111,7 @@ export const defaultCoreSettings: Omit<CoreSettings, 'leases'> = {
   cell: null,
   isolateRunners: false,
   matchImages: false,
+  sharedRepositories: false,
 }
 
 export interface Core {

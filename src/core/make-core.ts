@@ -39,6 +39,7 @@ import { Dispatcher } from './scheduler/dispatcher.js'
 import { Tasks } from './scheduler/tasks.js'
 import { findArtifact } from './store/artifacts.js'
 import { DemandCache } from './store/queue.js'
+import { deleteTracePieces, readTracePieces } from './store/trace-pieces.js'
 import type { Store } from './store/write.js'
 import { jobTokenReader } from './tokens/job-token.js'
 import type { Keys } from './tokens/keys.js'
@@ -104,6 +105,14 @@ export function makeCore(parts: CoreParts): { core: Core; tasks: Tasks } {
       return artifact && ((from, to) => buffer(core.artifacts.open(artifact.location, { start: from, end: to - 1 })))
     },
     ...(parts.disk ? { disk: parts.disk } : {}),
+    ...(store.engine === 'postgres'
+      ? {
+          shared: {
+            read: (jobId, from, to) => readTracePieces(store.read, jobId, from, to),
+            remove: (jobId) => store.write((tx) => deleteTracePieces(tx, jobId)),
+          },
+        }
+      : {}),
   })
   const core: Core = {
     node: parts.node,

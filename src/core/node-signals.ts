@@ -35,6 +35,9 @@ export interface TasksSignal {
   kind: 'tasks'
 }
 
+/** The end of a lease that its runner has made itself, and so knows of. */
+export const finished = 'finished'
+
 /** What is told. */
 export type NodeSignal = QueuedSignal | LeaseSignal | AboutNodeSignal | TasksSignal
 

@@ -28,6 +28,8 @@ export class NodeState {
   /** By the node's own clock. A node alone has no end of its duty. */
   #dutyUntil = Number.POSITIVE_INFINITY
   readonly #listeners = new Set<() => void>()
+  /** Other nodes are there, or were a moment ago. */
+  hasCompany = false
 
   /** It takes no new work. */
   get draining(): boolean {

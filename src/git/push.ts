@@ -14,6 +14,7 @@ import type { Pipeline } from '../core/pipeline.js'
 import type { Project } from '../core/project.js'
 import { findProject, replaceDefaultBranch } from '../core/store/projects.js'
 import {
+  adoptPushes,
   countAttempt,
   findPush,
   listPushes,
@@ -174,6 +175,9 @@ async function theirs(core: Core, { project, user }: Push, work: PushWork, chang
 export async function followPushesLeft(context: PushContext, live: ReadonlySet<number>): Promise<number> {
   const { core, repositories, log } = context
   const { read } = core.store
+  // Where the folder is a node's own, nobody else can follow its pushes.
+  if (core.settings.sharedRepositories && core.nodeState.onDuty(core.clock.now()))
+    await core.store.write((tx) => adoptPushes(tx, core.node))
   const ids = new Set((await listPushes(read, { node: core.node })).filter(({ id }) => !live.has(id)).map(projectOf))
   let done = 0
   for (const projectId of ids) {

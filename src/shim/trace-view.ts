@@ -2,7 +2,7 @@
 import type { Core } from '../core/core.js'
 import type { Job } from '../core/job.js'
 import { is } from '../core/lifecycle/job-machine.js'
-import { findTrace } from '../core/store/traces.js'
+import { visibleLength } from '../core/operations/read-log.js'
 import type { Call } from '../http/call.js'
 import { writePiece } from '../http/write-piece.js'
 
@@ -13,8 +13,7 @@ export async function sendTrace(
   { core, req, res, requestId }: Pick<Call, 'core' | 'req' | 'res' | 'requestId'>,
   job: Job,
 ): Promise<void> {
-  const session = core.traces.session(job.id, job.fence)
-  const length = session?.visible ?? (await findTrace(core.store.read, job.id))?.length ?? 0
+  const length = await visibleLength(core, job)
   if (is('executing', job.status)) noteViewer(core, job.id)
   res.writeHead(200, {
     'Content-Disposition': `attachment; filename="job-${job.id}.log"`,

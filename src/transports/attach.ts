@@ -14,6 +14,7 @@ import type { Core } from '../core/core.js'
 import { SignalboxError } from '../core/errors.js'
 import type { Lease } from '../core/lease.js'
 import { acceptLease } from '../core/operations/accept-lease.js'
+import { adoptLeases } from '../core/operations/adopt-leases.js'
 import { authenticateRunner, contactRunner, runnerFacts } from '../core/operations/contact-runner.js'
 import { loseLease } from '../core/operations/lose-lease.js'
 import { renewLeases } from '../core/operations/renew-leases.js'
@@ -68,6 +69,8 @@ export async function reconcile(
   hello: Hello,
   lastBoot: string | undefined,
 ): Promise<{ verdicts: LeaseVerdict[]; unmentioned: Lease[] }> {
+  // First, so that a cancel is either read here or told here.
+  await adoptLeases(core, managerId)
   const open = new Map((await listOpenLeases(core.store.read, managerId)).map((lease) => [lease.jobId, lease]))
   const verdicts: LeaseVerdict[] = []
   for (const held of hello.running) {

@@ -790,6 +790,13 @@ CREATE TABLE "subscribed_runs" ("id" integer primary key autoincrement,
   "upstream_pipeline_id" bigint not null,
   "created_at" bigint not null);
 
+CREATE TABLE "trace_pieces" ("job_id" bigint not null references "jobs" ("id"),
+  "position" bigint not null,
+  "bytes" blob not null,
+  "hidden" integer not null,
+  constraint "trace_pieces_pk" primary key ("job_id",
+  "position"));
+
 CREATE TABLE "traces" ("job_id" bigint primary key references "jobs" ("id"),
   "length" bigint not null,
   "crc32" bigint not null,

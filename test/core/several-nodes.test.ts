@@ -1,14 +1,22 @@
 /** Two nodes on one PostgreSQL: what one does, the other hears of at once, and not only when a sweep finds it. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { crc32 } from 'node:zlib'
 import pg from 'pg'
 import { expect, it } from 'vitest'
 import type { Door } from '../../src/core/lease.js'
 import type { LeaseListener } from '../../src/core/lease-signals.js'
+import { appendTrace } from '../../src/core/operations/append-trace.js'
 import { cancelJob } from '../../src/core/operations/cancel-job.js'
+import { createVariable } from '../../src/core/operations/edit-variable.js'
+import { finishJob } from '../../src/core/operations/finish-job.js'
 import { hearNodes } from '../../src/core/operations/hear-nodes.js'
+import { visibleLength } from '../../src/core/operations/read-log.js'
 import type { Offer } from '../../src/core/payload/offer.js'
 import { openStore } from '../../src/core/store/open.js'
 import { channel } from '../../src/core/store/postgres-hear.js'
 import { TestCore } from '../support/core.js'
+import { eventually } from '../support/eventually.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { openProxiedStore, type TestStore } from '../support/stores.js'
 
@@ -172,4 +180,66 @@ it('gives a runner that asks later a job of a kind that another node has made', 
   // What the node was told meanwhile it has not heard; its sweep looks.
   await nodes.b.core.dispatcher.sweep()
   expect(await runner.request()).toMatchObject({ offer: { jobName: 'build' } })
+})
+
+it('goes on with a log wherever its runner writes next, and hides no less of it', async () => {
+  await using nodes = await TwoNodes.start()
+  const { a, b } = nodes
+  const project = await a.project({ build: { script: 'make' } })
+  const secret = { key: 'SECRET', value: 'abcdefghij', masked: true }
+  await createVariable(a.core, { type: 'project', id: project.id }, secret)
+  const { runner, offered } = await nodes.waiterOfB('rest')
+  await a.pipeline(project)
+  const { jobId, fence } = await offered
+  const append = (box: TestCore, offset: number, text: string) =>
+    appendTrace(box.core, { jobId, fence, offset, data: Buffer.from(text), overlap: 'refuse' })
+  const job = { id: jobId, fence, status: 'running' as const }
+  const shown = async (box: TestCore) => {
+    const length = await visibleLength(box.core, job)
+    return (await box.core.traces.read(jobId, 0, length)).toString()
+  }
+  expect(await append(b, 0, 'one abcde')).toEqual({ length: 9 })
+  // What may be the beginning of a secret is held back at either.
+  expect([await shown(a), await shown(b)]).toEqual(['one ', 'one '])
+  // The secret's end comes by way of the other node.
+  expect(await append(a, 9, 'fghij two ')).toEqual({ length: 19 })
+  expect([await shown(a), await shown(b)]).toEqual(Array(2).fill('one ********** two '))
+  // The first one is behind, and learns so from the row.
+  await expect(append(b, 9, 'x')).rejects.toMatchObject({ code: 'range_mismatch', details: { length: 19 } })
+  expect(await append(b, 19, 'three')).toEqual({ length: 24 })
+  const both = await Promise.allSettled([append(a, 24, ' AA'), append(b, 24, ' BB')])
+  const [won, lost] = both[0].status === 'fulfilled' ? both : [both[1]!, both[0]!]
+  expect(won).toMatchObject({ status: 'fulfilled', value: { length: 27 } })
+  expect(lost).toMatchObject({ status: 'rejected', reason: { code: 'range_mismatch', details: { length: 27 } } })
+  expect([await shown(a), await shown(b)]).toEqual(
+    Array(2).fill(expect.stringMatching(/^one \*{10} two three (AA|BB)$/)),
+  )
+  const logLength = 27
+  const logCrc32 = crc32(`one abcdefghij two three ${both[0].status === 'fulfilled' ? 'AA' : 'BB'}`)
+  const report = { state: 'success', exitCode: null, failureReason: null, message: null, logLength, logCrc32 } as const
+  expect(await finishJob(a.core, { jobId, fence, report, managerId: runner.manager.id })).toMatchObject({
+    outcome: 'applied',
+  })
+  const { mismatch } = await a.core.store.read.db.selectFrom('traces').select('mismatch').executeTakeFirstOrThrow()
+  expect(mismatch).toBe(0)
+  // Neither keeps anything of a log that is over.
+  await eventually(() => expect([a, b].map((box) => box.core.traces.sessions)).toEqual([0, 0]))
+})
+
+it('takes a log over that an earlier version has begun in a file', async () => {
+  await using nodes = await TwoNodes.start()
+  const { b } = nodes
+  const { offered } = await nodes.waiterOfB('rest')
+  await nodes.a.run({ build: { script: 'make' } })
+  const { jobId, fence } = await offered
+  const begun = Buffer.from('as it was ')
+  await mkdir(path.dirname(b.core.traces.fileOf(jobId)), { recursive: true })
+  await writeFile(b.core.traces.fileOf(jobId), Buffer.concat([begun, Buffer.from('not acknowledged')]))
+  const row = { length: begun.length, crc32: crc32(begun) }
+  await b.core.store.write((tx) => tx.db.updateTable('traces').set(row).where('job_id', '=', jobId).execute())
+  expect((await b.core.traces.read(jobId, 0, begun.length)).toString()).toBe('as it was ')
+  const data = Buffer.from('and is')
+  await appendTrace(b.core, { jobId, fence, offset: begun.length, data, overlap: 'refuse' })
+  expect((await nodes.a.core.traces.read(jobId, 0, 16)).toString()).toBe('as it was and is')
+  expect((await nodes.a.core.traces.read(jobId, 3, 12)).toString()).toBe('it was an')
 })

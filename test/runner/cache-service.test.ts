@@ -59,9 +59,9 @@ it('saves a cache under one job and restores it for the next, until they are cle
     const second = await run()
     expect(second.text).toContain('Successfully extracted cache')
     expect(second.text).toContain(`made by ${first.id}\n`)
-    expect(s3.requests.some((one) => one.startsWith('GET /ci/box/caches/') && one.includes('X-Amz-Signature'))).toBe(
-      true,
-    )
+    expect(
+      s3.requests.some((one) => one.startsWith('GET /ci-box/box/caches/') && one.includes('X-Amz-Signature')),
+    ).toBe(true)
     await box.admin('POST', `/api/signalbox/v1/projects/${project.id}/clear-caches`)
     const third = await run()
     expect(third.text).toContain('No cache is kept under build-1-protected')

@@ -24,7 +24,7 @@ export class ObjectStore implements AsyncDisposable {
 
   static async start(): Promise<ObjectStore> {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-s3-'))
-    const s3 = new S3rver({ silent: true, directory: folder, configureBuckets: [{ name: 'ci', configs: [] }] })
+    const s3 = new S3rver({ silent: true, directory: folder, configureBuckets: [{ name: 'ci-box', configs: [] }] })
     await s3.configureBuckets()
     const store = new ObjectStore(s3, folder)
     await new Promise<void>((resolve) => store.#server.listen(0, '127.0.0.1', resolve))
@@ -33,7 +33,7 @@ export class ObjectStore implements AsyncDisposable {
 
   get settings(): S3Settings {
     return {
-      bucket: 'ci',
+      bucket: 'ci-box',
       endpoint: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`,
       region: 'us-east-1',
       prefix: 'box/',

@@ -5,34 +5,38 @@
  *   accept (memory) → one joined write and fdatasync, one outstanding a job, eight a node
  *                   → one transaction for all jobs that got so far in this turn, conditional on each lease → acknowledge
  *
- * A session is the writer of one lease. It starts from the committed length and cuts off what lies beyond in the file:
- * nobody was told of that. Offsets and the CRC-32 count received bytes; masking keeps the length, and since it looks
- * again at the end of what was written before, a secret that came in two parts is covered in place.
+ * A session (`trace-session.ts`) is the writer of one lease. On PostgreSQL, where other nodes go on with a log and read it,
+ * bytes are rows instead, committed in one transaction with the length that counts them.
  */
+import { createReadStream } from 'node:fs'
 import path from 'node:path'
-import { crc32 } from 'node:zlib'
+import { Readable } from 'node:stream'
 import { asFault } from '../as-fault.js'
 import { isUncertain, SignalboxError } from '../errors.js'
 import { type Disk, type DiskFile, systemDisk } from './disk.js'
-import { Folders, openCut } from './folders.js'
+import { Folders } from './folders.js'
+import { type TraceProgress, TraceSession } from './trace-session.js'
 
-/** How far a log has come on the disk, to be committed. */
-export interface TraceProgress {
-  jobId: number
-  fence: number
-  /** Committed length in bytes. */
-  length: number
-  crc32: number
+export type { TraceProgress, TraceSession } from './trace-session.js'
+
+/** Where bytes are kept in the store, for all nodes to read. */
+export interface SharedTraces {
+  /** Undefined: nothing of the log is there. */
+  read(jobId: number, from: number, to: number): Promise<Buffer | undefined>
+  remove(jobId: number): Promise<void>
 }
 
 /** Where the files are, and how their lengths are committed. */
 export interface TraceFilesOptions {
   folder: string
   /**
-   * Commits new lengths in one transaction, each on condition that its lease is open. Returns for each whether it was.
-   * Rejects if the transaction failed; then nothing was committed, unless the error is uncertain.
+   * Commits new lengths in one transaction, each on condition that its lease is open. Returns for each whether it was, or the
+   * length that another node has given the log meanwhile. Rejects if the transaction failed; then nothing was committed,
+   * unless the error is uncertain.
    */
-  commit: (progress: TraceProgress[]) => Promise<boolean[]>
+  commit: (progress: TraceProgress[]) => Promise<(boolean | number)[]>
+  /** Bytes are kept in the store, and files are those of an earlier version; absent: in files of this node. */
+  shared?: SharedTraces
   /** A failed write or sync: the disk can no longer be trusted, and the process must end. */
   fatal: (error: unknown) => void
   /** Where an archived log is read; undefined: it is not archived. */
@@ -43,6 +47,9 @@ export interface TraceFilesOptions {
 }
 
 const atOnce = 8
+const pieceBytes = 256 * 1024
+/** Sessions of logs that other nodes may go on with are kept up to this number. */
+const mostShared = 5000
 
 /** The log files of this node, and who waits for more of one. */
 export class TraceFiles {
@@ -77,6 +84,11 @@ export class TraceFiles {
     return this.#uncertain.has(jobId)
   }
 
+  /** Whether other nodes write and read the same logs. */
+  get shared(): boolean {
+    return this.#options.shared !== undefined
+  }
+
   /** Opens the session of a lease, which the caller has checked. `secrets` are masked. */
   openSession(start: TraceProgress, managerId: number, secrets: readonly Buffer[]): TraceSession {
     const key = `${start.jobId}.${start.fence}`
@@ -90,10 +102,22 @@ export class TraceFiles {
       synced: (one) => this.#commitSoon(one),
       fatal: this.#options.fatal,
       durable: this.#options.durable ?? true,
+      ...(this.shared ? { read: (from: number, to: number) => this.#stored(start.jobId, from, to) } : {}),
     })
+    if (this.shared && this.#sessions.size >= mostShared) this.#closeIdle()
     this.#sessions.set(key, session)
     this.#uncertain.delete(start.jobId)
     return session
+  }
+
+  /** Runners may go on at another node without a word: what was not used for long can be opened again. */
+  #closeIdle(): void {
+    for (const [key, session] of this.#sessions) {
+      if (session.accepted > session.committed.length) continue
+      this.#sessions.delete(key)
+      session.close(new SignalboxError('unavailable', 'the trace is written elsewhere')).catch(asFault)
+      return
+    }
   }
 
   /** Ends the session of a lease: waits for what is under way and closes the file. */
@@ -108,12 +132,15 @@ export class TraceFiles {
   /** Deletes a job's log, after the session of its last lease has been closed. */
   async remove(jobId: number, fence: number): Promise<void> {
     await this.closeSession(jobId, fence)
+    await this.#options.shared?.remove(jobId)
     await this.#disk.rm(this.fileOf(jobId), { force: true })
   }
 
   /** Bytes `from` to `to` of a job's log; the caller knows the committed length. */
   async read(jobId: number, from: number, to: number): Promise<Buffer> {
     if (to <= from) return Buffer.alloc(0)
+    const shared = await this.#options.shared?.read(jobId, from, to)
+    if (shared) return shared
     let file: DiskFile
     try {
       file = await this.#disk.open(this.fileOf(jobId), 'r')
@@ -122,6 +149,33 @@ export class TraceFiles {
       if (!archived) throw error
       return archived(from, to)
     }
+    return this.#readFile(file, from, to)
+  }
+
+  /** All of a log, as a stream. */
+  stream(jobId: number, length: number): Readable {
+    if (!this.shared) return createReadStream(this.fileOf(jobId), { end: length - 1 })
+    return Readable.from(this.#pieces(jobId, length))
+  }
+
+  async *#pieces(jobId: number, length: number): AsyncGenerator<Buffer> {
+    for (let at = 0; at < length; ) {
+      const piece = await this.read(jobId, at, Math.min(length, at + pieceBytes))
+      if (piece.length === 0) return
+      at += piece.length
+      yield piece
+    }
+  }
+
+  /** What another session has written: in the store, or in the file of a version that kept it there. */
+  async #stored(jobId: number, from: number, to: number): Promise<{ bytes: Buffer; inFile: boolean }> {
+    const shared = await this.#options.shared?.read(jobId, from, to)
+    if (shared) return { bytes: shared, inFile: false }
+    const file = await this.#disk.open(this.fileOf(jobId), 'r')
+    return { bytes: await this.#readFile(file, from, to), inFile: true }
+  }
+
+  async #readFile(file: DiskFile, from: number, to: number): Promise<Buffer> {
     try {
       const buffer = Buffer.allocUnsafe(to - from)
       let filled = 0
@@ -144,6 +198,16 @@ export class TraceFiles {
       watchers.delete(fn)
       if (watchers.size === 0) this.#watchers.delete(jobId)
     }
+  }
+
+  /** The jobs whose logs somebody follows. */
+  get watched(): number[] {
+    return [...this.#watchers.keys()]
+  }
+
+  /** Tells those who follow a log that it has this length. */
+  tell(jobId: number, length: number): void {
+    for (const fn of this.#watchers.get(jobId) ?? []) fn(length)
   }
 
   isWatched(jobId: number): boolean {
@@ -190,8 +254,14 @@ export class TraceFiles {
     try {
       const open = await this.#options.commit(sessions.map((session) => session.written))
       for (const [i, session] of sessions.entries()) {
+        const length = open[i]
+        if (typeof length === 'number') {
+          session.settle(new SignalboxError('range_mismatch', `the log has ${length} bytes`, { details: { length } }))
+          this.#distrust(session)
+          continue
+        }
         session.settle(open[i] ? undefined : new SignalboxError('fenced', 'the lease is over'))
-        if (open[i]) for (const fn of this.#watchers.get(session.committed.jobId) ?? []) fn(session.committed.length)
+        if (open[i]) this.tell(session.committed.jobId, session.committed.length)
       }
     } catch (error) {
       for (const session of sessions) {
@@ -208,208 +278,5 @@ export class TraceFiles {
     this.#sessions.delete(`${jobId}.${fence}`)
     const refusal = new SignalboxError('unavailable', 'the trace could not be committed')
     session.close(refusal).catch((error) => this.#options.fatal(error))
-  }
-}
-
-interface SessionHost {
-  enter(): Promise<void>
-  leave(): void
-  readonly disk: Disk
-  readonly folders: Folders
-  synced(session: TraceSession): void
-  fatal(error: unknown): void
-  readonly durable: boolean
-}
-
-interface Chunk {
-  data: Buffer
-  resolve: (length: number) => void
-  reject: (error: unknown) => void
-}
-
-/** The one writer of a job's log under one lease. */
-export class TraceSession {
-  /** What has been committed and acknowledged. */
-  committed: TraceProgress
-  /** What is on disk and about to be committed. */
-  written: TraceProgress
-  readonly #path: string
-  readonly #host: SessionHost
-  readonly #secrets: readonly Buffer[]
-  readonly #tailLength: number
-  /** The last bytes written and the last bytes committed, as received: where a secret may have begun. */
-  #tail: Buffer = Buffer.alloc(0)
-  #committedTail: Buffer = Buffer.alloc(0)
-  #accepted: number
-  #queue: Chunk[] = []
-  #flying: Chunk[] = []
-  #file: DiskFile | undefined
-  #idle: (() => void)[] = []
-  /** What an append is refused with once the session is over. */
-  #closed: SignalboxError | undefined
-
-  constructor(
-    file: string,
-    start: TraceProgress,
-    /** Whose lease it is. */
-    readonly managerId: number,
-    secrets: readonly Buffer[],
-    host: SessionHost,
-  ) {
-    this.#path = file
-    this.#host = host
-    this.#secrets = secrets.filter((secret) => secret.length > 0)
-    this.#tailLength = Math.max(0, ...this.#secrets.map((secret) => secret.length - 1))
-    this.committed = start
-    this.written = start
-    this.#accepted = start.length
-  }
-
-  /** Where the next byte goes: the committed length and what is under way. */
-  get accepted(): number {
-    return this.#accepted
-  }
-
-  /**
-   * How much of the committed log may be shown now: not its end where that could be the beginning of a secret, whose
-   * rest would cover it.
-   */
-  get visible(): number {
-    let hidden = 0
-    for (const secret of this.#secrets) {
-      const most = Math.min(secret.length - 1, this.#committedTail.length)
-      for (let length = most; length > hidden; length--) {
-        const end = this.#committedTail.subarray(this.#committedTail.length - length)
-        if (secret.subarray(0, length).equals(end)) hidden = length
-      }
-    }
-    return this.committed.length - hidden
-  }
-
-  /** Appends bytes at `accepted`. Resolves with the committed length when they are durable; rejects if they are not. */
-  append(data: Buffer): Promise<number> {
-    if (this.#closed) return Promise.reject(this.#closed)
-    this.#accepted += data.length
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ data, resolve, reject })
-      if (this.#flying.length === 0) this.#flush().catch(asFault)
-    })
-  }
-
-  /** Resolves when nothing is under way any more. */
-  async drained(): Promise<void> {
-    if (this.#queue.length + this.#flying.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
-  }
-
-  /** Ends a flight: the host has committed what was written, or could not. */
-  settle(error: unknown): void {
-    const chunks = this.#flying
-    this.#flying = []
-    if (error === undefined) {
-      this.committed = this.written
-      this.#committedTail = this.#tail
-      for (const chunk of chunks) chunk.resolve(this.committed.length)
-    } else {
-      // What follows was accepted on top of bytes that do not count.
-      const lost = [...chunks, ...this.#queue.splice(0)]
-      this.written = this.committed
-      this.#accepted = this.committed.length
-      this.#tail = this.#committedTail
-      for (const chunk of lost) chunk.reject(error)
-    }
-    if (this.#queue.length > 0) this.#flush().catch(asFault)
-    else for (const resolve of this.#idle.splice(0)) resolve()
-  }
-
-  async close(refusal = new SignalboxError('fenced', 'the lease is over')): Promise<void> {
-    this.#closed ??= refusal
-    await this.drained()
-    await this.#file?.close()
-    this.#file = undefined
-  }
-
-  async #flush(): Promise<void> {
-    this.#flying = this.#queue
-    this.#queue = []
-    await this.#host.enter()
-    try {
-      const data = this.#flying.length === 1 ? this.#flying[0]!.data : Buffer.concat(this.#flying.map((c) => c.data))
-      const { durable } = this.#host
-      const isNew = !this.#file && this.committed.length === 0
-      this.#file ??= await this.#open()
-      const { bytes, at } = this.#masked(data)
-      await writeAll(this.#file, bytes, at)
-      if (durable)
-        await Promise.all([this.#file.datasync(), isNew && this.#host.folders.sync(path.dirname(this.#path))])
-      this.written = {
-        ...this.committed,
-        length: this.committed.length + data.length,
-        crc32: crc32(data, this.committed.crc32),
-      }
-      this.#host.leave()
-    } catch (error) {
-      this.#host.leave()
-      const code = (error as NodeJS.ErrnoException).code
-      if (code !== 'ENOSPC' && code !== 'EDQUOT') this.#host.fatal(error)
-      await this.#file?.close().catch(() => undefined)
-      this.#file = undefined
-      this.settle(new SignalboxError('unavailable', 'the trace could not be written', { cause: error }))
-      return
-    }
-    this.#host.synced(this)
-  }
-
-  /** The end of what another session has written is read: a secret may have begun there. */
-  async #open(): Promise<DiskFile> {
-    const { length } = this.committed
-    const file = await openCut(this.#path, length, this.#host)
-    const wanted = this.#tail.length > 0 ? 0 : Math.min(length, this.#tailLength)
-    if (wanted === 0) return file
-    const end = Buffer.alloc(wanted)
-    try {
-      const { bytesRead } = await file.read(end, 0, wanted, length - wanted)
-      this.#tail = end.subarray(0, bytesRead)
-      this.#committedTail = this.#tail
-      return file
-    } catch (error) {
-      await file.close().catch(() => undefined)
-      throw error
-    }
-  }
-
-  /** What to write, and where: with the end of what was written before if a secret reaches into it. */
-  #masked(data: Buffer): { bytes: Buffer; at: number } {
-    const start = this.committed.length
-    if (this.#secrets.length === 0) return { bytes: data, at: start }
-    const joined = Buffer.concat([this.#tail, data])
-    const masked = cover(joined, this.#secrets)
-    const fromTail = this.#tail.length
-    this.#tail = Buffer.from(joined.subarray(Math.max(0, joined.length - this.#tailLength)))
-    const reachesBack = masked.from < fromTail
-    return reachesBack
-      ? { bytes: masked.bytes.subarray(masked.from), at: start - fromTail + masked.from }
-      : { bytes: masked.bytes.subarray(fromTail), at: start }
-  }
-}
-
-/** Every secret replaced by asterisks of the same length, and where the first one began (or the end). */
-function cover(bytes: Buffer, secrets: readonly Buffer[]): { bytes: Buffer; from: number } {
-  let out = bytes
-  let from = bytes.length
-  for (const secret of secrets) {
-    for (let at = bytes.indexOf(secret); at !== -1; at = bytes.indexOf(secret, at + secret.length)) {
-      if (out === bytes) out = Buffer.from(bytes)
-      out.fill('*', at, at + secret.length)
-      from = Math.min(from, at)
-    }
-  }
-  return { bytes: out, from }
-}
-
-async function writeAll(file: DiskFile, bytes: Buffer, at: number): Promise<void> {
-  let done = 0
-  while (done < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done)
-    done += bytesWritten
   }
 }

@@ -58,7 +58,7 @@ export async function appendTrace(core: Core, input: AppendInput): Promise<Appen
  * place in the log; `durable` gives the committed length. Both throw as `appendTrace` does.
  */
 export async function acceptTrace(core: Core, input: AppendInput): Promise<{ durable: Promise<number> }> {
-  const session = core.traces.session(input.jobId, input.fence) ?? (await openSession(core, input))
+  const session = await sessionFor(core, input)
   if (input.managerId !== undefined && input.managerId !== session.managerId) throw fenced(undefined)
   const { offset, overlap } = input
   let { data } = input
@@ -84,6 +84,19 @@ export async function acceptTrace(core: Core, input: AppendInput): Promise<{ dur
     return { durable: session.append(data) }
   }
   return { durable: session.drained().then(() => session.committed.length) }
+}
+
+/** The session of the lease. Where other nodes write too, one that is not where the runner is may be behind its row. */
+async function sessionFor(core: Core, input: AppendInput): Promise<TraceSession> {
+  const { jobId, fence, offset } = input
+  const session = core.traces.session(jobId, fence)
+  if (!session) return openSession(core, input)
+  if (!core.traces.shared || offset === session.accepted) return session
+  await session.drained()
+  const length = (await findTrace(core.store.read, jobId))?.length ?? 0
+  if (length === session.committed.length || core.traces.session(jobId, fence) !== session) return session
+  await core.traces.closeSession(jobId, fence)
+  return openSession(core, input)
 }
 
 function mismatch(session: TraceSession): SignalboxError {
@@ -133,13 +146,14 @@ async function openLease(core: Core, input: AppendInput): Promise<Lease> {
 
 /**
  * What the trace files call when bytes are on disk: commits the new lengths, each only if its lease is still held, in one
- * transaction. Returns for each whether it was. Reports that waited for these bytes are applied afterwards.
+ * transaction. Returns for each whether it was, or how
+ * long another node has made the log meanwhile. Reports that waited for these bytes are applied afterwards.
  */
-export async function commitTraces(core: Core, progress: TraceProgress[]): Promise<boolean[]> {
+export async function commitTraces(core: Core, progress: TraceProgress[]): Promise<(boolean | number)[]> {
   const complete: TraceProgress[] = []
   const open = await core.store.write(async (tx) => {
     complete.length = 0
-    const results: boolean[] = []
+    const results: (boolean | number)[] = []
     for (const one of progress) results.push(await commitOne(tx, one, complete))
     return results
   })
@@ -151,9 +165,11 @@ export async function commitTraces(core: Core, progress: TraceProgress[]): Promi
   return open
 }
 
-async function commitOne(tx: Tx, one: TraceProgress, complete: TraceProgress[]): Promise<boolean> {
+async function commitOne(tx: Tx, one: TraceProgress, complete: TraceProgress[]): Promise<boolean | number> {
   const lease = await growTrace(tx, one)
-  if (!lease) return false
+  if (lease === undefined) return false
+  // Another node has gone on with this log.
+  if (typeof lease === 'number') return lease
   // On a polling door every write is a contact.
   if (!isStream(lease.door)) await touchLeaseOf(tx, { id: lease.id, jobId: one.jobId }, tx.now + lease.termMs)
   if (lease.report !== null) complete.push(one)

@@ -2,7 +2,6 @@
  * Logs of jobs that have ended become artifacts of the type `trace`, and are read from there as before.
  * Rule: gitlab app/workers/ci/archive_trace_worker.rb.
  */
-import { createReadStream } from 'node:fs'
 import { keepBlob, type StoredBlob } from '../blobs/blob-store.js'
 import type { Core } from '../core.js'
 import { is } from '../lifecycle/job-machine.js'
@@ -36,7 +35,7 @@ async function archive(core: Core, trace: { jobId: number; length: number }): Pr
   const { jobId, length } = trace
   let blob: StoredBlob
   try {
-    blob = await core.artifacts.store(createReadStream(core.traces.fileOf(jobId), { end: length - 1 }), length)
+    blob = await core.artifacts.store(core.traces.stream(jobId, length), length)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return refuse(core, jobId, error)

@@ -13,6 +13,7 @@ import type { Judgment } from '../evidence.js'
 import { type FailureReason, failureReasons, fromRunnerReason } from '../failure.js'
 import type { Job } from '../job.js'
 import { type FinalReport, isStream, type Lease, reportFrom, reportText } from '../lease.js'
+import { finished, tellOfLease } from '../node-signals.js'
 import { acceptOffer, fenced } from '../steps/accept-offer.js'
 import { afterFinish } from '../steps/after-finish.js'
 import { mustApplyJobEvent } from '../steps/apply-job-event.js'
@@ -117,7 +118,9 @@ async function applyReport(
   },
   verdict: Judgment | undefined,
 ): Promise<void> {
-  await closeLease(core, tx, lease, job, { event: 'release', reason: 'finished', report: reportText(report) })
+  await closeLease(core, tx, lease, job, { event: 'release', reason: finished, report: reportText(report) })
+  // A poll may report at another node than the one that took in the log.
+  await tellOfLease(core, tx, lease, finished)
   await compareTrace(core, tx, job, trace, report)
   const { exitCode } = report
   if (report.state === 'success') {

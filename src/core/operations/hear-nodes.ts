@@ -1,6 +1,6 @@
 /** Hears what other nodes tell, and does at once what this node's sweeps and renewals would do later. */
 import type { Core } from '../core.js'
-import { type NodeSignal, readSignal } from '../node-signals.js'
+import { finished, type NodeSignal, readSignal } from '../node-signals.js'
 import { findLease } from '../store/leases.js'
 import { projectFacts } from '../store/projects.js'
 
@@ -43,6 +43,9 @@ async function follow(core: Core, signal: NodeSignal, others: Others): Promise<v
     if (project) core.dispatcher.jobQueued(project, signal.demandId)
     return
   }
+  // A poll of the job may have come here once.
+  if (signal.ended !== undefined) await core.traces.closeSession(signal.jobId, signal.fence)
+  if (signal.ended === finished) return
   const listener = core.leaseSignals.of(signal.managerId)
   const lease = listener && (await findLease(read, signal.jobId, signal.fence))
   if (!lease) return

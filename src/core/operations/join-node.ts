@@ -42,10 +42,12 @@ export async function joinNode(core: Core, tx: Tx, httpUrl: string): Promise<voi
  */
 export async function beatNode(core: Core, httpUrl: string): Promise<void> {
   const began = core.clock.now()
-  const { row, fence } = await core.store.write(async (tx) => ({
+  const { row, fence, others } = await core.store.write(async (tx) => ({
     row: await touchNode(tx, core.node),
     fence: await holdDuty(tx, { name: tasksDuty, holder: core.node, termMs: dutyTermMs }),
+    others: await livingOthers(tx, core.node),
   }))
+  core.nodeState.hasCompany = others.length > 0
   core.nodeState.setDuty(fence === undefined ? 0 : began + dutyTermMs)
   if (row) core.nodeState.setDraining(row.drainingAt !== null)
   else await core.store.write((tx) => saveNode(tx, { id: core.node, httpUrl, version }))

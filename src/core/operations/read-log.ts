@@ -3,12 +3,13 @@ import type { Core } from '../core.js'
 import type { Job } from '../job.js'
 import { is } from '../lifecycle/job-machine.js'
 import { countLines, type LogMark, LogScan } from '../log-scan.js'
+import { hiddenBytes } from '../store/trace-pieces.js'
 import { findTrace } from '../store/traces.js'
 import { listVerdicts } from '../store/verdicts.js'
 
 type Reading = Pick<Core, 'store' | 'traces'>
 
-type LogOf = Pick<Job, 'id' | 'fence'>
+type LogOf = Pick<Job, 'id' | 'fence' | 'status'>
 
 /** What of the log may be shown now, in bytes: an unfinished secret at its end is held back. */
 export async function visibleLength(core: Reading, job: LogOf): Promise<number> {
@@ -19,7 +20,11 @@ export async function visibleLength(core: Reading, job: LogOf): Promise<number> 
 export async function visiblePart({ store, traces }: Reading, job: LogOf): Promise<{ length: number; debug: boolean }> {
   const trace = await findTrace(store.read, job.id)
   const committed = trace?.length ?? 0
-  const visible = traces.session(job.id, job.fence)?.visible ?? committed
+  const session = traces.session(job.id, job.fence)
+  let visible = session?.visible ?? committed
+  // Another node has written the end, and has said how much of it is to be held back.
+  if (traces.shared && (session?.committed.length ?? 0) < committed)
+    visible = is('finished', job.status) ? committed : committed - (await hiddenBytes(store.read, job.id))
   return { length: Math.min(committed, visible), debug: trace?.debug === 1 }
 }
 

@@ -13,6 +13,7 @@ export const ofJobs = [
   'verdicts',
   'pipeline_mirrors',
   'leases',
+  'trace_pieces',
   'traces',
   'artifacts',
   'reports',

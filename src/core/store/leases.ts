@@ -115,6 +115,17 @@ export async function touchLeaseOf(tx: Tx, lease: LeaseKey, expiresAt: number | 
   noteChanged(tx, lease, { written: 1, ...(expiresAt === null ? {} : { expiresAt }) })
 }
 
+/** Open leases of the manager are served by this node from now on: it has come here. */
+export async function moveLeases(tx: Tx, managerId: number, node: string): Promise<void> {
+  await tx.db
+    .updateTable('leases')
+    .set({ node })
+    .where('manager_id', '=', managerId)
+    .where(isOpen)
+    .where('node', '<>', node)
+    .execute()
+}
+
 /** Keeps a final report: applied with the lease's end, or waiting for the log bytes that it counts. */
 export async function saveReport(tx: Tx, id: number, report: string, reportAt: number): Promise<void> {
   await tx.all(reportedLease, { id, report, reportAt })

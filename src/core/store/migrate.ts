@@ -39,6 +39,7 @@ import * as rootPipelines from './migrations/2026_12_01_1220_root_pipelines.js'
 import * as ownGroupTokens from './migrations/2026_12_01_1233_own_group_tokens.js'
 import * as joinNodes from './migrations/2026_12_01_1516_join_nodes.js'
 import * as connectForges from './migrations/2026_12_01_1600_connect_forges.js'
+import * as keepTraces from './migrations/2026_12_01_1625_keep_traces.js'
 import type { WritingConnection } from './sqlite-connection.js'
 import type { Reader } from './write.js'
 
@@ -67,6 +68,7 @@ const migrations: Record<string, Migration> = {
   '2026_12_01_1233_own_group_tokens': ownGroupTokens,
   '2026_12_01_1516_join_nodes': joinNodes,
   '2026_12_01_1600_connect_forges': connectForges,
+  '2026_12_01_1625_keep_traces': keepTraces,
 }
 
 /** Kysely takes SQLite's schema changes for untransactional, which they are not. */

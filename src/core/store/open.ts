@@ -9,7 +9,7 @@ import type { Store } from './write.js'
 export interface OpenOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `postgres://…`. */
   url: string
-  clock: Clock & { raise?(notBefore: number): void }
+  clock: Clock & { raise?(notBefore: number): void; follow?(agreed: number): void }
   random?: Random
   report: (error: unknown, what: string) => void
   /** Storage can no longer be trusted: the process must end. */
@@ -23,13 +23,16 @@ export interface OpenOptions {
 }
 
 /**
- * Opens and migrates. Raises the clock to the latest time that the store has recorded, on PostgreSQL also to that
- * server's time. Throws `invalid` for a URL of another kind, `unavailable` when the database cannot be used.
+ * Opens and migrates. Raises the clock to the latest time that the store has recorded; on PostgreSQL it is set to that
+ * server's time, unless the store has recorded a later one. Throws `invalid` for a URL of another kind, `unavailable` when the database cannot be used.
  */
 export async function openStore(options: OpenOptions): Promise<Store> {
   const store = await openEngine({ random: systemRandom, ...options })
   try {
-    options.clock.raise?.(await latestTime(store))
+    const time = await latestTime(store)
+    // Between nodes the database's clock decides, also over one that is ahead of it.
+    if (store.engine === 'postgres') options.clock.follow?.(time)
+    else options.clock.raise?.(time)
   } catch (error) {
     await store.close()
     throw error

@@ -2,6 +2,7 @@
  * Rows of pushes: each is written before git moves a ref and goes when its pipelines are made, so that every change that
  * git has accepted has its pipeline, whatever happens between.
  */
+import { listNodes } from './nodes.js'
 import type { Reader, Tx } from './write.js'
 
 /** One command of a push: a ref and where it goes. */
@@ -55,6 +56,16 @@ export async function insertPush(
     .returning('id')
     .executeTakeFirstOrThrow()
   return id
+}
+
+/** Takes over the pushes of nodes that are not there any more. On SQLite there is one. */
+export async function adoptPushes(tx: Tx, node: string): Promise<void> {
+  const living = (await listNodes(tx)).filter(({ alive }) => alive).map(({ id }) => id)
+  await tx.db
+    .updateTable('pushes')
+    .set({ node })
+    .where('node', 'not in', [...living, node])
+    .execute()
 }
 
 /** Returns the push; undefined: all of its pipelines are made. */

@@ -336,6 +336,7 @@ export interface Database {
   external_statuses: { job_id: number; target_url: string | null; description: string | null }
   job_definitions: { id: Generated<number>; body: string }
   job_needs: { job_id: number; position: number; name: string; artifacts: Flag; optional: Flag }
+  trace_pieces: { job_id: number; position: number; bytes: Buffer; hidden: number }
   payloads: { job_id: number; body: Uint8Array }
   dotenv_variables: { job_id: number; body: Uint8Array }
 

@@ -1,8 +1,9 @@
-/** Rows of traces: how many bytes of each log count. The bytes are files. */
+/** Rows of traces: how many bytes of each log count. The bytes are files, or rows of `trace-pieces.ts`. */
 import { sql } from 'kysely'
 import type { Door } from '../lease.js'
 import type { TraceRow } from '../trace.js'
 import { hotQuery } from './hot-query.js'
+import { addToTrace, type TraceAddition } from './trace-pieces.js'
 import type { Reader, Tx } from './write.js'
 
 /** Returns the row; undefined: the job has never run. */
@@ -33,18 +34,38 @@ export async function ensureTrace(tx: Tx, jobId: number, node: string): Promise<
   tx.known.traces.set(jobId, { jobId, node, ...empty, updatedAt: tx.now })
 }
 
+/** A lease that is still held, for what a write under it does next. */
+export interface WritingLease {
+  id: number
+  door: Door
+  termMs: number
+  report: string | null
+}
+
+/** How far a log is to be, and what is added to it where its bytes are rows. */
+export interface TraceGrowth {
+  jobId: number
+  fence: number
+  length: number
+  crc32: number
+  added?: TraceAddition
+}
+
 /**
- * Moves the committed length on, if the lease is still held. Returns the lease, or undefined if it is over: then nothing
- * has changed.
+ * Moves the committed length on, if the lease is still held. Returns the lease; undefined if it is over; the length that the
+ * log has if another node has written to it. In these two cases nothing has changed.
  */
-export async function growTrace(
-  tx: Tx,
-  to: { jobId: number; fence: number; length: number; crc32: number },
-): Promise<{ id: number; door: Door; termMs: number; report: string | null } | undefined> {
+export async function growTrace(tx: Tx, to: TraceGrowth): Promise<WritingLease | number | undefined> {
   const lease = await tx.first(heldLease, { jobId: to.jobId, fence: to.fence })
   if (!lease) return undefined
   const { jobId, length, crc32 } = to
-  await tx.all(grownTrace, { jobId, length, crc32, now: tx.now })
+  if (to.added) {
+    const { from } = to.added
+    if ((await tx.change(grownFrom, { jobId, length, crc32, now: tx.now, from })) === 0) {
+      return (await tx.first(traceByJob, { jobId }))?.length ?? 0
+    }
+    await addToTrace(tx, jobId, to.added)
+  } else await tx.all(grownTrace, { jobId, length, crc32, now: tx.now })
   tx.known.traces.change(jobId, (row) => ({ ...row, length, crc32, updatedAt: tx.now }))
   return lease
 }
@@ -61,6 +82,13 @@ export async function flagTrace(
 /** The log is empty from now on. */
 export async function forgetTrace(tx: Tx, jobId: number): Promise<void> {
   await tx.db.deleteFrom('traces').where('job_id', '=', jobId).execute()
+}
+
+/** How long the logs of these jobs are. */
+export async function traceLengths(from: Reader, jobIds: readonly number[]): Promise<Map<number, number>> {
+  if (jobIds.length === 0) return new Map()
+  const rows = await from.db.selectFrom('traces').select(['job_id', 'length']).where('job_id', 'in', jobIds).execute()
+  return new Map(rows.map((row) => [row.job_id, row.length]))
 }
 
 /** Of these jobs, those whose log is not an artifact yet. */
@@ -122,6 +150,16 @@ const grownTrace = hotQuery<never, 'jobId' | 'length' | 'crc32' | 'now'>(
       .updateTable('traces')
       .set({ length: p('length'), crc32: p('crc32'), updated_at: p('now') })
       .where('job_id', '=', p('jobId')),
+  { keepsKnown: true },
+)
+
+const grownFrom = hotQuery<never, 'jobId' | 'length' | 'crc32' | 'now' | 'from'>(
+  (db, p) =>
+    db
+      .updateTable('traces')
+      .set({ length: p('length'), crc32: p('crc32'), updated_at: p('now') })
+      .where('job_id', '=', p('jobId'))
+      .where('length', '=', p('from')),
   { keepsKnown: true },
 )
 
