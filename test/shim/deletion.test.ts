@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { deleteProjectIn } from '../../src/core/operations/delete-project.js'
 import { removeDeleted } from '../../src/core/operations/remove-deleted.js'
 import { ofJobs, ofProjects } from '../../src/core/store/deletions.js'
+import { hasTracePieces } from '../../src/core/store/trace-pieces.js'
 import { onBothEngines } from '../support/stores.js'
 import { type ShimBox, startShimBox, until } from './support/box.js'
 import { person } from './support/people.js'
@@ -32,6 +33,11 @@ onBothEngines((engine) => {
     }
     return found
   }
+  /** With PostgreSQL the bytes of a log are rows. */
+  const logIsThere = async (jobId: number) =>
+    engine === 'postgres'
+      ? hasTracePieces(box.core.core.store.read, jobId)
+      : existsSync(box.core.core.traces.fileOf(jobId))
   /** A job at work, with a log and an artifact, and where they lie. */
   async function workedOn(path?: string) {
     const job = await startJob(box, { config, ...(path === undefined ? {} : { path }) })
@@ -42,20 +48,20 @@ onBothEngines((engine) => {
       .select('location')
       .where('job_id', '=', job.id)
       .executeTakeFirstOrThrow()
-    return { job, location, log: box.core.core.traces.fileOf(job.id) }
+    return { job, location, log: () => logIsThere(job.id) }
   }
 
   it('deletes a pipeline with all that its jobs have, and refuses the runner that is at work on it', async () => {
     const { job, location, log } = await workedOn()
     const id = await pipelineOf(job)
-    expect([existsSync(log), await box.core.core.artifacts.exists(location)]).toEqual([true, true])
+    expect([await log(), await box.core.core.artifacts.exists(location)]).toEqual([true, true])
     const url = `/projects/${job.projectId}/pipelines/${id}`
     const other = await person(box, `other-${engine}`)
     expect((await box.send('DELETE', url, other)).status).toBe(404)
     const answer = await box.admin('DELETE', url)
     expect([answer.status, answer.text]).toEqual([204, ''])
     await until(async () => (await removals()).length === 0)
-    expect([existsSync(log), await box.core.core.artifacts.exists(location)]).toEqual([false, false])
+    expect([await log(), await box.core.core.artifacts.exists(location)]).toEqual([false, false])
     expect(await tablesAbout([job.id])).toEqual([])
     expect((await box.admin('GET', url)).status).toBe(404)
     expect((await box.admin('DELETE', url)).body).toEqual({ message: '404 Pipeline Not Found' })
@@ -67,7 +73,7 @@ onBothEngines((engine) => {
     ]) {
       expect(answer.status).toBe(403)
     }
-    expect(existsSync(log)).toBe(false)
+    expect(await log()).toBe(false)
     const event = await read()
       .selectFrom('events')
       .selectAll()
@@ -134,7 +140,7 @@ onBothEngines((engine) => {
     const again = await box.admin('POST', '/projects', { json: { path } })
     expect([again.status, again.body.path_with_namespace]).toEqual([201, path])
     await until(async () => (await removals()).length === 0)
-    expect([existsSync(log), await box.core.core.artifacts.exists(location)]).toEqual([false, false])
+    expect([await log(), await box.core.core.artifacts.exists(location)]).toEqual([false, false])
     expect(await tablesAbout([job.id])).toEqual([])
     expect(box.core.repositories.files.has(job.projectId)).toBe(false)
     for (const table of ['pipelines', 'triggers', 'environments', 'pipeline_schedules', 'lanes'] as const) {
@@ -175,11 +181,11 @@ onBothEngines((engine) => {
     await core.store.write(async (tx) => {
       await deleteProjectIn(core, tx, { projectId: job.projectId, userId: null })
     })
-    expect(existsSync(log)).toBe(true)
+    expect(await log()).toBe(true)
     expect((await box.admin('GET', `/projects/${job.projectId}`)).status).toBe(404)
     await removeDeleted(core)
     await until(async () => (await removals()).length === 0)
-    expect([existsSync(log), await core.artifacts.exists(location)]).toEqual([false, false])
+    expect([await log(), await core.artifacts.exists(location)]).toEqual([false, false])
     expect(await tablesAbout([job.id])).toEqual([])
     expect(await removeDeleted(core)).toBe(0)
   })
