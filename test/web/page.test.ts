@@ -8,6 +8,7 @@ import { scrollTopOf, windowAt } from '../../src/web/log/scroll.js'
 import { Folding, keyOf, sectionsOf } from '../../src/web/log/sections.js'
 import { parseLine, plain, textOf } from '../../src/web/log/text.js'
 import { placeOf } from '../../src/web/places.js'
+import { ago, duration } from '../../src/web/time.js'
 import { criticalPath } from '../../src/web/views/layout.js'
 import { Coordinator } from '../support/processes.js'
 
@@ -145,4 +146,18 @@ it('finds what the end of a pipeline waited for', () => {
   })
   expect([...found.ids]).toEqual([3, 2])
   expect(found.queuedMs).toBe(20)
+})
+
+it('tells a time both ways, and durations as people say them', () => {
+  const now = Date.parse('2026-12-01T12:00:00Z')
+  const table: [ms: number, said: string, past: string, to: string][] = [
+    [500, '500ms', 'now', 'now'],
+    [9000, '9.0s', '9s ago', 'in 9s'],
+    [134_000, '2m 14s', '2m 14s ago', 'in 2m 14s'],
+    [7_260_000, '2h 1m', '2h 1m ago', 'in 2h 1m'],
+    [180_000_000, '2d 2h', '2d 2h ago', 'in 2d 2h'],
+  ]
+  for (const [ms, said, past, to] of table) {
+    expect([duration(ms), ago(now - ms, now), ago(now + ms, now)]).toEqual([said, past, to])
+  }
 })

@@ -96,6 +96,24 @@ export function LogView({ jobId, raw, withAddress }: Props) {
     setTarget(undefined)
   }, [target, folding])
 
+  // As high as what is left of the window: where the failure is, it is seen without scrolling the page.
+  useLayoutEffect(() => {
+    const area = box.current
+    if (!area) return
+    const fill = () => {
+      const top = area.getBoundingClientRect().top + window.scrollY
+      area.style.height = `${Math.max(320, window.innerHeight - top - 24)}px`
+      setScroll((now) => (now.height === area.clientHeight ? now : { ...now, height: area.clientHeight }))
+    }
+    fill()
+    const watcher = new ResizeObserver(fill)
+    watcher.observe(document.getElementById('main')!)
+    addEventListener('resize', fill)
+    return () => {
+      watcher.disconnect()
+      removeEventListener('resize', fill)
+    }
+  }, [])
   // The first look: where the address says, or at the failure, or at the end of what is being written.
   useLayoutEffect(() => {
     if (!store?.loaded || placed.current || !box.current) return
