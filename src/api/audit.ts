@@ -1,5 +1,5 @@
 /** The audit log, for administrators: who has done what, and whether the log is whole. */
-import type { AuditEntry } from '../core/audit.js'
+import { type AuditEntry, auditKinds } from '../core/audit.js'
 import { SignalboxError } from '../core/errors.js'
 import { verifyAudit } from '../core/operations/verify-audit.js'
 import { listAuditEntries } from '../core/store/audit.js'
@@ -13,7 +13,7 @@ export const auditRoutes: readonly Route[] = [
 
 /** Entries, the newest first; `before` is the id that the last page has ended with. */
 async function list({ core, params }: UserCall): Promise<Reply> {
-  const kind = params.text('kind', { max: 64 })
+  const kind = params.choice('kind', auditKinds)
   const actorId = params.integer('user_id', { min: 1 })
   const projectId = params.integer('project_id', { min: 1 })
   const before = params.integer('before', { min: 1 })

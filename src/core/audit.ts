@@ -25,7 +25,7 @@ export interface AuditEntry {
 }
 
 /** Events that are entries too, where it is known who has caused them. */
-const auditKinds: ReadonlySet<EventKind> = new Set<EventKind>([
+export const auditKinds = [
   'session.opened',
   'session.ended',
   'session.refused',
@@ -50,11 +50,13 @@ const auditKinds: ReadonlySet<EventKind> = new Set<EventKind>([
   'group.created',
   'group.changed',
   'group.deleted',
-])
+] as const satisfies readonly EventKind[]
+
+const audited: ReadonlySet<EventKind> = new Set(auditKinds)
 
 /** Whether an event becomes an entry: not what the server does of itself, such as a mirror that was fetched. */
 export function isAudited(event: NewEvent, by: number | undefined): boolean {
-  return auditKinds.has(event.kind) && (by !== undefined || event.data?.by !== undefined)
+  return audited.has(event.kind) && (by !== undefined || event.data?.by !== undefined)
 }
 
 /** What a key file is known by; tells nothing of it. */

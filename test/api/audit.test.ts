@@ -70,6 +70,7 @@ it.each(['sqlite', 'postgres'] as const)(
     expect(verdict).toMatchObject({ valid: true, entries: before + 20, unknown: 0, fault: null })
     const { text, body } = await box.admin('GET', `${own}/audit?kind=variable.changed&limit=2`)
     expect(body).toHaveLength(2)
+    expect((await box.admin('GET', `${own}/audit?kind=nonsense`)).status).toBe(400)
     expect(text).not.toContain('hunter2')
     const next = await box.admin('GET', `${own}/audit?before=${body[1].id}&user_id=${ada.user.id}&limit=1`)
     expect(next.body).toMatchObject([{ id: body[1].id - 1, user: { username: 'ada' } }])

@@ -1,5 +1,6 @@
 /** Users and members from the command line, on a running coordinator. */
 import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { Coordinator, signalbox } from '../support/processes.js'
 
 it('makes users and members, and lets each do what the level says', async () => {
@@ -10,6 +11,8 @@ it('makes users and members, and lets each do what the level says', async () => 
     expect(code, `${line}: ${stderr}`).toBe(0)
     return stdout.trim()
   }
+  // Told once, also where little is logged.
+  await eventually(() => expect(box.stderr).toContain(`${box.url}/-/password?token=`))
   await done('project create team/app')
   await done('user create ada --email ada@example.com --name Ada')
   const ada = { SIGNALBOX_TOKEN: await done('token create laptop --user ada') }

@@ -74,7 +74,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   if (server.passwordLink !== undefined) {
     const url = server.passwordLink
-    log.info({ url }, 'the administrator root sets a password here: good once, for a day')
+    const what = 'the administrator root sets a password here: good once, for a day'
+    log.info({ url }, what)
+    // It is made at the first start only: whoever logs less must see it too.
+    if (!log.isLevelEnabled('info')) process.stderr.write(`signalbox: ${what}: ${url}\n`)
   }
   process.stdout.write(`signalbox ready ${server.httpUrl} ${server.grpcUrl}\n`)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
