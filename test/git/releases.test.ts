@@ -3,7 +3,9 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { deleteProject } from '../../src/core/operations/delete-project.js'
+import { protectRef, unprotectRef } from '../../src/core/operations/edit-protection.js'
 import { getJob } from '../../src/core/store/jobs.js'
+import { insertMember } from '../../src/core/store/members.js'
 import { createShim } from '../../src/shim/app.js'
 import { eventually } from '../support/eventually.js'
 import { adminToken, type GitBox, oneJob, startGitBox } from './support/git-box.js'
@@ -228,6 +230,32 @@ it('is read where the project is, made by who operates it and by its jobs, and g
       expect(await rows.execute()).toEqual([])
     }
   })
+})
+
+it('leaves releases of protected tags, and what is said of protected branches, to those who may change them', async () => {
+  const { project, ask, sha } = await scene()
+  expect((await ask('POST', '', { tag_name: 'v1', ref: 'main' })).status).toBe(201)
+  const link = { name: 'a', url: 'https://example.com/a' }
+  const { id } = (await ask('POST', '/v1/assets/links', link)).body
+  const dev = await box.user('dev', ['api'])
+  const asDev = { 'PRIVATE-TOKEN': dev.token }
+  const member = { userId: dev.user.id, accessLevel: 30, expiresAt: null, createdById: null }
+  await box.core.store.write((tx) => insertMember(tx, { projectId: project.id }, member))
+  const deeds = async () => [
+    (await ask('PUT', '/v1', { name: 'x' }, asDev)).status,
+    (await ask('POST', '/v1/assets/links', { name: 'b', url: 'https://evil.example/b' }, asDev)).status,
+    (await ask('PUT', `/v1/assets/links/${id}`, { url: 'https://evil.example/a' }, asDev)).status,
+    (await ask('DELETE', `/v1/assets/links/${id}`, undefined, asDev)).status,
+    (await ask('DELETE', '/v1', undefined, asDev)).status,
+    (await ask('POST', '', { tag_name: 'v1', name: 'again' }, asDev)).status,
+  ]
+  const tag = { kind: 'tag', name: 'v*', push: 40, merge: 40, force: false } as const
+  await protectRef(box.core, project.id, tag)
+  expect(await deeds()).toEqual([403, 403, 403, 403, 403, 403])
+  await unprotectRef(box.core, project.id, tag)
+  expect(await deeds()).toEqual([200, 201, 200, 200, 200, 201])
+  const say = (ref: string) => ask('POST', `/../statuses/${sha}`, { state: 'success', ref, name: 'check' }, asDev)
+  expect([(await say('main')).status, (await say('topic')).status]).toEqual([403, 201])
 })
 
 it('says that a tag cannot stand above or below another one', async () => {

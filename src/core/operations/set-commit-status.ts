@@ -2,6 +2,7 @@
  * An outside system tells how a check of a commit went: the check is a job of the commit's pipeline that no runner runs.
  * Rules: gitlab app/services/ci/create_commit_status_service.rb.
  */
+import { actingAs, canUpdatePipeline } from '../authorize.js'
 import type { JobPlan } from '../ci-config/job-definition.js'
 import type { Core } from '../core.js'
 import { SignalboxError } from '../errors.js'
@@ -23,6 +24,7 @@ import {
 import { getJob, insertDefinition, insertJob } from '../store/jobs.js'
 import { getPipeline, insertPipeline, lockPipeline } from '../store/pipelines.js'
 import { takePipelineIid } from '../store/project-counts.js'
+import { findUser } from '../store/users.js'
 import type { Tx } from '../store/write.js'
 
 /** What an outside check may say of a commit. Rule: https://docs.gitlab.com/api/commits/#set-commit-pipeline-status */
@@ -57,11 +59,16 @@ const events: Record<ExternalState, readonly JobEvent[]> = {
 
 /**
  * Returns the job. One that has ended is followed by a new one of its name. Throws `not_found` for a pipeline that is not
- * the commit's; `invalid` when the check cannot go from its status to this one.
+ * the commit's; `forbidden` for a user who may not change what runs on its ref; `invalid` when the check cannot go from its status to this one.
  */
 export function setCommitStatus(core: Core, input: CommitStatusInput): Promise<Job> {
   return core.store.write(async (tx) => {
     const pipeline = await pipelineFor(core, tx, input)
+    const user = input.userId === null ? null : await findUser(tx, input.userId)
+    // Nobody at all: the server acts by itself.
+    if (user !== null && !(await canUpdatePipeline(tx, actingAs(user), input.project, pipeline))) {
+      throw new SignalboxError('forbidden', '403 Forbidden')
+    }
     await lockPipeline(tx, pipeline.id)
     const known = await findExternalJob(tx, pipeline.id, input.name)
     const job = known ? await getJob(tx, known) : await insertExternal(tx, pipeline, input)

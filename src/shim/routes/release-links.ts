@@ -8,7 +8,7 @@ import { idOf, type ProjectCall, projectRoute } from '../call.js'
 import { fromLink, fromNewLink, toReleaseLink } from '../convert/release.js'
 import { notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
-import { releaseOf } from './releases.js'
+import { releaseOf, requireTag } from './releases.js'
 
 const read = { deed: 'read', jobToken: true } as const
 const operate = { deed: 'operate', jobToken: true } as const
@@ -50,12 +50,20 @@ async function linkOf(call: ProjectCall): Promise<ReleaseLink> {
 
 async function create(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
-  const { tag } = await releaseOf(call)
+  const { tag } = await changeableOf(call)
   const link = fromNewLink(params)
   return linkShown(call, await createReleaseLink(core, { projectId: project.id, tag }, link), 201)
 }
 
+/** The release of the path, for those who may change it. */
+async function changeableOf(call: ProjectCall): Promise<Release> {
+  const release = await releaseOf(call)
+  await requireTag(call, release.tag)
+  return release
+}
+
 async function update(call: ProjectCall): Promise<Reply> {
+  await changeableOf(call)
   const { core, project, params, path } = call
   const { id: linkId } = await linkOf(call)
   if (!params.has('name') && !params.has('url')) {
@@ -66,6 +74,7 @@ async function update(call: ProjectCall): Promise<Reply> {
 }
 
 async function remove(call: ProjectCall): Promise<Reply> {
+  await changeableOf(call)
   const { core, project, path } = call
   const { id: linkId } = await linkOf(call)
   return linkShown(call, await deleteReleaseLink(core, { projectId: project.id, tag: path('tag_name'), linkId }))

@@ -1,4 +1,5 @@
 /** Releases of a project: gitlab lib/api/releases.rb. Milestones there are none. */
+import { canPushTo } from '../../core/authorize.js'
 import { defined } from '../../core/defined.js'
 import { SignalboxError } from '../../core/errors.js'
 import { createRelease, deleteRelease, updateRelease } from '../../core/operations/edit-release.js'
@@ -12,7 +13,7 @@ import { type ProjectCall, projectRoute } from '../call.js'
 import { toCommitBasic } from '../convert/commit.js'
 import { fromNewLink, toRelease } from '../convert/release.js'
 import type { ReleaseEntity } from '../entities.js'
-import { notFound } from '../errors.js'
+import { forbidden, notFound } from '../errors.js'
 import { pageReply, requestedPage } from '../pages.js'
 
 const read = { deed: 'read', jobToken: true } as const
@@ -86,10 +87,12 @@ const longestTag = 255
 async function create(call: ProjectCall): Promise<Reply> {
   const { core, project, params, actor } = call
   refuseMilestones(params)
+  const tag = params.requiredText('tag_name', { max: longestTag })
+  await requireTag(call, tag, 'You are not allowed to create this tag as it is protected.')
   const release = await createRelease(core, {
     project,
     user: actor?.user ?? null,
-    tag: params.requiredText('tag_name', { max: longestTag }),
+    tag,
     name: params.text('name', { max: 255 }) || undefined,
     description: params.text('description') ?? null,
     ref: params.text('ref', { max: 1024 }) || undefined,
@@ -111,6 +114,7 @@ function refuseMilestones(params: Params): void {
 async function update(call: ProjectCall): Promise<Reply> {
   const { core, project, params } = call
   refuseMilestones(params)
+  await requireTag(call, (await releaseOf(call)).tag)
   const changes = defined({
     name: params.text('name', { max: 255 }) || undefined,
     description: params.text('description'),
@@ -128,6 +132,7 @@ async function update(call: ProjectCall): Promise<Reply> {
 async function remove(call: ProjectCall): Promise<Reply> {
   const { core, project } = call
   const release = await releaseOf(call)
+  await requireTag(call, release.tag)
   const reply = await shown(call, release)
   await deleteRelease(core, { projectId: project.id, tag: release.tag })
   return reply
@@ -138,6 +143,11 @@ export async function releaseOf({ core, project, path }: ProjectCall): Promise<R
   const release = await findRelease(core.store.read, project.id, path('tag_name'))
   if (!release) throw notFound()
   return release
+}
+
+/** A release of a protected tag is for those who may make the tag. Rule: gitlab app/policies/release_policy.rb */
+export async function requireTag({ core, actor, project }: ProjectCall, name: string, why?: string): Promise<void> {
+  if (!(await canPushTo(core.store.read, actor, project, { name, tag: true }))) throw forbidden(why)
 }
 
 /** Leads to the release that was, or will be, out last, with what follows in the address. */
