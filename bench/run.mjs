@@ -23,6 +23,7 @@ const cases = [
   'compile',
   'large',
   'home',
+  'page',
   'sim',
   'artifacts',
 ]
