@@ -80,22 +80,28 @@ const changed = (one: WantedStatus) => ({
   description: one.description,
 })
 
-/** Projects with something to tell whose forge is not to be left alone. */
+const mostProjects = 1000
+
+/** Projects with something to tell whose forge is not to be left alone: begins with what waits, which is little. */
 export async function listProjectsToTell(from: Reader, now: number): Promise<number[]> {
+  const due = await from.db
+    .selectFrom('forge_statuses')
+    .select('project_id')
+    .distinct()
+    .whereRef('sent_version', '<', 'version')
+    .where('due_at', '<=', now)
+    .limit(mostProjects)
+    .execute()
+  if (due.length === 0) return []
   const rows = await from.db
-    .selectFrom('forge_connections as c')
-    .select('c.project_id')
-    .where('c.paused_until', '<=', now)
-    .where((e) =>
-      e.exists(
-        e
-          .selectFrom('forge_statuses as s')
-          .select('s.id')
-          .whereRef('s.project_id', '=', 'c.project_id')
-          .whereRef('s.sent_version', '<', 's.version')
-          .where('s.due_at', '<=', now),
-      ),
+    .selectFrom('forge_connections')
+    .select('project_id')
+    .where(
+      'project_id',
+      'in',
+      due.map((row) => row.project_id),
     )
+    .where('paused_until', '<=', now)
     .execute()
   return rows.map((row) => row.project_id)
 }
