@@ -4,6 +4,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { SignalboxError } from '../../src/core/errors.js'
 import { ForgeClients } from '../../src/forges/forge-clients.js'
 import { ForgeReporter } from '../../src/forges/reporter.js'
 import { type ShimBox, startShimBox, until } from '../shim/support/box.js'
@@ -278,7 +279,17 @@ onBothEngines((engine) => {
   it('are followed when they are renamed, and missed when they are gone', async () => {
     forge.fullName = 'acme/renamed'
     forge.cloneUrl = 'https://git.example.com/acme/renamed.git'
+    const fetched: string[] = []
+    // Git follows no redirects: the code is not where it was either.
+    const fetch = async (_: unknown, { url }: { url: string }) => {
+      fetched.push(url)
+      if (!url.includes('renamed')) throw new SignalboxError('unavailable', 'it redirects elsewhere')
+      return { head: undefined }
+    }
+    Object.assign(box.core.repositories, { fetch })
     const sha = await push()
+    await eventually(async () => (await pipelineOf(sha)) !== undefined)
+    expect(fetched[0]).not.toContain('renamed')
     await eventually(() => shown(sha).length > 0)
     expect((await connection()).url).toBe(`${forge.url}/acme/renamed`)
     expect((await box.admin('GET', `/projects/${id}/mirror/pull`)).body.url).toContain('acme/renamed.git')

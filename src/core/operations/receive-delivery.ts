@@ -22,6 +22,7 @@ import { findConnection } from '../store/forges.js'
 import type { RequestEvent } from '../store/fork-requests.js'
 import { getProject } from '../store/projects.js'
 import { findUser, type User } from '../store/users.js'
+import { followRepository } from './check-connection.js'
 import { type CreatePipelineInput, createPipeline } from './create-pipeline.js'
 import { fetchMirror } from './fetch-mirror.js'
 import { receiveForkRequest } from './run-fork-request.js'
@@ -62,7 +63,7 @@ export async function workOnDelivery(core: Core, id: number): Promise<void> {
   const save = (outcome: Parameters<typeof saveDelivery>[2]) => core.store.write((tx) => saveDelivery(tx, id, outcome))
   try {
     // In the transaction that makes the pipeline too: a delivery that a crash leaves then makes no second one.
-    const { pipeline, message } = await act(core, delivery, (tx, made) =>
+    const { pipeline, message } = await actOnceMore(core, delivery, (tx, made) =>
       saveDelivery(tx, id, { status: 'done', pipelineId: made.id, message: null }),
     )
     await save({ status: 'done', pipelineId: pipeline?.id ?? null, message: message ?? null })
@@ -97,6 +98,19 @@ interface Outcome {
 const noPipeline = 'no pipeline: there is no configuration, or its rules leave no job'
 
 type Alongside = NonNullable<CreatePipelineInput['alongside']>
+
+/** Where the code cannot be fetched because the repository has another name by now, that is found out first. */
+async function actOnceMore(core: Core, delivery: Delivery, alongside: Alongside): Promise<Outcome> {
+  try {
+    return await act(core, delivery, alongside)
+  } catch (error) {
+    const known = await findConnection(core.store.read, delivery.projectId)
+    if (!known || SignalboxError.from(error).code !== 'unavailable') throw error
+    const found = await followRepository(core, known).catch(() => 'there')
+    if (found !== 'moved') throw error
+    return act(core, delivery, alongside)
+  }
+}
 
 async function act(core: Core, { projectId, event }: Delivery, alongside: Alongside): Promise<Outcome> {
   if (event.kind === 'ignored') return { message: event.reason }
