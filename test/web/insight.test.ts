@@ -161,6 +161,23 @@ describe.runIf(hasBrowser)('a pipeline', () => {
     const graph = page.getByRole('region', { name: 'Jobs by stage' })
     await graph.getByRole('button', { name: 'Retry unit' }).click()
     await graph.getByRole('link', { name: /passed unit/ }).waitFor()
+    // Both attempts, one beside the other.
+    await graph.getByRole('link', { name: /passed unit/ }).click()
+    await page.getByRole('link', { name: 'Beside attempt 1' }).click()
+    const logs = page.getByRole('region', { name: 'Lines of the log' })
+    await expect.poll(() => logs.count()).toBe(2)
+    for (const n of [0, 1])
+      await logs
+        .nth(n)
+        .getByText(/\$ test -e/)
+        .first()
+        .waitFor()
+    await logs
+      .nth(1)
+      .getByText(/exit code 1|ERROR/)
+      .first()
+      .waitFor()
+    await page.goto(`${box.url}/shop/web/-/pipelines/2`)
     await page.getByRole('button', { name: 'Tests' }).click()
     await test.getByText('flaky', { exact: true }).waitFor()
     await test.getByRole('link', { name: /failed in pipeline 2/ }).waitFor()

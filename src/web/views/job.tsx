@@ -49,6 +49,7 @@ const tabs = ['log', 'artifacts', 'history'] as const
 /** The view. */
 export function Job({ path, id }: Props) {
   const { route, query, path: here } = useLocation()
+  const beside = /^[1-9]\d{0,15}$/.test(query.beside ?? '') ? Number(query.beside) : undefined
   const tab = tabs.find((one) => one === query.tab) ?? 'log'
   const ofJob = (change: { job_id: number | null }) => change.job_id === id
   const place = useData<JobPlace>(`${own}/jobs/${id}`, ofJob)
@@ -104,7 +105,7 @@ export function Job({ path, id }: Props) {
           <DownstreamLink pipeline={below} />
         </p>
       )}
-      <Attempts path={path} projectId={projectId} pipelineId={pipelineId} id={id} name={name} />
+      <Attempts path={path} projectId={projectId} pipelineId={pipelineId} id={id} name={name} beside={beside} />
       {failure ? <WhyFailed failure={failure} jobId={id} /> : null}
       {waits && may ? <WhyWaiting id={id} path={path} /> : null}
       <fieldset class="row tabs" aria-label="Show">
@@ -124,7 +125,12 @@ export function Job({ path, id }: Props) {
         below ? null : waits ? (
           <p class="dim">The log begins when the job does.</p>
         ) : (
-          <LogView jobId={id} raw={hrefs.raw(path, id)} withAddress />
+          <div class={beside === undefined ? '' : 'beside'}>
+            <LogView jobId={id} raw={hrefs.raw(path, id)} withAddress />
+            {beside !== undefined && (
+              <LogView key={beside} jobId={beside} raw={hrefs.raw(path, beside)} withAddress={false} />
+            )}
+          </div>
         )
       ) : null}
       {tab === 'artifacts' ? <Artifacts projectId={projectId} id={id} files={artifacts} /> : null}
