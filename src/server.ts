@@ -13,6 +13,7 @@ import type { CiLanguage } from './core/ci-config/language.js'
 import { SystemClock } from './core/clock.js'
 import { RemoteFiles } from './core/config/remote-files.js'
 import type { Core } from './core/core.js'
+import { SignalboxError } from './core/errors.js'
 import { readGauges } from './core/gauges.js'
 import type { Log } from './core/log.js'
 import { type CoreParts, makeCore } from './core/make-core.js'
@@ -379,9 +380,19 @@ async function ready({ store, keys, nodeState }: Core, res: ServerResponse): Pro
     await store.write((tx) => putMeta(tx, 'ready', String(tx.now)))
     if (await keysFit(store.read, keys)) text(res, 200, 'ok\n')
     else text(res, 503, 'the key file is not the one that the store was sealed with\n', retryLater)
-  } catch {
-    text(res, 503, 'the store is not writable\n', retryLater)
+  } catch (error) {
+    text(res, 503, `the store is not writable${whyNot(error)}\n`, retryLater)
   }
+}
+
+/** For a balancer's log and whoever looks: anybody may ask, so addresses are not told. */
+function whyNot(error: unknown): string {
+  const { code, details, cause } = SignalboxError.from(error)
+  const state = (cause as { code?: unknown } | undefined)?.code
+  if (state === '25006') return ': the database is read-only'
+  if (state === '53100') return ': the disk of the database is full'
+  if (state === '53300') return ': the database has no connection left'
+  return code === 'unavailable' && details.away === true ? ': the database is away' : ''
 }
 
 /** A burst of five seconds' polls: a runner that comes back asks for all its free slots at once. */
