@@ -8,7 +8,7 @@ const config = JSON.stringify({ hi: { script: 'true' } })
  * and from sent (`whole`) to the runner, at `share` of the samples of each run. `prepare(dir)` gives the text of signalbox.toml,
  * and `ready(door)` waits for what that makes it start.
  */
-export async function paced({ idle = 0, gapMs, share = 0.5, prepare = () => '', ready = () => undefined }) {
+export async function paced({ idle = 0, gapMs, share = 0.5, prepare = () => '', ready = async () => undefined }) {
   return inFolder(async (dir) => {
     const server = child('product/server.mjs')
     const { http, grpc, token } = await server.ask('start', { dir, toml: prepare(dir) })

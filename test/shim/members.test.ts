@@ -182,6 +182,14 @@ onBothEngines((engine) => {
     const added = await as(owner, 'POST', `/groups/${ids.sub}/members`, json)
     expect(added.body).toMatchObject({ expires_at })
     expect(await status(grace, 'GET', `/projects/${ids.below}`)).toBe(200)
+    // Whoever may change members does not put off its own end.
+    const own = `/projects/${ids.below}/members`
+    expect(await status(owner, 'POST', own, { ...json, access_level: 40 })).toBe(201)
+    const mine = (more: object) => status(grace, 'PUT', `${own}/${grace.user.id}`, { access_level: 40, ...more })
+    expect(await mine({ expires_at: '' })).toBe(403)
+    expect(await mine({ expires_at: '2100-01-01' })).toBe(403)
+    expect(await mine({ expires_at, access_level: 30 })).toBe(200)
+    expect(await status(owner, 'DELETE', `${own}/${grace.user.id}`)).toBe(204)
     box.core.clock.advance(2 * day)
     expect(await status(grace, 'GET', `/projects/${ids.below}`)).toBe(404)
     expect(await paths(grace, '/projects')).toEqual([])

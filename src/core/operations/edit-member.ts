@@ -52,7 +52,8 @@ export function addMember(core: Core, input: MemberInput): Promise<Member> {
 
 /**
  * Changes a member of the place itself. Throws `not_found` for one that is not there; `invalid` as `addMember` does;
- * `forbidden` for a level above one's own, for a member who has one, and for the last owner of a group.
+ * `forbidden` for a level above one's own, for a member who has one, for a later end of one's own membership, and for the last owner
+ * of a group.
  */
 export function editMember(core: Core, input: MemberInput): Promise<Member> {
   const { place, userId, accessLevel, expiresAt, by } = input
@@ -61,12 +62,19 @@ export function editMember(core: Core, input: MemberInput): Promise<Member> {
     if (!member) throw new SignalboxError('not_found', `no member ${userId}`)
     checkSettings(tx, input)
     await requireLevel(tx, by, place, Math.max(accessLevel, member.accessLevel))
+    if (by.user.id === userId && by.user.isAdmin === 0) requireNoLonger(member.expiresAt, expiresAt)
     const stays = accessLevel === levels.owner && expiresAt === null
     if (!stays) await requireOtherOwner(tx, place, member)
     await updateMember(tx, place, userId, { accessLevel, expiresAt })
     if (accessLevel < member.accessLevel) await stopSchedules(core, tx, userId)
     return changed(core, tx, input)
   })
+}
+
+/** Whoever was let in until a day does not let itself stay. Null: for good. */
+function requireNoLonger(before: number | null, after: number | null): void {
+  if (before === null || (after !== null && after <= before)) return
+  throw new SignalboxError('forbidden', 'the end of your own membership is for others to put off')
 }
 
 /** From this level on somebody decides about the members of a place. */
