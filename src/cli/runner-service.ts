@@ -146,7 +146,8 @@ export class RunnerService {
     if (this.#metrics === undefined) return {}
     mkdirSync(workDir, { recursive: true })
     const runner = { token, name, systemId: systemId(workDir), executor, limit, queuingDurations: [] }
-    return { onEvent: this.#metrics.add(runner) }
+    const { observe, request } = this.#metrics.add(runner)
+    return { onEvent: observe, onRequest: request }
   }
 
   async #serveMetrics(address: string, concurrent: number): Promise<void> {

@@ -18,6 +18,14 @@ export type RunnerEvent =
   | { type: 'draining' }
   | { type: 'closed' }
 
+/** A request of GitLab's runner API that has been sent; `answer` when it is over. */
+export interface RunnerRequest {
+  endpoint: 'request_job' | 'update_job' | 'patch_trace'
+  method: string
+  /** Undefined: it is on its way from now on. `status` 0: no answer came. */
+  answer?: { status: number; seconds: number; tries: number }
+}
+
 /** The part of pino's interface that the runner writes its own log through. */
 export interface RunnerLog {
   debug(fields: object, message: string): void

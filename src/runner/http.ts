@@ -5,6 +5,7 @@ import https from 'node:https'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClientTls, optionsOf, type TlsFileNames } from './client-tls.js'
+import type { RunnerRequest } from './events.js'
 import { userAgent } from './identity.js'
 
 export interface HttpCall {
@@ -32,7 +33,11 @@ export interface HttpAnswer {
 export class HttpClient {
   readonly #agents
 
-  constructor(private readonly tls?: ClientTls) {
+  /** `watch` hears of each request of the runner API; it must not throw. */
+  constructor(
+    private readonly tls?: ClientTls,
+    private readonly watch?: (request: RunnerRequest) => void,
+  ) {
     this.#agents = {
       'http:': new http.Agent({ keepAlive: true }),
       'https:': new https.Agent({ keepAlive: true, ...optionsOf(tls) }),
@@ -71,11 +76,31 @@ export class HttpClient {
 
   async #repeat(call: HttpCall, read: (response: http.IncomingMessage) => Promise<HttpAnswer>): Promise<HttpAnswer> {
     const headers = { 'user-agent': userAgent, 'x-request-id': randomBytes(16).toString('hex'), ...call.headers }
-    for (let attempt = 1; ; attempt++) {
-      const answer = await read(await this.#send({ ...call, headers }))
-      if (attempt === maxAttempts || !isRepeatable(answer.status)) return answer
-      await sleep(pauseMs(answer.headers, attempt), undefined, call.signal === undefined ? {} : { signal: call.signal })
+    const answered = this.#tell(call)
+    let status = 0
+    let tries = 0
+    try {
+      for (;;) {
+        tries++
+        const answer = await read(await this.#send({ ...call, headers }))
+        status = answer.status
+        if (tries === maxAttempts || !isRepeatable(answer.status)) return answer
+        await sleep(pauseMs(answer.headers, tries), undefined, call.signal === undefined ? {} : { signal: call.signal })
+      }
+    } finally {
+      answered(status, tries)
     }
+  }
+
+  /** Tells that a request is on its way. Call what it gives when it is over. */
+  #tell({ method, url }: HttpCall): (status: number, tries: number) => void {
+    const endpoint = endpointOf(method, url)
+    if (endpoint === undefined || this.watch === undefined) return () => undefined
+    const { watch } = this
+    const since = performance.now()
+    watch({ endpoint, method })
+    return (status, tries) =>
+      watch({ endpoint, method, answer: { status, seconds: (performance.now() - since) / 1000, tries } })
   }
 
   async #send(call: HttpCall): Promise<http.IncomingMessage> {
@@ -123,6 +148,13 @@ export function isDisconnect(error: unknown): boolean {
   return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'].includes(
     String((error as NodeJS.ErrnoException).code),
   )
+}
+
+/** Names of GitLab Runner: network/api_requests_collector.go. */
+function endpointOf(method: string, { pathname }: URL): RunnerRequest['endpoint'] | undefined {
+  if (method === 'POST' && pathname.endsWith('/jobs/request')) return 'request_job'
+  if (method === 'PATCH' && pathname.endsWith('/trace')) return 'patch_trace'
+  return method === 'PUT' && /\/jobs\/\d+$/.test(pathname) ? 'update_job' : undefined
 }
 
 class StaleConnectionError extends Error {}

@@ -1,7 +1,7 @@
 /** What a runner is started with. */
 import type { Executor } from '../plugins/sdk.js'
 import type { ClientTls } from './client-tls.js'
-import type { RunnerEvent, RunnerLog } from './events.js'
+import type { RunnerEvent, RunnerLog, RunnerRequest } from './events.js'
 import type { Places } from './places.js'
 import { RunnerError } from './runner-error.js'
 import type { TransportName } from './transports/transport.js'
@@ -33,6 +33,8 @@ export interface RunnerOptions {
   labels?: Record<string, string>
   log: RunnerLog
   onEvent?: (event: RunnerEvent) => void
+  /** The same for each request of the polling API. */
+  onRequest?: (request: RunnerRequest) => void
   /** Where sources are fetched in place of addresses, for repositories that lie on this machine too. */
   insteadOf?: readonly InsteadOf[]
   /** Caches are kept in this folder, and not by the coordinator. */

@@ -46,7 +46,7 @@ export async function startRunner(options: RunnerOptions): Promise<RunnerHandle>
 
 async function start(options: RunnerOptions, url: URL, folder: WorkFolder): Promise<RunnerHandle> {
   const id = options.systemId ?? systemId(folder.root)
-  const http = new HttpClient(options.tls)
+  const http = new HttpClient(options.tls, options.onRequest)
   const features = await runnerFeatures(options.executor)
   const runner = new Runner(options, folder, id, http, features.shared === true, httpBase(url))
   const transport = await loadTransport(options, url, {

@@ -6,6 +6,7 @@ import type { Executor } from '../../src/plugins/sdk.js'
 import type { RunnerEvent } from '../../src/runner/events.js'
 import { serveMetrics } from '../../src/runner/metrics/listen.js'
 import { type RunnerMetricsOptions, runnerMetrics } from '../../src/runner/metrics/runner-metrics.js'
+import { eventually } from '../support/eventually.js'
 import { queueVectors } from '../support/queue-vectors.js'
 import { Harness } from './support/harness.js'
 
@@ -114,6 +115,51 @@ test('counts jobs, their ends, and what the coordinator says of the queue', asyn
   expect((await fetch(door.url.replace('/metrics', '/other'))).status).toBe(404)
   expect((await fetch(door.url, { method: 'POST' })).status).toBe(405)
   await door.close()
+})
+
+test('counts requests of the polling API', async () => {
+  await using harness = await Harness.start('poll')
+  const metrics = runnerMetrics(options)
+  const runner = await harness.runner({
+    onEvent: (event) => {
+      metrics.observe(event)
+      runner.events.push(event)
+      runner.changed()
+    },
+    onRequest: metrics.request,
+  })
+  harness.box.add({ script: ['exit 3'] })
+  await runner.event('job.reported')
+  await runner.handle.close()
+  const { body } = await metrics.page()
+  const own = 'runner="abcdefghi",system_id="s_1"'
+  const count = (start: string) =>
+    Number(
+      body
+        .split('\n')
+        .find((line) => line.startsWith(start))
+        ?.split(' ')
+        .at(-1),
+    )
+  const statuses = (endpoint: string, status: number, method: string) =>
+    count(
+      `gitlab_runner_api_request_statuses_total{${own},endpoint="${endpoint}",status="${status}",method="${method}"}`,
+    )
+  expect(statuses('request_job', 201, 'POST')).toBe(1)
+  expect(statuses('update_job', 200, 'PUT')).toBeGreaterThanOrEqual(2)
+  expect(statuses('patch_trace', 202, 'PATCH')).toBeGreaterThanOrEqual(1)
+  const took = `gitlab_runner_api_request_duration_seconds_count{${own},endpoint="request_job",status_class="2xx",method="POST"}`
+  expect(count(took)).toBeGreaterThanOrEqual(1)
+  expect(count('gitlab_runner_api_request_retries_total{path="update_job",method="PUT"}')).toBe(
+    statuses('update_job', 200, 'PUT'),
+  )
+  // The one that was under way at the end is over, too.
+  const idle = `gitlab_runner_request_concurrency{${own}} 0`
+  await eventually(async () => expect((await metrics.page()).body).toContain(idle))
+  expect(
+    count(`gitlab_runner_worker_processing_failures_total${labels.replace('}', ',failure_type="job_failure"}')}`),
+  ).toBe(1)
+  expect(count('gitlab_runner_worker_slots_number')).toBe(2)
 })
 
 test('reads listen_address and monitoring of a config.toml', async () => {

@@ -5,7 +5,7 @@ import type { Log } from '../../core/log.js'
 import { Faults } from '../../faults.js'
 import type { TlsFileNames } from '../../runner/client-tls.js'
 import { systemId } from '../../runner/identity.js'
-import type { RunnerMetrics, RunnerMetricsOptions } from '../../runner/metrics/runner-metrics.js'
+import type { Observer, RunnerMetricsOptions } from '../../runner/metrics/runner-metrics.js'
 import { startRunner } from '../../runner/start-runner.js'
 import { executorNamed } from '../executor.js'
 import { Exit, exitCodes } from '../exit.js'
@@ -83,7 +83,7 @@ export async function startRunnerCommand(options: RunnerStartOptions): Promise<v
     concurrency,
     workDir: options.workDir,
     log,
-    ...(metrics === undefined ? {} : { onEvent: metrics.observe }),
+    ...(metrics === undefined ? {} : { onEvent: metrics.observe, onRequest: metrics.request }),
   }).catch(asUsage)
   const faults = new Faults(log)
   takeUncaught((error) => faults.take(error))
@@ -141,7 +141,7 @@ async function serveRunners(file: string, log: Log, metrics?: string): Promise<n
 async function openMetrics(
   address: string,
   { workDir, ...options }: Omit<RunnerMetricsOptions, 'systemId'> & { workDir: string },
-): Promise<Pick<RunnerMetrics, 'observe'> & { url: string }> {
+): Promise<Observer & { url: string }> {
   const [{ runnerMetrics }, { serveMetrics }] = await Promise.all([
     import('../../runner/metrics/runner-metrics.js'),
     import('../../runner/metrics/listen.js'),
@@ -149,7 +149,7 @@ async function openMetrics(
   mkdirSync(workDir, { recursive: true })
   const metrics = runnerMetrics({ ...options, systemId: systemId(workDir) })
   const { url } = await serveMetrics(address, metrics)
-  return { observe: metrics.observe, url }
+  return { observe: metrics.observe, request: metrics.request, url }
 }
 
 function asUsage(error: unknown): never {

@@ -3,7 +3,7 @@
  * dashboards for it work: commands/builds_helper.go and commands/multi.go there.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { RunnerEvent } from '../events.js'
+import type { RunnerEvent, RunnerRequest } from '../events.js'
 import { program, shortToken } from '../identity.js'
 import { type QueuingDuration, readQueuingDurations } from './queuing-durations.js'
 
@@ -31,16 +31,20 @@ export interface MetricsPage {
   page(): Promise<{ contentType: string; body: string }>
 }
 
-export interface RunnerMetrics extends MetricsPage {
+export interface RunnerMetrics extends MetricsPage, Observer {}
+
+/** What takes what one runner tells. */
+export interface Observer {
   observe(event: RunnerEvent): void
+  request(request: RunnerRequest): void
 }
 
 /** The figures of several runners in one process. */
 export interface FleetMetrics extends MetricsPage {
   /** Jobs of all at once. */
   setConcurrent(concurrent: number): void
-  /** Returns what takes a runner's events. One that begins anew goes on with its figures. Throws `RunnerError` `usage`. */
-  add(runner: MeteredRunner): (event: RunnerEvent) => void
+  /** Returns what takes what a runner tells. One that begins anew goes on with its figures. Throws `RunnerError` `usage`. */
+  add(runner: MeteredRunner): Observer
 }
 
 const queueBuckets = [1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600]
@@ -48,12 +52,14 @@ const durationBuckets = [30, 60, 300, 600, 1800, 3600, 7200, 10_800, 18_000, 36_
 /** Scripts are made here; GitLab Runner has other modes too. */
 const mode = 'traditional'
 const names = ['runner', 'runner_name', 'system_id'] as const
+const requester = ['runner', 'system_id'] as const
+const requestBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 /** The same for one runner. Throws `RunnerError` `usage` for queuing durations that cannot be. */
 export function runnerMetrics({ concurrency, now = Date.now, more, ...runner }: RunnerMetricsOptions): RunnerMetrics {
   const fleet = fleetMetrics(now, more)
   fleet.setConcurrent(concurrency)
-  return { observe: fleet.add({ ...runner, limit: concurrency }), page: fleet.page }
+  return { ...fleet.add({ ...runner, limit: concurrency }), page: fleet.page }
 }
 
 /** Figures for the runners that are added; `now`: milliseconds since 1970. */
@@ -62,8 +68,11 @@ export function fleetMetrics(now: () => number = Date.now, more = async () => ''
   const figures = figuresIn(registry)
   processFigures(registry)
   return {
-    setConcurrent: (concurrent) => figures.concurrent.set(concurrent),
-    add: (runner) => observerOf(figures, runner, now),
+    setConcurrent: (concurrent) => {
+      figures.concurrent.set(concurrent)
+      figures.slots.set(concurrent)
+    },
+    add: (runner) => ({ observe: observerOf(figures, runner, now), request: requestsOf(figures, runner) }),
     page: async () => ({ contentType: registry.contentType, body: (await registry.metrics()) + (await more()) }),
   }
 }
@@ -113,6 +122,28 @@ function figuresIn(registry: Registry) {
       'project_jobs_running',
     ),
     took: histogram('job_duration_seconds', 'Histogram of job durations.', durationBuckets, ...names, 'mode'),
+    unprocessed: counter(
+      'worker_processing_failures_total',
+      'Jobs that were not run to a good end.',
+      'failure_type',
+      ...names,
+    ),
+    slots: gauge('worker_slots_number', 'Places for jobs.'),
+    asked: gauge('request_concurrency', 'Requests for a job under way.', ...requester),
+    statuses: counter(
+      'api_request_statuses_total',
+      'Answers of the API by status.',
+      ...requester,
+      ...(['endpoint', 'status', 'method'] as const),
+    ),
+    requestTook: histogram(
+      'api_request_duration_seconds',
+      'Time until the API had answered.',
+      requestBuckets,
+      ...requester,
+      ...(['endpoint', 'status_class', 'method'] as const),
+    ),
+    tries: counter('api_request_retries_total', 'Tries of requests, the first ones too.', 'path', 'method'),
     concurrent: gauge('concurrent', 'The current value of concurrent setting.'),
     limit: gauge('limit', 'The current value of the limit setting.', ...names),
   }
@@ -160,7 +191,29 @@ function observerOf(
       if (state !== 'failed') return
       const { runner, runner_name } = own
       figures.failed.inc({ runner, runner_name, failure_reason: failureReason || 'unknown_failure', mode })
+      figures.unprocessed.inc({ ...own, failure_type: 'job_failure' })
+    } else if (event.type === 'job.rejected') {
+      figures.unprocessed.inc({ ...own, failure_type: event.reason === 'no_credit' ? 'no_free_executor' : 'other' })
     }
+  }
+}
+
+/** What counts the requests of one runner to the polling API: names of GitLab Runner's network/api_requests_collector.go. */
+function requestsOf(
+  figures: ReturnType<typeof figuresIn>,
+  { token, systemId }: MeteredRunner,
+): (request: RunnerRequest) => void {
+  const own = { runner: shortToken(token), system_id: systemId }
+  figures.asked.set(own, 0)
+  return ({ endpoint, method, answer }) => {
+    if (endpoint === 'request_job') figures.asked.inc(own, answer ? -1 : 1)
+    if (!answer) return
+    figures.tries.inc({ path: endpoint, method }, answer.tries)
+    // Who was not answered has no status.
+    if (answer.status === 0) return
+    figures.statuses.inc({ ...own, endpoint, status: answer.status, method })
+    const statusClass = `${Math.floor(answer.status / 100)}xx`
+    figures.requestTook.observe({ ...own, endpoint, status_class: statusClass, method }, answer.seconds)
   }
 }
 
