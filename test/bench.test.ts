@@ -4,10 +4,14 @@ import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { isLong } from './support/long.js'
 import { hasBrowser } from './web/browser.js'
 
 const root = path.resolve(import.meta.dirname, '..')
-const cases = readdirSync(path.join(root, 'bench/cases')).map((file) => path.basename(file, '.mjs'))
+const all = readdirSync(path.join(root, 'bench/cases')).map((file) => path.basename(file, '.mjs'))
+/** Those of a few seconds; CI runs all before the suite (`.ci/run`). */
+const quick = ['artifacts', 'cancel', 'claim', 'compile', 'intake', 'patches', 'polls', 'sim']
+const cases = isLong ? all : quick
 
 describe('a case of the bench', () => {
   test.each(cases)('%s runs, and prints figures', async (name) => {

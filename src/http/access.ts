@@ -41,6 +41,15 @@ export const defaultRates: Rates = {
 
 const longestToken = 2048
 
+/**
+ * A script that wants to act as somebody else would do it all as the administrator here: better nothing is done.
+ * https://docs.gitlab.com/api/rest/authentication/#sudo
+ */
+function refuseSudo(req: IncomingMessage, params: Params): void {
+  if (req.headers.sudo === undefined && !params.has('sudo')) return
+  throw new SignalboxError('forbidden', 'nobody acts as somebody else here: leave out sudo, and use a token of that user')
+}
+
 /** A token, and where it came from. */
 export interface PresentedToken {
   token: string | undefined
@@ -72,10 +81,12 @@ export class Access {
 
   /**
    * The person of the request's access token, or without any token of its session; undefined if it has neither. Throws
-   * `unauthenticated`, `rate_limited`; `forbidden` for what another site makes somebody's browser do.
+   * `unauthenticated`, `rate_limited`; `forbidden` for what another site makes somebody's browser do, and for acting as somebody
+   * else.
    */
   async actor(req: IncomingMessage, params: Params): Promise<Actor | undefined> {
     const token = accessTokenOf(req, params)
+    refuseSudo(req, params)
     if (token === undefined) return this.#bySession(req, params)
     try {
       return await authenticateUser(this.#core, token)

@@ -137,6 +137,8 @@ export class SimNode {
     this.admin = await setAdminToken(core, 'glpat-simulated-admin-token')
     await tasks.load()
     await recoverNode(core)
+    // It is the only node, and does not have to ask for its duties.
+    core.nodeState.setDuty(Number.POSITIVE_INFINITY)
     tasks.start()
     this.hub = new StreamHub(core)
     this.polls = new Polls(core, new Access(core, unlimited), 50_000)

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it, vi } from 'vitest'
+import { some } from '../support/long.js'
 import { Coordinator, git, program, signalbox } from '../support/processes.js'
 
 // Each test starts a dozen processes, and other tests run beside it.
@@ -237,32 +238,35 @@ it('answers what is not right with an exit code and a sentence', async () => {
   expect(nobody.stderr).toContain('http://127.0.0.1:1')
 })
 
-it.concurrent.each(['kill', 'stop'] as const)('goes on following when the coordinator is back (%s)', async (way) => {
-  await using box = await Coordinator.start()
-  await box.runner('websocket')
-  const { folder, open } = await held(box)
-  await git(folder, 'push', '--quiet', 'origin', 'main')
-  const options = { env: { ...process.env, ...box.env } }
-  const log = spawn(process.execPath, [program, 'job', 'log', '-f', '1'], options)
-  const watcher = spawn(process.execPath, [program, 'pipeline', 'watch', '1'], options)
-  const [logged, watched, remarks] = [text(log), text(watcher, watcher.stderr), text(log, log.stderr)]
-  await logged.has('begun\n')
-  await watched.has('running')
-  const asked = performance.now()
-  const ended = await box[way]()
-  if (way === 'stop') {
-    expect(ended).toBe(0)
-    expect(performance.now() - asked).toBeLessThan(10_000)
-  }
-  await Promise.all([remarks.has('has gone'), watched.has('has gone')])
-  await box.up()
-  open()
-  const [said, states] = await Promise.all([logged.end(), watched.end()])
-  expect(said.match(/^begun$/gm)).toHaveLength(1)
-  expect(said).toContain('Job succeeded\n')
-  expect(states).toContain('pipeline 1 ✓ success')
-  expect([log.exitCode, watcher.exitCode]).toEqual([0, 0])
-})
+it.concurrent.each(some(1, ['kill', 'stop'] as const))(
+  'goes on following when the coordinator is back (%s)',
+  async (way) => {
+    await using box = await Coordinator.start()
+    await box.runner('websocket')
+    const { folder, open } = await held(box)
+    await git(folder, 'push', '--quiet', 'origin', 'main')
+    const options = { env: { ...process.env, ...box.env } }
+    const log = spawn(process.execPath, [program, 'job', 'log', '-f', '1'], options)
+    const watcher = spawn(process.execPath, [program, 'pipeline', 'watch', '1'], options)
+    const [logged, watched, remarks] = [text(log), text(watcher, watcher.stderr), text(log, log.stderr)]
+    await logged.has('begun\n')
+    await watched.has('running')
+    const asked = performance.now()
+    const ended = await box[way]()
+    if (way === 'stop') {
+      expect(ended).toBe(0)
+      expect(performance.now() - asked).toBeLessThan(10_000)
+    }
+    await Promise.all([remarks.has('has gone'), watched.has('has gone')])
+    await box.up()
+    open()
+    const [said, states] = await Promise.all([logged.end(), watched.end()])
+    expect(said.match(/^begun$/gm)).toHaveLength(1)
+    expect(said).toContain('Job succeeded\n')
+    expect(states).toContain('pipeline 1 ✓ success')
+    expect([log.exitCode, watcher.exitCode]).toEqual([0, 0])
+  },
+)
 
 it('does not start where it cannot, and says why', async () => {
   await using box = await Coordinator.start()

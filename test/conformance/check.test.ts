@@ -6,6 +6,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { checkRunner, ruleNames, toJUnit } from '../../src/conformance/check-runner.js'
+import { isLong, some } from '../support/long.js'
 import { program, signalbox } from '../support/processes.js'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-conformance-'))
@@ -19,7 +20,7 @@ const patient = { withinMs: 30_000 }
 const wrongOf = (judged: Awaited<ReturnType<typeof checkRunner>>) => judged.filter(({ wrong }) => wrong !== undefined)
 
 describe('the conformance kit', () => {
-  it.each(['websocket', 'grpc'] as const)(
+  it.each(some(1, ['websocket', 'grpc'] as const))(
     'passes the reference runner over %s',
     { timeout: 240_000 },
     async (carrier) => {
@@ -34,7 +35,7 @@ describe('the conformance kit', () => {
     expect(wrongOf(judged)).toEqual([])
   })
 
-  it.skipIf(!hasGo)('passes the minimal runner in Go', { timeout: 300_000 }, async () => {
+  it.skipIf(!hasGo).each(some(0, ['Go']))('passes the minimal runner in %s', { timeout: 300_000 }, async () => {
     const binary = path.join(folder, 'runner-go')
     const built = spawnSync('go', ['build', '-o', binary, '.'], { cwd: example('go'), encoding: 'utf8' })
     expect(built.status, built.stderr).toBe(0)
@@ -155,7 +156,7 @@ const slow = new Set([
   'renews nothing',
   'answers Ping with any nonce',
 ])
-const chosen = planted.filter(([name]) => process.env.SIGNALBOX_TEST_LONG !== undefined || !slow.has(name))
+const chosen = planted.filter(([name]) => isLong || !slow.has(name))
 
 describe.skipIf(!hasPython)('a planted fault', () => {
   it.concurrent.each(chosen)('is found: a runner that %s', { timeout: 120_000 }, async (name, from, to, rule, says) => {

@@ -8,6 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterAll, expect, it } from 'vitest'
+import { some } from '../support/long.js'
 import { Coordinator, git } from '../support/processes.js'
 
 const lines = 150
@@ -27,7 +28,7 @@ writeFileSync(settingsFile, '[leases]\nstream_accept_within = "2s"\npoll_accept_
 afterAll(() => rmSync(path.dirname(settingsFile), { recursive: true }))
 
 // At the same time: each waits most of its time for its own processes.
-it.concurrent.each(['websocket', 'grpc', 'poll'] as const)(
+it.concurrent.each(some(2, ['websocket', 'poll', 'grpc'] as const))(
   'survives being killed again and again while a runner works over %s',
   async (transport) => {
     await using box = await Coordinator.start({ flags: ['--config', settingsFile] })

@@ -7,6 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { isLong } from '../support/long.js'
 import { git, signalbox } from '../support/processes.js'
 
 const corpus = fileURLToPath(new URL('../../../shared/corpus/gitlab-ci-local/', import.meta.url))
@@ -372,8 +373,11 @@ const ofThePeer = 'about files and flags of the peer alone'
 /** What these are about, others of the table are about too: run with `test:long`, where all are. */
 const alsoElsewhere = new Set([
   'artifacts-shell-fail-always',
+  'artifacts-no-shell-out',
   'artifacts-to-source-no',
+  'before-script',
   'before-script-default',
+  'cache-conditional-policy',
   'cache-directives',
   'concurrency',
   'list-case',
@@ -381,14 +385,18 @@ const alsoElsewhere = new Set([
   'log-timestamps',
   'long-running-silent-build-job',
   'needs-empty',
+  'needs-optional',
   'needs-optional-complex test.txt',
   'needs-optional-complex',
   'parallel-matrix-environment',
   'preview',
+  'reference',
   'reference --file .gitlab-ci-1.yml',
   'reference --file .gitlab-ci-complex.yml',
   'rules-needs test-job',
   'when-always',
+  'when-on-failure',
+  'workflow-rules-variables',
   'workflow-rules-variables --file .gitlab-ci-job-override.yml',
   'workflow-rules-variables --file .gitlab-ci-no-match.yml',
 ])
@@ -495,7 +503,7 @@ describe.skipIf(!hasCorpus)('cases of gitlab-ci-local (needs ../shared/corpus)',
   const named = scenarios.map(
     (one) => [[one.folder, ...(one.args ?? []), ...(one.files ?? [])].join(' '), one] as const,
   )
-  const chosen = named.filter(([name]) => process.env.SIGNALBOX_TEST_LONG !== undefined || !alsoElsewhere.has(name))
+  const chosen = named.filter(([name]) => isLong || !alsoElsewhere.has(name))
 
   it.each(chosen)('%s', { timeout: 120_000 }, async (_, scenario) => {
     const { code, stdout, stderr, found, again, cached } = await run(scenario)

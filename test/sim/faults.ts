@@ -145,7 +145,7 @@ export const faults: readonly Fault[] = [
   {
     bug: 'keeps what a transaction that has failed reserved',
     invariant: 'every job ends, or waits for a reason',
-    seed: 173,
+    seed: 515,
     plant: () =>
       exchange<typeof DispatcherModule>('../../src/core/scheduler/dispatcher.js', ({ Dispatcher }) => ({
         Dispatcher: class extends Dispatcher {

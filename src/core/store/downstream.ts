@@ -148,10 +148,12 @@ export async function listUnsettledBridges(
     .execute()
   const ended = ['success', 'failed', 'canceled', 'skipped']
   const own = rows.filter((row) => row.mirrored === null)
+  // One that has started is pending again while its pipeline runs once more.
+  const waits = (row: (typeof rows)[number]) => row.status === 'pending' && row.startedAt === null
   return {
-    waiting: own.filter((row) => row.status === 'pending' && row.startedAt === null).map((row) => row.id),
+    waiting: own.filter(waits).map((row) => row.id),
     behind: own
-      .filter((row) => row.status !== 'pending' && (row.downstream === null || ended.includes(row.downstream)))
+      .filter((row) => !waits(row) && (row.downstream === null || ended.includes(row.downstream)))
       .map((row) => row.id),
     mirrors: rows
       .filter((row) => row.upstream !== null && (row.status === 'pending' || ended.includes(row.upstream)))

@@ -34,6 +34,7 @@ import type { Project } from '../../../src/core/project.js'
 import type { WritingConnection } from '../../../src/core/store/sqlite-connection.js'
 import type { SqliteStore } from '../../../src/core/store/sqlite-store.js'
 import { startTestCore, type TestCore, type TestRunner } from '../../support/core.js'
+import { isLong } from '../../support/long.js'
 
 type Waiting = ReturnType<TestRunner['wait']>
 
@@ -283,7 +284,7 @@ async function settled(): Promise<void> {
 }
 
 /** The later statements of a long act are much like one another; in the short form every third one of the first has its turn. */
-const every = (at: number) => (at >= 40 ? 5 : at > 8 && process.env.SIGNALBOX_TEST_LONG === undefined ? 3 : 1)
+const every = (at: number) => (at >= 40 ? 5 : at > 8 && !isLong ? 3 : 1)
 
 it.each(Object.entries(acts))('%s, or nothing at all', { timeout: 120_000 }, async (_, prepare) => {
   await using here = await scene()
