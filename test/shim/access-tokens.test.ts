@@ -156,6 +156,17 @@ onBothEngines((engine) => {
     ).toBe(true)
   })
 
+  it('acts for nobody else, and does nothing as its own user where it is asked to', async () => {
+    const before = (await box.admin('GET', '/users?per_page=100')).body.length
+    const json = { username: `sudone-${engine}`, name: 'x', email: 'x@example.com' }
+    for (const sent of [{ headers: { Sudo: 'ada' }, json }, { json: { ...json, sudo: 'ada' } }]) {
+      const answer = await box.admin('POST', '/users', sent)
+      expect([answer.status, answer.text]).toEqual([403, expect.stringContaining('Forbidden')])
+    }
+    expect((await box.admin('GET', '/user?sudo=1')).status).toBe(403)
+    expect((await box.admin('GET', '/users?per_page=100')).body).toHaveLength(before)
+  })
+
   it('is refused to a blocked user', async () => {
     const eve = await person(box, `eve-blocked-${engine}`)
     expect((await box.admin('POST', `/users/${eve.user.id}/block`)).body).toBe(true)
