@@ -47,7 +47,10 @@ const longestToken = 2048
  */
 function refuseSudo(req: IncomingMessage, params: Params): void {
   if (req.headers.sudo === undefined && !params.has('sudo')) return
-  throw new SignalboxError('forbidden', 'nobody acts as somebody else here: leave out sudo, and use a token of that user')
+  throw new SignalboxError(
+    'forbidden',
+    'nobody acts as somebody else here: leave out sudo, and use a token of that user',
+  )
 }
 
 /** A token, and where it came from. */
