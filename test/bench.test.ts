@@ -10,7 +10,7 @@ import { hasBrowser } from './web/browser.js'
 const root = path.resolve(import.meta.dirname, '..')
 const all = readdirSync(path.join(root, 'bench/cases')).map((file) => path.basename(file, '.mjs'))
 /** Those of a few seconds; CI runs all before the suite (`.ci/run`). */
-const quick = ['artifacts', 'cancel', 'claim', 'compile', 'intake', 'patches', 'polls', 'sim']
+const quick = ['compile', 'claim', 'sim']
 const cases = isLong ? all : quick
 
 describe('a case of the bench', () => {

@@ -2,11 +2,12 @@
 import { existsSync, mkdirSync, watch } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { isLong } from '../support/long.js'
 import { postgresPlace } from '../support/postgres-place.js'
 import { Coordinator, git } from '../support/processes.js'
 import { onBothEngines } from '../support/stores.js'
 
-const kills = process.env.SIGNALBOX_TEST_LONG ? 40 : 4
+const kills = isLong ? 40 : 3
 const config = JSON.stringify({ test: { script: 'true' } })
 
 onBothEngines((engine) => {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { Simulator } from '../../src/sim/simulate.js'
 
 const long = process.env.SIGNALBOX_TEST_LONG === '1'
-const seeds = long ? 20_000 : 300
+const seeds = long ? 20_000 : 200
 const steps = long ? 300 : 40
 /** Of every so many seeds one is run a second time. */
 const repeatedEach = 100
