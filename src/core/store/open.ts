@@ -1,6 +1,7 @@
 /** Opens the store that a setting names, migrated and ready. */
 import { type Clock, type Random, systemRandom } from '../clock.js'
 import { SignalboxError } from '../errors.js'
+import { readDatabaseTime } from './database-time.js'
 import { migrateSqlite } from './migrate.js'
 import { SqliteStore } from './sqlite-store.js'
 import type { Store } from './write.js'
@@ -101,16 +102,8 @@ export async function latestTime(store: Store): Promise<number> {
     .selectFrom('nodes')
     .select((e) => e.fn.max('seen_at').as('at'))
     .executeTakeFirst()
-  const server = store.engine === 'postgres' ? await serverTime(store) : 0
+  const server = store.engine === 'postgres' ? await readDatabaseTime(store.read) : 0
   return Math.max(event?.at ?? 0, Number(node?.at ?? 0), server)
-}
-
-async function serverTime(store: Store): Promise<number> {
-  const { sql } = await import('kysely')
-  const result = await sql<{ ms: number }>`select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms`.execute(
-    store.read.db,
-  )
-  return Number(result.rows[0]?.ms ?? 0)
 }
 
 function redacted(url: string): string {

@@ -4,7 +4,7 @@
  */
 import { type ForgeAccess, ForgeError, type ForgeRepository } from '../../core/forge.js'
 import type { JsonMap } from '../../http/json.js'
-import { idOf, listOf, mapOf, maySee, textOf } from '../answer.js'
+import { hookOf, idOf, listOf, mapOf, maySee, textOf } from '../answer.js'
 import type { Ask, HookTarget, KnownHook } from '../driver.js'
 import { repositoryPath } from './path.js'
 
@@ -60,15 +60,7 @@ const bodyOf = ({ url, secret }: HookTarget) => ({
 
 export async function listHooks(ask: Ask, access: ForgeAccess): Promise<KnownHook[]> {
   const hooks = listOf(await ask('GET', `${repositoryPath(access)}/hooks?per_page=100`), 'hooks')
-  return hooks.map((hook) => {
-    const config = mapOf(hook.config, 'config')
-    const told = Array.isArray(hook.events) ? hook.events : []
-    return {
-      id: idOf(hook),
-      url: typeof config.url === 'string' ? config.url : '',
-      fits: hook.active === true && config.content_type === 'json' && events.every((event) => told.includes(event)),
-    }
-  })
+  return hooks.map((hook) => hookOf(hook, events))
 }
 
 export async function makeHook(ask: Ask, access: ForgeAccess, hook: HookTarget): Promise<string> {
